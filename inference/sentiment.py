@@ -1,0 +1,18 @@
+"""Is this text positive or negative?"""
+
+from serving import endpoint, pipeline
+
+# engine="onnx": this commit is known to be prepared by the warm-up, so the small image without torch is enough.
+classify = pipeline(
+    "text-classification",
+    model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    revision="714eb0fa89d2f80546fda750413ed43d93601a13",
+    engine="onnx",
+)
+
+EXAMPLE = {"text": "I love this! It works wonderfully."}
+
+
+@endpoint
+def handler(text: str | list[str], top_k: int | None = None) -> object:
+    return classify(text, top_k=top_k)

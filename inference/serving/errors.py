@@ -1,0 +1,69 @@
+"""What can go wrong while an endpoint answers; each class knows the status its caller gets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class ServingError(Exception):
+    """An answer other than 200. The message is for the caller: it never holds a traceback or a path."""
+
+    status = 500
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        if status is not None:
+            self.status = status
+
+    def body(self) -> dict[str, Any]:
+        """`{"error": {"type", "message", ...}}`, the body that the caller receives."""
+        return {"error": {"type": type(self).__name__, **self._details(), "message": self.message}}
+
+    def _details(self) -> dict[str, Any]:
+        return {}
+
+
+class BadRequest(ServingError):  # noqa: N818 - error names are public API: Lambda reports them as errorType
+    """400: the event does not fit the handler. `field` is None where the event as a whole is wrong."""
+
+    status = 400
+
+    def __init__(self, field: str | None, expected: str, given: str, message: str | None = None) -> None:
+        where = f"`{field}`: " if field else ""
+        super().__init__(message or f"{where}expected {expected}, given {given}")
+        self.field, self.expected, self.given = field, expected, given
+
+    def _details(self) -> dict[str, Any]:
+        return {"field": self.field, "expected": self.expected, "given": self.given}
+
+
+class TooLarge(ServingError):  # noqa: N818
+    """413: the answer does not fit into what Lambda can return (6 MB)."""
+
+    status = 413
+
+
+class Unprocessable(ServingError):  # noqa: N818
+    """422: well formed, but the model cannot take it (longer than its maximum, no mask token, ...)."""
+
+    status = 422
+
+    def __init__(self, field: str | None, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+    def _details(self) -> dict[str, Any]:
+        return {"field": self.field}
+
+
+class ColdCache(ServingError):  # noqa: N818
+    """503: the model is not in the cache yet; the message has the command that warms it."""
+
+    status = 503
+
+
+class EngineUnavailable(ServingError):  # noqa: N818
+    """503: the cache is warm, but not for the engine that the script asks for."""
+
+    status = 503
