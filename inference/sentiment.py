@@ -2,7 +2,7 @@
 
 from serving import endpoint, pipeline
 
-# engine="onnx": this commit is known to be prepared by the warm-up, so the small image without torch is enough.
+# engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
 classify = pipeline(
     "text-classification",
     model="distilbert/distilbert-base-uncased-finetuned-sst-2-english",

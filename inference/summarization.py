@@ -2,7 +2,7 @@
 
 from serving import endpoint, pipeline
 
-# engine="onnx": this commit is known to be prepared by the warm-up, so the small image without torch is enough.
+# engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
 summarize = pipeline(
     "summarization",
     model="sshleifer/distilbart-cnn-12-6",

@@ -1,4 +1,4 @@
-"""What scripts import: `pipeline` declares a model, `endpoint` turns a typed function into a Lambda handler."""
+"""What scripts import: `pipeline` declares a model, `endpoint` makes a function a Lambda handler."""
 
 from .endpoint import endpoint
 from .pipeline import pipeline

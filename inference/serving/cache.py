@@ -98,7 +98,7 @@ def _by_commit(cache: Path, model: str, revision: str | None) -> Manifest | None
 
 
 def _read(path: Path) -> Manifest | None:
-    """None also for a manifest of another version or one that is not JSON: the fix is the same, warm again."""
+    """None also for one of another version or one that is not JSON: the fix is the same, warm again."""
     try:
         document = json.loads(path.read_bytes())
         return Manifest(**document) if document.get("version") == VERSION else None

@@ -77,7 +77,6 @@ def default_model(task: str) -> tuple[str, str]:
     """Model and commit of `task` where the script names none. Raises ValueError where there is none."""
     pair = languages(task)
     if pair and pair not in _DEFAULT_PAIRS:
-        raise ValueError(
-            f"{task} has no default model; write model=..., for instance Helsinki-NLP/opus-mt-{'-'.join(pair)}"
-        )
+        example = f"Helsinki-NLP/opus-mt-{'-'.join(pair)}"
+        raise ValueError(f"{task} has no default model; write model=..., for instance {example}")
     return DEFAULTS[base_of(task)]

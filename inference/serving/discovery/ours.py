@@ -1,0 +1,77 @@
+"""Reads a call of `serving.pipeline`."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import Any
+
+from .. import tasks
+from ..parameters import ENGINES, PRECISIONS, option_problem
+from .literals import NotLiteralError
+from .source import Declared, Source
+
+_READ = ("task", "model", "revision", "engine", "precision", "samples")
+_CHOICES = {"engine": ENGINES, "precision": PRECISIONS}
+
+
+def read(source: Source, call: ast.Call) -> Declared:
+    """Raises Skip where the call cannot be read; the problem is then noted in `source`."""
+    given = source.arguments(call)
+    values = {name: source.literal(name, given.get(name)) for name in _READ}
+    if values["task"] is None:
+        raise source.refuse(call.lineno, 'name the task: pipeline("text-classification", ...)')
+    source.check_task(call.lineno, values["task"])
+    task = tasks.canonical(values["task"])
+    _check_options(source, task, given)
+    for name, choices in _CHOICES.items():
+        if values[name] is not None and values[name] not in choices:
+            allowed = ", ".join(f'"{choice}"' for choice in choices)
+            raise source.refuse(given[name].lineno, f"`{name}={values[name]!r}`: write one of {allowed}")
+    model, revision = values["model"], values["revision"]
+    if model is None:
+        model, revision = _default(source, call.lineno, task, revision)
+    source.check_model(call.lineno, model, revision)
+    return Declared(
+        task,
+        model,
+        revision,
+        values["engine"] or "auto",
+        values["precision"] or "auto",
+        call.lineno,
+        samples=_samples(source, call.lineno, values["samples"]),
+    )
+
+
+def _check_options(source: Source, task: str, given: dict[str, ast.expr]) -> None:
+    problems = []
+    for name, node in given.items():
+        try:
+            problem = option_problem(task, name, source.constants.value(node))
+        except NotLiteralError:
+            problem = option_problem(task, name, ast.unparse(node))
+        if problem:
+            problems.append(problem)
+    if problems:
+        raise source.refuse(min(node.lineno for node in given.values()), "; ".join(problems))
+
+
+def _default(source: Source, line: int, task: str, revision: str | None) -> tuple[str, str]:
+    try:
+        model, commit = tasks.default_model(task)
+    except ValueError as problem:
+        raise source.refuse(line, str(problem)) from None
+    return model, revision or commit
+
+
+def _samples(source: Source, line: int, name: Any) -> tuple[Any, ...] | None:
+    """The inputs in the JSON file that `samples=` names, relative to the script."""
+    if name is None:
+        return None
+    try:
+        samples = json.loads((source.path.parent / name).read_text())
+    except (OSError, ValueError, TypeError) as problem:
+        raise source.refuse(line, f"`samples={name!r}` is not a readable JSON file: {problem}") from None
+    if not isinstance(samples, list) or not samples:
+        raise source.refuse(line, f"`samples={name!r}` holds no inputs: write a JSON list of them")
+    return tuple(samples)
