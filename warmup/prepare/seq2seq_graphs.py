@@ -1,0 +1,175 @@
+"""The encoder and the one-token decoder step of an encoder-decoder model, as modules that torch can trace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+
+MASKED = torch.finfo(torch.float32).min
+
+
+class EncoderGraph(nn.Module):
+    """`input_ids, attention_mask` (B, S) -> per decoder layer the cross-attention's K and V (B, heads, S, d).
+
+    The decoder reads the encoder through these alone, so no hidden state leaves the graph and no step
+    projects it again.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.encoder = model.get_encoder()
+        crosses = [cross for _, cross in attentions_of(model)]
+        self.keys = nn.ModuleList(_part(cross, "k_proj", "k") for cross in crosses)
+        self.values = nn.ModuleList(_part(cross, "v_proj", "v") for cross in crosses)
+        self.heads = [_heads(cross) for cross in crosses]
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        hidden = self.encoder(input_ids=input_ids, attention_mask=additive(attention_mask))[0]
+        rows, length = input_ids.shape
+        crossed: list[torch.Tensor] = []
+        for key, value, heads in zip(self.keys, self.values, self.heads, strict=True):
+            crossed += [part(hidden).view(rows, length, heads, -1).transpose(1, 2) for part in (key, value)]
+        return tuple(crossed)
+
+
+class DecoderGraph(nn.Module):
+    """One step for every beam: the token that was chosen last -> logits of the next, and the longer past.
+
+    Shapes: input_ids (B * beams, 1); beam_idx (B * beams), the row of the past that each row goes on from;
+    encoder_attention_mask (B, S); past K and V (rows, heads, T >= 0, d); cross K and V (B, heads, S, d),
+    never repeated per beam. The first step is the same graph with T = 0, so no second copy of the
+    decoder is needed.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.selfs: list[SelfAttention] = []
+        self.crosses: list[CrossAttention] = []
+        for owner, names in _attention_slots(model):
+            own = SelfAttention(getattr(owner[0], names[0]))
+            cross = CrossAttention(getattr(owner[1], names[1]))
+            setattr(owner[0], names[0], own)
+            setattr(owner[1], names[1], cross)
+            self.selfs.append(own)
+            self.crosses.append(cross)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor,
+        beam_idx: torch.Tensor,
+        encoder_attention_mask: torch.Tensor,
+        *past_and_cross: torch.Tensor,
+    ) -> tuple[torch.Tensor, ...]:
+        mask = additive(encoder_attention_mask)
+        for layer, (own, cross) in enumerate(zip(self.selfs, self.crosses, strict=True)):
+            past_k, past_v, cross_k, cross_v = past_and_cross[4 * layer : 4 * layer + 4]
+            own.past = (past_k.index_select(0, beam_idx), past_v.index_select(0, beam_idx))
+            cross.source = (cross_k, cross_v, mask)
+        # One token sees its whole past: no causal mask. A ready-made 4-D mask keeps transformers from making one.
+        nothing = mask.new_zeros((1, 1, 1, 1))
+        logits = self.model(
+            decoder_input_ids=input_ids,
+            encoder_outputs=(nothing[0],),
+            attention_mask=nothing,
+            decoder_attention_mask=nothing,
+            past_key_values=_Past(past_and_cross[0]),
+            use_cache=True,
+        ).logits
+        return (logits[:, -1], *(tensor for own in self.selfs for tensor in own.new))
+
+
+class SelfAttention(nn.Module):
+    """Self-attention of one new token over `past`, which the graph sets before each call."""
+
+    past: tuple[torch.Tensor, torch.Tensor]
+    new: tuple[torch.Tensor, torch.Tensor]
+
+    def __init__(self, original: Any) -> None:
+        super().__init__()
+        self.q, self.k = _part(original, "q_proj", "q"), _part(original, "k_proj", "k")
+        self.v, self.o = _part(original, "v_proj", "v"), _part(original, "out_proj", "o")
+        self.heads, self.scaling = _heads(original), float(original.scaling)
+        self.is_t5 = hasattr(original, "compute_bias")
+        self.bias: Callable[..., torch.Tensor] | None = None
+        if getattr(original, "has_relative_attention_bias", False):
+            self.relative_attention_bias = original.relative_attention_bias
+            self.bias = original.compute_bias
+
+    def forward(
+        self, hidden_states: torch.Tensor, position_bias: torch.Tensor | None = None, **_: Any
+    ) -> tuple[torch.Tensor | None, ...]:
+        rows = hidden_states.shape[0]
+        query, key, value = (
+            part(hidden_states).view(rows, self.heads, 1, -1) for part in (self.q, self.k, self.v)
+        )
+        self.new = (torch.cat([self.past[0], key], dim=2), torch.cat([self.past[1], value], dim=2))
+        scores = (query * self.scaling if self.scaling != 1 else query) @ self.new[0].transpose(2, 3)
+        if self.bias is not None:
+            length = self.new[0].shape[2]
+            position_bias = self.bias(1, length, past_seen_tokens=self.past[0].shape[2])
+        if position_bias is not None:
+            scores = scores + position_bias
+        attended = self.o((scores.softmax(-1) @ self.new[1]).view(rows, 1, -1))
+        return (attended, position_bias, None) if self.is_t5 else (attended, None)
+
+
+class CrossAttention(nn.Module):
+    """Attention over the encoder with the beams of one input as that input's queries, so K and V are read once."""
+
+    source: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+
+    def __init__(self, original: Any) -> None:
+        super().__init__()
+        self.q, self.o = _part(original, "q_proj", "q"), _part(original, "out_proj", "o")
+        self.heads, self.scaling = _heads(original), float(original.scaling)
+        self.is_t5 = hasattr(original, "compute_bias")
+
+    def forward(self, hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tensor | None, ...]:
+        key, value, mask = self.source
+        query = self.q(hidden_states).view(key.shape[0], -1, self.heads, key.shape[3]).transpose(1, 2)
+        scores = (query * self.scaling if self.scaling != 1 else query) @ key.transpose(2, 3) + mask
+        attended = (scores.softmax(-1) @ value).transpose(1, 2).reshape(hidden_states.shape[0], 1, -1)
+        return (self.o(attended), None, None) if self.is_t5 else (self.o(attended), None)
+
+
+def attentions_of(model: Any) -> list[tuple[Any, Any]]:
+    """(self-attention, cross-attention) of every decoder layer, in order."""
+    return [
+        (getattr(owner[0], names[0]), getattr(owner[1], names[1])) for owner, names in _attention_slots(model)
+    ]
+
+
+def additive(mask: torch.Tensor) -> torch.Tensor:
+    """(B, S) of ones and zeros -> (B, 1, 1, S) to add to scores: 0 where it may look, else the lowest float."""
+    return ((1.0 - mask.to(torch.float32)) * MASKED)[:, None, None, :]
+
+
+class _Past(EncoderDecoderCache):
+    """Says how long the past is (as a traced number); the attention modules hold the tensors themselves."""
+
+    def __init__(self, past_key: torch.Tensor) -> None:
+        super().__init__(DynamicCache(), DynamicCache())
+        self._past_key = past_key
+
+    def get_seq_length(self, layer_idx: int = 0) -> Any:
+        return self._past_key.shape[2]
+
+
+def _attention_slots(model: Any) -> list[tuple[tuple[Any, Any], tuple[str, str]]]:
+    decoder = model.get_decoder()
+    if hasattr(decoder, "block"):  # T5
+        return [((b.layer[0], b.layer[1]), ("SelfAttention", "EncDecAttention")) for b in decoder.block]
+    return [((layer, layer), ("self_attn", "encoder_attn")) for layer in decoder.layers]
+
+
+def _part(attention: Any, *names: str) -> Any:
+    return next(getattr(attention, name) for name in names if hasattr(attention, name))
+
+
+def _heads(attention: Any) -> int:
+    return int(getattr(attention, "num_heads", None) or attention.n_heads)
