@@ -1,0 +1,134 @@
+"""Medians, ratios and targets as one page of Markdown."""
+
+from __future__ import annotations
+
+import math
+import platform
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+GB_SECOND_USD = 0.0000166667  # Lambda, x86, us-east-1, November 2026
+REQUEST_USD = 0.20 / 1_000_000
+ONE_VCPU_MB = 1_769
+
+TARGETS = (
+    # workload, what, contender, ratio to the ancestor that we aim at, key of the figure
+    ("DistilBERT", "first answer, local disk", "hf-lambda int8", 15, "first_s"),
+    ("DistilBERT", "first answer, slow file system", "hf-lambda int8", 12, "slow_s"),
+    ("DistilBERT", "warm, short text", "hf-lambda int8", 7, "warm:short"),
+    ("DistilBERT", "warm, 128 tokens", "hf-lambda int8", 3, "warm:128 tokens"),
+    ("DistilBERT", "peak memory", "hf-lambda int8", 4, "peak_mb"),
+    ("DistilBERT", "image bytes read to first answer", "hf-lambda int8", 20, "image_bytes"),
+    ("BART-large", "first answer, beam 4", "hf-lambda int8", 5, "first_s"),
+    ("BART-large", "warm, beam 4", "hf-lambda int8", 4.5, "warm:beam 4"),
+)
+
+Figures = dict[str, dict[str, dict[str, Any]]]
+"""workload -> contender -> figure -> list of measurements (or one value)."""
+
+
+def middle(values: Any) -> float | None:
+    """The median of a list of measurements, the value itself where there is one, None where there is none."""
+    if isinstance(values, list):
+        return median(values) if values else None
+    return None if values is None else float(values)
+
+
+def usd_per_million(seconds: float, peak_mb: float) -> tuple[float, int]:
+    """What a million warm requests cost at the smallest memory that gives one vCPU and holds the process.
+
+    `seconds` were measured on one CPU. Returns USD and memory in MB. Prices: GB_SECOND_USD, REQUEST_USD.
+    """
+    memory_mb = max(ONE_VCPU_MB, 64 * math.ceil(peak_mb * 1.1 / 64))
+    return 1_000_000 * (seconds * memory_mb / 1024 * GB_SECOND_USD + REQUEST_USD), memory_mb
+
+
+def page(figures: Figures, notes: list[str], rounds: Mapping[str, int]) -> str:
+    """`bench/results.md`."""
+    parts = [
+        "# Benchmark",
+        "",
+        "Written by `make bench`; medians of one run, all contenders interleaved. In brackets: times better than",
+        "the ancestor's handler. DistilBERT and BART-large have full size and random weights, MiniLM is the real",
+        "one.",
+        "",
+        f"Machine: {_processor()}, {_cpus()} CPUs, {platform.system()} {platform.release()}, "
+        f"Python {platform.python_version()}.",
+        "",
+    ]
+    for workload, field in figures.items():
+        parts += _table(workload, field, rounds.get(workload, 0))
+    parts += ["## Targets", "", *_targets(figures), ""]
+    if notes:
+        parts += ["## Notes", "", *[f"- {note}" for note in notes], ""]
+    return "\n".join(parts)
+
+
+def _table(workload: str, field: dict[str, dict[str, Any]], rounds: int) -> list[str]:
+    warm = [key for key in next(iter(field.values())) if key.startswith("warm:")]
+    columns: list[tuple[str, str, float, str]] = [
+        ("first answer s", "first_s", 1, ".2f"),
+        ("slow file system s", "slow_s", 1, ".2f"),
+        *((f"warm {key[5:]} ms", key, 1000, ".1f") for key in warm),
+        ("peak MB", "peak_mb", 1, ".0f"),
+        ("image files", "image_files", 1, ".0f"),
+        ("image MB read", "image_bytes", 1e-6, ".1f"),
+        ("model MB read", "model_bytes", 1e-6, ".1f"),
+    ]
+    lines = [f"## {workload} ({rounds} rounds)", ""]
+    lines.append("| | " + " | ".join(title for title, *_ in columns) + " | USD per million |")
+    lines.append("|---|" + "---|" * (len(columns) + 1))
+    ancestor = field.get("ancestor", {})
+    for name, measured in field.items():
+        cells = [_cell(measured, ancestor, key, scale, form, name) for _, key, scale, form in columns]
+        lines.append(f"| {name} | " + " | ".join([*cells, _cost(measured)]) + " |")
+    return [*lines, ""]
+
+
+def _cell(
+    measured: dict[str, Any], ancestor: dict[str, Any], key: str, scale: float, form: str, name: str
+) -> str:
+    value, base = middle(measured.get(key)), middle(ancestor.get(key))
+    if value is None:
+        return "-"
+    ratio = f" ({base / value:.1f}x)" if base and value and name != "ancestor" else ""
+    return f"{value * scale:{form}}{ratio}"
+
+
+def _cost(measured: dict[str, Any]) -> str:
+    seconds, peak = middle(measured.get("one_cpu_s")), middle(measured.get("peak_mb"))
+    if seconds is None or peak is None:
+        return "-"
+    usd, memory_mb = usd_per_million(seconds, peak)
+    return f"{usd:.2f} at {memory_mb:,} MB"
+
+
+def _targets(figures: Figures) -> list[str]:
+    lines = ["| | target | seen | |", "|---|---|---|---|"]
+    for workload, what, contender, target, key in TARGETS:
+        field = figures.get(workload, {})
+        base, value = (middle(field.get(name, {}).get(key)) for name in ("ancestor", contender))
+        if base is None or value is None:
+            lines.append(f"| {workload}: {what} | {target}x | not measured | |")
+            continue
+        ratio = base / value
+        verdict = "held" if ratio >= target else f"missed by {100 * (1 - ratio / target):.0f} %"
+        lines.append(f"| {workload}: {what} | {target}x | {ratio:.1f}x | {verdict} |")
+    return lines
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _cpus() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
