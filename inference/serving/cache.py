@@ -5,12 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from .errors import ColdCache
 
@@ -45,8 +43,7 @@ def repo_folder(model: str) -> str:
 
 
 def manifest_path(cache: Path, model: str, revision: str | None) -> Path:
-    name = quote(revision or DEFAULT_REVISION, safe="")
-    return cache / "manifests" / repo_folder(model) / f"{name}.json"
+    return cache / "manifests" / repo_folder(model) / f"{_quoted(revision or DEFAULT_REVISION)}.json"
 
 
 def read_manifest(
@@ -65,6 +62,8 @@ def read_manifest(
 
 def write_manifest(cache: Path, manifest: Manifest) -> Path:
     """Publish `manifest` by atomic rename; readers see the old one or the new one, whole."""
+    import tempfile  # only writers need it: inference starts sooner without
+
     path = manifest_path(cache, manifest.model, manifest.revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -85,6 +84,14 @@ def write_manifest(cache: Path, manifest: Manifest) -> Path:
 def cold_message(model: str, revision: str | None, environ: Mapping[str, str]) -> str:
     command = environ.get("WARM_COMMAND") or "python -m warmup"
     return f"{model} at {revision or DEFAULT_REVISION} is not in the model cache. Warm it: {command}"
+
+
+def _quoted(revision: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", revision):
+        return revision
+    from urllib.parse import quote  # seldom needed, so not imported at every cold start
+
+    return quote(revision, safe="")
 
 
 def _by_commit(cache: Path, model: str, revision: str | None) -> Manifest | None:

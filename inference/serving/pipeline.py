@@ -2,16 +2,144 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from . import cold, engines, tasks
+from .background import Background
+from .cache import read_manifest
+from .errors import BadRequest, ColdCache
+from .inputs import alone, check_input, given_inputs, in_list
+from .parameters import ENGINES, OWN_OPTIONS, PRECISIONS, option_problem, parameters_of
+from .trace import Stopwatch, current
+
+DEFAULT_CACHE = "/mnt/hf_models_cache"
+
+
+def pipeline(
+    task: str,
+    model: str | None = None,
+    config: None = None,
+    tokenizer: None = None,
+    feature_extractor: None = None,
+    image_processor: None = None,
+    video_processor: None = None,
+    processor: None = None,
+    revision: str | None = None,
+    **options: Any,
+) -> Pipeline:
+    """What `transformers.pipeline` takes, and `engine`, `precision`, `samples`.
+
+    Parameters of the calls become their defaults. Without `model` the task's well-known one, pinned.
+    Costs nothing: inside Lambda the model loads in the background, elsewhere at the first call.
+    Raises ValueError naming every option that is not supported.
+    """
+    given = {
+        "config": config,
+        "tokenizer": tokenizer,
+        "feature_extractor": feature_extractor,
+        "image_processor": image_processor,
+        "video_processor": video_processor,
+        "processor": processor,
+        **options,
+    }
+    declared = Pipeline(tasks.canonical(task), model, revision, given, os.environ)
+    if "AWS_LAMBDA_RUNTIME_API" in os.environ or "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        declared.start()
+    return declared
 
 
 class Pipeline:
-    def __init__(self, task: str, **options: Any) -> None:
-        self.task, self.options = task, options
+    """A declared model. Call it with one input or a list; a list in gives a list out, run as one batch."""
 
-    def __call__(self, inputs: Any, **parameters: Any) -> Any:
-        raise NotImplementedError
+    def __init__(
+        self,
+        task: str,
+        model: str | None,
+        revision: str | None,
+        options: Mapping[str, Any],
+        environ: Mapping[str, str],
+    ) -> None:
+        problems = [option_problem(task, name, value) for name, value in options.items()]
+        engine, precision = options.get("engine") or "auto", options.get("precision") or "auto"
+        problems += [_not_one_of("engine", engine, ENGINES), _not_one_of("precision", precision, PRECISIONS)]
+        if any(problems):
+            raise ValueError("; ".join(filter(None, problems)))
+        if model is None:
+            model, commit = tasks.default_model(task)
+            revision = revision or commit
+        self.task, self.model, self.revision = task, model, revision
+        self.engine, self.precision = engine, precision
+        names = set(parameters_of(task)) - set(OWN_OPTIONS)
+        self.defaults = {
+            name: options[name] for name in options if name in names and options[name] is not None
+        }
+        self._environ = environ
+        self._engine = Background(self._load)
+        self._is_new = True
+
+    def start(self) -> None:
+        """Load in the background."""
+        self._engine.start()
+
+    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
+        """One result, or a list of them for a list; None for a parameter means its default.
+
+        Raises ServingError: BadRequest, Unprocessable, ColdCache or EngineUnavailable.
+        """
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        given = given_inputs(self.task, inputs, parameters)
+        self._check(parameters)
+        items = given if isinstance(given, list) else [given]
+        for position, item in enumerate(items):
+            check_input(self.task, item, position if isinstance(given, list) else None)
+        if not items:
+            return []
+        results = self._run(items, parameters)
+        if isinstance(given, list):
+            return [in_list(self.task, result) for result in results]
+        return alone(self.task, results[0], given)
+
+    def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
+        engine, label, load_ms = self._engine.get()
+        watch, trace = Stopwatch(), current.get()
+        results = engine(items, **parameters)
+        if trace is not None:
+            trace.infer(label, watch.ms)
+            trace.loaded(load_ms if self._is_new else 0.0)
+        self._is_new = False
+        return results
+
+    def _check(self, parameters: Mapping[str, Any]) -> None:
+        known = parameters_of(self.task)
+        for name in parameters:
+            if name not in known:
+                raise BadRequest(name, f"one of the parameters {', '.join(known)}", f"`{name}`")
+
+    def _load(self) -> tuple[engines.Engine, str, float]:
+        watch = Stopwatch()
+        cache = Path(self._environ.get("MODEL_CACHE") or DEFAULT_CACHE)
+        try:
+            manifest = read_manifest(cache, self.model, self.revision, environ=self._environ)
+        except ColdCache:
+            if self._environ.get("COLD_DOWNLOAD") != "1":
+                raise
+            manifest = cold.download(cache, self.model, self.revision, self._environ)
+        choice = engines.choose(
+            manifest,
+            task=self.task,
+            engine=self.engine,
+            precision=self.precision,
+            cache=cache,
+            environ=self._environ,
+            onnxruntime=engines.installed_onnxruntime(),
+            torch=engines.has_torch(),
+        )
+        engine = engines.load(choice, self.task, manifest.snapshot_path(cache), self.defaults)
+        return engine, choice.label, watch.ms
 
 
-def pipeline(task: str, model: str | None = None, revision: str | None = None, **options: Any) -> Pipeline:
-    return Pipeline(task, model=model, revision=revision, **options)
+def _not_one_of(name: str, value: object, choices: tuple[str, ...]) -> str | None:
+    return None if value in choices else f"`{name}={value!r}`: write one of {', '.join(choices)}"

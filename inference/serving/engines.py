@@ -1,0 +1,98 @@
+"""Which engine answers: a prepared model on onnxruntime, or transformers on torch."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from .cache import Manifest
+from .errors import EngineUnavailable
+from .tasks import head_of
+
+Engine = Callable[..., list[Any]]
+"""Takes a list of inputs and keyword parameters, returns a list with one result per input."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`label` is that of logs and reports: "onnx-int8", "onnx-fp32" or "torch"."""
+
+    label: str
+    prepared: Path | None = None
+
+
+def choose(
+    manifest: Manifest,
+    *,
+    task: str,
+    engine: str,
+    precision: str,
+    cache: Path,
+    environ: Mapping[str, str],
+    onnxruntime: str | None,
+    torch: bool,
+    machine: str = platform.machine(),
+) -> Choice:
+    """`onnxruntime`: the installed version. Raises EngineUnavailable with the reason and the fix."""
+    if engine != "torch":
+        head = head_of(task)
+        for entry in manifest.prepared:
+            key = (entry["head"], entry["requested"], entry["machine"], entry["onnxruntime"])
+            if key == (head, precision, machine, onnxruntime):
+                return Choice(f"onnx-{entry['precision']}", cache / entry["path"])
+    # A model that the first request downloaded was never prepared.
+    may_fall_back = engine != "onnx" or environ.get("COLD_DOWNLOAD") == "1"
+    if torch and may_fall_back:
+        return Choice("torch")
+    why = _why_not(manifest, task, precision, machine, onnxruntime)
+    raise EngineUnavailable(f"{manifest.model} cannot answer: {why}. {_fix(engine, environ)}")
+
+
+def load(choice: Choice, task: str, snapshot: Path, defaults: Mapping[str, Any]) -> Engine:
+    """The engine, ready to answer; `defaults` are parameters that each call may override."""
+    if choice.prepared is not None:
+        from . import onnx_engine
+
+        return onnx_engine.load(task, choice.prepared, snapshot, **defaults)
+    from . import torch_engine
+
+    return torch_engine.load(task, snapshot, **defaults)
+
+
+def installed_onnxruntime() -> str | None:
+    """Version, read from the name of its metadata folder: `importlib.metadata` takes 20 ms to import."""
+    spec = find_spec("onnxruntime")
+    if spec is None or spec.origin is None:
+        return None
+    folders = sorted(Path(spec.origin).parents[1].glob("onnxruntime-*.dist-info"))
+    return folders[-1].name.removesuffix(".dist-info").partition("-")[2] if folders else None
+
+
+def has_torch() -> bool:
+    return find_spec("torch") is not None and find_spec("transformers") is not None
+
+
+def _why_not(manifest: Manifest, task: str, precision: str, machine: str, onnxruntime: str | None) -> str:
+    head = head_of(task)
+    wanted = f"precision {precision}, {machine}, onnxruntime {onnxruntime or 'not installed'}"
+    for entry in manifest.not_prepared:
+        if entry["head"] == head and entry["requested"] == precision:
+            return f"it was not prepared ({entry['reason']})"
+    others = [
+        f"precision {entry['requested']}, {entry['machine']}, onnxruntime {entry['onnxruntime']}"
+        for entry in manifest.prepared
+        if entry["head"] == head
+    ]
+    if others:
+        return f"it is prepared for {'; '.join(others)}, this function needs {wanted}"
+    return f"it is not prepared for {task}, and this image has no torch" if precision else ""
+
+
+def _fix(engine: str, environ: Mapping[str, str]) -> str:
+    command = environ.get("WARM_COMMAND") or "python -m warmup"
+    other = 'engine="torch"' if engine == "onnx" else 'image "full"'
+    return f"Warm it again ({command}), or set {other} for this pipeline"

@@ -1,0 +1,98 @@
+"""Lambda events in, Lambda answers out: direct invocations, Function URLs and API Gateway."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import BadRequest, TooLarge
+
+MAX_ANSWER_BYTES = 6 * 1024 * 1024
+"""Lambda's limit of a synchronous answer."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """`fields` for the handler; `is_text`: all values are strings (a query), so numbers are parsed."""
+
+    fields: dict[str, Any]
+    is_text: bool = False
+
+
+def is_http(event: Any) -> bool:
+    """Function URL and API Gateway events, of payload version 2.0 and 1.0."""
+    if not isinstance(event, dict) or not isinstance(event.get("requestContext"), dict):
+        return False
+    return "http" in event["requestContext"] or event.get("version") == "2.0" or "httpMethod" in event
+
+
+def read(event: Any) -> Request:
+    """The handler's fields in `event`. Raises BadRequest where they are not a JSON object."""
+    if not is_http(event):
+        return Request(_object(event, "the event"))
+    body = _body(event)
+    if not body.strip():
+        return Request(dict(event.get("queryStringParameters") or {}), is_text=True)
+    try:
+        return Request(_object(json.loads(body), "the body"))
+    except ValueError as error:
+        raise BadRequest(None, "a JSON object as body", "text that is not JSON") from error
+
+
+def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
+    """Exactly `{"statusCode", "body"}` for a direct invocation; headers and a JSON string over HTTP.
+
+    Raises TooLarge over what Lambda can return, ValueError or TypeError for what JSON cannot say.
+    """
+    plain = jsonable(body)
+    text = json.dumps(plain, allow_nan=False)
+    reply: dict[str, Any] = {"statusCode": status, "body": plain}
+    if http:
+        text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        reply = {"statusCode": status, "headers": {"content-type": "application/json"}, "body": text}
+        text = json.dumps(reply)
+    if len(text) + 64 > MAX_ANSWER_BYTES:
+        raise TooLarge(
+            f"the answer has {len(text) / 2**20:.1f} MB, Lambda returns at most 6 MB: "
+            'send fewer inputs per request, or ask for less (a lower top_k, pooling="mean")'
+        )
+    return reply
+
+
+def jsonable(value: Any) -> Any:
+    """`value` as plain Python: numpy scalars and arrays, torch tensors, tuples and mappings converted."""
+    if value is None or type(value) in (str, int, float, bool):
+        return value
+    if isinstance(value, dict):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if hasattr(value, "tolist"):  # numpy and torch, without importing either
+        return jsonable(value.tolist())
+    return value
+
+
+def _object(value: Any, what: str) -> dict[str, Any]:
+    if isinstance(value, dict):
+        return value
+    raise BadRequest(None, f"{what} as a JSON object", json_type(value))
+
+
+def json_type(value: Any) -> str:
+    """What JSON calls the type of `value`."""
+    names: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    names |= {list: "array", dict: "object", type(None): "null"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _body(event: dict[str, Any]) -> str:
+    body = event.get("body") or ""
+    if not event.get("isBase64Encoded"):
+        return str(body)
+    import base64  # API Gateway alone encodes, and only binary content types
+
+    try:
+        return base64.b64decode(body, validate=True).decode()
+    except ValueError as error:
+        raise BadRequest(None, "a base64 body of UTF-8 text", "something else") from error

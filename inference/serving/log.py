@@ -1,0 +1,52 @@
+"""JSON lines on standard output, which Lambda keeps: one per request or fault, never a caller's text."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import traceback
+from typing import Any
+
+
+def write(event: str, **fields: Any) -> None:
+    """One line, whole: `flush` because Lambda may freeze the process right after the answer."""
+    sys.stdout.write(json.dumps({"event": event, **fields}, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def fault(error: BaseException, given: Any) -> dict[str, Any]:
+    """Type, message and frames of `error` and its causes; what messages quote of `given` is left out."""
+    text = " ".join(_texts(given))
+    chain: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        seen.add(id(current))
+        frames = traceback.extract_tb(current.__traceback__)
+        chain.append(
+            {
+                "type": type(current).__qualname__,
+                "message": _redacted(str(current), text)[:1000],
+                "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+            }
+        )
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    return {**chain[0], "causes": chain[1:]}
+
+
+def _redacted(message: str, text: str) -> str:
+    """Every word of 3 or more letters that the caller's text has, too, is blotted out."""
+    return (
+        re.sub(r"\w{3,}", lambda word: "[...]" if word[0] in text else word[0], message) if text else message
+    )
+
+
+def _texts(given: Any) -> list[str]:
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, dict):
+        return [text for value in given.values() for text in _texts(value)]
+    if isinstance(given, list):
+        return [text for value in given for text in _texts(value)]
+    return []
