@@ -1,0 +1,105 @@
+"""Background processes of the local stack: started, found again and ended, never one that is not ours."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+STOP_S = 10
+"""How long a process may take to end before it is killed."""
+
+
+def start(
+    command: Sequence[str], *, record: Path, log: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start `command` as leader of an own session and write down, in `record`, which process it is."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
+        )
+    remember(process.pid, record)
+    return process
+
+
+def remember(pid: int, record: Path) -> None:
+    """Write `pid` and its start time: together they name one process; a pid alone is given out again."""
+    record.write_text(json.dumps({"pid": pid, "started": started(pid)}))
+
+
+def stop(record: Path) -> bool:
+    """End the session that `record` names, first politely. Returns whether it ran; never ends another's."""
+    try:
+        entry = json.loads(record.read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    pid, mine = int(entry["pid"]), False
+    if entry["started"] is not None and started(pid) == entry["started"]:
+        mine = True
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        _wait_gone(pid, STOP_S)
+    if mine or started(pid) is None:  # else the number belongs to somebody else by now
+        kill_session(pid)
+    record.unlink(missing_ok=True)
+    return mine
+
+
+def runs(record: Path) -> bool:
+    """Whether the process that `record` names is alive."""
+    try:
+        entry = json.loads(record.read_text())
+    except (FileNotFoundError, ValueError):
+        return False
+    return entry["started"] is not None and started(int(entry["pid"])) == entry["started"]
+
+
+def kill_session(session: int) -> None:
+    """Kill every process of a session, and return when all are gone.
+
+    Its number is not given out again as long as one of its processes lives, so that only members are met.
+    """
+    while members := list(_session(session)):
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for pid in members:
+            _wait_gone(pid, STOP_S)
+
+
+def started(pid: int) -> str | None:
+    """When a process started, in the kernel's own words; None if there is none, or it has ended already."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self/stat").exists():
+            return None
+    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True)
+    state, _, since = shown.stdout.strip().partition(" ")
+    return since.strip() if since and "Z" not in state else None
+
+
+def _session(session: int) -> Iterator[int]:
+    if not Path("/proc/self/stat").exists():
+        shown = subprocess.run(["ps", "-axo", "pid=,pgid=,stat="], capture_output=True, text=True)
+        rows = [line.split() for line in shown.stdout.splitlines()]
+        yield from (int(row[0]) for row in rows if row[1] == str(session) and "Z" not in row[2])
+        return
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[3] == str(session) and fields[0] not in "ZX":
+                    yield int(entry.name)
+
+
+def _wait_gone(pid: int, limit_s: float) -> None:
+    deadline = time.monotonic() + limit_s
+    while started(pid) is not None and time.monotonic() < deadline:
+        time.sleep(0.01)
