@@ -1,0 +1,115 @@
+"""One encoder: text to tokens to the graph's outputs, as padded batches."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import Unprocessable
+from .batches import batches
+from .contract import Contract
+from .session import open_session
+
+
+class Encoder:
+    """Tokenizer and session of one prepared folder."""
+
+    def __init__(self, contract: Contract, prepared: Path) -> None:
+        self.contract = contract
+        # onnxruntime reads the graph with the interpreter's lock released: the tokenizer loads meanwhile.
+        opening = _Result(open_session, prepared / "model.onnx")
+        from tokenizers import Tokenizer
+
+        self.tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+        self._session = opening.get()
+
+    def encode(
+        self,
+        texts: Sequence[Any],
+        *,
+        max_length: int | None = None,
+        strategy: str = "longest_first",
+        stride: int = 0,
+        pretokenized: bool = False,
+        special_tokens: bool = True,
+    ) -> list[Any]:
+        """`tokenizers` encodings of `texts` (or pairs), cut to `max_length` tokens (None: not cut)."""
+        if max_length is None:
+            self.tokenizer.no_truncation()
+        else:
+            side = self.contract.tokenizer.get("truncation_side", "right")
+            self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy, direction=side)
+        encodings: list[Any] = self.tokenizer.encode_batch(
+            list(texts), is_pretokenized=pretokenized, add_special_tokens=special_tokens
+        )
+        return encodings
+
+    def run(self, encodings: Sequence[Any], outputs: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+        """Yield `(index, [output of that input, ...])` batch by batch, longest first.
+
+        Outputs with a sequence axis come padded: cut them to the length of the encoding.
+        Raises Unprocessable where an input is longer than the model's positions.
+        """
+        lengths = [len(encoding.ids) for encoding in encodings]
+        self._check(lengths)
+        for group in batches(lengths):
+            feeds = self._feeds([encodings[index] for index in group], lengths[group[0]])
+            results = self._session.run(list(outputs), feeds)
+            for row, index in enumerate(group):
+                yield index, [result[row] for result in results]
+
+    def limit(self, truncation: bool | str | None, max_length: int | None) -> int | None:
+        """Tokens to cut to, for transformers' parameters `truncation` and `max_length`."""
+        if truncation in (None, False, "do_not_truncate"):
+            return None
+        known = [n for n in (max_length or self.contract.max_length, self.contract.positions) if n]
+        return min(known, default=None)
+
+    def _check(self, lengths: Sequence[int]) -> None:
+        positions, longest = self.contract.positions, max(lengths, default=0)
+        if positions is not None and longest > positions:
+            raise Unprocessable(
+                None,
+                f"the text has {longest} tokens, the model takes {positions}: shorten it or ask for truncation",
+            )
+
+    def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:
+        import numpy as np
+
+        shape = (len(encodings), width)
+        feeds = {name: np.zeros(shape, np.int64) for name in self.contract.inputs}
+        if feeds["input_ids"].size:
+            feeds["input_ids"].fill(self.contract.tokenizer.get("pad_id") or 0)
+        for row, encoding in enumerate(encodings):
+            length = len(encoding.ids)
+            feeds["input_ids"][row, :length] = encoding.ids
+            feeds["attention_mask"][row, :length] = encoding.attention_mask
+            if "token_type_ids" in feeds:
+                feeds["token_type_ids"][row, :length] = encoding.type_ids
+        return feeds
+
+
+class _Result:
+    """Value of a function that runs in a thread; `get` waits, and raises what it raised."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(function, arguments), daemon=True)
+        self._thread.start()
+
+    def get(self) -> Any:
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def _run(self, function: Any, arguments: tuple[Any, ...]) -> None:
+        try:
+            self._value = function(*arguments)
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
+            self._error = error

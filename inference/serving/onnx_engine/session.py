@@ -1,0 +1,80 @@
+"""Opening an offline-optimised graph: weights read ahead in parallel, threads as the function has CPUs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+_THREADS = 16
+_BLOCK = 1 << 20
+_MB_PER_VCPU = 1769
+"""Memory that buys one vCPU (AWS Lambda, "Configure function memory")."""
+
+
+class Prefetch:
+    """Reads the dense weights into the page cache, from many threads: a network disk answers each one late.
+
+    Nothing is kept: onnxruntime maps the same pages. Standard library only, so it can start first.
+    """
+
+    def __init__(self, folder: Path, dense: Mapping[str, int]) -> None:
+        """dense: bytes to read from the start of each file."""
+        self._blocks = iter(
+            [(str(folder / name), start) for name, size in dense.items() for start in range(0, size, _BLOCK)]
+        )
+        self._lock = threading.Lock()
+        self._files: dict[str, int] = {}
+        count = min(_THREADS, sum(-(-size // _BLOCK) for size in dense.values()))
+        self._reading = count
+        self._workers = [threading.Thread(target=self._read, daemon=True) for _ in range(count)]
+        for worker in self._workers:
+            worker.start()
+
+    def wait(self) -> None:
+        """Until everything is read. Nobody has to: the session's own page faults wait for what they need."""
+        for worker in self._workers:
+            worker.join()
+
+    def _read(self) -> None:
+        buffer = bytearray(_BLOCK)
+        while block := self._next():
+            os.preadv(block[0], [buffer], block[1])
+        with self._lock:
+            self._reading -= 1
+            if not self._reading:
+                for descriptor in self._files.values():
+                    os.close(descriptor)
+
+    def _next(self) -> tuple[int, int] | None:
+        with self._lock:
+            path, start = next(self._blocks, ("", 0))
+            if not path:
+                return None
+            if path not in self._files:
+                self._files[path] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            return self._files[path], start
+
+
+def open_session(graph: Path, environ: Mapping[str, str] = os.environ) -> Any:
+    """An onnxruntime session over `graph`, which the warm-up has optimised already."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = vcpus(environ)
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+
+
+def vcpus(environ: Mapping[str, str] = os.environ) -> int:
+    """CPUs to compute on: on Lambda what the memory setting buys, elsewhere those this process may use."""
+    available = len(os.sched_getaffinity(0))
+    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    if memory_mb is None:
+        return available
+    return max(1, min(available, round(int(memory_mb) / _MB_PER_VCPU)))

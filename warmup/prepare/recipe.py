@@ -1,0 +1,128 @@
+"""The recipe: which steps make a prepared folder, in which order, and what is published at the end."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from . import publish
+from .plan import RECIPE, NotPrepared, Plan, Tolerance, Unfinished, plan_of
+from .run import Runner
+
+
+def prepare(
+    task: str,
+    snapshot: Path,
+    *,
+    requested: str = "auto",
+    into: Path,
+    model: str,
+    commit: str,
+    samples: list[Any] | None = None,
+    tolerance: Tolerance | None = None,
+    progress: Callable[[str], None] = lambda line: None,
+    remaining_s: Callable[[], float] | None = None,
+    isolated: bool = True,
+) -> dict[str, Any]:
+    """Prepare `snapshot` for `task` as a folder of `into`, and return its entry for the manifest.
+
+    The entry's `path` is that folder, absolute. A valid folder that is already there is returned as it is.
+    requested: "auto" and "int8" publish int8 where the gate passes it and else fp32 with a `reason`.
+    remaining_s: seconds until the caller has to be done; Unfinished is raised rather than going past it.
+    isolated: run every step in a process of its own, which gives its memory back.
+    Raises NotPrepared where the family cannot be prepared or fp32 disagrees with transformers.
+    """
+    plan = plan_of(
+        task,
+        snapshot.absolute(),
+        into.absolute(),
+        requested=requested,
+        model=model,
+        commit=commit,
+        samples=samples,
+        tolerance=tolerance or Tolerance(),
+    )
+    folder = into.absolute() / plan.name
+    with _alone(Path(plan.work)):
+        entry = publish.valid_entry(folder, gate_key=plan.gate_key)
+        if entry is None:
+            entry = _prepare(plan, folder, Runner(plan, progress, remaining_s, isolated))
+    shutil.rmtree(plan.work, ignore_errors=True)
+    return {**entry, "path": str(folder)}
+
+
+def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
+    _resume(plan)
+    try:
+        runner.run("export")
+        runner.run("optimize")
+        verdict = runner.run("check-fp32")
+        if verdict.get("refused"):
+            raise NotPrepared(f"onnxruntime and transformers disagree: {verdict['refused']}")
+        precision, reason = "fp32", None
+        if plan.requested != "fp32":
+            runner.run("quantize")
+            int8 = runner.run("check-int8")
+            reason = int8.get("refused")
+            if reason is None:
+                precision, verdict = "int8", {"agreement": {**verdict["agreement"], **int8["agreement"]}}
+    except NotPrepared:
+        # The next warm-up starts anew: a bigger function or a newer library may manage.
+        shutil.rmtree(plan.work, ignore_errors=True)
+        raise
+    candidate = Path(plan.work, precision)
+    started = time.monotonic()
+    entry = {
+        "head": plan.head,
+        "requested": plan.requested,
+        "precision": precision,
+        "machine": plan.machine,
+        "onnxruntime": version("onnxruntime"),
+        "recipe": RECIPE,
+        "bytes": sum(file.stat().st_size for file in candidate.iterdir()),
+        "peak_mb": runner.peak_mb(),
+        "agreement": verdict["agreement"],
+        "reason": reason,
+        "prepared_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    document = {"entry": entry, "gate_key": plan.gate_key, "model": plan.model, "commit": plan.commit}
+    hashes = publish.hashes(candidate)
+    entry["seconds"] = round(runner.seconds() + time.monotonic() - started, 1)
+    publish.publish(candidate, folder, {**document, "files": hashes})
+    return entry
+
+
+def _resume(plan: Plan) -> None:
+    """Keep what an earlier run left only if it had the same plan; paths may have moved, they do not count."""
+    work = Path(plan.work)
+    key = json.dumps([plan.task, plan.commit, plan.gate_key])
+    stamp = work / "key.json"
+    if not stamp.is_file() or stamp.read_text() != key:
+        for left in work.iterdir():
+            if left.name != _LOCK:
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+        stamp.write_text(key)
+    plan.write()
+
+
+_LOCK = "lock"
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Two warm-ups at once: the second is told to come back, and then finds the folder of the first."""
+    work.mkdir(parents=True, exist_ok=True)
+    with (work / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Unfinished(f"another run is preparing {work.name.removeprefix('.work-')}") from error
+        yield

@@ -1,0 +1,86 @@
+"""What the gate asks a model: plain sentences, hard ones, several languages, pairs, one that is too long."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .plan import NotPrepared, Plan
+
+SENTENCES = (
+    "I love this little cafe, the coffee is wonderful and the staff always smile.",
+    "The battery died after two days and nobody answered my letters. Never again!",
+    "Not bad at all, although I had hoped for a bit more.",
+    "The train to Edinburgh leaves at 7:45 from platform 9.",
+    "Marie Curie was born in Warsaw and worked in Paris; she won two Nobel Prizes.",
+    "Could you please tell me how I change the password of my account?",
+    "Rain is expected in the north, while the south stays dry and warm until Thursday.",
+    "What a waste of an evening: the plot makes no sense and the actors look bored.",
+    "Shares of Acme Corp. rose 4.5 % to $1,204.10 after Tuesday's report.",
+    "ok",
+    "!!! ??? ... :-)",
+    "Der Zug hatte schon wieder eine Stunde Verspätung, und niemand wusste, warum.",
+    "Nous avons passé une soirée délicieuse au bord de la Seine.",
+    "La película me pareció larga, pero el final vale la pena.",
+    "Поезд отправляется утром, билеты ещё есть.",
+    "今日はとても良い天気ですね。",
+    "이 책은 정말 재미있어요.",
+    "السماء صافية اليوم والبحر هادئ.",
+    "Mixed: naïve café, 3×4=12, e-mail me@example.com, 😀 and\ttabs\nand lines.",
+    "the quick brown fox jumps over the lazy dog " * 8,
+)
+LONG = " ".join(
+    f"On day {day} the crew wrote that the wind had turned, the sea was calm and supplies would last."
+    for day in range(1, 61)
+)
+PASSAGES = (
+    ("Where was Marie Curie born?", SENTENCES[4]),
+    ("When does the train leave?", SENTENCES[3]),
+    ("How did the shares change?", SENTENCES[8]),
+    ("Who won two Nobel Prizes?", SENTENCES[4]),
+    ("What is expected in the north?", SENTENCES[6]),
+    ("Wer wusste, warum?", SENTENCES[11]),
+    ("What happened on day 40?", LONG),
+    ("What is the colour of the moon?", SENTENCES[5]),
+)
+MASKED = (
+    "Paris is the {mask} of France.",
+    "The coffee is {mask} and the staff always smile.",
+    "She opened the {mask} and walked into the room.",
+    "Rain is expected in the {mask} until Thursday.",
+    "{mask} Curie won two Nobel Prizes.",
+    "Der Zug hatte eine {mask} Verspätung.",
+    "I love {mask}!",
+    LONG[:400] + " and the {mask} was cold.",
+)
+_PREMISES = ("This example is about travel.", "This text is positive.", "This example is science.")
+
+
+def samples_of(plan: Plan, mask_token: str | None) -> list[Any]:
+    """Texts, or pairs of them, for the head of `plan`: the user's own, or the built-in ones.
+
+    Raises NotPrepared where a sample of the user's has another shape than its task takes.
+    """
+    if plan.samples is not None:
+        return [_own(plan, sample) for sample in plan.samples]
+    if plan.head == "question-answering":
+        return [list(pair) for pair in PASSAGES]
+    if plan.head == "masked-lm":
+        return [text.replace("{mask}", str(mask_token)) for text in MASKED]
+    texts: list[Any] = [*SENTENCES, LONG]
+    if plan.head == "sequence-classification":
+        texts += [[text, premise] for text in SENTENCES[:6] for premise in _PREMISES]
+    return texts
+
+
+def _own(plan: Plan, sample: Any) -> Any:
+    fields = ("question", "context") if plan.head == "question-answering" else ("text", "text_pair")
+    if isinstance(sample, str) and plan.head != "question-answering":
+        return sample
+    if isinstance(sample, dict) and fields[0] in sample and set(sample) <= set(fields):
+        return [sample[name] for name in fields if name in sample]
+    if isinstance(sample, (list, tuple)) and len(sample) == 2:
+        return list(sample)
+    raise NotPrepared(
+        f"a gate sample of {plan.task} is {sample!r}; expected "
+        + ("a text" if plan.head != "question-answering" else '{"question": ..., "context": ...}')
+    )

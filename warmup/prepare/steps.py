@@ -1,0 +1,116 @@
+"""What every step does; runs in a process of its own, reads the plan and leaves `<step>.json`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .plan import Disagreement, NotPrepared, Plan
+
+CONTRACT = ("tokenizer.json", "serving.json")
+"""Files that the export writes beside its graphs and that every precision needs."""
+
+
+def run_step(work: Path, step: str) -> None:
+    """Run `step` of the plan in `work` and write down its result, seconds and peak memory, last of all."""
+    plan, started = Plan.read(work), time.monotonic()
+    record: dict[str, Any]
+    try:
+        record = {"result": _STEPS[step](plan, work)}
+    except NotPrepared as refusal:
+        record = {"not_prepared": refusal.reason}
+    record |= {"seconds": round(time.monotonic() - started, 2), "peak_mb": _peak_mb()}
+    temporary = work / f".{step}.json"
+    temporary.write_text(json.dumps(record))
+    temporary.replace(work / f"{step}.json")
+
+
+def _export(plan: Plan, work: Path) -> dict[str, Any]:
+    """fp32 graphs, tokenizer.json, serving.json in `export/`; transformers' own answers to the samples."""
+    _fresh(work / "export")
+    if plan.head == "seq2seq-lm":
+        from . import seq2seq
+
+        seq2seq.export(Path(plan.snapshot), plan.task, work)
+    else:
+        from . import encoders
+
+        encoders.export(Path(plan.snapshot), plan.task, work)
+    return {"graphs": [path.name for path in _graphs(work / "export")]}
+
+
+def _optimize(plan: Plan, work: Path) -> dict[str, Any]:
+    from .optimize import optimize
+
+    target = _fresh(work / "fp32")
+    dense = {}
+    for graph in _graphs(work / "export"):
+        dense[f"{graph.name}.data"] = optimize(graph, target / graph.name)
+    _contract(work / "export", target, dense)
+    return {}
+
+
+def _quantize(plan: Plan, work: Path) -> dict[str, Any]:
+    from .quantize import quantize
+
+    target = _fresh(work / "int8")
+    dense = {}
+    for graph in _graphs(work / "fp32"):
+        dense[f"{graph.name}.data"] = quantize(graph, target / graph.name, machine=plan.machine)
+    _contract(work / "fp32", target, dense)
+    return {}
+
+
+def _check(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
+    try:
+        if plan.head == "seq2seq-lm":
+            from .gate_seq2seq import gate_generation
+
+            agreement = gate_generation(plan, work, precision)
+        else:
+            from .gate import gate
+
+            agreement = gate(plan, work, precision)
+    except Disagreement as refusal:
+        return {"refused": refusal.reason, "agreement": refusal.agreement}
+    return {"agreement": agreement}
+
+
+_STEPS: dict[str, Callable[[Plan, Path], dict[str, Any]]] = {
+    "export": _export,
+    "optimize": _optimize,
+    "check-fp32": lambda plan, work: _check(plan, work, "fp32"),
+    "quantize": _quantize,
+    "check-int8": lambda plan, work: _check(plan, work, "int8"),
+}
+
+
+def _contract(source: Path, target: Path, dense: dict[str, int]) -> None:
+    """serving.json also says how many bytes of each weight file a run reads for certain (`prefetch`)."""
+    for name in CONTRACT:
+        shutil.copyfile(source / name, target / name)
+    path = target / "serving.json"
+    document = {**json.loads(path.read_text()), "prefetch": dense}
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=1))
+
+
+def _graphs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.onnx"))
+
+
+def _fresh(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def _peak_mb() -> int:
+    """Peak resident memory of this process. Not ru_maxrss: a child inherits that of its parent."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) >> 10
+    return 0

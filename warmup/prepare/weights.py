@@ -1,0 +1,109 @@
+"""Weights of an ONNX graph as external data: one file, the embedding tables last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, external_data_helper, numpy_helper
+
+_INLINE_BYTES = 1024
+"""Smaller tensors stay in the graph: they are shapes and scalars, which the session wants while it opens."""
+_ALIGNMENT = 4096
+"""A page: onnxruntime maps every tensor by itself."""
+
+
+def load_graph(path: Path) -> Any:
+    """The model at `path` without its external weights (`array` reads one of them)."""
+    return onnx.load(str(path), load_external_data=False)
+
+
+def array(tensor: Any, folder: Path) -> Any:
+    """Value of an initializer as numpy array; external ones are mapped from `folder`, not read."""
+    if not external_data_helper.uses_external_data(tensor):
+        return numpy_helper.to_array(tensor)
+    info = external_data_helper.ExternalDataInfo(tensor)
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    shape = tuple(tensor.dims)
+    if 0 in shape:
+        return np.empty(shape, dtype)
+    return np.memmap(folder / info.location, dtype, "r", offset=info.offset or 0, shape=shape)
+
+
+def save(model: Any, path: Path, read: Callable[[Any], Any]) -> int:
+    """Write the graph to `path` and its weights to `path` + ".data"; return the bytes before the embeddings.
+
+    read: value of an initializer (see `array`); called once per tensor, so one is in memory at a time.
+    Dense weights come first, so that they can be read ahead in one go; embedding tables, of which a
+    request touches a few rows, come last and are left to page faults.
+    """
+    tables = embedding_tables(model)
+    tensors = sorted(model.graph.initializer, key=lambda tensor: tensor.name in tables)
+    data = path.with_name(f"{path.name}.data")
+    dense = 0
+    with data.open("wb") as file:
+        for tensor in tensors:
+            value = read(tensor)
+            if value.nbytes < _INLINE_BYTES:
+                _inline(tensor, value)
+                continue
+            file.write(b"\0" * (-file.tell() % _ALIGNMENT))
+            offset = file.tell()
+            # In C order from here on: a memmap of a transposed array would be written as it lies.
+            np.ascontiguousarray(value).tofile(file)
+            _refer(tensor, value, data.name, offset)
+            if tensor.name not in tables:
+                dense = file.tell()
+    path.write_bytes(model.SerializeToString())
+    return dense
+
+
+def embedding_tables(model: Any) -> set[str]:
+    """Initializers that nothing but `Gather` reads, row by row."""
+    uses: dict[str, list[bool]] = {}
+    for node in nodes(model.graph):
+        for position, name in enumerate(node.input):
+            axis = next((a.i for a in node.attribute if a.name == "axis"), 0)
+            uses.setdefault(name, []).append(node.op_type == "Gather" and position == 0 and axis == 0)
+    return {tensor.name for tensor in model.graph.initializer if all(uses.get(tensor.name, [False]))}
+
+
+def nodes(graph: Any) -> Iterator[Any]:
+    """Nodes of `graph` and of the graphs inside them (If, Loop)."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.GRAPH:
+                yield from nodes(attribute.g)
+
+
+def initializers(model: Any) -> dict[str, Any]:
+    return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def remove_unused(model: Any, also: Iterable[str] = ()) -> None:
+    """Drop initializers that no node and no output reads any more."""
+    used = {name for node in nodes(model.graph) for name in node.input}
+    used |= {output.name for output in model.graph.output} | set(also)
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def _inline(tensor: Any, value: Any) -> None:
+    name = tensor.name
+    tensor.Clear()
+    tensor.CopyFrom(numpy_helper.from_array(np.array(value), name))
+
+
+def _refer(tensor: Any, value: Any, location: str, offset: int) -> None:
+    name, data_type = tensor.name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+    tensor.Clear()
+    tensor.name, tensor.data_type = name, data_type
+    tensor.dims.extend(value.shape)
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, text in (("location", location), ("offset", str(offset)), ("length", str(value.nbytes))):
+        tensor.external_data.add(key=key, value=text)
