@@ -1,0 +1,100 @@
+"""Prepares a fetched model for each of its uses; what cannot be prepared says why and stays on torch."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from serving.cache import Manifest, repo_folder
+from serving.tasks import head_of
+
+from .errors import OutOfTime
+from .jobs import Job
+from .logs import log
+from .models import Model, Use
+from .plan import Snapshot
+from .prepare import NotPrepared, Tolerance, Unfinished, prepare
+
+Entries = list[dict[str, Any]]
+
+
+def prepare_uses(
+    cache: Path, model: Model, snapshot: Snapshot, job: Job, environ: Mapping[str, str] = os.environ
+) -> tuple[Entries, Entries]:
+    """`prepared` and `not_prepared` of the manifest for every use that may run on onnxruntime.
+
+    Raises OutOfTime near the deadline; the steps that are done are found by the next call.
+    """
+    prepared: dict[tuple[str, str], dict[str, Any]] = {}
+    refused: dict[tuple[str, str], dict[str, Any]] = {}
+    for use in model.uses:
+        if use.engine == "torch":
+            continue
+        key = (head_of(use.task), use.precision)
+        if key in prepared:
+            continue
+        try:
+            prepared[key] = _prepare(cache, model, snapshot, use, job, environ)
+            refused.pop(key, None)
+        except Unfinished as unfinished:
+            raise OutOfTime from unfinished
+        except NotPrepared as refusal:
+            refused[key] = {
+                "head": key[0],
+                "task": use.task,
+                "requested": use.precision,
+                "reason": refusal.reason,
+            }
+            log("not prepared", model=model.key, task=use.task, reason=refusal.reason)
+    return [*prepared.values()], [*refused.values()]
+
+
+def still_valid(cache: Path, manifest: Manifest | None, commit: str) -> Entries:
+    """Prepared entries of an older manifest that go on being right for `commit` on this machine."""
+    if manifest is None or manifest.commit != commit:
+        return []
+    here = (platform.machine(), version("onnxruntime"))
+    return [
+        entry
+        for entry in manifest.prepared
+        if (entry["machine"], entry["onnxruntime"]) == here and (cache / entry["path"]).is_dir()
+    ]
+
+
+def tolerance_of(environ: Mapping[str, str]) -> Tolerance:
+    """PREPARE_TOLERANCE: a JSON object with any of Tolerance's fields."""
+    return Tolerance(**json.loads(environ.get("PREPARE_TOLERANCE") or "{}"))
+
+
+def _prepare(
+    cache: Path, model: Model, snapshot: Snapshot, use: Use, job: Job, environ: Mapping[str, str]
+) -> dict[str, Any]:
+    steps: list[str] = []
+
+    def progress(step: str) -> None:
+        steps.append(step)
+        job.progress(model.key, phase="prepare", note=f"{use.task}: {step}", steps=len(steps))
+        log("prepare", model=model.key, task=use.task, step=step)
+
+    job.progress(model.key, phase="prepare", note=use.task)
+    entry = prepare(
+        use.task,
+        snapshot.path,
+        requested=use.precision,
+        into=cache / "prepared" / repo_folder(model.model) / snapshot.commit,
+        model=model.model,
+        commit=snapshot.commit,
+        samples=use.gate_samples,
+        tolerance=tolerance_of(environ),
+        progress=progress,
+        remaining_s=job.remaining_s,
+    )
+    log(
+        "prepared", model=model.key, task=use.task, precision=entry["precision"], seconds=entry.get("seconds")
+    )
+    return {**entry, "path": str(Path(entry["path"]).relative_to(cache.absolute()))}
