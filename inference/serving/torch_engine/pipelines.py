@@ -1,0 +1,95 @@
+"""The tasks that transformers' own pipelines have, run as padded batches of like length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from ..errors import BadRequest, Unprocessable
+from ..events import jsonable
+from ..tasks import canonical
+from .batches import MAX_PADDED_TOKENS, run_batches
+from .loading import check_length, load_model, load_tokenizer, max_length, positions
+
+_CLASSES = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "zero-shot-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "fill-mask": "AutoModelForMaskedLM",
+    "text-generation": "AutoModelForCausalLM",
+}
+_TRUNCATES = ("zero-shot-classification", "token-classification")
+"""Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
+
+
+class Wrapped:
+    """One of transformers' pipelines."""
+
+    def __init__(self, task: str, snapshot: Path, options: Mapping[str, Any]) -> None:
+        self._task, self._options = canonical(task), dict(options)
+        auto_class = getattr(transformers, _CLASSES[self._task])
+        # Decoders are large, and the only ones that a vCPU runs well in the bfloat16 they come in.
+        dtype = {"dtype": "auto"} if self._task == "text-generation" else {}
+        self._model, self._tokenizer = load_model(auto_class, snapshot, **dtype), load_tokenizer(snapshot)
+        if self._tokenizer.model_max_length > (limit := max_length(self._tokenizer, self._model) or 10**30):
+            self._tokenizer.model_max_length = limit
+        if self._task == "text-generation":
+            self._tokenizer.padding_side = "left"
+        self._pipeline = transformers.pipeline(
+            self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"
+        )
+
+    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+        chosen = {**self._options, **parameters}
+        lengths = [self._length(item, chosen) for item in inputs]
+        if self._task not in _TRUNCATES and not chosen.get("truncation"):
+            check_length(lengths, positions(self._model), remedy="shorten it")
+        if (seed := chosen.pop("seed", None)) is not None:
+            torch.manual_seed(seed)
+
+        def run(group: list[Any]) -> list[Any]:
+            size = len(group) if self._tokenizer.pad_token_id is not None else 1
+            with torch.inference_mode():
+                answers: list[Any] = self._pipeline(group, batch_size=size, **self._translated(chosen))
+            return answers
+
+        try:
+            return [jsonable(result) for result in run_batches(inputs, lengths, run, self._bound(chosen))]
+        except transformers.pipelines.base.PipelineException as error:
+            raise Unprocessable(None, str(error)) from error
+
+    def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
+        """Tokens of `item`; a chat counts what its template makes of it."""
+        if isinstance(item, list):
+            return len(self._tokenizer.apply_chat_template(item, add_generation_prompt=True)["input_ids"])
+        pair = [item] if isinstance(item, str) else [item["text"], item.get("text_pair")]
+        length = len(self._tokenizer(*pair, verbose=False)["input_ids"])
+        if self._task in _TRUNCATES or chosen.get("truncation"):
+            return min(length, int(self._tokenizer.model_max_length))
+        return length
+
+    def _bound(self, chosen: Mapping[str, Any]) -> int:
+        """Fewer rows where each of them becomes several: labels, beams."""
+        rows: int = chosen.get("num_beams", 1)
+        return max(1, MAX_PADDED_TOKENS // max(1, rows))
+
+    def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """`chosen` in the words of this task's pipeline. Raises BadRequest for what it cannot do."""
+        if self._task == "zero-shot-classification" and not chosen.get("candidate_labels"):
+            raise BadRequest("candidate_labels", "an array of labels", "nothing")
+        if self._task == "token-classification" and "stride" in chosen:
+            self._check_stride(chosen)
+        return dict(chosen)
+
+    def _check_stride(self, chosen: Mapping[str, Any]) -> None:
+        if chosen.get("aggregation_strategy", "none") == "none":
+            raise BadRequest("stride", "an aggregation_strategy with it, for instance simple", "none")
+        most = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
+        if chosen["stride"] >= most:
+            raise BadRequest(
+                "stride", f"less than {most}, what the model reads at once", str(chosen["stride"])
+            )

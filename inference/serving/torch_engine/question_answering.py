@@ -1,0 +1,98 @@
+"""Extractive question answering, as transformers 4 had it: long contexts in overlapping windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+
+from ..errors import BadRequest, Unprocessable
+from .batches import run_batches
+from .loading import load_model, load_tokenizer, max_length
+from .spans import Window, answers
+
+MAX_WINDOW = 384
+"""Tokens of question and context read at once, where the request does not say."""
+MAX_OVERLAP = 128
+
+
+class QuestionAnswering:
+    def __init__(self, snapshot: Path, options: Mapping[str, Any]) -> None:
+        self._model = load_model(transformers.AutoModelForQuestionAnswering, snapshot)
+        self._tokenizer = load_tokenizer(snapshot)
+        self._options = dict(options)
+        self._limit = max_length(self._tokenizer, self._model) or MAX_WINDOW
+
+    def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
+        """inputs: `{"question", "context"}`. Results: `{"score", "start", "end", "answer"}` or lists of them."""
+        chosen = {**self._options, **parameters}
+        encoded = [self._encode(item, chosen) for item in inputs]
+        rows = [row for item in encoded for row in self._rows(item)]
+        logits = iter(run_batches(rows, [len(row["input_ids"]) for row in rows], self._infer))
+        return [
+            answers(
+                [self._window(item, row, next(logits)) for row in range(len(item["input_ids"]))],
+                given["context"],
+                top_k=chosen.get("top_k", 1),
+                max_answer_len=chosen.get("max_answer_len", 15),
+                handle_impossible_answer=chosen.get("handle_impossible_answer", False),
+            )
+            for given, item in zip(inputs, encoded, strict=True)
+        ]
+
+    def _encode(self, item: Mapping[str, str], chosen: Mapping[str, Any]) -> Any:
+        """Windows over the context, each with the whole question.
+
+        Raises Unprocessable where the question leaves no room.
+        """
+        most = min(chosen.get("max_seq_len") or MAX_WINDOW, self._limit)
+        overlap = chosen.get("doc_stride")
+        overlap = min(most // 2, MAX_OVERLAP) if overlap is None else overlap
+        if overlap > most:
+            raise BadRequest("doc_stride", f"at most max_seq_len ({most})", str(overlap))
+        question = len(
+            self._tokenizer(item["question"], add_special_tokens=False, verbose=False)["input_ids"]
+        )
+        room = most - question - self._tokenizer.num_special_tokens_to_add(pair=True)
+        if room <= overlap:
+            text = f"the question has {question} tokens; with {most} read at once and {overlap} overlapping"
+            raise Unprocessable("question", f"{text}, that leaves no room for the context: shorten it")
+        pair = [item["question"], item["context"]]
+        return self._tokenizer(
+            *(pair if self._question_first else reversed(pair)),
+            truncation="only_second" if self._question_first else "only_first",
+            max_length=most,
+            stride=overlap,
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
+
+    @property
+    def _question_first(self) -> bool:
+        return bool(self._tokenizer.padding_side == "right")
+
+    def _rows(self, encoded: Any) -> list[dict[str, list[int]]]:
+        names = [name for name in self._tokenizer.model_input_names if name in encoded]
+        return [{name: encoded[name][row] for name in names} for row in range(len(encoded["input_ids"]))]
+
+    def _infer(self, rows: list[dict[str, list[int]]]) -> list[Any]:
+        """Start and end logits per row, without padding."""
+        batch = self._tokenizer.pad(rows, return_tensors="pt", padding_side="right")
+        with torch.inference_mode():
+            output = self._model(**batch)
+        start, end = output.start_logits.float().numpy(), output.end_logits.float().numpy()
+        lengths = [len(row["input_ids"]) for row in rows]
+        return [(start[row, :length], end[row, :length]) for row, length in enumerate(lengths)]
+
+    def _window(self, encoded: Any, row: int, logits: tuple[Any, Any]) -> Window:
+        context = 1 if self._question_first else 0
+        allowed = np.array([sequence == context for sequence in encoded.sequence_ids(row)])
+        ids = encoded["input_ids"][row]
+        if self._tokenizer.cls_token_id in ids:
+            # The answer "none" of models that were trained with questions that have no answer.
+            allowed |= np.array(ids) == self._tokenizer.cls_token_id
+        return Window(*logits, allowed, encoded[row], context)

@@ -1,0 +1,125 @@
+"""Summarization, translation and text2text-generation, as transformers 4 had them."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from ..errors import BadRequest
+from ..tasks import base_of, languages
+from .batches import MAX_PADDED_TOKENS, run_batches
+from .loading import check_length, load_model, load_tokenizer, max_length, positions
+
+_KEYS = {
+    "summarization": "summary_text",
+    "translation": "translation_text",
+    "text2text-generation": "generated_text",
+}
+_NOT_GENERATION = ("truncation", "clean_up_tokenization_spaces", "src_lang", "tgt_lang", "seed")
+NEW_TOKENS = 256
+"""Where neither model nor request limits the answer; `generate` alone would stop after 20."""
+
+
+class Seq2Seq:
+    def __init__(self, task: str, snapshot: Path, options: Mapping[str, Any]) -> None:
+        self._key, self._options = _KEYS[base_of(task)], dict(options)
+        self._is_translation = base_of(task) == "translation"
+        self._model = load_model(transformers.AutoModelForSeq2SeqLM, snapshot)
+        self._tokenizer = load_tokenizer(snapshot)
+        specific = dict((getattr(self._model.config, "task_specific_params", None) or {}).get(task) or {})
+        self._prefix = specific.pop("prefix", None) or getattr(self._model.config, "prefix", None) or ""
+        self._model.generation_config.update(**specific)
+        self._languages = languages(task)
+        self._positions = positions(self._model.get_encoder())
+
+    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+        """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
+        chosen = {**self._options, **parameters}
+        if (seed := chosen.get("seed")) is not None:
+            torch.manual_seed(seed)
+        encoded = self._encode([self._prefix + text for text in inputs], chosen)
+        forced = encoded.pop("forced_bos_token_id", None)
+        encoded.pop("token_type_ids", None)
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        check_length(lengths, self._positions, remedy="shorten it, or ask for truncation")
+        rows = [{name: encoded[name][row] for name in encoded} for row in range(len(inputs))]
+        options = self._generation(chosen)
+        if forced is not None:
+            options["forced_bos_token_id"] = forced
+        beams = options.get("num_beams") or self._model.generation_config.num_beams or 1
+        bound = max(1, MAX_PADDED_TOKENS // beams)
+        return run_batches(rows, lengths, lambda group: self._run(group, options, chosen), bound)
+
+    def _encode(self, texts: list[str], chosen: Mapping[str, Any]) -> dict[str, Any]:
+        truncation = chosen.get("truncation") or False
+        most = max_length(self._tokenizer, self._model.get_encoder()) if truncation else None
+        options = {"truncation": bool(most), "max_length": most, "verbose": False}
+        build = getattr(self._tokenizer, "_build_translation_inputs", None)
+        if not self._is_translation or build is None:
+            return dict(self._tokenizer(texts, **options))
+        source, target = self._language_codes(chosen)
+        return dict(build(texts, src_lang=source, tgt_lang=target, return_tensors=None, **options))
+
+    def _language_codes(self, chosen: Mapping[str, Any]) -> tuple[str, str]:
+        """Raises BadRequest where a code is missing or is none of the model's."""
+        default = self._languages or (None, None)
+        codes = {
+            "src_lang": chosen.get("src_lang") or default[0],
+            "tgt_lang": chosen.get("tgt_lang") or default[1],
+        }
+        known = language_codes(self._tokenizer)
+        for name, code in codes.items():
+            if code not in known:
+                shown = ", ".join(known[:8])
+                raise BadRequest(name, f"one of the model's {len(known)} languages: {shown}, ...", repr(code))
+        return str(codes["src_lang"]), str(codes["tgt_lang"])
+
+    def _generation(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        options = {name: value for name, value in chosen.items() if name not in _NOT_GENERATION}
+        shipped = self._model.generation_config
+        if "max_length" in options and "max_new_tokens" not in options:
+            options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
+        elif (
+            "max_new_tokens" not in options and shipped.max_length is None and shipped.max_new_tokens is None
+        ):
+            options["max_new_tokens"] = NEW_TOKENS
+        return options
+
+    def _run(
+        self, rows: list[dict[str, list[int]]], options: Mapping[str, Any], chosen: Mapping[str, Any]
+    ) -> list[Any]:
+        batch = self._tokenizer.pad(rows, return_tensors="pt")
+        try:
+            with torch.inference_mode(), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # advice on options, meant for whoever wrote the model
+                ids = self._model.generate(**batch, **options)
+        except ValueError as error:
+            raise BadRequest(None, "generation options that go together", str(error)) from error
+        cleanup = bool(chosen.get("clean_up_tokenization_spaces", False))
+        texts = self._tokenizer.batch_decode(
+            ids, skip_special_tokens=True, clean_up_tokenization_spaces=cleanup
+        )
+        records = [{self._key: text} for text in texts]
+        per_input = len(records) // len(rows)
+        if per_input == 1:
+            return records
+        return [records[start : start + per_input] for start in range(0, len(records), per_input)]
+
+
+def language_codes(tokenizer: Any) -> list[str]:
+    """Codes of the languages that a multilingual tokenizer knows, in its own order."""
+    if codes := getattr(tokenizer, "lang_code_to_token", None):
+        return list(codes)
+    module = sys.modules[type(tokenizer).__module__]
+    codes = [*getattr(tokenizer, "lang_code_to_id", {}), *getattr(module, "FAIRSEQ_LANGUAGE_CODES", [])]
+    return [
+        code
+        for code in dict.fromkeys(codes)
+        if tokenizer.convert_tokens_to_ids(code) != tokenizer.unk_token_id
+    ]
