@@ -55,12 +55,12 @@ def choose(
 def load(choice: Choice, task: str, snapshot: Path, defaults: Mapping[str, Any]) -> Engine:
     """The engine, ready to answer; `defaults` are parameters that each call may override."""
     if choice.prepared is not None:
-        from . import onnx_engine
+        from .onnx_engine import load as load_onnx
 
-        return onnx_engine.load(task, choice.prepared, snapshot, **defaults)
-    from . import torch_engine
+        return load_onnx(task, choice.prepared, snapshot, **defaults)
+    from .torch_engine import load as load_torch
 
-    return torch_engine.load(task, snapshot, **defaults)
+    return load_torch(task, snapshot, **defaults)
 
 
 def installed_onnxruntime() -> str | None:
