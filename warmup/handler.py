@@ -17,10 +17,22 @@ from .models import Model, models_of_event, read_models
 from .status import status
 
 WITHOUT_CONTEXT_SECONDS = 900.0
+# Read when huggingface_hub and hf_xet are imported, which is after this. By themselves hf_xet's buffers may
+# take 2 GB and 512 MB per file; blobs shared between repositories would outlive a prune.
+_CLIENT = {
+    "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_SIZE": "256mb",
+    "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_PERFILE_SIZE": "64mb",
+    "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_LIMIT": "512mb",
+    "HF_HUB_DISABLE_SHARED_BLOBS": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "HF_HUB_VERBOSITY": "error",  # the log is one JSON line per event
+}
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Lambda's entry. Never raises: an asynchronous invocation that fails is run again by Lambda itself."""
+    for name, value in _CLIENT.items():
+        os.environ.setdefault(name, value)
     try:
         return answer(event, Surroundings(os.environ), _clock(context))
     except WarmupError as error:
@@ -77,6 +89,9 @@ def _state(job: Job) -> str:
 
 
 def _status(event: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
+    if "jobs" in event:
+        names = [str(name) for name in event["jobs"]]
+        return {"jobs": {name: read_job(around.cache, name) or {"state": "unknown"} for name in names}}
     if event.get("job"):
         return read_job(around.cache, str(event["job"])) or {"job": event["job"], "state": "unknown"}
     return status(around.cache, _models(event, around))

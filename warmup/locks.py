@@ -17,9 +17,12 @@ def lock_path(cache: Path, model: str) -> Path:
     return lock_path_of(cache, repo_folder(model))
 
 
-def lock_path_of(cache: Path, folder: str) -> Path:
-    """The lock of the repository whose folder in the Hub's cache layout is `folder`."""
-    return cache / "locks" / f"{folder}.lock"
+def lock_path_of(cache: Path, folder: str, *, cold: bool = False) -> Path:
+    """The lock of the repository whose folder in the Hub's cache layout is `folder`.
+
+    cold: the one that an endpoint with `coldDownload` holds while it downloads.
+    """
+    return cache / "locks" / f"{folder}{'.cold' if cold else ''}.lock"
 
 
 @contextmanager

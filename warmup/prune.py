@@ -38,8 +38,11 @@ def prune(
     pruned = Pruned()
     repositories = {repo_folder(only)} if only else _repositories(cache)
     for folder in sorted(repositories):
-        with held_if_free(lock_path_of(cache, folder)) as free:
-            if not free:
+        with (
+            held_if_free(lock_path_of(cache, folder)) as no_warmup,
+            held_if_free(lock_path_of(cache, folder, cold=True)) as no_endpoint,
+        ):
+            if not (no_warmup and no_endpoint):
                 pruned.busy.append(folder.removeprefix("models--").replace("--", "/"))
                 continue
             for path in _superfluous(cache, folder, kept):
@@ -52,9 +55,11 @@ def prune(
 
 def remove_orphans(cache: Path, model: str) -> None:
     """Partial downloads of killed runs; hold the repository's lock, so that none of a live run is there."""
-    for path in _orphans(cache / "hub" / repo_folder(model)):
-        log("orphan removed", path=str(path.relative_to(cache)), bytes=_bytes(path))
-        path.unlink(missing_ok=True)
+    folder = repo_folder(model)
+    with held_if_free(lock_path_of(cache, folder, cold=True)) as free:
+        for path in _orphans(cache / "hub" / folder) if free else ():
+            log("orphan removed", path=str(path.relative_to(cache)), bytes=_bytes(path))
+            path.unlink(missing_ok=True)
 
 
 def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:

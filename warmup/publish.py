@@ -15,6 +15,8 @@ from .files import replace_text
 from .models import Model
 from .plan import RemoteFile, Snapshot
 
+_SHA256_DIGITS = 64
+
 
 def publish(
     cache: Path,
@@ -60,10 +62,7 @@ def read_manifests(cache: Path, folder: str = "models--*") -> Iterator[tuple[Pat
 
 
 def snapshot_of(cache: Path, manifest: Manifest) -> Snapshot:
-    files = tuple(
-        RemoteFile(entry["path"], entry["size"], entry["blob_id"], entry["sha256"])
-        for entry in manifest.files
-    )
+    files = tuple(_remote_file(entry) for entry in manifest.files)
     return Snapshot(manifest.commit, manifest.snapshot_path(cache), files)
 
 
@@ -72,6 +71,12 @@ def report_of(manifest: Manifest) -> dict[str, Any]:
     document = asdict(manifest)
     kept = ("model", "revision", "commit", "bytes", "prepared", "not_prepared")
     return {**{name: document[name] for name in kept}, "files": len(manifest.files)}
+
+
+def _remote_file(entry: dict[str, Any]) -> RemoteFile:
+    blob, sha256 = entry["blob_id"], entry["sha256"]
+    # A manifest that a cold download wrote knows only the blob's name: of a large file that is its SHA-256.
+    return RemoteFile(entry["path"], entry["size"], blob, blob if len(blob) == _SHA256_DIGITS else sha256)
 
 
 def _read(path: Path) -> Manifest | None:
