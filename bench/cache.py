@@ -54,7 +54,7 @@ def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], No
         ),
     )
     return [
-        f"{workload.name} prepared in {entry['requested']}: {entry['precision']}, {entry['bytes'] / 1e6:.0f} MB, "
+        f"{workload.name} prepared in {entry['precision']}: {entry['bytes'] / 1e6:.0f} MB, "
         f"{entry['seconds']:.0f} s, peak {entry['peak_mb']:,} MB."
         for entry in entries
     ]

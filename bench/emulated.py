@@ -26,7 +26,7 @@ class FirstAnswer:
 def first_answer(
     emulator: Path, python: Path, module: str, event: Mapping[str, Any], environment: Mapping[str, str]
 ) -> FirstAnswer:
-    """Start `module`.handler behind the emulator, ask once, stop it. Raises RuntimeError unless it says 200."""
+    """Start `module`.handler behind the emulator, ask once, stop it. RuntimeError unless it says 200."""
     port, runtime_port = _free_port(), _free_port()
     command = [
         str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{port}",

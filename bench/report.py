@@ -50,9 +50,9 @@ def page(figures: Figures, notes: list[str], rounds: Mapping[str, int]) -> str:
     parts = [
         "# Benchmark",
         "",
-        "Written by `make bench`; medians of one run, all contenders interleaved. In brackets: times better than",
-        "the ancestor's handler. DistilBERT and BART-large have full size and random weights, MiniLM is the real",
-        "one.",
+        "Written by `make bench`; medians of one run, all contenders interleaved. In brackets: times better",
+        "than the ancestor's handler. DistilBERT and BART-large have full size and random weights, MiniLM is",
+        "the real one.",
         "",
         f"Machine: {_processor()}, {_cpus()} CPUs, {platform.system()} {platform.release()}, "
         f"Python {platform.python_version()}.",
