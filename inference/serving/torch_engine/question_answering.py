@@ -28,7 +28,7 @@ class QuestionAnswering:
         self._limit = max_length(self._tokenizer, self._model) or MAX_WINDOW
 
     def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
-        """Per `{"question", "context"}` an answer `{"score", "start", "end", "answer"}`, or a list of them."""
+        """Per `{"question", "context"}` one `{"score", "start", "end", "answer"}`, or a list of them."""
         chosen = {**self._options, **parameters}
         encoded = [self._encode(item, chosen) for item in inputs]
         rows = [row for item in encoded for row in self._rows(item)]

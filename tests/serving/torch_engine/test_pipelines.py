@@ -1,0 +1,130 @@
+"""Tasks that transformers has: the same answers as its own pipelines."""
+
+from __future__ import annotations
+
+import pytest
+from serving.errors import BadRequest, Unprocessable
+from serving.torch_engine import load
+
+TEXTS = ["we love this film", "the cat sat on the mat and the dog sat on the rug , very sad .", "bad"]
+
+
+def theirs(task, folder, **options):
+    import transformers
+
+    return transformers.pipeline(task, model=str(folder), device="cpu", **options)
+
+
+def same(ours, expected):
+    if isinstance(expected, dict):
+        assert ours.keys() == expected.keys()
+        for key in expected:
+            same(ours[key], expected[key])
+    elif isinstance(expected, list | tuple):
+        assert len(ours) == len(expected)
+        for one, other in zip(ours, expected, strict=True):
+            same(one, other)
+    elif isinstance(expected, float) or hasattr(expected, "dtype"):
+        assert ours == pytest.approx(float(expected), abs=1e-5)
+    else:
+        assert ours == expected
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"top_k": 2}, {"top_k": 1}, {"function_to_apply": "sigmoid"}, {"truncation": True, "max_length": 5}],
+)
+def test_texts_are_classified_as_transformers_does(tiny, parameters):
+    folder = tiny("BertForSequenceClassification", num_labels=3)
+    expected = theirs("text-classification", folder)(TEXTS, **parameters)
+    same(load("text-classification", folder)(TEXTS, **parameters), expected)
+
+
+def test_a_text_with_its_pair_is_classified_as_transformers_does(tiny):
+    folder = tiny("BertForSequenceClassification", num_labels=3)
+    pairs = [
+        {"text": "the cat", "text_pair": "the dog"},
+        {"text": "we love this film", "text_pair": "a book"},
+    ]
+    same(load("text-classification", folder)(pairs), theirs("text-classification", folder)(pairs))
+
+
+def test_options_are_defaults_that_a_call_overrides(tiny):
+    engine = load("text-classification", tiny("BertForSequenceClassification", num_labels=3), top_k=2)
+    assert [len(answer) for answer in engine(TEXTS)] == [2, 2, 2]
+    assert [len(answer) for answer in engine(TEXTS, top_k=3)] == [3, 3, 3]
+
+
+def test_a_text_longer_than_the_model_is_refused_with_both_numbers(tiny):
+    engine = load("text-classification", tiny("BertForSequenceClassification", num_labels=3))
+    with pytest.raises(Unprocessable, match=r"102 tokens, the model takes at most 64"):
+        engine(["cat " * 100])
+    assert engine(["cat " * 100], truncation=True)[0]["label"]
+
+
+@pytest.mark.parametrize("strategy", ["none", "simple", "first", "average", "max"])
+def test_tokens_are_classified_as_transformers_does(tiny, strategy):
+    folder = tiny("BertForTokenClassification", num_labels=5)
+    texts = ["Sarah lives in London and works in Paris", "zebra in berlin"]
+    expected = theirs("token-classification", folder)(texts, aggregation_strategy=strategy)
+    same(load("ner", folder)(texts, aggregation_strategy=strategy), expected)
+
+
+def test_a_long_text_is_read_with_a_stride_as_transformers_does(tiny):
+    folder = tiny("BertForTokenClassification", num_labels=5)
+    parameters = {"aggregation_strategy": "simple", "stride": 8}
+    texts = ["sarah lives in london . " * 30, "paris"]
+    same(
+        load("ner", folder)(texts, **parameters), theirs("token-classification", folder)(texts, **parameters)
+    )
+
+
+def test_a_stride_needs_an_aggregation_strategy(tiny):
+    engine = load("ner", tiny("BertForTokenClassification", num_labels=5))
+    with pytest.raises(BadRequest, match="aggregation_strategy"):
+        engine(["paris"], stride=8)
+    with pytest.raises(BadRequest, match="less than 62"):
+        engine(["paris"], stride=62, aggregation_strategy="simple")
+
+
+@pytest.mark.parametrize("parameters", [{}, {"top_k": 2}, {"targets": ["cat", "dog"]}])
+def test_masks_are_filled_as_transformers_does(tiny, parameters):
+    folder = tiny("BertForMaskedLM")
+    texts = ["the [MASK] sat on the mat", "we [MASK] this very very good film"]
+    same(load("fill-mask", folder)(texts, **parameters), theirs("fill-mask", folder)(texts, **parameters))
+
+
+def test_a_text_without_a_mask_is_unprocessable(tiny):
+    with pytest.raises(Unprocessable, match="mask"):
+        load("fill-mask", tiny("BertForMaskedLM"))(["no mask here"])
+
+
+@pytest.mark.parametrize("parameters", [{}, {"multi_label": True}, {"hypothesis_template": "this is {}"}])
+def test_labels_are_ranked_as_transformers_does(tiny, parameters):
+    labels = {"contradiction": 0, "neutral": 1, "entailment": 2}
+    names = {index: label for label, index in labels.items()}
+    folder = tiny("BertForSequenceClassification", id2label=names, label2id=labels)
+    parameters = {"candidate_labels": ["technology", "sport", "politics"], **parameters}
+    expected = theirs("zero-shot-classification", folder)(TEXTS, **parameters)
+    same(load("zero-shot-classification", folder)(TEXTS, **parameters), expected)
+
+
+def test_without_labels_nothing_can_be_ranked(tiny):
+    with pytest.raises(BadRequest, match="candidate_labels"):
+        load("zero-shot-classification", tiny("BertForSequenceClassification", num_labels=3))(["a"])
+
+
+def test_text_is_continued_as_transformers_does(tiny):
+    folder = tiny("GPT2LMHeadModel")
+    texts = ["the cat sat on", "we love", "where is the city"]
+    parameters = {"max_new_tokens": 8, "do_sample": False}
+    expected = [theirs("text-generation", folder)(text, **parameters) for text in texts]
+    same(load("text-generation", folder)(texts, **parameters), expected)
+
+
+def test_sampled_text_is_the_same_for_the_same_seed(tiny):
+    engine = load("text-generation", tiny("GPT2LMHeadModel"))
+    parameters = {"max_new_tokens": 12, "do_sample": True}
+    first = engine(["the cat"], seed=7, **parameters)
+    assert engine(["the cat"], seed=7, **parameters) == first
+    assert engine(["the cat"], seed=8, **parameters) != first
