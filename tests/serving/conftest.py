@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-WORDS = (
-    "the a cat dog sat on mat rug we love hate this film book is was very good bad happy sad in "
-    "paris london berlin sarah lives and works where who what city is . , ? ! summarize : "
-    "translate english to french positive negative example text about technology sport politics"
-).split()
+WORDS = """
+    the a cat dog sat on mat rug we love hate this film book is was very good bad happy sad in . , ? ! :
+    paris london berlin sarah lives and works where who what city summarize translate english to french
+    positive negative example text about technology sport politics
+"""
 
 
 def word_tokenizer(max_length: int | None = 64) -> Any:
@@ -21,7 +21,7 @@ def word_tokenizer(max_length: int | None = 64) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     letters = "abcdefghijklmnopqrstuvwxyz0123456789{}-'"
-    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *dict.fromkeys(WORDS)]
+    tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS.split()]
     tokens += [letter for letter in letters if letter not in tokens] + [f"##{letter}" for letter in letters]
     tokenizer = Tokenizer(models.WordPiece({token: i for i, token in enumerate(tokens)}, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from serving.errors import Unprocessable
 from serving.torch_engine import load
 
@@ -39,7 +40,7 @@ def test_pooling_gives_one_vector_per_text(tiny, pooling, pooled):
 
 def test_a_long_text_is_refused_unless_truncated(tiny):
     engine = load("feature-extraction", tiny("BertModel"))
-    with pytest.raises(Unprocessable, match="202 tokens, the model takes at most 64: .* truncation"):
+    with pytest.raises(Unprocessable, match=r"202 tokens, the model takes at most 64: .* truncation"):
         engine(["cat " * 200])
     assert len(engine(["cat " * 200], truncation=True)[0][0]) == 64
     assert len(engine(["cat " * 200], truncation=True, max_length=10)[0][0]) == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load
 

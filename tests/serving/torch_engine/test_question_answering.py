@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load
 

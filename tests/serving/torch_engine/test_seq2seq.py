@@ -1,8 +1,9 @@
-"""Summarization, translation and text2text-generation: what `generate` gives, in the old pipelines' shapes."""
+"""Summarization, translation and text2text-generation: as `generate` gives them, in the old shapes."""
 
 from __future__ import annotations
 
 import pytest
+
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load
 from serving.torch_engine.seq2seq import NEW_TOKENS, language_codes
@@ -129,7 +130,7 @@ def test_languages_choose_the_first_token_of_the_answer(multilingual, monkeypatc
 def test_a_language_that_the_model_does_not_know_is_refused(multilingual):
     engine = load("translation", multilingual)
     assert "fr_XX" in language_codes(engine._tokenizer)
-    with pytest.raises(BadRequest, match="tgt_lang.*'xx_YY'"):
+    with pytest.raises(BadRequest, match=r"tgt_lang.*'xx_YY'"):
         engine(["a"], src_lang="en_XX", tgt_lang="xx_YY")
-    with pytest.raises(BadRequest, match="src_lang.*None"):
+    with pytest.raises(BadRequest, match=r"src_lang.*None"):
         engine(["a"], tgt_lang="fr_XX")
