@@ -65,9 +65,10 @@ def remove_orphans(cache: Path, model: str) -> None:
 def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:
     """In this order: manifests first, so that a reader never finds one that leads nowhere."""
     manifests = cache / "manifests" / folder
-    for path in sorted(manifests.glob("*.json")) if manifests.is_dir() else []:
-        if path not in kept:
-            yield path
+    if manifests.is_dir():
+        stale = [path for path in sorted(manifests.iterdir()) if path not in kept]
+        whole = not any(path.parent == manifests for path in kept)
+        yield from [manifests] if whole else stale
     alive = [manifest for path, manifest in read_manifests(cache, folder) if path in kept]
     if not alive and any(path.parent == manifests for path in kept):
         yield from _orphans(cache / "hub" / folder)  # wanted, and its first warm-up is not done yet

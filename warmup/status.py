@@ -36,7 +36,8 @@ def status(cache: Path, models: Iterable[Model]) -> dict[str, Any]:
     unused = [
         {"model": manifest.model, "revision": manifest.revision, "bytes": manifest.bytes} for manifest in rest
     ]
-    return {"models": entries, "unused": unused, "free_bytes": shutil.disk_usage(cache).free}
+    free = shutil.disk_usage(cache).free if cache.is_dir() else None
+    return {"models": entries, "unused": unused, "free_bytes": free}
 
 
 def verify(cache: Path, model: Model, job: Job) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from warmup.handler import handler
 from warmup.plan import RemoteFile
 
 WEIGHT_BYTES = 1 << 20
+SNAPSHOT_BYTES = WEIGHT_BYTES + 33 + 2
+"""Weights, config and tokenizer of a `model_folder`."""
 TINY = {"model": "org/tiny", "revision": None, "task": "text-classification", "engine": "torch"}
 OTHER = {**TINY, "model": "org/other"}
 KEY = "org/tiny@main"

@@ -45,21 +45,18 @@ def test_what_neither_transformers_nor_a_tokenizer_reads_is_left() -> None:
     assert kept(*BASICS, "model.safetensors", *left) == BASICS | {"model.safetensors"}
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "spiece.model",
-        "source.spm",
-        "merges.txt",
-        "sentencepiece.bpe.model",
-        "bpe.codes",
-        "qwen.tiktoken",
-        "chat_template.jinja",
-        "additional_chat_templates/tool_use.jinja",
-        "modeling_own.py",
-        "generation_config.json",
-    ],
-)
+TOKENIZERS = [
+    "spiece.model",
+    "source.spm",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "bpe.codes",
+    "x.tiktoken",
+]
+TEMPLATES = ["chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
+
+
+@pytest.mark.parametrize("path", [*TOKENIZERS, *TEMPLATES, "modeling_own.py", "generation_config.json"])
 def test_every_kind_of_tokenizer_config_and_template_is_kept(path: str) -> None:
     assert path in kept("config.json", "model.safetensors", path)
 

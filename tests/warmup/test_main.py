@@ -1,0 +1,206 @@
+"""`python -m warmup`: the command over a loopback Lambda API, with the real handler and the embedded Hub."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.warmup.lambda_api import Api, Failure, serve_functions
+from tests.warmup.support import Context, Warming
+from warmup.__main__ import main
+from warmup.handler import handler
+
+SCRIPT = '''"""Answers."""
+from serving import endpoint, pipeline
+
+run = pipeline("text-classification", model="{model}", engine="torch")
+EXAMPLE = {{"text": "Good."}}
+
+
+@endpoint
+def handler(text: str):
+    return run(text)
+'''
+
+
+@pytest.fixture
+def scripts(tmp_path: Path) -> Path:
+    folder = tmp_path / "scripts"
+    (folder / "first.py").write_text(SCRIPT.format(model="org/tiny"))
+    (folder / "second.py").write_text(SCRIPT.format(model="org/other"))
+    return folder
+
+
+@pytest.fixture
+def api(warming: Warming, monkeypatch: pytest.MonkeyPatch):
+    """The deployed functions: the warm-up and two endpoints that answer from memory."""
+    monkeypatch.setattr("warmup.drive.POLL_SECONDS", (0.01, 0.05))
+    line = json.dumps({"event": "request", "engine": "torch", "cold": True, "load_ms": 5})
+    functions = {
+        "warmup": lambda event: handler(event, Context()),
+        "first": lambda event: {"statusCode": 200, "body": {"label": "POSITIVE", "asked": event}},
+        "second": lambda event: {"statusCode": 200, "body": {"label": "NEGATIVE"}},
+    }
+    with serve_functions(Api(functions, lambda name: f"START\n{line}\nEND\n")) as api:
+        yield api
+
+
+@pytest.fixture
+def command(api: Api, scripts: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """Runs the command; returns exit code, stdout without the Lambda's own log, stderr."""
+    outputs = tmp_path / "outputs.json"
+    names = ("first", "second")
+    outputs.write_text(
+        json.dumps(
+            {
+                "stack": "local",
+                "warmupArn": api.arn("warmup"),
+                "functions": {name: api.arn(name) for name in names},
+                "endpointUrl": api.url,
+            }
+        )
+    )
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        code = main([*arguments, "--outputs", str(outputs), "--scripts", str(scripts)])
+        api.join()
+        captured = capfd.readouterr()
+        lines = [line for line in captured.out.splitlines(keepends=True) if not line.startswith('{"event"')]
+        return code, "".join(lines), captured.err
+
+    return run
+
+
+def test_the_command_warms_every_model_and_asks_every_endpoint(command, warming: Warming) -> None:
+    code, out, err = command()
+    assert (code, err) == (0, "")
+    assert warming.manifest("org/tiny") is not None and warming.manifest("org/other") is not None
+    rows = [line.split() for line in out.splitlines()]
+    assert ["endpoint", "engine", "cold", "ms", "warm", "ms", "answer"] in rows
+    assert {row[0]: row[1] for row in rows if row and row[0] in ("first", "second")} == {
+        "first": "torch",
+        "second": "torch",
+    }
+
+
+def test_json_puts_the_report_alone_on_stdout(command, tmp_path: Path) -> None:
+    code, out, err = command("--json", "--report", str(tmp_path / "deep" / "report.json"))
+    report = json.loads(out)
+    assert code == 0
+    assert set(report) == {"stack", "warmup", "endpoints"}
+    assert [entry["model"] for entry in report["warmup"]] == ["org/tiny", "org/other"]
+    assert set(report["warmup"][0]) >= {"commit", "files", "bytes", "seconds", "prepared", "not_prepared"}
+    first = report["endpoints"][0]
+    assert first["name"] == "first" and first["engine"] == "torch" and first["request"] == {"text": "Good."}
+    assert first["response"] == {"label": "POSITIVE", "asked": {"text": "Good."}}
+    assert first["cold_ms"] > 0 and first["warm_ms"] > 0
+    assert first["commit"] == report["warmup"][0]["commit"]
+    assert json.loads((tmp_path / "deep" / "report.json").read_text()) == report
+    assert "org/tiny@main: " in err  # progress
+
+
+def test_a_failing_model_is_named_and_its_endpoint_is_not_asked(command, api: Api, warming: Warming) -> None:
+    warming.hub.fail("/api/models/org/tiny", "repository-not-found", times=9)
+    code, out, err = command("--json")
+    assert code == 1
+    assert "warmup: org/tiny@main: org/tiny is not at" in err
+    assert "warmup: first: not asked: its model org/tiny@main is not warm" in err
+    assert [entry["name"] for entry in json.loads(out)["endpoints"] if "error" not in entry] == ["second"]
+
+
+def test_a_failing_endpoint_is_named_with_its_error(command, api: Api) -> None:
+    api.functions["first"] = lambda event: Failure("Runtime.ExitError", "exit status 137")
+    api.functions["second"] = lambda event: {"statusCode": 503, "body": {"error": "cold"}}
+    code, _, err = command()
+    assert code == 1
+    assert "warmup: first: Runtime.ExitError: exit status 137" in err
+    assert 'warmup: second: answers 503: {"error": "cold"}' in err
+
+
+def test_a_script_that_is_not_deployed_is_named_with_the_command(command, scripts: Path) -> None:
+    (scripts / "third.py").write_text(SCRIPT.format(model="org/tiny"))
+    code, _, err = command()
+    assert code == 1
+    assert "warmup: third: third.py is not deployed. Run make up" in err
+
+
+def test_model_restricts_to_one_model_and_its_endpoints(command, warming: Warming) -> None:
+    code, out, _ = command("--model", "org/other", "--json")
+    report = json.loads(out)
+    assert code == 0
+    assert [entry["model"] for entry in report["warmup"]] == ["org/other"]
+    assert [entry["name"] for entry in report["endpoints"]] == ["second"]
+    assert warming.manifest("org/tiny") is None
+
+
+def test_a_model_that_no_script_uses_is_a_usage_error(command) -> None:
+    code, _, err = command("--model", "org/none")
+    assert code == 2
+    assert "--model: no script uses 'org/none'; they use org/other, org/tiny" in err
+
+
+def test_a_broken_script_is_a_usage_error_with_file_and_line(command, scripts: Path) -> None:
+    (scripts / "third.py").write_text("def handler(:")
+    code, _, err = command()
+    assert code == 2
+    assert "third.py:1:" in err
+
+
+def test_an_unknown_option_exits_with_2() -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--frobnicate"])
+    assert exit_.value.code == 2
+
+
+def test_dry_run_shows_files_and_bytes_and_downloads_nothing(command, warming: Warming) -> None:
+    code, out, _ = command("--dry-run")
+    assert code == 0
+    assert "model.safetensors" in out and "README.md" not in out
+    assert "1.0 MiB to download" in out
+    assert not (warming.cache / "hub").exists()
+    assert not any("resolve" in path for _, path in warming.asked())
+
+
+def test_status_says_what_is_cold_and_what_is_warm(command) -> None:
+    assert "org/tiny@main  cold" in command("status")[1]
+    command("--model", "org/tiny")
+    code, out, _ = command("status", "--json")
+    entries = {entry["model"]: entry for entry in json.loads(out)["models"]}
+    assert code == 0
+    assert entries["org/other"]["cold"] is True
+    assert entries["org/tiny"]["files"] == 3 and len(entries["org/tiny"]["commit"]) == 40
+
+
+def test_verify_names_a_changed_file_and_warming_heals_it(command, warming: Warming) -> None:
+    command()
+    assert command("verify")[0] == 0
+    path = warming.file("model.safetensors")
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    code, _, err = command("verify")
+    assert code == 1
+    assert "warmup: model.safetensors has another SHA-256 than the Hub's" in err
+    command()
+    assert command("verify")[0] == 0
+
+
+def test_prune_removes_what_no_script_uses_and_a_dry_run_only_says_so(
+    command, scripts: Path, warming: Warming
+) -> None:
+    command()
+    (scripts / "second.py").unlink()
+    assert "hub/models--org--other" in command("prune", "--dry-run")[1]
+    assert warming.manifest("org/other") is not None
+    assert command("prune")[0] == 0
+    assert warming.manifest("org/other") is None and warming.manifest("org/tiny") is not None
+    assert not (warming.cache / "hub" / "models--org--other").exists()
+
+
+def test_a_gateway_that_is_not_there_is_named_in_one_line(
+    warming, tmp_path: Path, scripts: Path, capsys
+) -> None:
+    outputs = tmp_path / "outputs.json"
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:warmup"
+    outputs.write_text(json.dumps({"warmupArn": arn, "functions": {}, "endpointUrl": "http://127.0.0.1:9"}))
+    assert main(["status", "--outputs", str(outputs), "--scripts", str(scripts)]) == 1
+    assert "warmup: cannot reach http://127.0.0.1:9. Is the stack up? make up" in capsys.readouterr().err
