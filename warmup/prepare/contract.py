@@ -27,7 +27,7 @@ def write_contract(folder: Path, plan: Plan, tokenizer: Any, config: Any, inputs
     document = {
         "head": plan.head,
         "model_type": config.model_type,
-        "inputs": list(inputs),
+        "inputs": [name for name in inputs if name != "positions"],
         "max_length": tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else None,
         "positions": _positions(config),
         "tokenizer": special_tokens(tokenizer),
@@ -58,8 +58,16 @@ def special_tokens(tokenizer: Any) -> dict[str, Any]:
         "special_ids": sorted(set(tokenizer.all_special_ids)),
         "padding_side": tokenizer.padding_side,
         "truncation_side": tokenizer.truncation_side,
-        "cleanup": bool(getattr(tokenizer, "clean_up_tokenization_spaces", False)),
+        "cleanup": _cleans_up(tokenizer),
     }
+
+
+def _cleans_up(tokenizer: Any) -> bool:
+    """transformers ignores the setting for byte-pair vocabularies, whose spaces are part of the tokens."""
+    if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":
+        forced = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"
+        return bool(tokenizer.clean_up_tokenization_spaces and getattr(tokenizer, forced, False))
+    return bool(tokenizer.clean_up_tokenization_spaces)
 
 
 def _positions(config: Any) -> int | None:

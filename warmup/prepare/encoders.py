@@ -16,7 +16,18 @@ from .plan import NotPrepared, Plan
 from .torch_export import export_graph
 
 FAMILIES = frozenset(
-    ["albert", "bert", "camembert", "deberta-v2", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta"]
+    [
+        "albert",
+        "bert",
+        "camembert",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "xlm-roberta",
+    ]
 )
 """`model_type`s whose graphs have been compared with transformers."""
 
@@ -31,7 +42,7 @@ AUTO_CLASSES = {
     "feature-extraction": "AutoModel",
 }
 OUTPUTS = {"question-answering": ("start_logits", "end_logits"), "feature-extraction": ("last_hidden_state",)}
-_PER_SEQUENCE = ("sequence-classification",)
+_OUTPUT_AXES = {"sequence-classification": {0: "batch"}, "masked-lm": {0: "batch", 1: "masks"}}
 
 
 def export(snapshot: Path, task: str, work_dir: Path) -> None:
@@ -52,9 +63,8 @@ def export(snapshot: Path, task: str, work_dir: Path) -> None:
     folder = work_dir / "export"
     write_contract(folder, plan, tokenizer, config, inputs)
     reference.write(work_dir, plan, tokenizer, model, inputs, outputs)
-    axes: dict[str, dict[int, str]] = {name: {0: "batch", 1: "sequence"} for name in inputs}
-    for name in outputs:
-        axes[name] = {0: "batch"} if plan.head in _PER_SEQUENCE else {0: "batch", 1: "sequence"}
+    axes = {name: {0: "batch", 1: "masks" if name == "positions" else "sequence"} for name in inputs}
+    axes |= dict.fromkeys(outputs, _OUTPUT_AXES.get(plan.head, {0: "batch", 1: "sequence"}))
     example = _example(tokenizer, inputs)
     export_graph(_Traced(model, inputs, outputs).eval(), example, outputs, axes, folder / "model.onnx")
 
@@ -68,6 +78,8 @@ def _model(snapshot: Path, head: str) -> Any:
 
 def _inputs(tokenizer: Any, model: Any, head: str) -> tuple[str, ...]:
     """As few as possible. Segments matter only where a pair of texts can come and the model tells them apart."""
+    if head == "masked-lm":
+        return ("input_ids", "attention_mask", "positions")
     pairs = head in ("sequence-classification", "question-answering")
     segments = (getattr(model.config, "type_vocab_size", 0) or 0) > 1
     if pairs and segments and "token_type_ids" in tokenizer.model_input_names:
@@ -80,6 +92,7 @@ def _example(tokenizer: Any, inputs: Sequence[str]) -> dict[str, torch.Tensor]:
     texts = ["A first example to trace the model with.", "A second, shorter one."]
     encoded = tokenizer(texts, padding=True, return_tensors="pt")
     shape = encoded["input_ids"].shape
+    encoded["positions"] = torch.tensor([[1, 2], [2, 3]])
     return {name: encoded.get(name, torch.zeros(shape, dtype=torch.int64)) for name in inputs}
 
 
@@ -90,12 +103,25 @@ class _Traced(torch.nn.Module):
         super().__init__()
         self.model, self._inputs, self._outputs = model, tuple(inputs), tuple(outputs)
         self._plain_mask = model.config.model_type in PLAIN_MASK
+        self._positions: torch.Tensor | None = None
+        if "positions" in inputs:
+            model.base_model.register_forward_hook(self._pick)
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        arguments: Mapping[str, torch.Tensor] = dict(zip(self._inputs, tensors, strict=True))
+        arguments = dict(zip(self._inputs, tensors, strict=True))
+        self._positions = arguments.pop("positions", None)
         mask = arguments["attention_mask"]
         if self._plain_mask:
             lowest = torch.finfo(torch.float32).min
             mask = (1.0 - mask[:, None, None, :].to(torch.float32)) * lowest
         result = self.model(**{**arguments, "attention_mask": mask})
         return tuple(result[name] for name in self._outputs)
+
+    def _pick(self, module: Any, arguments: Any, output: Any) -> Any:
+        """Hand on the hidden states at `positions` alone: the head's vocabulary is as large as the model."""
+        if self._positions is None:
+            return output
+        hidden = output[0]
+        rows = self._positions[:, :, None].expand(-1, -1, hidden.shape[-1])
+        output[0 if isinstance(output, tuple) else "last_hidden_state"] = torch.gather(hidden, 1, rows)
+        return output

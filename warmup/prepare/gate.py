@@ -28,18 +28,23 @@ def gate(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
     encoder = Encoder(contract, folder)
     encodings = _encodings(plan, encoder, [encoding for encoding, _ in expected])
     names = list(expected[0][1])
+    extra = {"positions": _masks(contract, encodings)} if plan.head == "masked-lm" else {}
     pairs = []
-    for index, values in encoder.run(encodings, names):
-        wanted = expected[index][1]
-        length = len(encodings[index].ids)
-        got = [value if plan.head == "sequence-classification" else value[:length] for value in values]
-        pairs += [(value, wanted[name], encodings[index]) for name, value in zip(names, got, strict=True)]
+    for index, values in encoder.run(encodings, names, extra):
+        for name, value in zip(names, values, strict=True):
+            wanted = expected[index][1][name]
+            pairs.append((value[: len(wanted)], wanted))  # what is longer is padding
     figures = _figures(plan, contract, pairs)
     problem = _exact(figures, plan.tolerance) if precision == "fp32" else _close(figures, plan.tolerance)
     agreement = {precision: {"samples": len(expected), **figures}}
     if problem:
         raise Disagreement(f"{precision}: {problem}", agreement)
     return agreement
+
+
+def _masks(contract: Contract, encodings: list[Any]) -> list[list[int]]:
+    mask = contract.tokenizer["mask_id"]
+    return [[at for at, token in enumerate(encoding.ids) if token == mask] for encoding in encodings]
 
 
 def _encodings(plan: Plan, encoder: Encoder, expected: list[dict[str, list[int]]]) -> list[Any]:
@@ -56,14 +61,14 @@ def _encodings(plan: Plan, encoder: Encoder, expected: list[dict[str, list[int]]
 
 def _figures(plan: Plan, contract: Contract, pairs: list[Any]) -> dict[str, float]:
     """Largest differences over all samples; `same` is the share of labels that are the same."""
-    raw = max(float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted, _ in pairs)
+    raw = max(float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs)
     figures = {"raw_difference": round(raw, 8)}
     if plan.head == "feature-extraction":
-        cosines = [_cosine(pool(got), pool(wanted)) for got, wanted, _ in pairs for pool in (_mean, _first)]
+        cosines = [_cosine(pool(got), pool(wanted)) for got, wanted in pairs for pool in (_mean, _first)]
         return {**figures, "cosine": round(min(cosines), 6)}
     differences, same = [], []
-    for got, wanted, encoding in pairs:
-        first, second = (_probabilities(plan, contract, value, encoding) for value in (got, wanted))
+    for got, wanted in pairs:
+        first, second = (_probabilities(plan, contract, value) for value in (got, wanted))
         differences.append(float(np.abs(first - second).max()))
         same += _same_labels(first, second, plan.tolerance.probability)
     return {
@@ -73,13 +78,8 @@ def _figures(plan: Plan, contract: Contract, pairs: list[Any]) -> dict[str, floa
     }
 
 
-def _probabilities(plan: Plan, contract: Contract, raw: Any, encoding: Any) -> Any:
-    """(labels,), (tokens, labels), (1, tokens) or (masks, vocabulary), as the head's pipeline takes them."""
-    if plan.head == "masked-lm":
-        at_mask = np.array(encoding.ids) == contract.tokenizer["mask_id"]
-        return softmax(raw[at_mask])
-    if plan.head == "question-answering":
-        return softmax(raw[None, :])
+def _probabilities(plan: Plan, contract: Contract, raw: Any) -> Any:
+    """(labels,), (tokens, labels), (tokens,) or (masks, vocabulary), as the head's pipeline takes them."""
     one = len(contract.labels) == 1 or contract.problem_type == "multi_label_classification"
     if plan.head == "sequence-classification" and one:
         return raw if contract.problem_type == "regression" else sigmoid(raw)

@@ -13,8 +13,6 @@ import torch
 from .plan import Plan
 from .samples import samples_of
 
-_BATCHED = 4
-
 
 def write(
     work: Path, plan: Plan, tokenizer: Any, model: Any, inputs: Sequence[str], outputs: Sequence[str]
@@ -27,10 +25,10 @@ def write(
     arrays: dict[str, Any] = {}
     with torch.no_grad():
         for index, encoding in enumerate(encodings):
-            feeds = {name: torch.tensor([encoding[name]]) for name in inputs}
+            feeds = {name: torch.tensor([encoding[name]]) for name in inputs if name in encoding}
             result = model(**feeds)
             for name in outputs:
-                arrays[f"{index}.{name}"] = result[name][0].numpy()
+                arrays[f"{index}.{name}"] = result[name][0].numpy()[_kept(plan, tokenizer, encoding)]
     np.savez(work / "reference.npz", **arrays)
     (work / "encodings.json").write_text(json.dumps(encodings))
 
@@ -46,6 +44,13 @@ def _encode(plan: Plan, tokenizer: Any, sample: Any) -> dict[str, list[int]]:
         "attention_mask": [1] * len(ids),
         "token_type_ids": list(encoded.get("token_type_ids", zeros)),
     }
+
+
+def _kept(plan: Plan, tokenizer: Any, encoding: dict[str, list[int]]) -> Any:
+    """Everything, but of a masked model the rows of the masks: the rest is a vocabulary per token."""
+    if plan.head != "masked-lm":
+        return ...
+    return np.array(encoding["input_ids"]) == tokenizer.mask_token_id
 
 
 def read(work: Path) -> Iterator[tuple[dict[str, list[int]], dict[str, Any]]]:

@@ -35,7 +35,7 @@ def _export(plan: Plan, work: Path) -> dict[str, Any]:
     if plan.head == "seq2seq-lm":
         from . import seq2seq
 
-        seq2seq.export(Path(plan.snapshot), plan.task, work)
+        seq2seq.export(Path(plan.snapshot), plan.task, work / "export")
     else:
         from . import encoders
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..errors import Unprocessable
 from .batches import batches
@@ -48,19 +50,37 @@ class Encoder:
         )
         return encodings
 
-    def run(self, encodings: Sequence[Any], outputs: Sequence[str]) -> Iterator[tuple[int, list[Any]]]:
+    def run(
+        self,
+        encodings: Sequence[Any],
+        outputs: Sequence[str],
+        rows: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    ) -> Iterator[tuple[int, list[Any]]]:
         """Yield `(index, [output of that input, ...])` batch by batch, longest first.
 
         Outputs with a sequence axis come padded: cut them to the length of the encoding.
+        rows: further inputs of the graph, one list of numbers per encoding.
         Raises Unprocessable where an input is longer than the model's positions.
         """
         lengths = [len(encoding.ids) for encoding in encodings]
         self._check(lengths)
         for group in batches(lengths):
             feeds = self._feeds([encodings[index] for index in group], lengths[group[0]])
+            for name, values in (rows or {}).items():
+                feeds[name] = _padded([values[index] for index in group])
             results = self._session.run(list(outputs), feeds)
             for row, index in enumerate(group):
                 yield index, [result[row] for result in results]
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+        """Text of the tokens `ids`."""
+        text: str = self.tokenizer.decode(list(ids), skip_special_tokens=skip_special)
+        return _cleaned(text) if self.contract.tokenizer.get("cleanup") else text
+
+    def joined(self, tokens: list[str]) -> str:
+        """Text of tokens that are given as the vocabulary has them."""
+        decoder = self.tokenizer.decoder
+        return str(decoder.decode(tokens)) if decoder is not None else " ".join(tokens)
 
     def limit(self, truncation: bool | str | None, max_length: int | None) -> int | None:
         """Tokens to cut to, for transformers' parameters `truncation` and `max_length`."""
@@ -78,8 +98,6 @@ class Encoder:
             )
 
     def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:
-        import numpy as np
-
         shape = (len(encodings), width)
         feeds = {name: np.zeros(shape, np.int64) for name in self.contract.inputs}
         if feeds["input_ids"].size:
@@ -91,6 +109,24 @@ class Encoder:
             if "token_type_ids" in feeds:
                 feeds["token_type_ids"][row, :length] = encoding.type_ids
         return feeds
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Any:
+    """(rows, longest), zeros where a row is shorter."""
+    table = np.zeros((len(rows), max(len(row) for row in rows)), np.int64)
+    for index, row in enumerate(rows):
+        table[index, : len(row)] = row
+    return table
+
+
+def _cleaned(text: str) -> str:
+    """Without the spaces that word pieces leave before punctuation and contractions."""
+    for mark in (".", "?", "!", ","):
+        text = text.replace(f" {mark}", mark)
+    text = text.replace(" ' ", "'")
+    for ending in ("n't", "'m", "'s", "'ve", "'re"):
+        text = text.replace(f" {ending}", ending)
+    return text
 
 
 class _Result:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..threads import thread_count
+
 _THREADS = 16
 _BLOCK = 1 << 20
-_MB_PER_VCPU = 1769
-"""Memory that buys one vCPU (AWS Lambda, "Configure function memory")."""
 
 
 class Prefetch:
@@ -64,17 +64,8 @@ def open_session(graph: Path, environ: Mapping[str, str] = os.environ) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = vcpus(environ)
+    options.intra_op_num_threads = thread_count(environ)
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-
-
-def vcpus(environ: Mapping[str, str] = os.environ) -> int:
-    """CPUs to compute on: on Lambda what the memory setting buys, elsewhere those this process may use."""
-    available = len(os.sched_getaffinity(0))
-    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
-    if memory_mb is None:
-        return available
-    return max(1, min(available, round(int(memory_mb) / _MB_PER_VCPU)))

@@ -1,0 +1,91 @@
+"""fill-mask: the most likely tokens where the text has the model's mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..errors import BadRequest, Unprocessable
+from .encoder import Encoder
+from .parameters import merged
+from .scores import softmax
+
+_PARAMETERS = ("top_k", "targets", "truncation", "max_length", "tokenizer_kwargs")
+_CANDIDATES = 5
+
+
+class FillMask:
+    """Candidates as transformers' `FillMaskPipeline` gives them."""
+
+    def __init__(self, encoder: Encoder, options: Mapping[str, Any]) -> None:
+        self._encoder, self._options = encoder, options
+
+    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+        """Per text a list of `{"score", "token", "token_str", "sequence"}`; with several masks one list each.
+
+        The graph computes the vocabulary's scores at the masks alone.
+        """
+        chosen = merged(self._options, parameters, _PARAMETERS)
+        tokens = {**chosen, **(chosen.get("tokenizer_kwargs") or {})}
+        limit = self._encoder.limit(tokens.get("truncation"), tokens.get("max_length"))
+        targets = self._targets(chosen["targets"]) if chosen.get("targets") is not None else None
+        encodings = self._encoder.encode(inputs, max_length=limit)
+        masks = [self._masks(encoding.ids) for encoding in encodings]
+        results: list[Any] = [None] * len(inputs)
+        for index, (logits,) in self._encoder.run(encodings, ["logits"], {"positions": masks}):
+            probabilities = softmax(logits[: len(masks[index])])
+            rows = [
+                self._candidates(encodings[index].ids, mask, scores, targets, chosen, len(masks[index]) == 1)
+                for mask, scores in zip(masks[index], probabilities, strict=True)
+            ]
+            results[index] = rows[0] if len(rows) == 1 else rows
+        return results
+
+    def _masks(self, ids: list[int]) -> list[int]:
+        mask_id = self._encoder.contract.tokenizer["mask_id"]
+        found = [position for position, token in enumerate(ids) if token == mask_id]
+        if not found:
+            mask = self._encoder.contract.tokenizer["mask_token"]
+            raise Unprocessable(None, f"the text has no {mask}: write it where the word is missing")
+        return found
+
+    def _candidates(
+        self, ids: list[int], mask: int, scores: Any, targets: Any, chosen: Mapping[str, Any], alone: bool
+    ) -> list[dict[str, Any]]:
+        tokens = np.arange(len(scores)) if targets is None else targets
+        scores = scores[tokens]
+        top_k = min(chosen.get("top_k") or _CANDIDATES, len(tokens))
+        best = np.argpartition(-scores, top_k - 1)[:top_k]
+        best = best[np.argsort(-scores[best], kind="stable")]
+        return [
+            {
+                "score": float(scores[index]),
+                "token": int(tokens[index]),
+                "token_str": self._encoder.decode([int(tokens[index])]),
+                "sequence": self._filled(ids, mask, int(tokens[index]), alone),
+            }
+            for index in best
+        ]
+
+    def _filled(self, ids: list[int], mask: int, token: int, alone: bool) -> str:
+        """The text with `token` in place; other masks are special tokens that have to stay to be seen."""
+        pad_id = self._encoder.contract.tokenizer["pad_id"]
+        filled = [token if position == mask else given for position, given in enumerate(ids)]
+        return self._encoder.decode([given for given in filled if given != pad_id], skip_special=alone)
+
+    def _targets(self, targets: str | list[str]) -> Any:
+        """Ids of the words to choose from; one that the vocabulary has not stands for its first token."""
+        words = [targets] if isinstance(targets, str) else targets
+        ids = []
+        for word in words:
+            known = self._encoder.tokenizer.token_to_id(word)
+            if known is None:
+                pieces = self._encoder.encode([word], special_tokens=False)[0].ids
+                known = pieces[0] if pieces else None
+            if known is not None:
+                ids.append(known)
+        if not ids:
+            raise BadRequest("targets", "at least one word that the model knows", repr(targets))
+        return np.array(list(set(ids)))
