@@ -6,78 +6,76 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoModelForSeq2SeqLM
+import transformers
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
+from .plan import NotPrepared, Plan
+from .seq2seq_contract import write_contract
 from .seq2seq_graphs import DecoderGraph, EncoderGraph, attentions_of
-from .seq2seq_onnx import write_onnx
+from .seq2seq_reference import write_reference
+from .torch_export import export_graph
 
-FAMILIES = ("bart", "mbart", "pegasus", "t5", "mt5", "marian", "m2m_100")
-"""`model_type` of what is exported; NLLB is an m2m_100."""
-
-GRAPHS = ("encoder", "decoder")
+FAMILIES = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
+"""`model_type`s whose graphs have been compared with transformers; NLLB is an m2m_100."""
 
 
-def export(snapshot: Path, task: str, work_dir: Path, *, graph: str | None = None) -> None:
-    """Write encoder.onnx and decoder.onnx (fp32, each with its .data) into `work_dir`; `graph` names one alone."""
-    for name in GRAPHS if graph is None else (graph,):
-        model = load_model(snapshot)
-        (_write_encoder if name == "encoder" else _write_decoder)(model, work_dir / f"{name}.onnx")
-        del model
+def export(snapshot: Path, task: str, folder: Path) -> None:
+    """Write encoder.onnx and decoder.onnx with weights, tokenizer.json and serving.json into `folder`.
+
+    transformers' answers to the gate's samples, and the plan, are in the folder above.
+    Raises NotPrepared for a family, a tokenizer or a generation option that would not come out the same.
+    """
+    plan = Plan.read(folder.parent)
+    config = AutoConfig.from_pretrained(snapshot)
+    if config.model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise NotPrepared(f"{config.model_type} models are not prepared for {task}; these are: {known}")
+    transformers.utils.logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(snapshot)
+    model = load_model(snapshot)
+    write_contract(folder, plan, tokenizer, model)
+    write_reference(folder.parent, plan, tokenizer, model)
+    export_encoder(model, folder / "encoder.onnx")
+    export_decoder(model, folder / "decoder.onnx")
 
 
 def load_model(snapshot: Path) -> Any:
     """The model as transformers loads it, fp32 on the CPU, with attention that the tracer can follow."""
-    config = AutoConfig.from_pretrained(snapshot)
-    model = AutoModelForSeq2SeqLM.from_pretrained(
-        snapshot, config=config, dtype=torch.float32, attn_implementation="eager", local_files_only=True
-    )
+    model = AutoModelForSeq2SeqLM.from_pretrained(snapshot, dtype=torch.float32, attn_implementation="eager")
     return model.eval()
 
 
-def graph_names(layers: int) -> dict[str, list[str]]:
-    """Names of the tensors: the decoder's `past_*` of a step are its `new_*` of the step before."""
-    return {
-        "cross": [f"cross_{part}_{layer}" for layer in range(layers) for part in "kv"],
-        "past": [f"past_{part}_{layer}" for layer in range(layers) for part in "kv"],
-        "new": [f"new_{part}_{layer}" for layer in range(layers) for part in "kv"],
-    }
-
-
-def _write_encoder(model: Any, path: Path) -> None:
-    names = graph_names(len(attentions_of(model)))
+def export_encoder(model: Any, path: Path) -> None:
     batch = {0: "batch", 1: "source"}
+    outputs = [f"cross_{part}_{layer}" for layer in range(len(attentions_of(model))) for part in "kv"]
     ids = torch.full((2, 5), 5)
-    write_onnx(
-        EncoderGraph(model).eval(),
-        (ids, torch.ones_like(ids)),
-        path,
-        inputs={"input_ids": batch, "attention_mask": batch},
-        outputs={name: {0: "batch", 2: "source"} for name in names["cross"]},
-    )
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    axes = {**dict.fromkeys(inputs, batch), **{name: {0: "batch", 2: "source"} for name in outputs}}
+    export_graph(EncoderGraph(model).eval(), inputs, outputs, axes, path)
 
 
-def _write_decoder(model: Any, path: Path) -> None:
+def export_decoder(model: Any, path: Path) -> None:
+    """Changes `model`: its decoder's attention is replaced, so export the encoder first."""
     module = DecoderGraph(model).eval()
-    names = graph_names(len(module.selfs))
-    # Sizes that differ from each other and from 0 and 1, so that the tracer takes none of them for a constant.
+    # Sizes that differ from each other and from 0 and 1: the tracer shall take none of them for a constant.
     batch, beams, source, past = 2, 3, 5, 4
-    inputs: dict[str, dict[int, str]] = {
-        "input_ids": {0: "rows"},
-        "beam_idx": {0: "rows"},
-        "encoder_attention_mask": {0: "batch", 1: "source"},
+    rows = batch * beams
+    inputs = {
+        "input_ids": torch.full((rows, 1), 5),
+        "beam_idx": torch.arange(rows),
+        "encoder_attention_mask": torch.ones((batch, source), dtype=torch.int64),
     }
-    arguments = [
-        torch.full((batch * beams, 1), 5),
-        torch.arange(batch * beams),
-        torch.ones(batch, source).long(),
-    ]
+    axes: dict[str, dict[int, str]] = {name: {0: "rows"} for name in ("input_ids", "beam_idx", "logits")}
+    axes["encoder_attention_mask"] = {0: "batch", 1: "source"}
+    outputs = ["logits"]
     for layer, own in enumerate(module.selfs):
         size = own.k.out_features // own.heads
         for part in "kv":
-            inputs[f"past_{part}_{layer}"] = {0: "past_rows", 2: "past"}
-            arguments.append(torch.zeros(batch * beams, own.heads, past, size))
+            inputs[f"past_{part}_{layer}"] = torch.zeros(rows, own.heads, past, size)
+            axes[f"past_{part}_{layer}"] = {0: "past_rows", 2: "past"}
         for part in "kv":
-            inputs[f"cross_{part}_{layer}"] = {0: "batch", 2: "source"}
-            arguments.append(torch.zeros(batch, own.heads, source, size))
-    outputs = {"logits": {0: "rows"}, **{name: {0: "rows", 2: "now"} for name in names["new"]}}
-    write_onnx(module, arguments, path, inputs=inputs, outputs=outputs)
+            inputs[f"cross_{part}_{layer}"] = torch.zeros(batch, own.heads, source, size)
+            axes[f"cross_{part}_{layer}"] = {0: "batch", 2: "source"}
+            outputs.append(f"new_{part}_{layer}")
+            axes[f"new_{part}_{layer}"] = {0: "rows", 2: "now"}
+    export_graph(module, inputs, outputs, axes, path)

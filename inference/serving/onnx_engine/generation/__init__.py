@@ -1,0 +1,1 @@
+"""Generation over onnxruntime sessions with numpy: token for token what transformers' `generate` gives in fp32."""

@@ -1,0 +1,53 @@
+"""The two sessions of a prepared encoder-decoder model, as a function from token ids to token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from onnxruntime import OrtValue
+
+from ..batches import batches
+from ..session import open_session
+from .decoder import Decoder
+from .loop import generate
+from .options import Options
+
+MAX_HELD_TOKENS = 4096
+"""Tokens, read and written, that one batch keeps keys and values of: 400 MB for a BART-large."""
+
+
+class Model:
+    """Encoder and decoder sessions. `generate` takes any number of inputs and runs them in padded batches."""
+
+    def __init__(self, prepared: Path, pad_id: int) -> None:
+        self._pad_id = pad_id
+        self._encoder = open_session(prepared / "encoder.onnx")
+        self.decoder = open_session(prepared / "decoder.onnx")
+
+    def generate(self, sources: Sequence[Sequence[int]], options: Options) -> list[list[list[int]]]:
+        """Per source its num_return_sequences sequences, best first; a source alone gives the same."""
+        results: list[list[list[int]]] = [[] for _ in sources]
+        written = options.max_length * max(options.num_beams, options.num_return_sequences)
+        for group in batches([len(source) + written for source in sources], MAX_HELD_TOKENS):
+            batch = [sources[index] for index in group]
+            crossed, mask = self.encode(batch)
+            answers = generate(lambda rows: Decoder(self.decoder, crossed, mask, rows), batch, options)  # noqa: B023
+            for index, answer in zip(group, answers, strict=True):
+                results[index] = answer
+        return results
+
+    def encode(self, sources: Sequence[Sequence[int]]) -> tuple[list[Any], Any]:
+        """The encoder's keys and values, in graph order, and the mask (inputs, longest source)."""
+        shape = (len(sources), max(len(source) for source in sources))
+        ids, mask = np.full(shape, self._pad_id, np.int64), np.zeros(shape, np.int64)
+        for row, source in enumerate(sources):
+            ids[row, : len(source)] = source
+            mask[row, : len(source)] = 1
+        feeds = {
+            "input_ids": OrtValue.ortvalue_from_numpy(ids),
+            "attention_mask": OrtValue.ortvalue_from_numpy(mask),
+        }
+        return list(self._encoder.run_with_ort_values(None, feeds)), mask

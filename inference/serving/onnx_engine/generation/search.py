@@ -1,0 +1,142 @@
+"""Where one input's generation stands: greedy and sampled rows, or beams. No model in here, only scores."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from .options import Options
+from .processors import Ids, Scores
+from .sampling import draw
+
+DISCARDED = np.float32(-1e9)  # transformers' score of what must not win; a float32, so that ties round alike
+
+
+class Search(Protocol):
+    """One input. Its rows advance together; `advance` says which row each new row goes on from."""
+
+    tokens: Ids
+    """(rows, length) so far."""
+    done: bool
+
+    def advance(self, scores: Scores) -> Ids: ...
+
+    def results(self) -> list[list[int]]:
+        """num_return_sequences sequences, best first, with the start token, ended by eos or by their length."""
+
+
+def search_for(options: Options) -> Search:
+    random = np.random.default_rng(options.seed) if options.do_sample else None
+    return Beams(options, random) if options.num_beams > 1 else Rows(options, random)
+
+
+class Rows:
+    """Independent rows: one for greedy search, num_return_sequences for sampling."""
+
+    def __init__(self, options: Options, random: np.random.Generator | None) -> None:
+        rows = options.num_return_sequences
+        self.options, self.random, self.done = options, random, False
+        self.tokens = np.full((rows, 1), options.decoder_start_token_id, np.int64)
+        self._open = np.ones(rows, bool)
+        self._lengths = np.ones(rows, np.int64)
+        self._stay = np.arange(rows)
+
+    def advance(self, scores: Scores) -> Ids:
+        if self.random is None:
+            chosen = scores.argmax(axis=-1)
+        else:
+            chosen = np.array([draw(row, self.random)[0] for row in scores])
+        if not self._open.all():
+            chosen = np.where(self._open, chosen, self.options.fill)
+        self.tokens = np.concatenate([self.tokens, chosen[:, None]], axis=1)
+        self._lengths[self._open] += 1
+        self._open &= ~np.isin(chosen, self.options.eos_token_id)
+        self.done = not self._open.any() or self.tokens.shape[1] >= self.options.max_length
+        return self._stay
+
+    def results(self) -> list[list[int]]:
+        return [row[:length].tolist() for row, length in zip(self.tokens, self._lengths, strict=True)]
+
+
+class Beams:
+    """Beam search of one input, the semantics of transformers' vectorised `_beam_search`."""
+
+    def __init__(self, options: Options, random: np.random.Generator | None) -> None:
+        beams = options.num_beams
+        self.options, self.random, self.done = options, random, False
+        self.tokens = np.full((beams, 1), options.decoder_start_token_id, np.int64)
+        # All beams start alike: only the first may branch, or they would all choose the same tokens.
+        self.scores = np.full(beams, DISCARDED)
+        self.scores[0] = 0
+        self._finished_scores = np.full(beams, DISCARDED)
+        self._is_finished = np.zeros(beams, bool)
+        self._finished: list[Ids] = [self.tokens[0]] * beams
+        # As many candidates as still leave num_beams to go on with when every other one ends.
+        self._candidates = max(2, 1 + len(options.eos_token_id)) * beams
+
+    def advance(self, scores: Scores) -> Ids:
+        beams, vocabulary = scores.shape
+        length = self.tokens.shape[1] + 1
+        totals = (scores + self.scores[:, None]).reshape(-1)
+        best = self._best(totals)
+        values, origin, token = totals[best], best // vocabulary, best % vocabulary
+        ends = np.isin(token, self.options.eos_token_id)
+        if length >= self.options.max_length:
+            ends[:] = True
+        self._keep_finished(values, origin, token, ends, length)
+        going = values + ends * DISCARDED
+        chosen = _top(going, beams)
+        self.scores = going[chosen]
+        self.tokens = np.concatenate([self.tokens[origin[chosen]], token[chosen, None]], axis=1)
+        self.done = bool(ends.all()) or self._is_settled(length)
+        return origin[chosen]
+
+    def results(self) -> list[list[int]]:
+        return [tokens.tolist() for tokens in self._finished[: self.options.num_return_sequences]]
+
+    def _best(self, totals: Scores) -> Ids:
+        if self.random is not None:
+            return draw(totals, self.random, self._candidates)
+        return _top(totals, self._candidates)
+
+    def _keep_finished(self, values: Scores, origin: Ids, token: Ids, ends: np.ndarray, length: int) -> None:
+        """Merge what just ended, of the first num_beams candidates, into the best finished sequences."""
+        beams = self.options.num_beams
+        just = ends & (np.arange(len(ends)) < beams)
+        if not just.any():
+            return
+        penalised = values / np.float32((length - 1) ** self.options.length_penalty)
+        merged = np.concatenate([self._finished_scores, penalised + ~just * DISCARDED])
+        flags = np.concatenate([self._is_finished, just])
+        # Best first; of equals what ended before what never did: a beam that could not branch scores as low as none.
+        order = np.lexsort((~flags, -merged))[:beams]
+        self._finished = [
+            self._finished[at]
+            if at < beams
+            else np.append(self.tokens[origin[at - beams]], token[at - beams])
+            for at in order.tolist()
+        ]
+        self._finished_scores, self._is_finished = merged[order], flags[order]
+
+    def _is_settled(self, length: int) -> bool:
+        """Can no running beam still beat the finished ones?"""
+        options = self.options
+        if not self._is_finished.all():
+            return False
+        if options.early_stopping is True:
+            return True
+        reach = (
+            options.max_length if options.early_stopping == "never" and options.length_penalty > 0 else length
+        )
+        hope = self.scores[0] / np.float32((reach - 1) ** options.length_penalty)
+        return not hope > self._finished_scores.min()
+
+
+def _top(values: Scores, count: int) -> Ids:
+    """Indices of the `count` largest, largest first; of equal ones the earlier."""
+    if count < len(values):
+        best = np.sort(np.argpartition(-values, count - 1)[:count])
+    else:
+        best = np.arange(len(values))
+    return best[np.argsort(-values[best], kind="stable")]

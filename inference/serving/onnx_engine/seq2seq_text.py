@@ -1,0 +1,88 @@
+"""Text to the encoder's tokens and generated tokens to text, as transformers' tokenizers do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+_HIDDEN = "\x00"
+"""Marks pieces that text cannot become (see warmup/prepare/seq2seq_tokenizer.py)."""
+
+
+class Text:
+    """`rules` is the `text` section of serving.json.
+
+    default: {"prefix": [ids], "suffix": [ids]} around a text; languages: code -> the same with "forced_bos";
+    size: ids from there on mean "unknown"; surface: look up unknown pieces among the hidden ones;
+    leading_code: a text may begin with ">>fr<<".
+    """
+
+    def __init__(self, prepared: Path, rules: Mapping[str, Any], special: Mapping[str, Any]) -> None:
+        from tokenizers import Tokenizer
+
+        self._tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
+        self._rules, self._special = rules, special
+
+    def encode(
+        self, texts: Sequence[str], *, language: str | None = None, most: int | None = None
+    ) -> list[list[int]]:
+        """Ids with the special tokens around them, cut to `most` (None: not cut)."""
+        around = self._rules["default"] if language is None else self._rules["languages"][language]
+        prefix, suffix = around["prefix"], around["suffix"]
+        codes, plain = zip(*(self._leading_code(text) for text in texts), strict=True) if texts else ((), ())
+        encodings = self._tokenizer.encode_batch(list(plain), add_special_tokens=False)
+        results = []
+        for code, encoding in zip(codes, encodings, strict=True):
+            ids = code + self._ids(encoding)
+            if most is not None:
+                room = max(0, most - len(prefix) - len(suffix))
+                is_left = self._special.get("truncation_side") == "left"
+                ids = ids[max(0, len(ids) - room) :] if is_left else ids[:room]
+            results.append([*prefix, *ids, *suffix])
+        return results
+
+    def decode(self, ids: Sequence[int], *, cleanup: bool = False) -> str:
+        size, unknown = self._rules.get("size"), self._special["unk_id"]
+        known = ids if size is None else [index if index < size else unknown for index in ids]
+        text: str = self._tokenizer.decode(list(known), skip_special_tokens=True)
+        return _cleaned(text) if cleanup and self._rules["can_clean_up"] else text
+
+    @property
+    def languages(self) -> Mapping[str, Any]:
+        """Code -> what goes around a text of that language and the token that a translation into it begins with."""
+        languages: Mapping[str, Any] = self._rules.get("languages") or {}
+        return languages
+
+    def _ids(self, encoding: Any) -> list[int]:
+        ids: list[int] = encoding.ids
+        size, unknown = self._rules.get("size"), self._special["unk_id"]
+        if size is None:
+            return ids
+        if self._rules.get("surface") and unknown in ids:
+            ids = [
+                self._hidden(token) if index == unknown else index
+                for index, token in zip(ids, encoding.tokens, strict=True)
+            ]
+        return [index if index < size else unknown for index in ids]
+
+    def _leading_code(self, text: str) -> tuple[list[int], str]:
+        """Marian's ">>fr<<" in front of a text is one token, not pieces."""
+        end = text.find("<<") if self._rules.get("leading_code") and text.startswith(">>") else -1
+        if end < 0:
+            return [], text
+        return [self._hidden(text[: end + 2])], text[end + 2 :]
+
+    def _hidden(self, piece: str) -> int:
+        found: int | None = self._tokenizer.token_to_id(_HIDDEN + piece)
+        return int(self._special["unk_id"]) if found is None else found
+
+
+def _cleaned(text: str) -> str:
+    """transformers' clean_up_tokenization: no space before punctuation and English contractions."""
+    for mark in (".", "?", "!", ","):
+        text = text.replace(f" {mark}", mark)
+    text = text.replace(" ' ", "'")
+    for ending in ("n't", "'m", "'s", "'ve", "'re"):
+        text = text.replace(f" {ending}", ending)
+    return text

@@ -1,0 +1,97 @@
+"""The gate for generation: a candidate folder generates through the serving code, and is held to transformers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from serving.onnx_engine.contract import Contract
+from serving.onnx_engine.generation.decoder import Decoder
+from serving.onnx_engine.generation.model import Model
+from serving.onnx_engine.generation.options import resolve
+
+from .plan import Disagreement, Plan, Tolerance
+
+SAME_CHOICE = 0.9
+"""int8: smallest share of tokens that score best on both sides, given the same tokens before them."""
+
+
+def gate_generation(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
+    """Agreement of `<work>/<precision>` with transformers: `{"<precision>": {figures}}`.
+
+    same_text: share of samples that generate the very same tokens; same_choice and score_difference: along
+    transformers' own answers, token by token, the share of equal best tokens and the scores' difference
+    (fp32: the largest, relative to the largest score; int8: the mean, relative to their spread). fp32 must
+    be the same throughout. Raises Disagreement where a figure is beyond the tolerance of `plan`.
+    """
+    folder = work / precision
+    contract = Contract.read(folder)
+    record = json.loads((work / "reference.json").read_text())
+    model = Model(folder, contract.tokenizer["pad_id"])
+    options = resolve(contract.extra["generation"], record["options"], positions=contract.positions)
+    answers = model.generate(record["sources"], options)
+    same = [
+        got[0] == _ended(wanted, options.eos_token_id)
+        for got, wanted in zip(answers, record["generated"], strict=True)
+    ]
+    with np.load(work / "reference.npz") as scores:
+        pairs = [
+            (
+                _forced(model, record["sources"][int(key)], record["generated"][int(key)], scores[key]),
+                scores[key],
+            )
+            for key in scores
+        ]
+    figures = {
+        "samples": len(same),
+        "same_text": round(sum(same) / len(same), 4),
+        "same_choice": round(
+            float(np.mean(np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs]))), 4
+        ),
+        "score_difference": float(f"{_difference(pairs, precision):.3g}"),
+    }
+    problem = _exact(figures, plan.tolerance) if precision == "fp32" else _close(figures, plan.tolerance)
+    if problem:
+        raise Disagreement(f"{precision}: {problem}", {precision: figures})
+    return {precision: figures}
+
+
+def _ended(tokens: list[int], eos: tuple[int, ...]) -> list[int]:
+    """`tokens` up to the first end of sequence; the start token may be one."""
+    ends = [place for place, token in enumerate(tokens) if place and token in eos]
+    return tokens[: ends[0] + 1] if ends else tokens
+
+
+def _forced(model: Model, source: list[int], tokens: list[int], wanted: Any) -> Any:
+    """Scores (tokens, vocabulary) after each of `tokens`, fed one by one as while generating."""
+    crossed, mask = model.encode([source])
+    decoder = Decoder(model.decoder, crossed, mask, 1)
+    origin = np.zeros(1, np.int64)
+    return np.concatenate([decoder.step(np.array([token]), origin) for token in tokens[: len(wanted)]])
+
+
+def _difference(pairs: list[Any], precision: str) -> float:
+    if precision == "fp32":
+        return max(
+            float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs
+        )
+    return float(np.mean([np.abs(got - wanted).mean() / wanted.std() for got, wanted in pairs]))
+
+
+def _exact(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
+    if not figures["score_difference"] <= tolerance.fp32:
+        return f"scores differ by {figures['score_difference']:.2g}, allowed {tolerance.fp32:g}"
+    if figures["same_text"] < 1.0:
+        return f"only {figures['same_text']:.0%} of the samples generate the same tokens"
+    return None
+
+
+def _close(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
+    if not figures["same_text"] >= tolerance.same_text:
+        return f"{figures['same_text']:.0%} of the samples generate the same text, {tolerance.same_text:.0%} are asked"
+    if not figures["same_choice"] >= SAME_CHOICE:
+        return f"{figures['same_choice']:.0%} of the tokens score best on both sides, {SAME_CHOICE:.0%} are asked"
+    return None
