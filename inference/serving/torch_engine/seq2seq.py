@@ -37,6 +37,7 @@ class Seq2Seq:
         self._model.generation_config.update(**specific)
         self._languages = languages(task)
         self._positions = positions(self._model.get_encoder())
+        self._most_new = positions(self._model.get_decoder())
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
@@ -85,11 +86,19 @@ class Seq2Seq:
         shipped = self._model.generation_config
         if "max_length" in options and "max_new_tokens" not in options:
             options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
-        elif (
-            "max_new_tokens" not in options and shipped.max_length is None and shipped.max_new_tokens is None
-        ):
-            options["max_new_tokens"] = NEW_TOKENS
+        elif "max_new_tokens" not in options and shipped.max_length is shipped.max_new_tokens is None:
+            options["max_new_tokens"] = min(NEW_TOKENS, self._most_new or NEW_TOKENS)
+        self._check_lengths(options)
         return options
+
+    def _check_lengths(self, options: Mapping[str, Any]) -> None:
+        """Raises BadRequest where the decoder has no positions for what is asked."""
+        if self._most_new is None:
+            return
+        # The start token is one of max_length, and the last token is never fed back.
+        for name, most in (("max_new_tokens", self._most_new), ("max_length", self._most_new + 1)):
+            if (given := options.get(name)) is not None and given > most:
+                raise BadRequest(name, f"at most {most}, what the model holds", str(given))
 
     def _run(
         self, rows: list[dict[str, list[int]]], options: Mapping[str, Any], chosen: Mapping[str, Any]

@@ -46,7 +46,8 @@ def test_the_options_that_a_model_ships_for_the_task_are_used(tiny):
     folder = tiny("BartForConditionalGeneration", task_specific_params={"summarization": BEAMS})
     expected = [{"summary_text": text} for text in generated(folder, TEXTS, **BEAMS)]
     assert load("summarization", folder)(TEXTS) == expected
-    plain = [{"generated_text": text} for text in generated(folder, TEXTS, max_new_tokens=NEW_TOKENS)]
+    plain = [{"generated_text": text} for text in generated(folder, TEXTS, max_new_tokens=64)]
+    assert NEW_TOKENS > 64
     assert load("text2text-generation", folder)(TEXTS) == plain
 
 
@@ -64,6 +65,16 @@ def test_a_length_in_the_request_wins_over_one_that_the_model_ships(tiny):
     folder = tiny("BartForConditionalGeneration", generation={"max_new_tokens": 30})
     expected = [{"generated_text": text} for text in generated(folder, TEXTS, max_new_tokens=4)]
     assert load("text2text-generation", folder)(TEXTS, max_length=5) == expected
+
+
+def test_an_answer_longer_than_the_decoder_is_refused_with_the_limit(tiny):
+    engine = load("text2text-generation", tiny("BartForConditionalGeneration"))
+    with pytest.raises(BadRequest, match="`max_new_tokens`: expected at most 64"):
+        engine(["cat"], max_new_tokens=65)
+    with pytest.raises(BadRequest, match="`max_length`: expected at most 65"):
+        engine(["cat"], max_length=66)
+    endless = {"max_new_tokens": 64, "min_new_tokens": 64}
+    assert engine(["cat"], **endless)[0]["generated_text"]
 
 
 def test_several_sequences_per_text_come_as_lists(tiny):
