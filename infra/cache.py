@@ -1,0 +1,128 @@
+"""The model cache: one EFS file system that the warm-up writes and every endpoint reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from .network import Network
+from .role import ExecutionRole
+
+MOUNT_PATH = "/mnt/hf_models_cache"
+_UID = _GID = 1001
+
+
+class ModelCache(pulumi.ComponentResource):
+    """EFS file system that holds every model; one mount target per subnet.
+
+    Its policy names who may mount it and who may write: nobody else, nobody in plain text, nobody past the
+    access point, nobody as root. What it does not forbid, the roles' own policies must still allow.
+    """
+
+    summary: dict[str, pulumi.Input[str]]
+    """For the outputs of the stack."""
+    file_system_arn: pulumi.Output[str]
+    access_point_arn: pulumi.Output[str]
+    ready: list[pulumi.Resource]
+    """Functions depend on these: Lambda refuses a file system that it cannot reach yet."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        network: Network,
+        readers: Iterable[ExecutionRole],
+        writers: Iterable[ExecutionRole],
+        protect: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:ModelCache", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        guarded = pulumi.ResourceOptions(parent=self, protect=protect)
+        file_system = aws.efs.FileSystem(
+            name,
+            encrypted=True,  # cannot be changed later
+            throughput_mode="elastic",  # bursting runs dry in the middle of a large model
+            tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}"},
+            opts=guarded,
+        )
+        access_point = aws.efs.AccessPoint(
+            name,
+            file_system_id=file_system.id,
+            posix_user={"uid": _UID, "gid": _GID},
+            root_directory={
+                "path": "/export/models",
+                "creation_info": {"owner_uid": _UID, "owner_gid": _GID, "permissions": "750"},
+            },
+            opts=guarded,
+        )
+        self.file_system_arn, self.access_point_arn = file_system.arn, access_point.arn
+        self.summary = {
+            "fileSystemId": file_system.id,
+            "accessPointArn": access_point.arn,
+            "mountPath": MOUNT_PATH,
+        }
+        mount_targets = [
+            aws.efs.MountTarget(
+                f"{name}-{index}",
+                file_system_id=file_system.id,
+                subnet_id=subnet_id,
+                security_groups=[network.cache_group_id],
+                opts=child,
+            )
+            for index, subnet_id in enumerate(network.private_subnet_ids)
+        ]
+        policy = aws.efs.FileSystemPolicy(
+            name,
+            file_system_id=file_system.id,
+            policy=pulumi.Output.json_dumps(self._policy(readers, writers)),
+            opts=child,
+        )
+        self.ready = [*mount_targets, policy]
+        self.register_outputs(dict(self.summary))
+
+    def mount_statement(self, *, write: bool) -> dict[str, Any]:
+        """What a role's policy must allow for its function to mount the cache."""
+        return {
+            "Sid": "MountCache",
+            "Effect": "Allow",
+            "Action": [
+                "elasticfilesystem:ClientMount",
+                *(["elasticfilesystem:ClientWrite"] if write else []),
+            ],
+            "Resource": self.file_system_arn,
+            "Condition": {"StringEquals": {"elasticfilesystem:AccessPointArn": self.access_point_arn}},
+        }
+
+    def _policy(self, readers: Iterable[ExecutionRole], writers: Iterable[ExecutionRole]) -> dict[str, Any]:
+        """Denials name roles in conditions: a principal must already be known to all of IAM."""
+        mount, write = "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"
+        root = "elasticfilesystem:ClientRootAccess"
+        may_write = [role.arn for role in writers]
+        may_mount = [*(role.arn for role in readers), *may_write]
+        rules: list[tuple[str, list[str], dict[str, Any] | None]] = [
+            ("PlainText", ["elasticfilesystem:*"], {"Bool": {"aws:SecureTransport": "false"}}),
+            (
+                "PastTheAccessPoint",
+                [mount, write],
+                {"StringNotEquals": {"elasticfilesystem:AccessPointArn": self.access_point_arn}},
+            ),
+            ("MountByOthers", [mount], {"ArnNotEquals": {"aws:PrincipalArn": may_mount}}),
+            ("WriteByOthers", [write], {"ArnNotEquals": {"aws:PrincipalArn": may_write}}),
+            ("Root", [root], None),
+        ]
+        statements = [
+            {
+                "Sid": f"Deny{label}",
+                "Effect": "Deny",
+                "Principal": {"AWS": "*"},
+                "Action": actions,
+                "Resource": self.file_system_arn,
+                **({"Condition": condition} if condition else {}),
+            }
+            for label, actions, condition in rules
+        ]
+        return {"Version": "2012-10-17", "Statement": statements}

@@ -1,0 +1,123 @@
+"""The container image: built from inference/Dockerfile, pushed to ECR, referenced by digest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_docker as docker
+
+from .manifest import CheckedImage
+from .settings import Settings
+
+_PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
+_UNTAGGED_KEPT = 30
+"""What functions run is tagged, by its target; only after this many pushes whose deployment failed could a
+digest that is still in use be among those that expire."""
+
+
+class InferenceImage(pulumi.ComponentResource):
+    """ECR repository, and in it one image for each target of inference/Dockerfile that is used.
+
+    pulumi-docker has no switch for attestations, and what the engine pushes depends on its image store: so
+    each push is checked before a function refers to it (see manifest.py).
+    """
+
+    uris: Mapping[str, pulumi.Output[str]]
+    """Target -> `<repository>@sha256:...`, never a tag: a function would not notice that a tag has moved."""
+    uri: pulumi.Output[str]
+    """The one that most endpoints use."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:InferenceImage", name, None, opts)
+        self._name = name
+        self._repository = self._make_repository(settings.protect)
+        self._platform = _PLATFORMS[settings.architecture]
+        self._build_args = settings.build_args
+        usage = Counter(endpoint.image for endpoint in settings.endpoints.values())
+        registry = self._registry()
+        uris: dict[str, pulumi.Output[str]] = {}
+        before: list[pulumi.Resource] = []
+        for target in sorted({*usage, "full"}, reverse=True):  # slim, then full, which is built upon it
+            image = self._build(target, registry, before)
+            uris[target] = CheckedImage(
+                f"{name}-{target}",
+                pushed=image.repo_digest,
+                platform=self._platform,
+                account=settings.account,
+                opts=pulumi.ResourceOptions(parent=self),
+            ).uri
+            before = [image]
+        self.uris, self.uri = uris, uris[usage.most_common(1)[0][0]]
+        self.register_outputs({"uris": uris})
+
+    def _make_repository(self, protect: bool) -> aws.ecr.Repository:
+        repository = aws.ecr.Repository(
+            self._name,
+            name=f"{pulumi.get_project()}-{pulumi.get_stack()}".lower(),
+            image_scanning_configuration={"scan_on_push": True},
+            image_tag_mutability="MUTABLE",
+            force_delete=not protect,
+            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+        )
+        aws.ecr.LifecyclePolicy(
+            self._name,
+            repository=repository.id,
+            policy=pulumi.Output.json_dumps(
+                {
+                    "rules": [
+                        {
+                            "rulePriority": 1,
+                            "description": f"Keep the last {_UNTAGGED_KEPT} images that a newer one replaced",
+                            "selection": {
+                                "tagStatus": "untagged",
+                                "countType": "imageCountMoreThan",
+                                "countNumber": _UNTAGGED_KEPT,
+                            },
+                            "action": {"type": "expire"},
+                        }
+                    ]
+                }
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return repository
+
+    def _registry(self) -> docker.RegistryArgs:
+        token = aws.ecr.get_authorization_token_output(
+            registry_id=self._repository.registry_id, opts=pulumi.InvokeOutputOptions(parent=self)
+        )
+        return docker.RegistryArgs(
+            server=self._repository.repository_url,
+            username=pulumi.Output.secret(token.user_name),
+            password=pulumi.Output.secret(token.password),
+        )
+
+    def _build(
+        self, target: str, registry: docker.RegistryArgs, before: list[pulumi.Resource]
+    ) -> docker.Image:
+        return docker.Image(
+            f"{self._name}-{target}",
+            image_name=pulumi.Output.concat(self._repository.repository_url, ":", target),
+            build=docker.DockerBuildArgs(
+                context=".",
+                dockerfile="inference/Dockerfile",
+                target=target,
+                platform=self._platform,
+                # The Dockerfile mounts caches, which the old builder cannot.
+                builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
+                args=dict(self._build_args),
+            ),
+            build_on_preview=False,
+            registry=registry,
+            # One after the other: the second finds the layers that they share.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+        )

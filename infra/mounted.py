@@ -1,0 +1,66 @@
+"""A Lambda function of the image with the model cache mounted: what endpoints and the warm-up share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from .cache import MOUNT_PATH, ModelCache
+from .naming import function_name
+from .role import ExecutionRole
+
+CACHE_ENVIRONMENT = {
+    "MODEL_CACHE": MOUNT_PATH,
+    "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
+    "HF_HOME": "/tmp/hf",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise
+}
+
+
+def mounted_function(
+    name: str,
+    *,
+    command: str,
+    image_uri: pulumi.Input[str],
+    architecture: str,
+    memory_mb: int,
+    timeout_s: int,
+    environment: Mapping[str, pulumi.Input[str]],
+    subnet_ids: Sequence[pulumi.Input[str]],
+    security_group_id: pulumi.Input[str],
+    dual_stack: bool,
+    cache: ModelCache,
+    role: ExecutionRole,
+    depends_on: Sequence[pulumi.Resource],
+    parent: pulumi.Resource,
+    **others: Any,
+) -> aws.lambda_.Function:
+    """The function of `name`; `others` are further arguments of aws.lambda_.Function.
+
+    It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group
+    and for what its role may do.
+    """
+    return aws.lambda_.Function(
+        function_name(name),
+        package_type="Image",
+        image_uri=image_uri,
+        image_config={"commands": [command]},
+        architectures=[architecture],
+        memory_size=memory_mb,
+        timeout=timeout_s,
+        role=role.arn,
+        environment={"variables": {**CACHE_ENVIRONMENT, **environment}},
+        vpc_config={
+            "subnet_ids": list(subnet_ids),
+            "security_group_ids": [security_group_id],
+            "ipv6_allowed_for_dual_stack": dual_stack,
+        },
+        file_system_config={"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
+        logging_config={"log_format": "Text", "log_group": role.log_group.name},
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*cache.ready, role, *depends_on]),
+        **others,
+    )

@@ -1,0 +1,98 @@
+"""Who a function is: its role, its log group, and what it may do before it may do anything with models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+
+from .naming import function_name
+
+_TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+_INTERFACES = {
+    # Lambda calls these with the function's role to put it into the VPC. The describing ones take no resource
+    # at all; with the others narrowed to subnets Lambda is reported to refuse the role
+    # (https://github.com/aws/serverless-application-model/issues/1074). So the next narrows by caller.
+    "Sid": "AttachToVpc",
+    "Effect": "Allow",
+    "Action": [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ],
+    "Resource": "*",
+}
+_NOT_FROM_CODE = {
+    # ... which is Lambda's business alone: what runs inside the function carries this key and may not.
+    "Sid": "NotFromInsideTheFunction",
+    "Effect": "Deny",
+    "Action": "ec2:*",
+    "Resource": "*",
+    "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
+}
+
+
+class ExecutionRole(pulumi.ComponentResource):
+    """Role and log group of a function.
+
+    They come before the cache, whose policy names them, and before the function, which would make a log group
+    without retention.
+    """
+
+    arn: pulumi.Output[str]
+    log_group: aws.cloudwatch.LogGroup
+
+    def __init__(
+        self, name: str, *, log_retention_days: int, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("hf-lambda:infra:ExecutionRole", name, None, opts)
+        self._name = name
+        child = pulumi.ResourceOptions(parent=self)
+        self.log_group = aws.cloudwatch.LogGroup(
+            name,
+            name=f"/aws/lambda/{function_name(name)}",
+            retention_in_days=log_retention_days,
+            opts=child,
+        )
+        self._role = aws.iam.Role(
+            name,
+            description=f"Runs {function_name(name)}",
+            assume_role_policy=pulumi.Output.json_dumps(_TRUST),
+            opts=child,
+        )
+        self.arn = self._role.arn
+        self.allow(
+            "run",
+            [
+                {
+                    "Sid": "WriteLogs",
+                    "Effect": "Allow",
+                    "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                    "Resource": pulumi.Output.concat(self.log_group.arn, ":*"),
+                },
+                _INTERFACES,
+                _NOT_FROM_CODE,
+            ],
+            parent=self,
+        )
+        self.register_outputs({"arn": self.arn})
+
+    def allow(
+        self, label: str, statements: list[dict[str, Any]], *, parent: pulumi.Resource
+    ) -> aws.iam.RolePolicy:
+        """Adds a policy to the role; the function that needs it is its parent."""
+        return aws.iam.RolePolicy(
+            f"{self._name}-{label}",
+            role=self._role.id,
+            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
+            opts=pulumi.ResourceOptions(parent=parent),
+        )
