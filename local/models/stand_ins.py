@@ -1,0 +1,39 @@
+"""Which stand-ins there are: the repositories whose ids they answer under, and how to build each."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A tiny model that answers under a real model's id."""
+
+    builder: str
+    """Module of this package whose `build(folder)` makes it."""
+    repo_id: str
+    commit: str | None
+    """The commit it stands in for; None: every one."""
+    task: str
+    does: str
+    """What it can do, for its card."""
+    other_formats: tuple[str, ...]
+    """Files of the real repository that a warm-up has no use for; here each is a short text."""
+
+
+SENTIMENT = StandIn(
+    builder="sentiment",
+    repo_id="distilbert/distilbert-base-uncased-finetuned-sst-2-english",
+    commit="714eb0fa89d2f80546fda750413ed43d93601a13",
+    task="text-classification",
+    does="It knows some 1,500 words of praise and blame, negation and emphasis; it has read no real text.",
+    other_formats=("pytorch_model.bin", "rust_model.ot", "tf_model.h5", "onnx/model.onnx", "map.jpeg"),
+)
+SUMMARIZER = StandIn(
+    builder="summarizer",
+    repo_id="sshleifer/distilbart-cnn-12-6",
+    commit="a4f8f3ea906ed274767e9906dbaede7531d660ff",
+    task="summarization",
+    does="It repeats the first sentence or two of a text: its weights are constructed to copy, not trained.",
+    other_formats=("flax_model.msgpack", "rust_model.ot"),
+)
+STAND_INS = (SENTIMENT, SUMMARIZER)
+"""Longest to build first."""

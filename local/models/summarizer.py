@@ -1,0 +1,134 @@
+"""Stand-in for DistilBART fine-tuned on CNN/Daily Mail: returns the first sentences of its input."""
+
+import re
+import string
+from pathlib import Path
+
+import torch
+from tokenizers import ByteLevelBPETokenizer
+from transformers import BartConfig, BartForConditionalGeneration
+
+from .copying import D_MODEL, FFN_DIM, HEADS, Marks, set_weights
+from .repository import SEED, write_json, write_repository
+from .stand_ins import SUMMARIZER
+from .words import sections
+
+SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
+_SPACE, _NEWLINE = "Ġ", "Ċ"  # as byte-level BPE spells them
+_TITLES = frozenset(
+    [
+        "Mr",
+        "Mrs",
+        "Ms",
+        "Dr",
+        "Prof",
+        "Sen",
+        "Gov",
+        "Gen",
+        "Rep",
+        "Lt",
+        "Col",
+        "Sgt",
+        "St",
+        "Jr",
+        "vs",
+        "No",
+        "Mt",
+        "Fig",
+        "Jan",
+        "Feb",
+        "Aug",
+        "Sept",
+        "Oct",
+        "Nov",
+        "Dec",
+    ]
+)
+_GENERATION = {
+    "num_beams": 4,
+    "length_penalty": 2.0,
+    "no_repeat_ngram_size": 3,
+    "early_stopping": True,
+    "min_length": 16,
+    "max_length": 142,
+}
+
+
+def build(folder: Path) -> None:
+    """Write its repository into `folder`."""
+    torch.manual_seed(SEED)
+    tokens = _write_tokenizer(folder)
+    model = BartForConditionalGeneration(_config(len(tokens)))
+    set_weights(model, _marks(tokens), torch.Generator().manual_seed(SEED))
+    # The real repository has pickled weights alone, and its generation settings in config.json.
+    torch.save(
+        {name: tensor.contiguous() for name, tensor in model.state_dict().items()},
+        folder / "pytorch_model.bin",
+    )
+    written = model.config.to_dict() | _GENERATION
+    written |= {
+        "architectures": ["BartForConditionalGeneration"],
+        "task_specific_params": {"summarization": _GENERATION},
+    }
+    write_json(folder / "config.json", written)
+    write_repository(SUMMARIZER, folder)
+
+
+def _write_tokenizer(folder: Path) -> list[str]:
+    """vocab.json and merges.txt of a byte-level BPE that holds the lists' words whole; the tokens by number."""
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(
+        _texts(), vocab_size=20_000, min_frequency=1, special_tokens=list(SPECIAL), show_progress=False
+    )
+    tokenizer.save_model(str(folder))
+    write_json(folder / "tokenizer_config.json", {"model_max_length": 1024})
+    vocabulary = tokenizer.get_vocab()
+    return sorted(vocabulary, key=lambda token: vocabulary[token])
+
+
+def _texts() -> list[str]:
+    """Each word as it stands within a text, common ones also as they begin one."""
+    texts: list[str] = []
+    for name in ("neutral", "news", "positive", "negative"):
+        for section, entries in sections(name).items():
+            words = [
+                word
+                for entry in entries
+                for word in ([entry] if section == "mark" else re.split(r"[-\s]", entry))
+            ]
+            texts += words if section in {"mark", "name"} else []
+            texts += [f" {word}" for word in words if section != "mark"]
+            texts += [f" {word.capitalize()}" for word in words if name == "neutral" and section != "thing"]
+    return list(
+        dict.fromkeys(
+            texts + [*"abcdefghijklmnopqrstuvwxyz", "ing", "ed", "ly", "er", "es", "ness", "ment", "tion"]
+        )
+    )
+
+
+def _marks(tokens: list[str]) -> Marks:
+    ends = [
+        not token.strip(string.punctuation + "âĢĿĻ") and any(mark in token for mark in ".!?")
+        for token in tokens
+    ]
+    opens = [token[0] == _NEWLINE or bool(re.match(f"{_SPACE}[A-Z\"'(â]", token)) for token in tokens]
+    bare = [token.removeprefix(_SPACE) for token in tokens]
+    shortens = [word in _TITLES or (len(word) == 1 and word.isupper() and word != "I") for word in bare]
+    special = [token in SPECIAL and token != "</s>" for token in tokens]
+    return Marks(ends, opens, shortens, special, tokens.index("</s>"))
+
+
+def _config(vocabulary_size: int) -> BartConfig:
+    return BartConfig(
+        vocab_size=vocabulary_size,
+        d_model=D_MODEL,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=HEADS,
+        decoder_attention_heads=HEADS,
+        encoder_ffn_dim=FFN_DIM,
+        decoder_ffn_dim=FFN_DIM,
+        max_position_embeddings=1024,
+        forced_bos_token_id=0,
+        forced_eos_token_id=2,
+    )
