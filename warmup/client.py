@@ -21,6 +21,7 @@ POLL_TIMEOUT_SECONDS = 120
 ANSWER_TIMEOUT_SECONDS = 910
 SETTLE_SECONDS = 120.0
 """A function may be deployed and its network or its file system not be there for a short while."""
+SETTLE_PAUSE_SECONDS = 2.0
 _SETTLING = {
     "EFSMountConnectivityException",
     "EFSMountFailureException",
@@ -80,7 +81,7 @@ class Lambdas:
             except ClientError as error:
                 if error.response["Error"]["Code"] not in _SETTLING or time.monotonic() > deadline:
                     raise _worded(error, arn, self._deployment) from error
-                pause.wait(2)
+                pause.wait(SETTLE_PAUSE_SECONDS)
             except BotoCoreError as error:
                 raise _worded(error, arn, self._deployment) from error
         body = response["Payload"].read()

@@ -1,0 +1,76 @@
+"""What is to be warmed, from scripts and from events."""
+
+from pathlib import Path
+
+import pytest
+
+from warmup.errors import WarmupError
+from warmup.models import Model, Use, models_of_event, read_models
+
+
+def write(folder: Path, name: str, *pipelines: str) -> None:
+    lines = ["from serving import endpoint, pipeline", *pipelines]
+    (folder / name).write_text("\n".join([*lines, "@endpoint", "def handler(text: str): return text"]))
+
+
+def test_a_model_that_two_scripts_use_is_warmed_once_for_both_uses(tmp_path: Path) -> None:
+    write(tmp_path, "a.py", 'p = pipeline("text-classification", model="org/m", engine="onnx")')
+    write(tmp_path, "b.py", 'p = pipeline("zero-shot-classification", model="org/m", revision="main")')
+    assert read_models(tmp_path) == (
+        Model(
+            "org/m",
+            None,
+            (Use("text-classification", "onnx", "auto"), Use("zero-shot-classification", "auto", "auto")),
+        ),
+    )
+
+
+def test_two_revisions_are_two_models(tmp_path: Path) -> None:
+    for name, revision in (("a", "v1"), ("b", "v2")):
+        write(tmp_path, f"{name}.py", f'p = pipeline("fill-mask", model="org/m", revision="{revision}")')
+    assert [model.key for model in read_models(tmp_path)] == ["org/m@v1", "org/m@v2"]
+
+
+def test_models_of_plain_scripts_stay_on_torch(tmp_path: Path) -> None:
+    (tmp_path / "plain.py").write_text(
+        'from transformers import pipeline\np = pipeline("fill-mask", model="org/m")\n'
+        "def handler(event, context): return p(event['text'])\n"
+    )
+    [model] = read_models(tmp_path)
+    assert [use.engine for use in model.uses] == ["torch"]
+
+
+def test_samples_of_a_script_travel_with_the_event(tmp_path: Path) -> None:
+    (tmp_path / "mine.json").write_text('["Good.", "Bad."]')
+    write(tmp_path, "a.py", 'p = pipeline("text-classification", model="org/m", samples="mine.json")')
+    [model] = read_models(tmp_path)
+    [entry] = model.to_event()
+    assert entry["samples"] == ["Good.", "Bad."]
+    assert models_of_event([entry]) == (model,)
+
+
+def test_an_event_comes_back_as_the_models_it_was_made_of(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "a.py",
+        'p = pipeline("text-classification", model="org/m", precision="fp32")',
+        'q = pipeline("fill-mask", model="org/n", revision="v1", engine="torch")',
+    )
+    models = read_models(tmp_path)
+    entries = [entry for model in models for entry in model.to_event()]
+    assert models_of_event(entries) == models
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {},
+        {"model": "org/m"},
+        {"model": "a/b/c", "task": "x"},
+        {"model": "-x", "task": "x"},
+        {"model": 1, "task": "x"},
+    ],
+)
+def test_an_entry_that_is_no_model_is_shown_with_a_valid_one(entry: dict) -> None:
+    with pytest.raises(WarmupError, match=r"is not a model\. Write for instance \{\"model\": \"org/name\""):
+        models_of_event([entry])

@@ -1,0 +1,168 @@
+"""Preparing as part of a warm-up: what goes into the manifest, what an interruption keeps."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from serving.cache import repo_folder
+from tests.warmup.support import KEY, TINY, Context, Warming
+from warmup.prepare import NotPrepared, Tolerance, Unfinished
+from warmup.preparing import tolerance_of
+
+AUTO = {**TINY, "engine": "auto"}
+
+
+class Preparer:
+    """Stands in for the export, which takes minutes; its answers are set by the test."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.outcome: Exception | None = None
+
+    def __call__(self, task: str, snapshot: Path, **options: Any) -> dict[str, Any]:
+        self.calls.append({"task": task, "snapshot": snapshot, **options})
+        options["progress"]("export")
+        if self.outcome:
+            raise self.outcome
+        folder = options["into"] / f"sequence-classification-{options['requested']}"
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {
+            "machine": platform.machine(),
+            "onnxruntime": version("onnxruntime"),
+            "bytes": 1,
+            "seconds": 2.0,
+        }
+        head = {"head": "sequence-classification", "requested": options["requested"], "precision": "int8"}
+        return {**head, **about, "agreement": {}, "path": str(folder)}
+
+
+@pytest.fixture
+def preparer(monkeypatch: pytest.MonkeyPatch) -> Preparer:
+    stand_in = Preparer()
+    monkeypatch.setattr("warmup.preparing.prepare", stand_in)
+    return stand_in
+
+
+def test_a_prepared_model_is_in_manifest_and_report_with_a_path_below_the_cache(
+    warming: Warming, preparer: Preparer
+) -> None:
+    result = warming.warm(AUTO)["models"][KEY]["result"]
+    manifest = warming.manifest()
+    assert manifest is not None
+    folder = f"prepared/{repo_folder('org/tiny')}/{manifest.commit}/sequence-classification-auto"
+    assert [entry["path"] for entry in manifest.prepared] == [folder]
+    assert result["prepared"] == manifest.prepared
+    assert manifest.not_prepared == []
+
+
+def test_it_is_given_the_snapshot_the_samples_and_the_time_left(warming: Warming, preparer: Preparer) -> None:
+    warming.warm({**AUTO, "precision": "fp32", "samples": ["Good.", "Bad."]})
+    [call] = preparer.calls
+    manifest = warming.manifest()
+    assert manifest is not None
+    assert call["snapshot"] == warming.cache / manifest.snapshot
+    assert (call["requested"], call["samples"]) == ("fp32", ["Good.", "Bad."])
+    assert (call["model"], call["commit"]) == ("org/tiny", manifest.commit)
+    assert 800 < call["remaining_s"]() < 900
+
+
+def test_an_endpoint_on_torch_is_not_prepared(warming: Warming, preparer: Preparer) -> None:
+    warming.warm(TINY)
+    assert preparer.calls == []
+
+
+def test_two_uses_of_one_head_are_prepared_once_and_two_precisions_twice(
+    warming: Warming, preparer: Preparer
+) -> None:
+    again = {**AUTO, "task": "zero-shot-classification"}
+    warming.warm(AUTO, again, {**AUTO, "precision": "fp32"})
+    assert [(call["task"], call["requested"]) for call in preparer.calls] == [
+        ("text-classification", "auto"),
+        ("text-classification", "fp32"),
+    ]
+
+
+def test_what_cannot_be_prepared_is_published_for_torch_with_its_reason(
+    warming: Warming, preparer: Preparer, log
+) -> None:
+    preparer.outcome = NotPrepared("no recipe for model_type 'mystery'")
+    state = warming.warm(AUTO)
+    manifest = warming.manifest()
+    assert state["state"] == "done" and manifest is not None
+    assert manifest.prepared == []
+    assert manifest.not_prepared == [
+        {
+            "head": "sequence-classification",
+            "task": "text-classification",
+            "requested": "auto",
+            "reason": "no recipe for model_type 'mystery'",
+        }
+    ]
+    assert "not prepared" in {line["event"] for line in log()}
+
+
+def test_running_out_of_time_in_prepare_leaves_a_cache_that_torch_can_serve(
+    warming: Warming, preparer: Preparer
+) -> None:
+    preparer.outcome = Unfinished("the step 'export' needs more than 300 s")
+    state = warming.warm(AUTO)
+    assert state["state"] == "incomplete"
+    assert state["models"][KEY]["note"] == "text-classification: export"
+    manifest = warming.manifest()
+    assert manifest is not None and manifest.prepared == []
+    preparer.outcome = None
+    assert warming.warm(AUTO)["state"] == "done"
+    assert len(warming.manifest().prepared) == 1  # type: ignore[union-attr]
+
+
+def test_a_new_commit_does_not_take_over_before_it_is_prepared(
+    warming: Warming, preparer: Preparer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from local.hub import Hub, serve
+
+    warming.warm(AUTO)
+    old = warming.manifest()
+    (models / "org" / "tiny" / "config.json").write_text('{"model_type": "bert", "v": 2}')
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        preparer.outcome = Unfinished("no time")
+        warming.warm(AUTO)
+        assert warming.manifest() == old
+        preparer.outcome = None
+        warming.warm(AUTO)
+    new = warming.manifest()
+    assert new is not None and old is not None
+    assert new.commit != old.commit and new.commit in new.prepared[0]["path"]
+
+
+def test_what_another_use_prepared_of_the_same_commit_stays(warming: Warming, preparer: Preparer) -> None:
+    warming.warm(AUTO)
+    warming.warm({**AUTO, "precision": "fp32"})
+    manifest = warming.manifest()
+    assert manifest is not None
+    assert {entry["requested"] for entry in manifest.prepared} == {"auto", "fp32"}
+    warming.warm(TINY)
+    assert len(warming.manifest().prepared) == 2  # type: ignore[union-attr]
+
+
+def test_prepared_folders_that_are_gone_are_forgotten(warming: Warming, preparer: Preparer) -> None:
+    warming.warm(AUTO)
+    manifest = warming.manifest()
+    assert manifest is not None
+    (warming.cache / manifest.prepared[0]["path"]).rmdir()
+    warming.warm(TINY)
+    assert warming.manifest().prepared == []  # type: ignore[union-attr]
+
+
+def test_too_little_time_before_prepare_stops_there(warming: Warming, preparer: Preparer) -> None:
+    warming.context = Context(lambda: 900_000 if warming.manifest() is None else 0)
+    assert warming.warm(AUTO)["state"] == "incomplete"
+    assert preparer.calls == []
+
+
+def test_the_tolerance_comes_from_the_environment() -> None:
+    assert tolerance_of({}) == Tolerance()
+    assert tolerance_of({"PREPARE_TOLERANCE": '{"probability": 0.1}'}) == Tolerance(probability=0.1)
