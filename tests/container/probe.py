@@ -1,0 +1,47 @@
+"""Copied into the image as a script: tells what a function sees, and can be kept busy."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+EXAMPLE: dict[str, Any] = {}
+
+
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    if "sleep" in event:
+        sys.stderr.write("asleep\n")
+        time.sleep(event["sleep"])
+    return {
+        "uid": os.getuid(),
+        "gid": os.getgid(),
+        "home": os.environ.get("HOME"),
+        "written": {path: _write(Path(path)) for path in event.get("write", [])},
+        "network": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "shared_memory": Path("/dev/shm").exists(),
+        "memory_limit": _memory_limit(),
+        "tmp_bytes": os.statvfs("/tmp").f_blocks * os.statvfs("/tmp").f_frsize,
+        "capabilities": _status("CapEff"),
+        "no_new_privileges": _status("NoNewPrivs"),
+    }
+
+
+def _write(path: Path) -> str:
+    try:
+        path.write_text("x")
+    except OSError as error:
+        return type(error).__name__
+    return "written"
+
+
+def _memory_limit() -> int:
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if Path(path).exists():
+            return int(Path(path).read_text())
+    raise FileNotFoundError("no memory controller is mounted")
+
+
+def _status(key: str) -> str:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(line.split()[1] for line in lines if line.startswith(f"{key}:"))
