@@ -12,6 +12,7 @@ from serving.discovery import ScriptError, read_scripts
 from .command import Command, Report
 from .display import display
 from .errors import WarmupError
+from .logs import muted
 from .outputs import read_deployment
 from .tables import lines_of
 
@@ -48,7 +49,7 @@ def _run(options: argparse.Namespace) -> Report:
     if options.action == "status":
         return command.status()
     # --json keeps stdout for the report.
-    with display(sys.stderr if options.json else sys.stdout) as shown:
+    with muted(), display(sys.stderr if options.json else sys.stdout) as shown:
         if options.action == "verify":
             return command.verify(shown)
         if options.action == "prune":

@@ -98,6 +98,8 @@ class Command:
 
     def _staged(self, orders: list[Order], bucket: str, display: Display) -> list[Order]:
         """Upload every model; those that failed keep their error and are not ordered."""
+        from huggingface_hub import get_token
+
         from .hub import HubSource
         from .stage import stage
 
@@ -111,7 +113,7 @@ class Command:
                 order.progress |= {"phase": f"stage: {phase}", "bytes_done": done, "bytes_total": total}
                 display.show(order.key, order.progress)
 
-            source = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ), note)
+            source = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ) or get_token(), note)
             try:
                 stage(model, bucket, source, cache, sent)
             except WarmupError as error:

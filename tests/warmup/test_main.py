@@ -47,7 +47,7 @@ def api(warming: Warming, monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def command(api: Api, scripts: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]):
-    """Runs the command; returns exit code, stdout without the Lambda's own log, stderr."""
+    """Runs the command; returns exit code, stdout, stderr."""
     outputs = tmp_path / "outputs.json"
     names = ("first", "second")
     outputs.write_text(
@@ -66,8 +66,7 @@ def command(api: Api, scripts: Path, tmp_path: Path, capfd: pytest.CaptureFixtur
         code = main([*arguments, "--outputs", str(outputs), "--scripts", str(scripts)])
         api.join()
         captured = capfd.readouterr()
-        lines = [line for line in captured.out.splitlines(keepends=True) if not line.startswith('{"event"')]
-        return code, "".join(lines), captured.err
+        return code, captured.out, captured.err
 
     return run
 
