@@ -11,9 +11,11 @@ from . import cold, engines, tasks
 from .background import Background
 from .cache import read_manifest
 from .errors import BadRequest, ColdCache
+from .events import json_type
 from .inputs import alone, check_input, given_inputs, in_list
 from .parameters import ENGINES, OWN_OPTIONS, PRECISIONS, option_problem, parameters_of
 from .trace import Stopwatch, current
+from .values import default_problem, expected_value
 
 DEFAULT_CACHE = "/mnt/hf_models_cache"
 
@@ -65,6 +67,7 @@ class Pipeline:
         problems = [option_problem(task, name, value) for name, value in options.items()]
         engine, precision = options.get("engine") or "auto", options.get("precision") or "auto"
         problems += [_not_one_of("engine", engine, ENGINES), _not_one_of("precision", precision, PRECISIONS)]
+        problems += [default_problem(task, name, value) for name, value in options.items()]
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
         if model is None:
@@ -114,9 +117,13 @@ class Pipeline:
 
     def _check(self, parameters: Mapping[str, Any]) -> None:
         known = parameters_of(self.task)
-        for name in parameters:
+        for name, value in parameters.items():
             if name not in known:
-                raise BadRequest(name, f"one of the parameters {', '.join(known)}", f"`{name}`")
+                raise BadRequest(name, f"one of the parameters {', '.join(known)}", "an unknown one")
+            if (expected := expected_value(self.task, name, value)) is not None:
+                raise BadRequest(
+                    name, expected, repr(value) if not isinstance(value, str) else json_type(value)
+                )
 
     def _load(self) -> tuple[engines.Engine, str, float]:
         watch = Stopwatch()

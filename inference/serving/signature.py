@@ -66,9 +66,10 @@ class Signature:
             return msgspec.convert(value, kind, strict=not is_text)
         except msgspec.ValidationError as error:
             # "Expected `str`, got `int` - at `$[1]`": the path tells which element of a list.
-            place = str(error).rpartition(" - at `$")[2] if " - at `$" in str(error) else "`"
-            field = name + place.rstrip("`")
-            raise BadRequest(field, expected(kind), _given(value, place.rstrip("`"), str(error))) from None
+            _, at, place = str(error).rpartition(" - at `$")
+            place = place.rstrip("`") if at else ""
+            wanted = expected(_element(kind) if place else kind)
+            raise BadRequest(name + place, wanted, _given(value, place, str(error))) from None
 
 
 def expected(kind: Any) -> str:
@@ -85,6 +86,14 @@ def expected(kind: Any) -> str:
     if origin is list and arguments:
         return f"array of {expected(arguments[0])}"
     return _JSON_NAMES.get(origin or kind, getattr(kind, "__name__", str(kind)))
+
+
+def _element(kind: Any) -> Any:
+    """Type of the elements where `kind`, or one of the types it joins, is an array."""
+    for one in (kind, *typing.get_args(kind)):
+        if typing.get_origin(one) is list:
+            return typing.get_args(one)[0]
+    return kind
 
 
 def _given(value: Any, place: str, error: str) -> str:

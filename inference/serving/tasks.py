@@ -82,6 +82,8 @@ def is_dropped(task: str) -> bool:
 def default_model(task: str) -> tuple[str, str]:
     """Model and commit of `task` where the script names none. Raises ValueError where there is none."""
     pair = languages(task)
+    if task == "translation":
+        raise ValueError('"translation" does not say between which languages: write "translation_en_to_fr"')
     if pair and pair not in _DEFAULT_PAIRS:
         example = f"Helsinki-NLP/opus-mt-{'-'.join(pair)}"
         raise ValueError(f"{task} has no default model; write model=..., for instance {example}")

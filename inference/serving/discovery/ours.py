@@ -8,6 +8,7 @@ from typing import Any
 
 from .. import tasks
 from ..parameters import ENGINES, PRECISIONS, option_problem
+from ..values import default_problem
 from .literals import NotLiteralError
 from .source import Declared, Source
 
@@ -47,13 +48,14 @@ def _check_options(source: Source, task: str, given: dict[str, ast.expr]) -> Non
     problems = []
     for name, node in given.items():
         try:
-            problem = option_problem(task, name, source.constants.value(node))
+            value = source.constants.value(node)
         except NotLiteralError:
-            problem = option_problem(task, name, ast.unparse(node))
-        if problem:
-            problems.append(problem)
-    if problems:
-        raise source.refuse(min(node.lineno for node in given.values()), "; ".join(problems))
+            problems.append(option_problem(task, name, ast.unparse(node)))
+        else:
+            problems.append(option_problem(task, name, value) or default_problem(task, name, value))
+    if any(problems):
+        line = min(node.lineno for node in given.values())
+        raise source.refuse(line, "; ".join(filter(None, problems)))
 
 
 def _default(source: Source, line: int, task: str, revision: str | None) -> tuple[str, str]:
