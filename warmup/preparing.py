@@ -94,7 +94,7 @@ def _prepare(
         progress=progress,
         remaining_s=job.remaining_s,
     )
-    log(
-        "prepared", model=model.key, task=use.task, precision=entry["precision"], seconds=entry.get("seconds")
-    )
+    if steps:  # none where a valid folder was there already
+        made = {name: entry[name] for name in ("precision", "seconds", "peak_mb")}
+        log("prepared", model=model.key, task=use.task, **made)
     return {**entry, "path": str(Path(entry["path"]).relative_to(cache.absolute()))}

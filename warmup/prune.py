@@ -57,7 +57,12 @@ def remove_orphans(cache: Path, model: str) -> None:
     """Partial downloads of killed runs; hold the repository's lock, so that none of a live run is there."""
     folder = repo_folder(model)
     with held_if_free(lock_path_of(cache, folder, cold=True)) as free:
-        for path in _orphans(cache / "hub" / folder) if free else ():
+        if not free:
+            return
+        # The client locks every file that it downloads. A Lambda that was frozen at its deadline still holds
+        # those of the transfers that it gave up; new files have new locks.
+        shutil.rmtree(cache / "hub" / ".locks" / folder, ignore_errors=True)
+        for path in _orphans(cache / "hub" / folder):
             log("orphan removed", path=str(path.relative_to(cache)), bytes=_bytes(path))
             path.unlink(missing_ok=True)
 

@@ -47,7 +47,7 @@ def _warm(document: dict[str, Any]) -> Iterator[str]:
 
 def _prepared(entry: dict[str, Any]) -> Iterator[str]:
     for made in entry["prepared"]:
-        figures = made.get("agreement", {}).items()
+        figures = made["agreement"].get(made["precision"], {}).items()
         agreement = ", ".join(f"{name} {_figure(value)}" for name, value in figures)
         reason = f"; not int8: {made['reason']}" if made.get("reason") else ""
         what = f"{made['head']} as {made['precision']}, {size(made['bytes'])}"

@@ -36,7 +36,7 @@ def test_an_answer_comes_with_payload_log_and_seconds(lambdas: Lambdas, api: Api
 
 
 def test_an_asynchronous_start_does_not_wait(lambdas: Lambdas, api: Api) -> None:
-    events = []
+    events: list[object] = []
     api.functions["warmup"] = events.append
     lambdas.start({"action": "warm"})
     api.join()

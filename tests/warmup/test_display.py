@@ -4,7 +4,6 @@ import io
 
 import pytest
 
-from warmup import display as module
 from warmup.display import display, size
 
 
@@ -16,7 +15,7 @@ class Terminal(io.StringIO):
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
-    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("warmup.display.time.monotonic", lambda: now[0])
     return now
 
 

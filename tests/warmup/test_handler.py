@@ -117,7 +117,10 @@ def test_status_lists_cold_warm_and_unused_models(warming: Warming) -> None:
 def test_a_fault_nobody_foresaw_is_in_the_log_with_its_id_and_does_not_end_the_run(
     warming: Warming, monkeypatch: pytest.MonkeyPatch, log
 ) -> None:
-    monkeypatch.setattr("warmup.warm.fetch", lambda *_: {}["nothing"])
+    def fail(*_: object) -> None:
+        raise KeyError("nothing")
+
+    monkeypatch.setattr("warmup.warm.fetch", fail)
     error = warming.warm()["models"][KEY]["error"]
     assert error["kind"] == "bug" and error["message"].startswith("KeyError: 'nothing' (id ")
     [line] = [line for line in log() if line["event"] == "bug"]

@@ -1,13 +1,16 @@
 """`python -m warmup`: the command over a loopback Lambda API, with the real handler and the embedded Hub."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
+from local.hub import Stall
 from tests.warmup.lambda_api import Api, Failure, serve_functions
 from tests.warmup.support import Context, Warming
 from warmup.__main__ import main
+from warmup.files import replace_text
 from warmup.handler import handler
 
 SCRIPT = '''"""Answers."""
@@ -203,3 +206,48 @@ def test_a_gateway_that_is_not_there_is_named_in_one_line(
     outputs.write_text(json.dumps({"warmupArn": arn, "functions": {}, "endpointUrl": "http://127.0.0.1:9"}))
     assert main(["status", "--outputs", str(outputs), "--scripts", str(scripts)]) == 1
     assert "warmup: cannot reach http://127.0.0.1:9. Is the stack up? make up" in capsys.readouterr().err
+
+
+def test_a_warm_up_that_stops_at_its_deadline_is_started_again_until_it_is_done(
+    command, api: Api, warming: Warming
+) -> None:
+    stall = Stall()
+    warming.hub.fail("*/tiny/*/model.safetensors", stall)
+    invocations: list[str] = []
+
+    def warmup(event: dict[str, object]) -> dict[str, object]:
+        if event["action"] != "status":
+            invocations.append(str(event["job"]))
+        first = len(invocations) == 1
+        return handler(event, Context(lambda: 0 if first and stall.reached.is_set() else 900_000))
+
+    api.functions["warmup"] = warmup
+    code, out, _ = command("--model", "org/tiny")
+    stall.release.set()
+    assert code == 0
+    assert len(invocations) == 2
+    assert "org/tiny@main: round 2" in out
+    assert warming.manifest() is not None
+
+
+def test_a_lambda_that_dies_is_noticed_by_its_silence_and_started_again(
+    command, api: Api, warming: Warming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warmup.drive.STALE_SECONDS", 5.0)
+    invocations: list[str] = []
+
+    def warmup(event: dict[str, object]) -> dict[str, object] | None:
+        if event["action"] == "status":
+            return handler(event, Context())
+        invocations.append(str(event["job"]))
+        if len(invocations) > 1:
+            return handler(event, Context())
+        progress = {"org/tiny@main": {"phase": "fetch", "bytes_done": 5}}
+        long_ago = time.time() - 60
+        job = {"job": event["job"], "state": "running", "models": progress, "heartbeat": long_ago}
+        replace_text(warming.cache / "jobs" / f"{event['job']}.json", json.dumps(job))
+        return None
+
+    api.functions["warmup"] = warmup
+    assert command("--model", "org/tiny")[0] == 0
+    assert len(invocations) == 2

@@ -71,6 +71,6 @@ def test_an_event_comes_back_as_the_models_it_was_made_of(tmp_path: Path) -> Non
         {"model": 1, "task": "x"},
     ],
 )
-def test_an_entry_that_is_no_model_is_shown_with_a_valid_one(entry: dict) -> None:
+def test_an_entry_that_is_no_model_is_shown_with_a_valid_one(entry: dict[str, object]) -> None:
     with pytest.raises(WarmupError, match=r"is not a model\. Write for instance \{\"model\": \"org/name\""):
         models_of_event([entry])

@@ -29,12 +29,8 @@ class Preparer:
             raise self.outcome
         folder = options["into"] / f"sequence-classification-{options['requested']}"
         folder.mkdir(parents=True, exist_ok=True)
-        about = {
-            "machine": platform.machine(),
-            "onnxruntime": version("onnxruntime"),
-            "bytes": 1,
-            "seconds": 2.0,
-        }
+        about: dict[str, object] = {"machine": platform.machine(), "onnxruntime": version("onnxruntime")}
+        about |= {"bytes": 1, "seconds": 2.0, "peak_mb": 9}
         head = {"head": "sequence-classification", "requested": options["requested"], "precision": "int8"}
         return {**head, **about, "agreement": {}, "path": str(folder)}
 
@@ -166,3 +162,33 @@ def test_too_little_time_before_prepare_stops_there(warming: Warming, preparer: 
 def test_the_tolerance_comes_from_the_environment() -> None:
     assert tolerance_of({}) == Tolerance()
     assert tolerance_of({"PREPARE_TOLERANCE": '{"probability": 0.1}'}) == Tolerance(probability=0.1)
+
+
+@pytest.mark.slow
+def test_a_real_model_is_exported_checked_and_found_prepared_by_the_next_run(
+    warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from local.hub import Hub, serve
+
+    _distilbert(models / "org" / "real")
+    entry = {**AUTO, "model": "org/real"}
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        state = warming.warm(entry)
+        again = warming.warm(entry)
+    [prepared] = state["models"]["org/real@main"]["result"]["prepared"]
+    assert prepared["agreement"]["fp32"]["probability_difference"] < 1e-4
+    assert (warming.cache / prepared["path"] / "model.onnx").is_file()
+    assert again["models"]["org/real@main"]["result"]["prepared"] == [prepared]
+    assert again["models"]["org/real@main"]["result"]["seconds"] < 5
+
+
+def _distilbert(folder: Path) -> None:
+    from transformers import BertTokenizerFast, DistilBertConfig, DistilBertForSequenceClassification
+
+    folder.mkdir(parents=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "love", "this", "good", "bad", "."]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    config = DistilBertConfig(vocab_size=len(words), dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+    DistilBertForSequenceClassification(config).save_pretrained(folder)

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +16,10 @@ from warmup.locks import held_if_free, lock_path, lock_path_of
 FOLDER = repo_folder("org/tiny")
 
 
-def prune(warming: Warming, *models: dict, **event: object) -> dict:
-    result: dict = warming.invoke("prune", *(models or (TINY,)), **event)["models"]["cache"]["result"]
+def prune(warming: Warming, *models: dict[str, Any], **event: object) -> dict[str, Any]:
+    result: dict[str, Any] = warming.invoke("prune", *(models or (TINY,)), **event)["models"]["cache"][
+        "result"
+    ]
     return result
 
 

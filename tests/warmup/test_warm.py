@@ -1,5 +1,6 @@
 """One model from nothing to published: what is written, what survives an interruption, two at once."""
 
+import hashlib
 import json
 import os
 import signal
@@ -7,12 +8,15 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local.hub import Hub, Stall, serve
-from serving.cache import ColdCache, read_manifest
+from serving.cache import read_manifest
+from serving.errors import ColdCache
 from tests.warmup.support import KEY, OTHER, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Context, Warming, run
+from warmup.locks import held_if_free
 
 WEIGHTS = "*/model.safetensors"
 ROOT = Path(__file__).parents[2]
@@ -88,7 +92,7 @@ def test_two_runs_at_once_download_once(warming: Warming) -> None:
     assert len(bodies) == 1
 
 
-def _warm_and_tell(warming: Warming, waits: threading.Event) -> dict:
+def _warm_and_tell(warming: Warming, waits: threading.Event) -> dict[str, Any]:
     """Warm, setting `waits` when the job's file says that it waits for the lock."""
     threading.Thread(target=_watch, args=(warming, waits), daemon=True).start()
     return warming.warm(job="second")
@@ -116,6 +120,17 @@ def test_the_deadline_stops_a_stalled_download_cleanly_and_the_next_run_ends_it(
     stall.release.set()
     warming.context = Context()
     assert warming.warm()["state"] == "done"
+
+
+def test_a_lock_of_the_client_that_a_frozen_lambda_still_holds_stops_nobody(
+    warming: Warming, models: Path
+) -> None:
+    weights = (models / "org" / "tiny" / "model.safetensors").read_bytes()
+    locks = warming.cache / "hub" / ".locks" / "models--org--tiny"
+    locks.mkdir(parents=True)
+    with held_if_free(locks / f"{hashlib.sha256(weights).hexdigest()}.lock") as held:
+        assert held
+        assert warming.warm()["state"] == "done"
 
 
 def test_no_time_at_all_leaves_everything_to_the_next_run(warming: Warming) -> None:
