@@ -17,7 +17,7 @@ def write(event: str, **fields: Any) -> None:
 
 def fault(error: BaseException, given: Any) -> dict[str, Any]:
     """Type, message and frames of `error` and its causes; what messages quote of `given` is left out."""
-    text = " ".join(_texts(given))
+    texts = _texts(given)
     chain: list[dict[str, Any]] = []
     seen: set[int] = set()
     current: BaseException | None = error
@@ -27,7 +27,7 @@ def fault(error: BaseException, given: Any) -> dict[str, Any]:
         chain.append(
             {
                 "type": type(current).__qualname__,
-                "message": _redacted(str(current), text)[:1000],
+                "message": _redacted(str(current), texts)[:1000],
                 "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
             }
         )
@@ -35,10 +35,12 @@ def fault(error: BaseException, given: Any) -> dict[str, Any]:
     return {**chain[0], "causes": chain[1:]}
 
 
-def _redacted(message: str, text: str) -> str:
-    """Every word of 3 or more letters that the caller's text has, too, is blotted out."""
-    return (
-        re.sub(r"\w{3,}", lambda word: "[...]" if word[0] in text else word[0], message) if text else message
+def _redacted(message: str, texts: list[str]) -> str:
+    """Each text of the caller, and each word of 3 or more letters that is in one, is blotted out."""
+    for text in filter(None, texts):
+        message = message.replace(text, "[...]")
+    return re.sub(
+        r"\w{3,}", lambda word: "[...]" if any(word[0] in text for text in texts) else word[0], message
     )
 
 

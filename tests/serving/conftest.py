@@ -1,13 +1,18 @@
-"""Tiny models with random weights, in the folders and manifests that the warm-up leaves."""
+"""Tiny models with random weights, and a cache with the manifests that the warm-up leaves."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from serving import engines
+from serving.cache import Manifest, write_manifest
+
+COMMIT = "b" * 40
 WORDS = """
     the a cat dog sat on mat rug we love hate this film book is was very good bad happy sad in . , ? ! :
     paris london berlin sarah lives and works where who what city summarize translate english to french
@@ -41,6 +46,55 @@ def word_tokenizer(max_length: int | None = 64) -> Any:
         mask_token="[MASK]",
         **options,
     )
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache that is the environment's."""
+    for name in ("AWS_LAMBDA_RUNTIME_API", "AWS_LAMBDA_FUNCTION_NAME", "COLD_DOWNLOAD"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MODEL_CACHE", str(tmp_path))
+    monkeypatch.setenv("WARM_COMMAND", "make warm STACK=test")
+    return tmp_path
+
+
+@pytest.fixture
+def warm(cache):
+    """`warm()` publishes an empty snapshot of org/name; `warm(folder)` a copy of that model."""
+
+    def publish(folder=None, model="org/name", **changes):
+        snapshot = cache / "hub" / "models--org--name" / "snapshots" / COMMIT
+        if folder is None:
+            snapshot.mkdir(parents=True, exist_ok=True)
+        else:
+            shutil.copytree(folder, snapshot)
+        fields = {"files": [], "bytes": 0, "warmed_at": "", **changes}
+        write_manifest(cache, Manifest(model, "main", COMMIT, str(snapshot.relative_to(cache)), **fields))
+
+    return publish
+
+
+@pytest.fixture
+def engine(monkeypatch):
+    """Stands for a loaded engine: `calls` has what it was asked, `loads` how it was loaded."""
+
+    class Engine:
+        def __init__(self):
+            self.loads, self.calls = [], []
+            self.results = lambda items: [{"label": item} for item in items]
+
+        def __call__(self, items, **parameters):
+            self.calls.append((items, parameters))
+            return self.results(items)
+
+    engine = Engine()
+
+    def load(choice, task, snapshot, defaults):
+        engine.loads.append((choice.label, task, snapshot.name, defaults))
+        return engine
+
+    monkeypatch.setattr(engines, "load", load)
+    return engine
 
 
 @pytest.fixture(scope="session")
