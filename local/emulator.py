@@ -19,7 +19,7 @@ from pathlib import Path
 from local.environment import environment
 from local.functions import Function
 from local.instances import Answer, InstanceError
-from local.processes import kill_session
+from local.processes import kill_session, remember
 from local.runtime_log import RuntimeLog
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -98,6 +98,9 @@ class Emulator:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._record = settings.state / "run" / f"{self._tmp.name}.json"
+        self._record.parent.mkdir(exist_ok=True)
+        remember(self._process.pid, self._record)  # for `down`, should the gateway not live to stop it
         assert self._process.stdout is not None
         self.log = RuntimeLog(self._process.stdout, settings.state / "logs" / f"{function.name}.log")
 
@@ -139,6 +142,7 @@ class Emulator:
         self._process.wait()
         self.log.close()
         shutil.rmtree(self._tmp, ignore_errors=True)
+        self._record.unlink(missing_ok=True)
 
     def _post(self, payload: bytes, client_context: str | None) -> tuple[int, bytes]:
         limit_s = self._function.timeout_s + GRACE_S

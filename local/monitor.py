@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 from pulumi.runtime import get_root_resource, mocks, set_all_config
 from pulumi.runtime.stack import run_pulumi_func
-from serving.discovery import ScriptError
 
 from local.functions import Program
 from local.program import PROJECT, STACK, ProgramError, read_config
 from local.resources import ACCOUNT, AVAILABILITY_ZONES, Registered, functions, physical
+from serving.discovery import ScriptError
 
 
 class Answers(mocks.Mocks):

@@ -6,22 +6,20 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 STOP_S = 10
 """How long a process may take to end before it is killed."""
 
 
-def start(
-    command: Sequence[str], *, record: Path, log: Path, env: Mapping[str, str] | None = None
-) -> subprocess.Popen[bytes]:
+def start(command: Sequence[str], *, record: Path, log: Path, cwd: Path) -> subprocess.Popen[bytes]:
     """Start `command` as leader of an own session and write down, in `record`, which process it is."""
     log.parent.mkdir(parents=True, exist_ok=True)
     record.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=env, start_new_session=True
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=cwd, start_new_session=True
         )
     remember(process.pid, record)
     return process

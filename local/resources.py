@@ -55,7 +55,9 @@ def functions(resources: Sequence[Registered]) -> tuple[Function, ...]:
     """The Lambda functions among `resources`, with what other resources say of them."""
     targets = _targets(resources)
     return tuple(
-        _function(each, resources, targets) for each in resources if each.type == "aws:lambda/function:Function"
+        _function(each, resources, targets)
+        for each in resources
+        if each.type == "aws:lambda/function:Function"
     )
 
 
@@ -63,7 +65,9 @@ def _function(given: Registered, resources: Sequence[Registered], targets: dict[
     inputs = given.inputs
     command = inputs["imageConfig"]["commands"][0]
     variables = dict((inputs.get("environment") or {}).get("variables") or {})
-    name = variables.get("ENDPOINT_NAME") or ("warmup" if command == WARMUP_COMMAND else command.split(".")[0])
+    name = variables.get("ENDPOINT_NAME") or (
+        "warmup" if command == WARMUP_COMMAND else command.split(".")[0]
+    )
     reserved = inputs.get("reservedConcurrentExecutions")
     url = _about(given, resources, "aws:lambda/functionUrl:FunctionUrl")
     later = _about(given, resources, "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
@@ -101,7 +105,9 @@ def _targets(resources: Sequence[Registered]) -> dict[str, str]:
 def _about(function: Registered, resources: Sequence[Registered], type_: str) -> dict[str, Any]:
     """Inputs of the resource of a type that names `function`; empty without one."""
     names = (function.id, function.state["arn"])
-    found = (each.inputs for each in resources if each.type == type_ and each.inputs.get("functionName") in names)
+    found = (
+        each.inputs for each in resources if each.type == type_ and each.inputs.get("functionName") in names
+    )
     return next(found, {})
 
 

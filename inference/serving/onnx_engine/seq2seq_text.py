@@ -46,6 +46,8 @@ class Text:
         size, unknown = self._rules.get("size"), self._special["unk_id"]
         known = ids if size is None else [index if index < size else unknown for index in ids]
         text: str = self._tokenizer.decode(list(known), skip_special_tokens=True)
+        if size is not None:
+            text = text.strip()
         return _cleaned(text) if cleanup and self._rules["can_clean_up"] else text
 
     @property

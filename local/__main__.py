@@ -1,0 +1,104 @@
+"""python -m local: up, down and invoke for the local stack; the commands behind `make`."""
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from local import stack
+from local.invoke import InvokeError, invoke
+from local.layout import Folder
+from local.program import ProgramError
+from local.report import complete, table
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = Folder(ROOT / ".local", ROOT)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (stack.StackError, ProgramError, InvokeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; `make down` stops what has been started", file=sys.stderr)
+        return 130
+
+
+def up(options: argparse.Namespace) -> int:
+    began = time.monotonic()
+    choices = stack.Choices(options.hub or None, tuple(filter(None, options.models)), options.container)
+    with stack.alone(FOLDER):
+        running = stack.start(FOLDER, choices, _say)
+        _say("warming the cache and asking every endpoint ...")
+        code, warmed = stack.warm(FOLDER)
+        report = complete(warmed, running.hub.upstream or running.hub.url, running.hub.requests())
+        FOLDER.report.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    print("", *table(report), "", sep="\n")
+    asked = report["endpoints"][0] if report["endpoints"] else None
+    if asked:
+        print(
+            f"ask:   make invoke FN={asked['name']} EVENT='{json.dumps(asked['request'], ensure_ascii=False)}'"
+        )
+    print(f"read:  {_shown(FOLDER.report)}, {_shown(FOLDER.path / 'logs')}/")
+    print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
+    if code:
+        print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
+    return code
+
+
+def down(options: argparse.Namespace) -> int:
+    with stack.alone(FOLDER):
+        stopped = stack.stop(FOLDER)
+    print(
+        "stopped; the cache in .local/efs stays for the next `make up`" if stopped else "nothing was running"
+    )
+    return 0
+
+
+def call(options: argparse.Namespace) -> int:
+    answer, failed = invoke(options.function, options.event, options.stack, ROOT)
+    print(answer, file=sys.stderr if failed else sys.stdout)
+    return int(failed)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _shown(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="up | down | invoke")
+    starting = commands.add_parser(
+        "up", help="start the stack, or replace the one that runs; warm it; ask it"
+    )
+    starting.add_argument("--hub", metavar="URL", help="warm from this Hub instead of the embedded one")
+    starting.add_argument(
+        "--models",
+        action="append",
+        default=[],
+        metavar="DIR|ID=DIR",
+        help="what else the embedded Hub serves: a folder laid out as DIR/org/name, or one model",
+    )
+    starting.add_argument("--container", action="store_true", help="run the real images, in containers")
+    starting.set_defaults(run=up)
+    stopping = commands.add_parser("down", help="stop it; the cache stays")
+    stopping.set_defaults(run=down)
+    asking = commands.add_parser("invoke", help="one request, answer on stdout")
+    asking.add_argument("function", help="name of a script")
+    asking.add_argument("event", nargs="?", help="JSON; without it, the script's example")
+    asking.add_argument("--stack", default="local")
+    asking.set_defaults(run=call)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

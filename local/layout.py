@@ -1,0 +1,44 @@
+"""Where the local stack keeps what."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Folder:
+    """`.local`: everything that the local stack leaves on disk."""
+
+    path: Path
+    root: Path
+    """Of the repository."""
+
+    @property
+    def run(self) -> Path:
+        return self.path / "run"
+
+    @property
+    def efs(self) -> Path:
+        return self.path / "efs"
+
+    @property
+    def outputs(self) -> Path:
+        return self.path / "outputs.json"
+
+    @property
+    def program(self) -> Path:
+        return self.path / "program.json"
+
+    @property
+    def emulator(self) -> Path:
+        return self.path / "bin/aws-lambda-rie"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.json"
+
+    @property
+    def surroundings(self) -> Path:
+        return self.run / "surroundings"
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"

@@ -1,0 +1,186 @@
+"""Puts the local stack together and takes it apart again."""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from local import processes
+from local.addresses import Hub, surroundings
+from local.functions import Program
+from local.isolation import NONE, NOTICE, available
+from local.layout import Folder
+from local.program import declare
+
+READY_S = 60
+Say = Callable[[str], None]
+
+
+class StackError(Exception):
+    """What kept the stack from coming up; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What `make up` can be told."""
+
+    hub: str | None = None
+    """Address of a Hub to warm from; None for the embedded one."""
+    models: Sequence[str] = ()
+    """More of what the embedded Hub serves: folders laid out as org/name, or `org/name=folder`."""
+    container: bool = False
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up."""
+
+    program: Program
+    outputs: dict[str, Any]
+    hub: Hub
+
+
+@contextlib.contextmanager
+def alone(folder: Folder) -> Iterator[None]:
+    """Keeps a second `make up` or `make down` out. Raises StackError."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with (folder.path / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError("another `make up` or `make down` is at work here; wait for it") from None
+        yield
+
+
+def start(folder: Folder, choices: Choices, say: Say) -> Running:
+    """Replace whatever runs by the stack that the program declares now. Raises StackError, ProgramError."""
+    _check_emulator(folder)
+    program = declare(folder.root)
+    say(f"declared by the program: {', '.join(function.name for function in program.functions)}")
+    stop(folder)
+    for name in ("efs", "logs", "run", "tmp"):
+        (folder.path / name).mkdir(exist_ok=True)
+    subprocess.run(
+        [sys.executable, "-m", "compileall", "-q", "inference", "warmup"], cwd=folder.root, check=False
+    )
+    hub = _start_hub(folder, choices, say)
+    folder.program.write_text(program.dumps())
+    url = _start_gateway(folder, choices, program, hub, say)
+    outputs = {**program.outputs, "stack": "local", "endpointUrl": url}
+    urls = {function.name: f"{url}/urls/{function.name}/" for function in program.functions if function.url}
+    outputs["functionUrls"] = urls
+    folder.outputs.write_text(json.dumps(outputs, indent=2) + "\n")
+    return Running(program, outputs, hub)
+
+
+def stop(folder: Folder) -> bool:
+    """End every process of the stack. Returns whether there was one; the cache stays."""
+    records = sorted(folder.run.glob("*.json"), key=lambda record: record.stem != "gateway")
+    stopped = [processes.stop(record) for record in records]
+    if (folder.run / "containers").exists():
+        _remove_containers(folder)
+    for name in ("run", "tmp"):
+        shutil.rmtree(folder.path / name, ignore_errors=True)
+    folder.outputs.unlink(missing_ok=True)
+    return any(stopped)
+
+
+def warm(folder: Folder) -> tuple[int, dict[str, Any]]:
+    """Run the warm-up command against the running stack: its exit code and its report."""
+    report = folder.run / "warmup.json"
+    command = [
+        sys.executable,
+        "-m",
+        "warmup",
+        "--outputs",
+        str(folder.outputs),
+        "--json",
+        "--report",
+        str(report),
+    ]
+    code = subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode
+    return code, json.loads(report.read_text()) if report.exists() else {}
+
+
+def _check_emulator(folder: Folder) -> None:
+    if not sys.platform.startswith("linux"):
+        raise StackError("the emulator runs on Linux; here, `make up CONTAINER=1` runs it in containers")
+    if not os.access(folder.emulator, os.X_OK):
+        raise StackError(f"{folder.emulator} is missing; run `make setup`")
+
+
+def _start_hub(folder: Folder, choices: Choices, say: Say) -> Hub:
+    stand_ins = folder.path / "models"
+    if choices.hub is None:
+        building = [sys.executable, "-m", "local.models", "--into", str(stand_ins)]
+        if subprocess.run(building, cwd=folder.root, check=False).returncode:
+            raise StackError("the stand-in models were not built; see above")
+    given = [str(stand_ins), *choices.models] if choices.hub is None else choices.models
+    models = [argument for each in given for argument in ("--models", each)]
+    port = _background(folder, "hub", [sys.executable, "-m", "local.hub", *models])
+    hub = Hub(f"http://127.0.0.1:{port}", choices.hub)
+    say(f"Hub: {hub.upstream or f'{hub.url} (embedded)'}")
+    return hub
+
+
+def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: Hub, say: Say) -> str:
+    extra = {each.name: surroundings(each, hub) for each in program.functions}
+    folder.surroundings.write_text(json.dumps(extra))
+    command = [sys.executable, "-m", "local.daemon"]
+    if choices.container:
+        _build_images(folder, program, say)
+        command.append("--container")
+    else:
+        isolation = available(folder.efs, folder.path)
+        if isolation == NONE:
+            say(NOTICE)
+        command += ["--isolation", isolation]
+    port = _background(folder, "gateway", command)
+    say(f"gateway: http://127.0.0.1:{port} (the Lambda Invoke API)")
+    return f"http://127.0.0.1:{port}"
+
+
+def _background(folder: Folder, name: str, command: Sequence[str]) -> int:
+    """Start a server and return the port that it writes down once it listens."""
+    port_file, log = folder.run / f"{name}.port", folder.log(name)
+    log.unlink(missing_ok=True)
+    command = [*command, "--port-file", str(port_file)]
+    process = processes.start(command, record=folder.run / f"{name}.json", log=log, cwd=folder.root)
+    deadline = time.monotonic() + READY_S
+    while not port_file.exists():
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = "\n".join(log.read_text(errors="replace").splitlines()[-10:])
+            raise StackError(f"the {name} did not start; {log} says:\n{said}")
+        time.sleep(0.02)
+    return int(port_file.read_text())
+
+
+def _build_images(folder: Folder, program: Program, say: Say) -> None:
+    from local import images
+    from local.engine import EngineError, find_engine
+
+    try:
+        engine = find_engine()
+        (folder.run / "containers").touch()
+        for target in sorted({each.target or "full" for each in program.functions}, reverse=True):
+            say(f"building the {target} image (the first time takes minutes) ...")
+            images.build(engine, target, root=folder.root, log=folder.log(f"image-{target}"))
+    except EngineError as error:
+        raise StackError(str(error)) from error
+
+
+def _remove_containers(folder: Folder) -> None:
+    from local.container import Containers
+    from local.engine import EngineError, find_engine
+
+    with contextlib.suppress(EngineError):
+        Containers(
+            engine=find_engine(), cache=folder.efs, state=folder.path, binary=folder.emulator
+        ).remove_all()
