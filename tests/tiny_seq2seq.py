@@ -39,7 +39,9 @@ def build(family: str, folder: Path, *, seed: int = 0, **config: Any) -> Path:
         warnings.simplefilter("ignore")
         tokenizer = _TOKENIZERS[family](folder)
         tokenizer.save_pretrained(folder)
-        model = random_model(family, len(tokenizer), seed=seed, **config)
+        # M2M100 counts its language tokens apart.
+        vocabulary = max(len(tokenizer) - 1, *getattr(tokenizer, "lang_token_to_id", {"": 0}).values()) + 1
+        model = random_model(family, vocabulary, seed=seed, **config)
         model.save_pretrained(folder)
     return folder
 
@@ -60,17 +62,26 @@ def random_model(family: str, vocabulary: int, *, seed: int = 0, **config: Any) 
 
 def _config(family: str, vocabulary: int, config: dict[str, Any]) -> Any:
     if family in ("t5", "flan-t5"):
-        gated = {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if family == "flan-t5" else {}
+        gated = (
+            {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if family == "flan-t5" else {}
+        )
         return transformers.T5Config(vocab_size=vocabulary, **{**_T5_SIZES, **_T5_IDS, **gated, **config})
     sizes = {"vocab_size": vocabulary, **_SIZES}
     if family == "marian":
         pad = vocabulary - 1
-        ids = {"pad_token_id": pad, "decoder_start_token_id": pad, "eos_token_id": 0, "forced_eos_token_id": 0}
+        ids = {
+            "pad_token_id": pad,
+            "decoder_start_token_id": pad,
+            "eos_token_id": 0,
+            "forced_eos_token_id": 0,
+        }
         return transformers.MarianConfig(**{**sizes, **ids, "bad_words_ids": [[pad]], **config})
     if family == "pegasus":
         ids = {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0, "forced_eos_token_id": 1}
         return transformers.PegasusConfig(**{**sizes, **ids, "scale_embedding": True, **config})
-    kind = {"bart": "Bart", "mbart": "MBart", "mbart50": "MBart", "m2m100": "M2M100", "nllb": "M2M100"}[family]
+    kind = {"bart": "Bart", "mbart": "MBart", "mbart50": "MBart", "m2m100": "M2M100", "nllb": "M2M100"}[
+        family
+    ]
     ids = {**_BART_IDS, "decoder_start_token_id": 2, "scale_embedding": family != "bart"}
     return getattr(transformers, f"{kind}Config")(**{**sizes, **ids, **config})
 

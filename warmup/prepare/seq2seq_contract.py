@@ -23,7 +23,7 @@ _UNBOUNDED = ("mt5", "t5")
 
 def write_contract(folder: Path, plan: Plan, tokenizer: Any, model: Any) -> None:
     """Raises NotPrepared where the model's generation options or its tokenizer would not come out the same."""
-    served = served_tokenizer(tokenizer)
+    served, size = served_tokenizer(tokenizer)
     (folder / "tokenizer.json").write_text(served.to_str())
     config = model.config
     specific = {
@@ -47,7 +47,7 @@ def write_contract(folder: Path, plan: Plan, tokenizer: Any, model: Any) -> None
         "generation": generation,
         "task_specific": specific,
         "prefix": getattr(config, "prefix", None) or "",
-        "text": _rules(tokenizer, served),
+        "text": _rules(tokenizer, size),
     }
     (folder / "serving.json").write_text(json.dumps(document, ensure_ascii=False))
     _check_tokenizer(folder, document, tokenizer)
@@ -64,14 +64,14 @@ def _check_options(plan: Plan, shipped: Mapping[str, Any], positions: int | None
         raise NotPrepared(f"{plan.model} ships what the decoding loop does not do: {error}") from error
 
 
-def _rules(tokenizer: Any, served: Any) -> dict[str, Any]:
+def _rules(tokenizer: Any, size: int | None) -> dict[str, Any]:
     """The `text` section: what `serving.onnx_engine.seq2seq_text.Text` goes by."""
-    is_rebuilt = getattr(tokenizer, "backend_tokenizer", None) is None
+    is_rebuilt = size is not None
     is_marian = is_rebuilt and hasattr(tokenizer, "supported_language_codes")
     has_cleanup = is_rebuilt or type(tokenizer.backend_tokenizer.model).__name__ != "BPE"
     rules = {
         "default": _around(list(tokenizer(SENTENCES[0])["input_ids"]), tokenizer),
-        "size": len(tokenizer) if is_rebuilt else None,
+        "size": size,
         "surface": is_marian,
         "leading_code": is_marian,
         "can_clean_up": has_cleanup,

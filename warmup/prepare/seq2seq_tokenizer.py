@@ -15,11 +15,10 @@ HIDDEN = "\x00"
 _UNIGRAM, _BPE = 1, 2  # sentencepiece's TrainerSpec.ModelType
 _NORMAL = 1  # ModelProto.SentencePiece.Type
 _USER_DEFINED = 4
-_ANY = 1 << 20
 
 
-def served_tokenizer(tokenizer: Any) -> Tokenizer:
-    """`tokenizer` as `tokenizers` runs it, in the model's own ids; those past the vocabulary mean "unknown".
+def served_tokenizer(tokenizer: Any) -> tuple[Tokenizer, int | None]:
+    """`tokenizer` as `tokenizers` runs it, and the first id that is none of the model's (None: there is none).
 
     Raises NotPrepared for a tokenizer that cannot be rebuilt.
     """
@@ -28,7 +27,7 @@ def served_tokenizer(tokenizer: Any) -> Tokenizer:
         copy = Tokenizer.from_str(backend.to_str())
         copy.no_truncation()
         copy.no_padding()
-        return copy
+        return copy, None
     name = type(tokenizer).__name__
     if name == "MarianTokenizer" and not tokenizer.separate_vocabs:
         return _rebuilt(tokenizer, tokenizer.spm_files[0], dict(tokenizer.encoder))
@@ -38,7 +37,7 @@ def served_tokenizer(tokenizer: Any) -> Tokenizer:
     raise NotPrepared(f"{name} cannot be rebuilt without sentencepiece: write engine='torch'")
 
 
-def _rebuilt(tokenizer: Any, spm_file: str, ids: dict[str, int]) -> Tokenizer:
+def _rebuilt(tokenizer: Any, spm_file: str, ids: dict[str, int]) -> tuple[Tokenizer, int]:
     proto = sentencepiece_pb2.ModelProto()
     with open(spm_file, "rb") as file:  # noqa: PTH123 - protobuf wants the bytes, the path is transformers' own string
         proto.ParseFromString(file.read())
@@ -48,30 +47,29 @@ def _rebuilt(tokenizer: Any, spm_file: str, ids: dict[str, int]) -> Tokenizer:
             f"the sentencepiece model of {type(tokenizer).__name__} is of a kind that is not rebuilt"
         )
     pieces = {p.piece: p.score for p in proto.pieces if p.type in (_NORMAL, _USER_DEFINED)}
-    model = _unigram(pieces, ids, unknown) if kind == _UNIGRAM else _bpe(pieces, ids, unknown)
+    specials = [str(token) for token in tokenizer.all_special_tokens]
+    model = _unigram(pieces, ids, unknown, specials) if kind == _UNIGRAM else _bpe(pieces, ids, unknown)
     rebuilt = Tokenizer(model)
     rebuilt.normalizer = _normalizer(proto.normalizer_spec)
     rebuilt.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always", split=False)
     rebuilt.decoder = decoders.Sequence(
-        [
-            decoders.Replace(HIDDEN, ""),
-            decoders.Replace("▁", " "),
-            decoders.Fuse(),
-            decoders.Strip(" ", _ANY, _ANY),
-        ]
+        [decoders.Replace(HIDDEN, ""), decoders.Replace("▁", " "), decoders.Fuse()]
     )
-    special = [AddedToken(token, special=True, normalized=False) for token in tokenizer.all_special_tokens]
-    rebuilt.add_special_tokens(special)
-    return rebuilt
+    rebuilt.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in specials])
+    return rebuilt, max(ids.values()) + 1
 
 
-def _unigram(pieces: dict[str, float], ids: dict[str, int], unknown: str) -> models.Unigram:
+def _unigram(
+    pieces: dict[str, float], ids: dict[str, int], unknown: str, specials: list[str]
+) -> models.Unigram:
     """A piece's id is its place in the list, so the list follows the model's ids; what is missing comes after."""
     size = max(ids.values()) + 1
     table = [(f"{HIDDEN}{index}", 0.0) for index in range(size)]
     for piece, index in ids.items():
         table[index] = (piece, pieces[piece]) if piece in pieces else (HIDDEN + piece, 0.0)
-    table[ids[unknown]] = (unknown, 0.0)
+    for token in specials:
+        if token in ids:
+            table[ids[token]] = (token, 0.0)
     table += [(piece, score) for piece, score in pieces.items() if piece not in ids]
     return models.Unigram(table, unk_id=ids[unknown], byte_fallback=False)
 

@@ -40,8 +40,9 @@ def generate(
         tokens = np.concatenate([_padded(searches[at].tokens, length, options.fill) for at in held])
         scores = decoder.step(tokens[:, -1], origin)
         owners = np.repeat(held, rows)
-        for process in chain:
-            scores = process(tokens, scores, owners)
+        with np.errstate(invalid="ignore"):  # what is forbidden scores -inf, and stays so
+            for process in chain:
+                scores = process(tokens, scores, owners)
         origin = np.arange(len(owners))
         for place, at in enumerate(held):
             if not searches[at].done:
