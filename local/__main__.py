@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -39,11 +40,9 @@ def up(options: argparse.Namespace) -> int:
         report = complete(warmed, running.hub.upstream or running.hub.url, running.hub.requests())
         FOLDER.report.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     print("", *table(report), "", sep="\n")
-    asked = report["endpoints"][0] if report["endpoints"] else None
-    if asked:
-        print(
-            f"ask:   make invoke FN={asked['name']} EVENT='{json.dumps(asked['request'], ensure_ascii=False)}'"
-        )
+    for asked in report["endpoints"][:1]:
+        event = json.dumps(asked["request"], ensure_ascii=False)
+        print(f"ask:   make invoke FN={asked['name']} EVENT='{event}'")
     print(f"read:  {_shown(FOLDER.report)}, {_shown(FOLDER.path / 'logs')}/")
     print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
     if code:
@@ -54,14 +53,13 @@ def up(options: argparse.Namespace) -> int:
 def down(options: argparse.Namespace) -> int:
     with stack.alone(FOLDER):
         stopped = stack.stop(FOLDER)
-    print(
-        "stopped; the cache in .local/efs stays for the next `make up`" if stopped else "nothing was running"
-    )
+    print("stopped; the cache stays, in .local/efs" if stopped else "nothing was running")
     return 0
 
 
 def call(options: argparse.Namespace) -> int:
-    answer, failed = invoke(options.function, options.event, options.stack, ROOT)
+    event = options.event or os.environ.get("EVENT") or None
+    answer, failed = invoke(options.function, event, options.stack, ROOT)
     print(answer, file=sys.stderr if failed else sys.stdout)
     return int(failed)
 
@@ -94,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     stopping.set_defaults(run=down)
     asking = commands.add_parser("invoke", help="one request, answer on stdout")
     asking.add_argument("function", help="name of a script")
-    asking.add_argument("event", nargs="?", help="JSON; without it, the script's example")
+    asking.add_argument("event", nargs="?", help="JSON; else $EVENT, else the script's example")
     asking.add_argument("--stack", default="local")
     asking.set_defaults(run=call)
     return parser

@@ -24,7 +24,7 @@ ANSWER_S = 10
 
 @dataclass(frozen=True)
 class Hub:
-    """The embedded Hub, which counts who asks it, and the one to download from instead, if another was chosen."""
+    """The embedded Hub, which counts who asks it; and the one to download from, if another was chosen."""
 
     url: str
     upstream: str | None = None

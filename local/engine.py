@@ -17,6 +17,8 @@ HOW = (
     "install Docker, or as root on Debian or Ubuntu run .ci/engine start; without CONTAINER=1 none is needed"
 )
 
+_SEARCHED_TOO = ("/usr/bin",)
+
 
 class EngineError(Exception):
     """There is no engine, or it refused; one line says what to do."""
@@ -76,7 +78,7 @@ def environment() -> Mapping[str, str]:
 
 
 def _clients() -> list[Path]:
-    folders = [*os.get_exec_path(), "/usr/bin"]
+    folders = [*os.get_exec_path(), *_SEARCHED_TOO]
     found = [Path(path) for folder in folders if (path := shutil.which("docker", path=folder))]
     return list(dict.fromkeys(found))
 

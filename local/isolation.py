@@ -1,6 +1,7 @@
 """Which way of keeping functions from writing works on this machine."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,10 @@ from local.emulator import SANDBOX
 
 MODES = ("namespace", "landlock")
 NONE = "none"
+PROBE_S = 20
 NOTICE = (
-    "notice: this machine allows neither mount namespaces nor Landlock, so nothing stops an inference function from "
-    "writing to the cache here; on AWS its role does"
+    "notice: this machine allows neither mount namespaces nor Landlock, so nothing stops an inference "
+    "function from writing to the cache here; on AWS its role does"
 )
 _PROBE = 'mkdir "$1/probe" || exit 1; if mkdir "$2/probe"; then rmdir "$2/probe"; exit 1; fi 2>/dev/null'
 
@@ -31,10 +33,10 @@ def _holds(mode: str, cache: Path, state: Path) -> bool:
     shell = ["/bin/sh", "-c", _PROBE, "probe", str(tmp), mount or str(cache)]
     try:
         return (
-            subprocess.run([*command, *shell], capture_output=True, timeout=20, check=False).returncode == 0
+            subprocess.run([*command, *shell], capture_output=True, timeout=PROBE_S, check=False).returncode
+            == 0
         )
     except (OSError, subprocess.TimeoutExpired):
         return False
     finally:
-        (tmp / "probe").rmdir() if (tmp / "probe").exists() else None
-        tmp.rmdir()
+        shutil.rmtree(tmp)

@@ -1,4 +1,4 @@
-"""`python -m local.monitor ROOT FILE`: the program under Pulumi's mock monitor; what it registered goes to FILE."""
+"""`python -m local.monitor ROOT FILE`: runs the program under Pulumi's mock monitor."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import pulumi
 from pulumi.runtime import get_root_resource, mocks, set_all_config
-from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from local.functions import Program
 from local.program import PROJECT, STACK, ProgramError, read_config
@@ -66,8 +66,11 @@ async def _outputs(root: Path, answers: Answers) -> dict[str, Any]:
     # Within the loop: already this call makes a root resource, which would wait for ever on another one.
     mocks.set_mocks(answers, project=PROJECT, stack=STACK, preview=False)
     await run_pulumi_func(lambda: _program(root))
-    outputs: dict[str, Any] = await pulumi.Output.from_input(get_root_resource().outputs).future()
-    return outputs
+    stack = get_root_resource()
+    if not isinstance(stack, Stack):
+        raise TypeError(f"the root resource is {stack!r}")
+    outputs: dict[str, Any] | None = await pulumi.Output.from_input(stack.outputs).future()
+    return outputs or {}
 
 
 def _program(root: Path) -> None:

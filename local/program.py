@@ -30,7 +30,7 @@ def declare(root: Path) -> Program:
 
 
 def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
-    """Config by full key: the defaults in Pulumi.yaml and, over them, the file of the stack, as the CLI does it.
+    """Config by full key: the defaults in Pulumi.yaml and, over them, the file of the stack, as in the CLI.
 
     Raises ProgramError for a secret: only the CLI could decrypt it.
     """
@@ -40,6 +40,13 @@ def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
         value = entry.get("value", entry.get("default")) if isinstance(entry, Mapping) else entry
         if value is not None:
             config[_full_key(project["name"], key)] = value
+    own = root / f"Pulumi.{stack}.yaml"
+    given = (yaml.safe_load(own.read_text()) or {}).get("config") or {} if own.exists() else {}
+    for key, value in given.items():
+        if isinstance(value, Mapping) and value.keys() == {"secure"}:
+            hint = "; the local stack takes the Hub's token from the variable HF_TOKEN"
+            raise ProgramError(f"{own.name}: {key} is encrypted; remove it{hint if 'hfToken' in key else ''}")
+        config[_full_key(project["name"], key)] = value
     own = root / f"Pulumi.{stack}.yaml"
     given = (yaml.safe_load(own.read_text()) or {}).get("config") or {} if own.exists() else {}
     for key, value in given.items():

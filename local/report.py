@@ -10,7 +10,7 @@ _RIGHT = {"cold ms", "warm ms", "Hub requests"}
 
 
 def complete(warmup: Mapping[str, Any], hub: str, requests: Mapping[str, int]) -> dict[str, Any]:
-    """The warm-up's report, with the Hub's address and what each endpoint asked of it. Answering must ask nothing."""
+    """The warm-up's report, with the address of the Hub and how often each endpoint asked it."""
     endpoints = [
         {**each, "hub_requests": requests.get(each["name"], 0)} for each in warmup.get("endpoints", [])
     ]

@@ -12,7 +12,7 @@ ACCOUNT = "123456789012"
 AVAILABILITY_ZONES = "abcdef"
 _WRITE = "elasticfilesystem:ClientWrite"
 _ONLY_ON_AWS = ("HF_TOKEN_SECRET_ARN", "STAGING_BUCKET")
-"""Variables that name what one machine has not; without them the warm-up asks the Hub itself, with HF_TOKEN."""
+"""What one machine has not; without these variables the warm-up asks the Hub itself, with HF_TOKEN."""
 
 
 @dataclass(frozen=True)

