@@ -14,10 +14,10 @@ from .stand_ins import SENTIMENT
 from .training import fit
 from .wordpiece import stems, wordpiece_vocabulary
 
-_STEPS = 640
+_STEPS = 700
 _BATCH = 64
 _POOL_BATCHES = 8
-_PRIOR = 0.2
+_PRIOR = 0.5
 """Of four of the embedding's dimensions per word: training starts from what the lists say."""
 
 

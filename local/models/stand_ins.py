@@ -35,5 +35,13 @@ SUMMARIZER = StandIn(
     does="It repeats the first sentence or two of a text: its weights are constructed to copy, not trained.",
     other_formats=("flax_model.msgpack", "rust_model.ot"),
 )
-STAND_INS = (SENTIMENT, SUMMARIZER)
+TRANSLATOR = StandIn(
+    builder="translator",
+    repo_id="google-t5/t5-base",
+    commit="a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1",
+    task="translation",
+    does="It has learned a phrase book, English to French; to anything else it says what comes nearest.",
+    other_formats=("flax_model.msgpack", "pytorch_model.bin", "rust_model.ot", "tf_model.h5"),
+)
+STAND_INS = (TRANSLATOR, SENTIMENT, SUMMARIZER)
 """Longest to build first."""

@@ -15,35 +15,7 @@ from .words import sections
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 _SPACE, _NEWLINE = "Ġ", "Ċ"  # as byte-level BPE spells them
-_TITLES = frozenset(
-    [
-        "Mr",
-        "Mrs",
-        "Ms",
-        "Dr",
-        "Prof",
-        "Sen",
-        "Gov",
-        "Gen",
-        "Rep",
-        "Lt",
-        "Col",
-        "Sgt",
-        "St",
-        "Jr",
-        "vs",
-        "No",
-        "Mt",
-        "Fig",
-        "Jan",
-        "Feb",
-        "Aug",
-        "Sept",
-        "Oct",
-        "Nov",
-        "Dec",
-    ]
-)
+_PIECES = [*"abcdefghijklmnopqrstuvwxyz", "ing", "ed", "ly", "er", "es", "ness", "ment", "tion"]
 _GENERATION = {
     "num_beams": 4,
     "length_penalty": 2.0,
@@ -75,7 +47,7 @@ def build(folder: Path) -> None:
 
 
 def _write_tokenizer(folder: Path) -> list[str]:
-    """vocab.json and merges.txt of a byte-level BPE that holds the lists' words whole; the tokens by number."""
+    """vocab.json and merges.txt of a byte-level BPE that has the lists' words whole; its tokens in order."""
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(
         _texts(), vocab_size=20_000, min_frequency=1, special_tokens=list(SPECIAL), show_progress=False
@@ -87,23 +59,18 @@ def _write_tokenizer(folder: Path) -> list[str]:
 
 
 def _texts() -> list[str]:
-    """Each word as it stands within a text, common ones also as they begin one."""
+    """Each word as it stands within a text; names also as they begin one, common words also capitalised."""
     texts: list[str] = []
     for name in ("neutral", "news", "positive", "negative"):
         for section, entries in sections(name).items():
-            words = [
-                word
-                for entry in entries
-                for word in ([entry] if section == "mark" else re.split(r"[-\s]", entry))
-            ]
-            texts += words if section in {"mark", "name"} else []
-            texts += [f" {word}" for word in words if section != "mark"]
-            texts += [f" {word.capitalize()}" for word in words if name == "neutral" and section != "thing"]
-    return list(
-        dict.fromkeys(
-            texts + [*"abcdefghijklmnopqrstuvwxyz", "ing", "ed", "ly", "er", "es", "ness", "ment", "tion"]
-        )
-    )
+            if section == "mark":
+                texts += entries
+                continue
+            words = [word for entry in entries for word in re.split(r"[-\s]", entry)]
+            texts += words if section == "name" else []
+            texts += [f" {word}" for word in words]
+            texts += [f" {word.capitalize()}" for word in words if (name, section) == ("neutral", "word")]
+    return list(dict.fromkeys([*texts, *_PIECES]))
 
 
 def _marks(tokens: list[str]) -> Marks:
@@ -112,8 +79,9 @@ def _marks(tokens: list[str]) -> Marks:
         for token in tokens
     ]
     opens = [token[0] == _NEWLINE or bool(re.match(f"{_SPACE}[A-Z\"'(â]", token)) for token in tokens]
+    titles = sections("news")["title"]
     bare = [token.removeprefix(_SPACE) for token in tokens]
-    shortens = [word in _TITLES or (len(word) == 1 and word.isupper() and word != "I") for word in bare]
+    shortens = [word in titles or (len(word) == 1 and word.isupper() and word != "I") for word in bare]
     special = [token in SPECIAL and token != "</s>" for token in tokens]
     return Marks(ends, opens, shortens, special, tokens.index("</s>"))
 
