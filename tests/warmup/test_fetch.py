@@ -86,6 +86,14 @@ def test_a_file_damaged_on_its_way_is_fetched_again(
     assert there == (models / "org" / "tiny" / "model.safetensors").read_bytes()
 
 
+def test_a_damaged_cached_file_does_not_use_up_a_transfer(warming: Warming) -> None:
+    warming.warm()
+    path = warming.file("model.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    warming.hub.fail(WEIGHTS, "corrupt", times=2)
+    assert warming.warm()["state"] == "done"
+
+
 def test_a_file_damaged_every_time_is_named_and_nothing_is_published(warming: Warming) -> None:
     warming.hub.fail(WEIGHTS, "corrupt", times=9)
     error = warming.error()
@@ -125,6 +133,8 @@ def test_files_that_two_commits_share_are_downloaded_once(
 ) -> None:
     warming.warm()
     (models / "org" / "tiny" / "config.json").write_text('{"model_type": "bert", "new": 1}')
+    # Room for the changed file alone: a shared one takes none.
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
     with serve(Hub(models)) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         assert warming.warm()["state"] == "done"

@@ -1,6 +1,7 @@
 """Egress none: the command puts models into a bucket, the Lambda takes them from there; no Hub in between."""
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,11 @@ from moto.server import ThreadedMotoServer
 
 from serving.cache import repo_folder
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming
-from warmup.errors import WarmupError
+from warmup.errors import Stopped, WarmupError
 from warmup.hub import HubSource
 from warmup.models import Model, models_of_event
 from warmup.stage import stage
+from warmup.staging import StagedSource
 
 BUCKET = "staging"
 FOLDER = repo_folder("org/tiny")
@@ -150,6 +152,17 @@ def test_the_deadline_stops_a_copy_and_leaves_no_orphan(warming: Warming, staged
     assert state["state"] == "incomplete" and state["models"][KEY]["phase"] == "incomplete"
     warming.context = Context()
     assert warming.warm()["state"] == "done"
+
+
+def test_a_copy_that_is_stopped_midway_leaves_nothing_behind(tmp_path: Path, staged: Any) -> None:
+    staged.run()
+    source, stop = StagedSource(BUCKET), threading.Event()
+    commit = source.resolve("org/tiny", None, stop)
+    [weights] = [file for file in source.tree("org/tiny", commit, stop) if file.sha256]
+    stop.set()
+    with pytest.raises(Stopped):
+        source.download("org/tiny", commit, weights, tmp_path / "hub", lambda count: None, stop)
+    assert [path for path in (tmp_path / "hub").rglob("*") if path.is_file()] == []
 
 
 def test_the_command_stages_then_warms(
