@@ -20,7 +20,12 @@ def test_starting_does_not_wait_and_the_first_call_does():
 
 def test_without_a_start_nothing_loads_before_the_first_call():
     loads = []
-    loading = Background(lambda: loads.append(1) or "engine")
+
+    def load():
+        loads.append(1)
+        return "engine"
+
+    loading = Background(load)
     assert loads == []
     assert (loading.get(), loading.get(), loads) == ("engine", "engine", [1])
 
@@ -69,7 +74,12 @@ def test_a_cache_that_stays_cold_says_so_at_every_call():
 def test_calls_side_by_side_load_once():
     loads = []
     barrier = threading.Barrier(4)
-    loading = Background(lambda: loads.append(1) or "engine")
+
+    def load():
+        loads.append(1)
+        return "engine"
+
+    loading = Background(load)
 
     def call():
         barrier.wait()

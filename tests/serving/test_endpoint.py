@@ -12,6 +12,7 @@ from serving.errors import ColdCache, Unprocessable
 from serving.inputs import Single
 from serving.trace import current
 
+LABELS: dict[str, str] = {}
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
 
 
@@ -75,7 +76,7 @@ def test_a_fault_is_500_with_an_id_that_the_log_has_and_the_caller_learns_nothin
     @endpoint
     def faulty(text: str) -> object:
         try:
-            return {}[text]
+            return LABELS[text]
         except KeyError as error:
             raise RuntimeError(f"cannot handle {text!r} in table 7") from error
 

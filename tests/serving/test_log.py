@@ -38,6 +38,7 @@ def test_a_fault_has_its_frames_and_its_causes_once_each():
         except KeyError:
             raise RuntimeError("outer")  # noqa: B904 - the context is what is tested
     except RuntimeError as error:
+        assert error.__context__ is not None
         error.__context__.__context__ = error  # a cycle must not hang
         fault = log.fault(error, None)
     assert (fault["type"], [cause["type"] for cause in fault["causes"]]) == ("RuntimeError", ["KeyError"])

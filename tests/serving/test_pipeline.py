@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from serving import cold, endpoint, engines, pipeline
+from serving import cold, endpoint, engines, pipeline, tasks
+from serving.cache import read_manifest
 from serving.errors import ColdCache, EngineUnavailable
 
 COMMIT = "b" * 40
@@ -25,8 +26,7 @@ def test_declaring_outside_lambda_loads_nothing_and_the_first_call_loads_once(ca
 def test_inside_lambda_loading_begins_at_once_in_the_background(cache, warm, engine, monkeypatch):
     warm()
     loaded = threading.Event()
-    load = engines.load
-    monkeypatch.setattr(engines, "load", lambda *given: (load(*given), loaded.set())[0])
+    monkeypatch.setattr(engines, "choose", lambda *given, **how: loaded.set())
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
     pipeline("text-classification", model="org/name")
     assert loaded.wait(timeout=60)
@@ -47,7 +47,7 @@ def test_with_cold_download_the_first_call_fetches(cache, warm, engine, monkeypa
     def download(where, model, revision, environ):
         fetched.append((where, model, revision))
         warm()
-        return cold.read_manifest(where, model, revision)
+        return read_manifest(where, model, revision)
 
     monkeypatch.setattr(cold, "download", download)
     classify = pipeline("text-classification", model="org/name", engine="onnx")
@@ -91,7 +91,7 @@ def test_what_transformers_takes_by_position_is_taken(cache):
 
 def test_without_a_model_the_well_known_one_is_taken_at_its_commit():
     declared = pipeline("summarization")
-    assert (declared.model, declared.revision[:7]) == ("sshleifer/distilbart-cnn-12-6", "a4f8f3e")
+    assert (declared.model, declared.revision) == tasks.DEFAULTS["summarization"]
 
 
 def test_a_request_is_logged_with_its_engine_and_load_time_once(cache, warm, engine, capsys):

@@ -7,6 +7,7 @@ import pytest
 
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load
+from serving.torch_engine.question_answering import QuestionAnswering
 
 QUESTION = "where is sarah ?"
 CONTEXT = "Sarah lives in London and works in Paris . the zebra is in berlin ."
@@ -35,7 +36,7 @@ def spans(folder, question, context, max_answer_len=15):
                 begin = encoded.word_to_chars(encoded.token_to_word(0, first), sequence_index=1).start
                 stop = encoded.word_to_chars(encoded.token_to_word(0, last), sequence_index=1).end
                 every.append((float(start[first] * end[last]), begin, stop))
-    found = {}
+    found: dict[tuple[int, int], float] = {}
     for score, begin, stop in sorted(every, reverse=True)[:12]:
         found[begin, stop] = found.get((begin, stop), 0.0) + score
     return found, float(start[0] * end[0])
@@ -80,7 +81,7 @@ def test_no_answer_competes_when_asked(tiny):
 
 
 def test_a_long_context_is_read_in_windows_and_answered_by_characters(tiny):
-    engine = load("question-answering", tiny("BertForQuestionAnswering"))
+    engine = QuestionAnswering(tiny("BertForQuestionAnswering"), {})
     context = "the cat sat on the mat . " * 40 + "zebra"
     answer = engine([{"question": QUESTION, "context": context}])[0]
     assert context[answer["start"] : answer["end"]] == answer["answer"]
@@ -112,7 +113,7 @@ def test_windows_cannot_overlap_by_more_than_they_hold(tiny):
 
 
 def test_scores_of_padding_never_count(tiny):
-    engine = load("question-answering", tiny("BertForQuestionAnswering"))
+    engine = QuestionAnswering(tiny("BertForQuestionAnswering"), {})
     rows = [
         {"input_ids": [2, 5, 3], "attention_mask": [1, 1, 1]},
         {"input_ids": [2, 3], "attention_mask": [1, 1]},

@@ -6,9 +6,10 @@ import pytest
 
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load
-from serving.torch_engine.seq2seq import NEW_TOKENS, language_codes
+from serving.torch_engine.seq2seq import NEW_TOKENS, Seq2Seq, language_codes
 
 TEXTS = ["the cat sat on the mat", "we love this very very good film , where is the book ?", "sad"]
+FRENCH = {"src_lang": "en_XX", "tgt_lang": "fr_XX"}
 BEAMS = {
     "num_beams": 3,
     "length_penalty": 2.0,
@@ -127,10 +128,15 @@ def multilingual(tmp_path_factory):
 
 
 def test_languages_choose_the_first_token_of_the_answer(multilingual, monkeypatch):
-    engine = load("translation", multilingual, src_lang="en_XX", tgt_lang="fr_XX", max_new_tokens=6)
+    engine = Seq2Seq("translation", multilingual, {**FRENCH, "max_new_tokens": 6})
     seen = []
     generate = engine._model.generate
-    monkeypatch.setattr(engine._model, "generate", lambda **given: seen.append(given) or generate(**given))
+
+    def watched(**given):
+        seen.append(given)
+        return generate(**given)
+
+    monkeypatch.setattr(engine._model, "generate", watched)
     engine(["a cat", "dog"])
     engine(["a cat"], tgt_lang="de_DE")
     code = engine._tokenizer.convert_tokens_to_ids
@@ -139,7 +145,7 @@ def test_languages_choose_the_first_token_of_the_answer(multilingual, monkeypatc
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(multilingual):
-    engine = load("translation", multilingual)
+    engine = Seq2Seq("translation", multilingual, {})
     assert "fr_XX" in language_codes(engine._tokenizer)
     with pytest.raises(BadRequest, match=r"tgt_lang.*'xx_YY'"):
         engine(["a"], src_lang="en_XX", tgt_lang="xx_YY")
