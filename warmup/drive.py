@@ -104,7 +104,7 @@ def _again(warmer: Warmer, order: Order, how: str) -> None:
     order.stuck = order.stuck + 1 if mark == order.mark else 0
     order.mark = mark
     if order.stuck + 1 >= ROUNDS_WITHOUT_PROGRESS:
-        where = progress.get("note") or progress.get("phase") or "start"
+        where = progress.get("left") or progress.get("note") or progress.get("phase") or "start"
         order.error = WarmupError(
             "no progress",
             f"{order.key}: the warm-up {how} {order.stuck + 1} times at the same point ({where}). "

@@ -69,8 +69,9 @@ def _one(act: Callable[[], dict[str, Any]], key: str, job: Job) -> None:
         job.check()
         job.progress(key, result=act(), phase="done", note="")
     except (OutOfTime, Stopped):
-        job.progress(key, phase="incomplete")
-        log("out of time", model=key)
+        left = _left(job.document["models"].get(key, {}))
+        job.progress(key, phase="incomplete", left=left)
+        log("out of time", model=key, left=left)
     except WarmupError as error:
         job.progress(key, phase="failed", error={"kind": error.kind, "message": str(error)})
         log("failed", model=key, kind=error.kind, message=str(error))
@@ -79,6 +80,13 @@ def _one(act: Callable[[], dict[str, Any]], key: str, job: Job) -> None:
         message = f"{type(error).__name__}: {error} (id {fault_id} in the warm-up's log)"
         job.progress(key, phase="failed", error={"kind": "bug", "message": message})
         log("bug", model=key, id=fault_id, traceback=traceback.format_exc())
+
+
+def _left(progress: Mapping[str, Any]) -> str:
+    """Where the next invocation goes on."""
+    if progress.get("phase") == "fetch":
+        return f"fetch: {progress['bytes_total'] - progress['bytes_done']:,} bytes"
+    return str(progress.get("note") or progress.get("phase") or "everything")
 
 
 def _state(job: Job) -> str:

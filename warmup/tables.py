@@ -9,6 +9,8 @@ from typing import Any
 from .display import size
 
 _RESPONSE_WIDTH = 60
+_WAS_UP = " (was up)"
+"""Beside a first answer that an instance gave which was there already."""
 
 
 def lines_of(action: str, document: dict[str, Any]) -> Iterator[str]:
@@ -35,7 +37,7 @@ def _warm(document: dict[str, Any]) -> Iterator[str]:
         (
             str(entry["name"]),
             str(entry["engine"] or "-"),
-            f"{entry['cold_ms']:.0f}",
+            f"{entry['cold_ms']:.0f}{_WAS_UP if entry.get('cold') is False else ''}",
             f"{entry['warm_ms']:.0f}",
             _short(entry["response"]),
         )

@@ -1,6 +1,8 @@
 """The Lambda: actions, progress file, answers, log."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from serving.cache import repo_folder
 from tests.warmup.support import KEY, OTHER, SNAPSHOT_BYTES, TINY, Context, Warming
 from warmup.handler import handler
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = """
 from serving import endpoint, pipeline
 run = pipeline("text-classification", model="org/other", engine="torch")
@@ -143,5 +146,15 @@ def test_time_running_out_between_two_models_keeps_the_first(warming: Warming) -
     warming.context = Context(lambda: 900_000 if warming.manifest() is None else 0)
     state = warming.warm(TINY, OTHER)
     assert state["state"] == "incomplete"
-    assert state["models"]["org/other@main"]["phase"] == "incomplete"
+    assert state["models"]["org/other@main"] == {"phase": "incomplete", "left": "everything"}
     assert warming.manifest("org/other") is None
+
+
+def test_a_poll_pays_for_no_heavy_import(warming: Warming) -> None:
+    heavy = {"torch", "transformers", "numpy", "onnxruntime", "huggingface_hub", "boto3", "rich"}
+    code = (
+        "import sys; from warmup.handler import handler; handler({'action': 'status', 'jobs': ['x']}, None); "
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout.strip() == "[]"

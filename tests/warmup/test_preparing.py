@@ -106,7 +106,7 @@ def test_running_out_of_time_in_prepare_leaves_a_cache_that_torch_can_serve(
     preparer.outcome = Unfinished("the step 'export' needs more than 300 s")
     state = warming.warm(AUTO)
     assert state["state"] == "incomplete"
-    assert state["models"][KEY]["note"] == "text-classification: export"
+    assert state["models"][KEY]["left"] == "text-classification: export"
     manifest = warming.manifest()
     assert manifest is not None and manifest.prepared == []
     preparer.outcome = None

@@ -54,6 +54,11 @@ def test_a_long_answer_is_cut_and_an_endpoint_that_failed_has_no_row() -> None:
     assert len(lines) == 3 and lines[-1].endswith("xx…")
 
 
+def test_a_first_answer_that_was_no_cold_start_is_marked() -> None:
+    endpoints = [{**ENDPOINT, "cold": False}]
+    assert "412 (was up)" in list(lines_of("warm", {"warmup": [], "endpoints": endpoints}))[-1]
+
+
 def test_a_prune_lists_what_went_and_what_was_busy() -> None:
     document = {"prune": {"removed": ["hub/x"], "bytes": 2048, "busy": ["org/b"]}}
     assert list(lines_of("prune", document)) == [
