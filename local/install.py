@@ -10,11 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 REQUIREMENTS = ROOT / "requirements-emulator.txt"
 FOLDER = ROOT / ".local/bin"
-_MEMBERS = {
-    "x86_64": "aws-lambda-rie-x86_64",
-    "aarch64": "aws-lambda-rie-arm64",
-    "arm64": "aws-lambda-rie-arm64",
-}
+_MEMBERS = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
 
 def install(requirements: Path, folder: Path, machine: str) -> Path:

@@ -32,10 +32,8 @@ def _holds(mode: str, cache: Path, state: Path) -> bool:
     command = [sys.executable, "-I", "-S", str(SANDBOX), mode, json.dumps(view)]
     shell = ["/bin/sh", "-c", _PROBE, "probe", str(tmp), mount or str(cache)]
     try:
-        return (
-            subprocess.run([*command, *shell], capture_output=True, timeout=PROBE_S, check=False).returncode
-            == 0
-        )
+        tried = subprocess.run([*command, *shell], capture_output=True, timeout=PROBE_S, check=False)
+        return tried.returncode == 0
     except (OSError, subprocess.TimeoutExpired):
         return False
     finally:

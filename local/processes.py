@@ -32,13 +32,11 @@ def remember(pid: int, record: Path) -> None:
 
 def stop(record: Path) -> bool:
     """End the session that `record` names, first politely. Returns whether it ran; never ends another's."""
-    try:
-        entry = json.loads(record.read_text())
-    except (FileNotFoundError, ValueError):
+    if (named := _read(record)) is None:
         return False
-    pid, mine = int(entry["pid"]), False
-    if entry["started"] is not None and started(pid) == entry["started"]:
-        mine = True
+    pid, since = named
+    mine = started(pid) == since
+    if mine:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
         _wait_gone(pid, STOP_S)
@@ -50,11 +48,8 @@ def stop(record: Path) -> bool:
 
 def runs(record: Path) -> bool:
     """Whether the process that `record` names is alive."""
-    try:
-        entry = json.loads(record.read_text())
-    except (FileNotFoundError, ValueError):
-        return False
-    return entry["started"] is not None and started(int(entry["pid"])) == entry["started"]
+    named = _read(record)
+    return named is not None and started(named[0]) == named[1]
 
 
 def kill_session(session: int) -> None:
@@ -81,6 +76,15 @@ def started(pid: int) -> str | None:
     shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True)
     state, _, since = shown.stdout.strip().partition(" ")
     return since.strip() if since and "Z" not in state else None
+
+
+def _read(record: Path) -> tuple[int, str] | None:
+    """Pid and start time; None where `record` is not there, is no record, or of a process that ended at once."""
+    try:
+        entry = json.loads(record.read_text())
+        return (int(entry["pid"]), entry["started"]) if entry["started"] else None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _session(session: int) -> Iterator[int]:

@@ -1,0 +1,71 @@
+"""A function that does what it is asked, and its declaration."""
+
+import threading
+import time
+
+import pytest
+
+from local.functions import Function
+
+PROBE = '''"""Does what the event says."""
+
+import os
+import time
+from pathlib import Path
+
+starts = time.time()
+calls = 0
+
+
+def handler(event, context):
+    global calls
+    calls += 1
+    print("asked", sorted(event))
+    if "raise" in event:
+        raise ValueError(event["raise"])
+    if "exit" in event:
+        os._exit(event["exit"])
+    if "big" in event:
+        return "x" * event["big"]
+    if "write" in event:
+        Path(event["write"]).write_text("written")
+    if "touch" in event:
+        (Path(os.environ["MODEL_CACHE"]) / event["touch"]).write_text("busy")
+    while "until" in event and not Path(event["until"]).exists():
+        time.sleep(0.01)
+    return {
+        "event": event,
+        "pid": os.getpid(),
+        "calls": calls,
+        "environment": dict(os.environ),
+        "files": sorted(path.name for path in Path(os.environ["MODEL_CACHE"]).iterdir()),
+        "remaining_ms": context.get_remaining_time_in_millis(),
+        "client_context": context.client_context and context.client_context.custom,
+    }
+'''
+
+
+def declare(name="probe", **changes):
+    given = {
+        "name": name,
+        "function_name": f"{name}-1a2b3c4",
+        "arn": f"arn:aws:lambda:us-east-1:123456789012:function:{name}-1a2b3c4",
+        "command": "probe.handler",
+        "environment": {"MODEL_CACHE": "/mnt/hf_models_cache", "HF_HOME": "/tmp/hf", "ENDPOINT_NAME": name},
+        "memory_mb": 512,
+        "timeout_s": 30,
+        "mount": "/mnt/hf_models_cache",
+        "writes": False,
+        "target": "slim",
+    }
+    return Function(**{**given, **changes})
+
+
+def wait_for(path, limit_s=20):
+    """Until another process has made `path`."""
+    deadline = time.monotonic() + limit_s
+    pause = threading.Event()
+    while not path.exists():
+        if time.monotonic() > deadline:
+            pytest.fail(f"{path} did not appear")
+        pause.wait(0.01)
