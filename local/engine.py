@@ -24,7 +24,7 @@ class EngineError(Exception):
     """There is no engine, or it refused; one line says what to do."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Engine:
     """A client that reaches an engine and can build with BuildKit."""
 

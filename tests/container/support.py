@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.container import Containers
+from local.container import Container, Containers
 from local.functions import Function
 
 ROOT = Path(__file__).parents[2]
@@ -16,7 +16,7 @@ MOUNT = "/mnt/hf_models_cache"
 class Supervised(Containers):
     """Containers of one test; `stop_all` ends what the test did not."""
 
-    started: list = field(default_factory=list)
+    started: list[Container] = field(default_factory=list)
 
     def start(self, function):
         self.started.append(super().start(function))

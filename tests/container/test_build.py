@@ -146,4 +146,5 @@ def exported(engine, image):
     """The JSON files at the top of `docker save`."""
     with tarfile.open(fileobj=io.BytesIO(engine.run("save", image).stdout)) as tar:
         names = [name for name in tar.getnames() if name.endswith(".json") and "/" not in name]
-        return {name: tar.extractfile(name).read() for name in names}
+        files = {name: tar.extractfile(name) for name in names}
+        return {name: file.read() for name, file in files.items() if file}

@@ -9,6 +9,7 @@ import pytest
 
 from local import container
 from local.container import LABEL, Containers
+from local.engine import Engine
 from local.instances import InstanceError
 from tests.local.functions_to_run import declare
 
@@ -35,11 +36,14 @@ class Kept(io.BytesIO):
         super().close()
 
 
-class Engine:
-    """Notes what it is asked."""
+class Notes(Engine):
+    """Notes what it is asked; a container that it runs says `said`."""
 
-    def __init__(self, said=b"ready\n"):
-        self.said, self.asked, self.ran = said, [], []
+    def __init__(self):
+        super().__init__("docker")
+        self.said = b"ready\n"
+        self.asked: list[tuple[str, ...]] = []
+        self.ran: list[tuple[str, ...]] = []
         self.killed = threading.Event()
 
     def attach(self, *arguments, stdin, stdout, stderr):
@@ -58,11 +62,15 @@ class Engine:
 
 @pytest.fixture
 def containers(tmp_path):
-    return Containers(Engine(), tmp_path / "cache", tmp_path / "state", tmp_path / "rie")
+    return Containers(Notes(), tmp_path / "cache", tmp_path / "state", tmp_path / "rie")
 
 
 def options(arguments, name):
     return [value for key, value in itertools.pairwise(arguments) if key == name]
+
+
+def says(containers, what):
+    containers.engine.said = what
 
 
 def started(containers, function):
@@ -116,14 +124,14 @@ def test_the_image_is_the_one_of_the_function_s_target(containers):
 
 
 def test_a_container_that_does_not_get_ready_is_removed_and_named(containers):
-    containers.engine.said = b""
+    says(containers, b"")
     with pytest.raises(InstanceError, match=r"the container of probe did not start; see .*probe\.log"):
         containers.start(declare())
     assert containers.engine.asked[-1][:2] == ("rm", "--force")
 
 
 def test_a_request_goes_in_by_stdin_and_its_answer_comes_by_stdout(containers):
-    containers.engine.said = b'ready\n{"status": 200, "bytes": 4}\n"ok"'
+    says(containers, b'ready\n{"status": 200, "bytes": 4}\n"ok"')
     instance = containers.start(declare())
     answer = instance.invoke(b'{"a": 1}')
     stdin = instance._process.stdin

@@ -1,8 +1,9 @@
 """Finding a container engine: which client is taken, and what is said where there is none."""
 
+from pathlib import Path
+
 import pytest
 
-from local import engine as engines
 from local.engine import EngineError, find_engine
 
 ANSWERS = 'if [ "$1" = version ]; then echo "{version} 20.10.24"; exit 0; fi\n'
@@ -13,9 +14,9 @@ WITHOUT_BUILDX = 'if [ "$1" = buildx ]; then exit 1; fi\n'
 @pytest.fixture
 def path(tmp_path, monkeypatch):
     """Folders searched for clients: `path(NAME, SCRIPT)` adds one that holds such a `docker`."""
-    folders = []
-    monkeypatch.setattr(engines, "_SEARCHED_TOO", ())
-    monkeypatch.setattr(engines.os, "get_exec_path", lambda: [str(folder) for folder in folders])
+    folders: list[Path] = []
+    monkeypatch.setattr("local.engine._SEARCHED_TOO", ())
+    monkeypatch.setattr("local.engine.os.get_exec_path", lambda: [str(folder) for folder in folders])
 
     def add(name, script):
         folder = tmp_path / name

@@ -5,17 +5,16 @@ import subprocess
 import pytest
 
 from local import images, package_index
-from local.engine import EngineError
+from local.engine import Engine, EngineError
 
 
-class Notes:
-    """Stands for an engine: has `present`, lets `pullable` be pulled, and fails to build with `trouble`."""
-
-    client = "docker"
+class Notes(Engine):
+    """Has the images `present`, lets `pullable` be pulled, and fails to build with `trouble`."""
 
     def __init__(self, present=(), pullable=(), trouble=""):
-        self.present, self.pullable, self.trouble = set(present), set(pullable), trouble
-        self.asked = []
+        super().__init__("docker")
+        self.present, self.pullable, self.trouble = present, pullable, trouble
+        self.asked: list[tuple[str, ...]] = []
         self.pip_conf = ""
 
     def has(self, image):
@@ -67,7 +66,7 @@ def test_a_base_image_made_before_is_used_again_without_asking_a_registry():
 
 def test_without_any_base_image_the_message_gives_both_reasons_and_a_way_out(monkeypatch):
     refused = subprocess.CompletedProcess([], 1, "", "debootstrap is missing\n")
-    monkeypatch.setattr(images.subprocess, "run", lambda *_, **__: refused)
+    monkeypatch.setattr("local.images.subprocess.run", lambda *_, **__: refused)
     with pytest.raises(EngineError, match=r"no such host.*debootstrap is missing.*set BASE_IMAGE"):
         images.base_image(Notes())
 
