@@ -15,34 +15,28 @@ class Single(list[Any]):
     """The answer to one input, in the list that transformers puts it in; `@endpoint` takes it out again."""
 
 
-def given_inputs(task: str, inputs: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
-    """The one input or list of inputs, from the ways in which transformers' pipelines take them."""
-    base = tasks.base_of(task)
-    if base == "zero-shot-classification" and len(inputs) == 2:
-        parameters["candidate_labels"] = inputs[1]
-        inputs = inputs[:1]
-    if base == "question-answering" and not inputs:
-        return _questions(parameters.pop("question", None), parameters.pop("context", None))
-    if len(inputs) != 1:
-        raise BadRequest(None, "one input or a list of inputs", f"{len(inputs)} positional arguments")
-    return list(inputs[0]) if isinstance(inputs[0], tuple) else inputs[0]
+def read_inputs(
+    task: str, given: tuple[Any, ...], parameters: dict[str, Any], *, is_split: bool = False
+) -> tuple[list[Any], bool]:
+    """The inputs, and whether they came as a list, from the ways in which transformers' pipelines take them.
 
-
-def check_input(task: str, item: Any, position: int | None) -> None:
-    where = None if position is None else f"[{position}]"
+    Takes out of `parameters` what is an input there. `is_split`: one text is a list of words.
+    Raises BadRequest.
+    """
     base = tasks.base_of(task)
-    if base == "question-answering":
-        for name in ("question", "context"):
-            if not isinstance(item, dict) or not isinstance(item.get(name), str):
-                expected = 'an object {"question": string, "context": string}'
-                raise BadRequest(where or name, expected, json_type(item))
-            if not item[name].strip():
-                raise BadRequest(where or name, "text", f"an empty {name}")
-    elif base == "text-classification" and isinstance(item, dict):
-        if not isinstance(item.get("text"), str) or set(item) > {"text", "text_pair"}:
-            raise BadRequest(where, 'an object {"text": string, "text_pair": string}', "another object")
-    elif not isinstance(item, str) and not (base == "text-generation" and isinstance(item, list | dict)):
-        raise BadRequest(where, "string", json_type(item))
+    if base == "zero-shot-classification" and len(given) == 2:
+        parameters["candidate_labels"] = given[1]
+        given = given[:1]
+    if base == "question-answering" and not given:
+        given = (_questions(parameters.pop("question", None), parameters.pop("context", None)),)
+    if len(given) != 1:
+        raise BadRequest(None, "one input or a list of inputs", f"{len(given)} positional arguments")
+    items = list(given[0]) if isinstance(given[0], tuple) else given[0]
+    is_list = isinstance(items, list) and not _is_one(base, items, is_split)
+    items = items if is_list else [items]
+    for position, item in enumerate(items):
+        _check(base, item, f"[{position}]" if is_list else None, is_split)
+    return items, is_list
 
 
 def alone(task: str, result: Any, given: Any) -> Any:
@@ -55,6 +49,35 @@ def alone(task: str, result: Any, given: Any) -> Any:
 def in_list(task: str, result: Any) -> Any:
     is_one = isinstance(result, list) and len(result) == 1
     return Single(result) if task == "text-generation" and is_one else result
+
+
+def _is_one(base: str, items: list[Any], is_split: bool) -> bool:
+    """Whether the list is one input: a chat, or the words of one text."""
+    if base == "text-generation":
+        return bool(items) and all(isinstance(item, dict) and "role" in item for item in items)
+    return is_split and all(isinstance(item, str) for item in items)
+
+
+def _check(base: str, item: Any, where: str | None, is_split: bool) -> None:
+    if base == "question-answering":
+        _check_question(item, where)
+    elif base == "text-classification" and isinstance(item, dict):
+        if not isinstance(item.get("text"), str) or set(item) - {"text", "text_pair"}:
+            raise BadRequest(where, 'an object {"text": string, "text_pair": string}', "another object")
+    elif is_split:
+        if not isinstance(item, list) or not all(isinstance(word, str) for word in item):
+            raise BadRequest(where, "array of words", json_type(item))
+    elif not isinstance(item, str) and not (base == "text-generation" and isinstance(item, list)):
+        raise BadRequest(where, "string", json_type(item))
+
+
+def _check_question(item: Any, where: str | None) -> None:
+    for name in ("question", "context"):
+        if not isinstance(item, dict) or not isinstance(item.get(name), str):
+            expected = 'an object {"question": string, "context": string}'
+            raise BadRequest(where or name, expected, json_type(item))
+        if not item[name].strip():
+            raise BadRequest(where or name, "text", f"an empty {name}")
 
 
 def _questions(question: Any, context: Any) -> Any:

@@ -79,7 +79,13 @@ _LENGTHS = ("truncation", "max_length")
 
 PARAMETERS = {
     "text-classification": ("top_k", "function_to_apply", *_LENGTHS),
-    "token-classification": ("aggregation_strategy", "ignore_labels", "stride"),
+    "token-classification": (
+        "aggregation_strategy",
+        "ignore_labels",
+        "stride",
+        "is_split_into_words",
+        "delimiter",
+    ),
     "question-answering": (
         "top_k",
         "doc_stride",

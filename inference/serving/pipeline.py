@@ -12,7 +12,7 @@ from .background import Background
 from .cache import read_manifest
 from .errors import BadRequest, ColdCache
 from .events import json_type
-from .inputs import alone, check_input, given_inputs, in_list
+from .inputs import alone, in_list, read_inputs
 from .parameters import ENGINES, OWN_OPTIONS, PRECISIONS, option_problem, parameters_of
 from .trace import Stopwatch, current
 from .values import default_problem, expected_value
@@ -93,17 +93,15 @@ class Pipeline:
         Raises ServingError: BadRequest, Unprocessable, ColdCache or EngineUnavailable.
         """
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        given = given_inputs(self.task, inputs, parameters)
+        is_split = bool({**self.defaults, **parameters}.get("is_split_into_words"))
+        items, is_list = read_inputs(self.task, inputs, parameters, is_split=is_split)
         self._check(parameters)
-        items = given if isinstance(given, list) else [given]
-        for position, item in enumerate(items):
-            check_input(self.task, item, position if isinstance(given, list) else None)
         if not items:
             return []
         results = self._run(items, parameters)
-        if isinstance(given, list):
+        if is_list:
             return [in_list(self.task, result) for result in results]
-        return alone(self.task, results[0], given)
+        return alone(self.task, results[0], items[0])
 
     def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
         engine, label, load_ms = self._engine.get()

@@ -78,7 +78,7 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("min_length", "min_new_tokens", "no_repeat_ngram_size", "seed"), _whole_from(0)),
     **dict.fromkeys(("encoder_no_repeat_ngram_size", "doc_stride", "stride"), _whole_from(0)),
     **dict.fromkeys(("do_sample", "multi_label", "normalize", "handle_impossible_answer"), _SWITCH),
-    **dict.fromkeys(("return_full_text", "clean_up_tokenization_spaces"), _SWITCH),
+    **dict.fromkeys(("return_full_text", "clean_up_tokenization_spaces", "is_split_into_words"), _SWITCH),
     **dict.fromkeys(("temperature", "repetition_penalty", "encoder_repetition_penalty"), _ABOVE_ZERO),
     **dict.fromkeys(("top_p", "min_p", "typical_p"), _SHARE),
     **dict.fromkeys(("length_penalty", "diversity_penalty"), _NUMBER),
@@ -97,6 +97,7 @@ _VALUES: dict[str, tuple[str, Check]] = {
     "aggregation_strategy": _one_of("none", "simple", "first", "average", "max"),
     "function_to_apply": _one_of("sigmoid", "softmax", "none", "default"),
     "pooling": _one_of(*POOLINGS),
+    "delimiter": ("text", lambda value: isinstance(value, str)),
     "ignore_labels": (
         "an array of labels",
         lambda value: isinstance(value, list) and all(isinstance(label, str) for label in value),

@@ -100,3 +100,22 @@ def test_what_cannot_be_asked_is_the_callers_mistake_and_loads_nothing(
     with pytest.raises(BadRequest, match=message):
         pipeline(task, model="org/name")(*given, **parameters)
     assert engine.loads == []
+
+
+def test_a_chat_is_one_input(cache, warm, engine):
+    warm()
+    chat = [{"role": "user", "content": "hello"}]
+    ask = pipeline("text-generation", model="org/name")
+    ask(chat)
+    ask([chat, chat])
+    assert [items for items, _ in engine.calls] == [[chat], [chat, chat]]
+
+
+def test_words_of_one_text_are_one_input_when_split(cache, warm, engine):
+    warm()
+    tag = pipeline("ner", model="org/name", is_split_into_words=True)
+    tag(["Sarah", "lives"])
+    tag([["Sarah"], ["London"]])
+    assert [items for items, _ in engine.calls] == [[["Sarah", "lives"]], [["Sarah"], ["London"]]]
+    with pytest.raises(BadRequest, match="expected array of words, given string"):
+        tag("Sarah lives")

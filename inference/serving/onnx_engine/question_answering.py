@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest, Unprocessable
-from ..torch_engine.spans import Window, answers
+from ..spans import Window, answers
 from .encoder import Encoder
 from .parameters import merged
 
@@ -33,7 +33,7 @@ class QuestionAnswering:
         self._question_first = encoder.contract.tokenizer.get("padding_side", "right") == "right"
 
     def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
-        """Per `{"question", "context"}` an answer `{"score", "start", "end", "answer"}`, or a list of them."""
+        """Per `{"question", "context"}` `{"score", "start", "end", "answer"}`, or a list of them."""
         chosen = merged(self._options, parameters, _PARAMETERS)
         windows = [
             (item, window) for item, given in enumerate(inputs) for window in self._windows(given, chosen)

@@ -63,9 +63,11 @@ class Wrapped:
             raise Unprocessable(None, str(error)) from error
 
     def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
-        """Tokens of `item`; a chat counts what its template makes of it."""
-        if isinstance(item, list):
+        """Tokens of `item`; a chat counts what its template makes of it, a list of words what these have."""
+        if isinstance(item, list) and self._task == "text-generation":
             return len(self._tokenizer.apply_chat_template(item, add_generation_prompt=True)["input_ids"])
+        if isinstance(item, list):
+            item = " ".join(item)
         pair = [item] if isinstance(item, str) else [item["text"], item.get("text_pair")]
         length = len(self._tokenizer(*pair, verbose=False)["input_ids"])
         if self._task in _TRUNCATES or chosen.get("truncation"):

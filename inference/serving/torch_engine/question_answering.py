@@ -11,9 +11,9 @@ import torch
 import transformers
 
 from ..errors import BadRequest, Unprocessable
+from ..spans import Window, answers
 from .batches import run_batches
 from .loading import load_model, load_tokenizer, max_length
-from .spans import Window, answers
 
 MAX_WINDOW = 384
 """Tokens of question and context read at once, where the request does not say."""

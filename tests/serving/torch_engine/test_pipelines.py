@@ -129,3 +129,25 @@ def test_sampled_text_is_the_same_for_the_same_seed(tiny):
     first = engine(["the cat"], seed=7, **parameters)
     assert engine(["the cat"], seed=7, **parameters) == first
     assert engine(["the cat"], seed=8, **parameters) != first
+
+
+def test_words_are_classified_as_transformers_does(tiny):
+    folder = tiny("BertForTokenClassification", num_labels=5)
+    texts = [["Sarah", "lives", "in", "London"], ["zebra", "in", "berlin"]]
+    parameters = {"is_split_into_words": True, "aggregation_strategy": "first"}
+    same(
+        load("ner", folder)(texts, **parameters), theirs("token-classification", folder)(texts, **parameters)
+    )
+
+
+def test_a_chat_is_continued_as_transformers_does(tiny):
+    folder = tiny("GPT2LMHeadModel", n_inner=64)
+    template = "{% for message in messages %}{{ message['content'] }} {% endfor %}"
+    (folder / "chat_template.jinja").write_text(template)
+    chats = [
+        [{"role": "user", "content": "the cat sat"}],
+        [{"role": "user", "content": "where is the dog on"}],
+    ]
+    parameters = {"max_new_tokens": 5, "do_sample": False}
+    expected = [theirs("text-generation", folder)(chat, **parameters) for chat in chats]
+    same(load("text-generation", folder)(chats, **parameters), expected)
