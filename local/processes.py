@@ -79,7 +79,7 @@ def started(pid: int) -> str | None:
 
 
 def _read(record: Path) -> tuple[int, str] | None:
-    """Pid and start time; None where `record` is not there, is no record, or of a process that ended at once."""
+    """Pid and start time; None where `record` is not there, is no record, or of a process that had ended."""
     try:
         entry = json.loads(record.read_text())
         return (int(entry["pid"]), entry["started"]) if entry["started"] else None

@@ -35,6 +35,8 @@ def _ms(value: float | None) -> str:
 
 
 def _short(response: Any) -> str:
+    if response is None:
+        return "-"
     body = response.get("body", response) if isinstance(response, Mapping) else response
     text = json.dumps(body, ensure_ascii=False) if not isinstance(body, str) else body
     return text if len(text) <= _ANSWER_CHARACTERS else text[: _ANSWER_CHARACTERS - 3] + "..."

@@ -52,13 +52,11 @@ def physical(type_: str, name: str, inputs: dict[str, Any], region: str) -> Regi
 
 
 def functions(resources: Sequence[Registered]) -> tuple[Function, ...]:
-    """The Lambda functions among `resources`, with what other resources say of them."""
+    """The Lambda functions among `resources` with what others say of them, by name, the warm-up last."""
     targets = _targets(resources)
-    return tuple(
-        _function(each, resources, targets)
-        for each in resources
-        if each.type == "aws:lambda/function:Function"
-    )
+    found = (each for each in resources if each.type == "aws:lambda/function:Function")
+    made = (_function(each, resources, targets) for each in found)
+    return tuple(sorted(made, key=lambda function: (function.is_warmup, function.name)))
 
 
 def _function(given: Registered, resources: Sequence[Registered], targets: dict[str, str]) -> Function:

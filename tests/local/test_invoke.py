@@ -1,0 +1,100 @@
+"""`make invoke`: one request to a function of a stack."""
+
+import json
+
+import pytest
+
+from local.gateway import Gateway
+from local.http_api import serve
+from local.invoke import InvokeError, invoke
+from tests.local.functions_to_run import declare
+
+
+@pytest.fixture
+def stack(emulators, root):
+    """The probe as a running stack, with its outputs where `make up` leaves them."""
+    (root / ".local").mkdir()
+    with serve(Gateway((declare(),), emulators)) as url:
+        outputs = {"functions": {"probe": declare().arn}, "endpointUrl": url}
+        (root / ".local/outputs.json").write_text(json.dumps(outputs))
+        yield root
+
+
+def test_the_answer_comes_as_the_function_gave_it(stack):
+    answer, failed = invoke("probe", '{"text": "costs $5"}', "local", stack)
+    assert json.loads(answer)["event"] == {"text": "costs $5"}
+    assert not failed
+
+
+def test_an_error_of_the_function_is_told_apart(stack):
+    answer, failed = invoke("probe", '{"raise": "no"}', "local", stack)
+    assert failed and json.loads(answer)["errorMessage"] == "no"
+
+
+def test_without_an_event_the_script_s_example_is_asked(stack):
+    (stack / "inference/probe.py").unlink()
+    (stack / "inference/probe.py").write_text(
+        "from serving import endpoint, pipeline\n"
+        'EXAMPLE = {"text": "of the script"}\n'
+        'classify = pipeline("text-classification", model="org/name")\n\n\n'
+        "@endpoint\ndef handler(text: str):\n    return classify(text)\n"
+    )
+    with pytest.raises(InvokeError, match="nope"):
+        invoke("nope", None, "local", stack)
+    answer, _ = invoke("probe", None, "local", stack)
+    assert "errorType" in answer or "statusCode" in answer
+
+
+def test_an_unknown_function_is_named_with_those_there_are(stack):
+    with pytest.raises(InvokeError, match="there is no function 'nope' in stack local; there are: probe"):
+        invoke("nope", "{}", "local", stack)
+
+
+def test_an_event_that_is_not_json_is_refused_with_one_that_is(stack):
+    with pytest.raises(InvokeError, match=r"EVENT is not JSON .*: 'x'; write it like EVENT='\{"):
+        invoke("probe", "x", "local", stack)
+
+
+def test_a_stack_that_is_not_up_says_how_to_start_it(tmp_path):
+    with pytest.raises(InvokeError, match="the local stack is not up; `make up` starts it"):
+        invoke("probe", "{}", "local", tmp_path)
+
+
+def test_a_gateway_that_is_gone_says_how_to_start_it(tmp_path):
+    (tmp_path / ".local").mkdir()
+    outputs = {"functions": {"probe": declare().arn}, "endpointUrl": "http://127.0.0.1:9"}
+    (tmp_path / ".local/outputs.json").write_text(json.dumps(outputs))
+    with pytest.raises(InvokeError, match="is the stack up"):
+        invoke("probe", "{}", "local", tmp_path)
+
+
+@pytest.fixture
+def pulumi(tmp_path, monkeypatch):
+    """A stand-in for the command: answers with what the test writes."""
+    script = tmp_path / "pulumi"
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def says(text):
+        script.write_text(f"#!/bin/sh\n{text}\n")
+        script.chmod(0o755)
+
+    return says
+
+
+def test_another_stack_is_asked_by_the_arns_that_pulumi_has(stack, pulumi):
+    outputs = (stack / ".local/outputs.json").read_text()
+    pulumi(f"echo '{outputs}'")
+    answer, _ = invoke("probe", "{}", "dev", stack)
+    assert json.loads(answer)["event"] == {}
+
+
+def test_what_pulumi_says_of_an_unknown_stack_is_passed_on(tmp_path, pulumi):
+    pulumi("echo 'no stack named dev' >&2; exit 1")
+    with pytest.raises(InvokeError, match="--stack dev` failed: no stack named dev"):
+        invoke("probe", "{}", "dev", tmp_path)
+
+
+def test_without_pulumi_it_says_where_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(InvokeError, match="pulumi is not on the PATH"):
+        invoke("probe", "{}", "dev", tmp_path)
