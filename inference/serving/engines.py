@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -35,7 +35,7 @@ def choose(
     environ: Mapping[str, str],
     onnxruntime: str | None,
     torch: bool,
-    machine: str = platform.machine(),
+    machine: str = os.uname().machine,
 ) -> Choice:
     """`onnxruntime`: the installed version. Raises EngineUnavailable with the reason and the fix."""
     if engine != "torch":

@@ -1,72 +1,96 @@
-"""coldDownload: the first request fetches, once, and leaves a manifest."""
+"""coldDownload: the first request fetches, once, and leaves a manifest; the Hub's client is the real one."""
 
 from __future__ import annotations
 
-import threading
+import os
+import subprocess
+import sys
+from pathlib import Path
 
-import huggingface_hub
 import pytest
 
+from local.hub import Hub, serve
 from serving import cold
 from serving.cache import manifest_path, read_manifest
 from serving.errors import ColdCache
 
-COMMIT = "a" * 40
+ROOT = Path(__file__).parents[2]
+DOWNLOAD = """
+import os, pathlib, sys
+from serving import cold
+cold.download(pathlib.Path(os.environ["MODEL_CACHE"]), "org/name", None, os.environ)
+"""
+PLAIN = """
+from transformers import pipeline
+classify = pipeline("text-classification", model="org/name")
+
+def handler(event, context):
+    return {"statusCode": 200, "body": classify(event["text"])[0]}
+
+answer = handler({"text": "we love this film"}, None)
+assert answer["body"].keys() == {"label", "score"}, answer
+"""
 
 
 @pytest.fixture
-def hub(monkeypatch):
-    """What was downloaded; stands for the Hub, which other tests speak to over HTTP."""
-    calls = []
-
-    def snapshot_download(model, *, revision, cache_dir, allow_patterns, ignore_patterns):
-        calls.append((model, revision, tuple(allow_patterns)))
-        snapshot = cache_dir / "models--org--name" / "snapshots" / COMMIT
-        snapshot.mkdir(parents=True, exist_ok=True)
-        (snapshot / "config.json").write_text("{}")
-        return str(snapshot)
-
-    names = ["config.json", "model.safetensors", "pytorch_model.bin"]
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
-    monkeypatch.setattr(huggingface_hub.HfApi, "list_repo_files", lambda *given, **how: list(names))
-    return calls, names
+def hub(tmp_path):
+    """A Hub with org/name: two weight formats and files that nobody needs."""
+    folder = tmp_path / "org-name"
+    (folder / "onnx").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "README.md", "onnx/model.onnx", "tf_model.h5"):
+        (folder / name).write_text("{}")
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        (folder / name).write_bytes(b"weights")
+    return folder
 
 
-def test_the_model_is_fetched_and_its_manifest_published(tmp_path, hub):
-    manifest = cold.download(tmp_path, "org/name", None, {})
-    assert read_manifest(tmp_path, "org/name", None) == manifest
-    assert (manifest.commit, manifest.bytes) == (COMMIT, 2)
-    assert manifest.files == [{"path": "config.json", "size": 2, "sha256": None, "blob_id": "config.json"}]
+def start(program, url, cache, **environ):
+    known = {"PATH": os.environ["PATH"], "HOME": str(cache), "PYTHONPATH": str(ROOT / "inference")}
+    known |= {"MODEL_CACHE": str(cache), "HF_HUB_CACHE": str(cache / "hub"), "HF_HOME": str(cache / "home")}
+    known |= {"HF_ENDPOINT": url, "HF_HUB_DISABLE_TELEMETRY": "1", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", program]
+    return subprocess.Popen(command, env=known | environ, stderr=subprocess.PIPE, text=True)
+
+
+def finish(process):
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 0, errors
 
 
 @pytest.mark.parametrize(
-    ("left_out", "weights"), [("", "model*.safetensors"), ("model.safetensors", "pytorch_model*.bin")]
+    ("left_out", "weights"), [("", "model.safetensors"), ("model.safetensors", "pytorch_model.bin")]
 )
-def test_one_weight_format_is_fetched_safetensors_first(tmp_path, hub, left_out, weights):
-    calls, names = hub
-    names[:] = [name for name in names if name != left_out]
-    cold.download(tmp_path, "org/name", "main", {})
-    assert [pattern for pattern in calls[0][2] if "model*" in pattern] == [weights]
+def test_one_weight_format_is_fetched_and_the_manifest_published(tmp_path, hub, left_out, weights):
+    if left_out:
+        (hub / left_out).unlink()
+    with serve(Hub({"org/name": hub})) as running:
+        finish(start(DOWNLOAD, running.url, tmp_path))
+    manifest = read_manifest(tmp_path, "org/name", None)
+    assert {file["path"] for file in manifest.files} == {"config.json", "tokenizer.json", weights}
+    assert manifest.bytes == len(b"weights") + 4
+    assert (manifest.snapshot_path(tmp_path) / weights).read_bytes() == b"weights"
 
 
 def test_cold_starts_side_by_side_fetch_once(tmp_path, hub):
-    calls, _ = hub
-    barrier = threading.Barrier(4)
+    served = Hub({"org/name": hub})
+    with serve(served) as running:
+        for process in [start(DOWNLOAD, running.url, tmp_path) for _ in range(3)]:
+            finish(process)
+    fetched = [one.path for one in served.asked if one.method == "GET" and "model.safetensors" in one.path]
+    assert len(fetched) == 1
 
-    def start():
-        barrier.wait()
-        cold.download(tmp_path, "org/name", None, {})
 
-    threads = [threading.Thread(target=start) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(calls) == 1
+def test_a_plain_script_answers_offline_from_what_was_fetched(tmp_path, tiny):
+    served = Hub({"org/name": tiny("BertForSequenceClassification", num_labels=3)})
+    with serve(served) as running:
+        finish(start(DOWNLOAD, running.url, tmp_path))
+        before = len(served.asked)
+        finish(start(PLAIN, running.url, tmp_path, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "other")))
+    assert len(served.asked) == before > 0
 
 
 def test_an_image_without_the_client_says_that_the_cache_is_cold(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ColdCache, match="Warm it: make warm"):
         cold.download(tmp_path, "org/name", None, {"WARM_COMMAND": "make warm"})
     assert not manifest_path(tmp_path, "org/name", None).exists()
