@@ -1,0 +1,112 @@
+"""Moto's server, with what a deployment of this program needs and moto 5.2.5 lacks.
+
+- DeleteFileSystemPolicy: the answer is 500, which every client of AWS repeats for minutes.
+- The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain.
+- Provisioned concurrency.
+
+`--install` makes this the `moto_server` of its own environment.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from moto.awslambda.exceptions import UnknownFunctionException
+from moto.awslambda.responses import LambdaResponse
+from moto.awslambda.urls import url_paths as lambda_paths
+from moto.core.responses import BaseResponse
+from moto.ec2.models.subnets import Subnet
+from moto.efs.responses import EFSResponse
+from moto.server import main
+
+JSON = {"Content-Type": "application/json"}
+Answer = tuple[int, dict[str, str], str]
+provisioned: dict[tuple[str, str], int] = {}
+"""(function, qualifier) -> instances."""
+
+
+def delete_file_system_policy(self: EFSResponse) -> Answer:
+    file_system = self.efs_backend.file_systems_by_id[self._get_param("FileSystemId")]
+    file_system.file_system_policy = None
+    return 204, JSON, ""
+
+
+def put_provisioned_concurrency_config(self: LambdaResponse) -> Answer:
+    provisioned[_key(self)] = json.loads(self.body)["ProvisionedConcurrentExecutions"]
+    return 202, JSON, _config(provisioned[_key(self)])
+
+
+def get_provisioned_concurrency_config(self: LambdaResponse) -> Answer:
+    if _key(self) in provisioned:
+        return 200, JSON, _config(provisioned[_key(self)])
+    error = {"Type": "User", "Message": f"no provisioned concurrency for {_key(self)}"}
+    return (
+        404,
+        {**JSON, "x-amzn-errortype": "ProvisionedConcurrencyConfigNotFoundException"},
+        json.dumps(error),
+    )
+
+
+def delete_provisioned_concurrency_config(self: LambdaResponse) -> Answer:
+    provisioned.pop(_key(self), None)
+    return 204, JSON, ""
+
+
+def _key(self: BaseResponse) -> tuple[str, str]:
+    function = unquote(self.path.split("/functions/")[1].split("/")[0]).rpartition(":")[2]
+    if not any(function == known["FunctionName"] for known in _functions(self)):
+        raise UnknownFunctionException(function)
+    return function, self._get_param("Qualifier")
+
+
+def _functions(self: Any) -> list[dict[str, Any]]:
+    return [known.get_configuration() for known in self.backend.list_functions()]
+
+
+def _config(instances: int) -> str:
+    names = ("Requested", "Available", "Allocated")
+    counts = {f"{name}ProvisionedConcurrentExecutions": instances for name in names}
+    return json.dumps({**counts, "Status": "READY", "LastModified": "2026-01-01T00:00:00+0000"})
+
+
+def ipv6_blocks(self: Subnet) -> list[dict[str, Any]]:
+    return [
+        {
+            "ipv6CidrBlock": block["ipv6CidrBlock"],
+            "associationId": block["associationId"],
+            "ipv6CidrBlockState": {"state": block["ipv6CidrBlockState"]["State"]},
+        }
+        for block in self.ipv6_cidr_block_associations.values()
+        if block["ipv6CidrBlockState"]["State"] == "associated"
+    ]
+
+
+def extend() -> None:
+    """Give moto's classes what is above."""
+    Subnet.ipv6_cidr_block_association_set = property(ipv6_blocks)
+    EFSResponse.delete_file_system_policy = delete_file_system_policy
+    for call in (
+        put_provisioned_concurrency_config,
+        get_provisioned_concurrency_config,
+        delete_provisioned_concurrency_config,
+    ):
+        setattr(LambdaResponse, call.__name__, call)
+    path = r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/provisioned-concurrency/?$"
+    lambda_paths[path] = LambdaResponse.dispatch
+
+
+def install() -> None:
+    script = Path(sys.executable).with_name("moto_server")
+    this = str(Path(__file__).resolve())
+    script.write_text(f"#!{sys.executable}\nimport runpy\nrunpy.run_path({this!r}, run_name='__main__')\n")
+    script.chmod(0o755)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--install"]:
+        install()
+    else:
+        extend()
+        main()
