@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ def _model(snapshot: Path, head: str) -> Any:
 
 
 def _inputs(tokenizer: Any, model: Any, head: str) -> tuple[str, ...]:
-    """As few as possible. Segments matter only where a pair of texts can come and the model tells them apart."""
+    """As few as possible: segments matter only where pairs can come and the model tells them apart."""
     if head == "masked-lm":
         return ("input_ids", "attention_mask", "positions")
     pairs = head in ("sequence-classification", "question-answering")

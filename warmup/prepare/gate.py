@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,16 @@ def gate(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
     if problem:
         raise Disagreement(f"{precision}: {problem}", agreement)
     return agreement
+
+
+def feeds_of(work: Path) -> Iterator[dict[str, Any]]:
+    """Every other sample as inputs of the graph, to find by what its activations look like."""
+    contract = Contract.read(work / "fp32")
+    for encoding, _ in list(reference.read(work))[::2]:
+        feed = {name: np.array([encoding[name]]) for name in contract.inputs}
+        if contract.head == "masked-lm":
+            feed["positions"] = np.zeros((1, 1), np.int64)
+        yield feed
 
 
 def _masks(contract: Contract, encodings: list[Any]) -> list[list[int]]:

@@ -52,7 +52,7 @@ class Tolerance:
 
 @dataclass(frozen=True)
 class Plan:
-    """One model for one head. Written to `<work>/plan.json`, so that steps can run in processes of their own."""
+    """One model for one head; `<work>/plan.json` hands it to steps in processes of their own."""
 
     task: str
     model: str

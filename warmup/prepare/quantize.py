@@ -1,22 +1,30 @@
-"""int8: matrices and embedding tables of an optimised graph as 8-bit integers with a scale per column or row."""
+"""int8: matrices and embedding tables as 8-bit integers with a scale per column or row."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from . import weights
+from .outliers import outlier_channels
 
 MICROSOFT = "com.microsoft"
 _MATRIX_BYTES = 1 << 16
 """Smaller ones (a classifier's few rows) gain nothing and cost the most accuracy."""
 
 
-def quantize(source: Path, target: Path, *, machine: str) -> int:
+def quantize(
+    source: Path,
+    target: Path,
+    *,
+    machine: str,
+    feeds: Iterable[Mapping[str, Any]] | None = None,
+    kept: float = 0.0,
+) -> int:
     """Write `source`, an optimised fp32 graph, as int8 to `target`; return the bytes before its embeddings.
 
     Activations are quantised as they come, to 8 bits without sign, once per tensor however many matrices
@@ -24,9 +32,15 @@ def quantize(source: Path, target: Path, *, machine: str) -> int:
     pairs of products in 16 bits, and 255 x 127 x 2 does not fit while 255 x 64 x 2 does. The function may
     land on any x86 CPU, so this does not depend on the one at hand. Embedding tables get one scale per row
     and always 8 bits: they are looked up, not multiplied.
+
+    feeds: inputs to find the channels with that stay in fp32, see `outlier_channels`; without them none do.
+    kept: share of the matrices, from the end of the graph, that stay fp32. Errors of the last layers reach
+    the output as they are, those before are evened out.
     """
     model = weights.load_graph(source)
-    rewrite = _Rewrite(model, source.parent, levels(machine))
+    rewrite = _Rewrite(model, source.parent, levels(machine), kept)
+    if feeds is not None:
+        rewrite.outliers = outlier_channels(source, rewrite.multiplied(), feeds)
     rewrite.run()
     if not any(entry.domain == MICROSOFT for entry in model.opset_import):
         model.opset_import.append(helper.make_opsetid(MICROSOFT, 1))
@@ -52,13 +66,24 @@ def quantized(matrix: Any, axis: int, largest: int) -> tuple[Any, Any]:
 class _Rewrite:
     """Replaces nodes of one graph; matrices are quantised while they are written, one at a time."""
 
-    def __init__(self, model: Any, folder: Path, largest: int) -> None:
+    def __init__(self, model: Any, folder: Path, largest: int, kept: float) -> None:
         self._model, self._folder, self._largest = model, folder, largest
         self._tensors = weights.initializers(model)
         self._tables = weights.embedding_tables(model)
-        self._activations: dict[str, tuple[str, str, str]] = {}
+        products = [
+            node for node in model.graph.node if node.op_type == "MatMul" and self._is_matrix(node.input[1])
+        ]
+        self._products = products[: len(products) - round(kept * len(products))]
+        self._quantize = {node.output[0] for node in self._products}
+        self._parts: dict[str, tuple[str, str, str]] = {}
         self._jobs: dict[str, tuple[str, int, int]] = {}
         self._scales: dict[str, Any] = {}
+        self._rows: dict[str, tuple[str, list[int]]] = {}
+        self.outliers: dict[str, list[int]] = {}
+
+    def multiplied(self) -> dict[str, str]:
+        """The activations to quantise, each with one of the matrices that it is multiplied with."""
+        return {node.input[0]: node.input[1] for node in self._products}
 
     def run(self) -> None:
         old = list(self._model.graph.node)
@@ -73,6 +98,9 @@ class _Rewrite:
             return self._quantized(tensor.name)[0]
         if tensor.name.endswith(_SCALE) and tensor.name.removesuffix(_SCALE) in self._jobs:
             return self._quantized(tensor.name.removesuffix(_SCALE))[1]
+        if tensor.name in self._rows:
+            source, rows = self._rows[tensor.name]
+            return weights.array(self._tensors[source], self._folder)[rows]
         return weights.array(tensor, self._folder)
 
     def _quantized(self, name: str) -> tuple[Any, Any]:
@@ -84,7 +112,7 @@ class _Rewrite:
         return values, self._scales[name]
 
     def _replacement(self, node: Any) -> Iterator[Any]:
-        if node.op_type == "MatMul" and self._is_matrix(node.input[1]):
+        if node.op_type == "MatMul" and node.output[0] in self._quantize:
             yield from self._matmul(node)
         elif node.op_type == "Gather" and node.input[0] in self._tables and self._is_matrix(node.input[0]):
             yield from self._gather(node)
@@ -99,14 +127,39 @@ class _Rewrite:
 
     def _matmul(self, node: Any) -> Iterator[Any]:
         activation, matrix = node.input
-        if activation not in self._activations:
-            names = tuple(f"{activation}{part}" for part in ("_u8", "_u8_scale", "_u8_zero"))
-            self._activations[activation] = names  # type: ignore[assignment]
-            yield helper.make_node("DynamicQuantizeLinear", [activation], list(names))
-        values, scale, zero = self._activations[activation]
+        if activation not in self._parts:
+            yield from self._quantize_activation(activation)
+        values, scale, zero = self._parts[activation]
         name = self._declare(matrix, axis=0, largest=self._largest)
         inputs = [values, name, scale, name + _SCALE, zero]
-        yield helper.make_node("MatMulIntegerToFloat", inputs, list(node.output), domain=MICROSOFT)
+        channels = self.outliers.get(activation)
+        if not channels:
+            yield helper.make_node("MatMulIntegerToFloat", inputs, list(node.output), domain=MICROSOFT)
+            return
+        output, rows = node.output[0], f"{matrix}_rows"
+        if rows not in self._rows:
+            self._rows[rows] = (matrix, channels)
+            self._initializer(rows, TensorProto.FLOAT, [len(channels), self._tensors[matrix].dims[1]])
+        yield helper.make_node("MatMulIntegerToFloat", inputs, [f"{output}_most"], domain=MICROSOFT)
+        yield helper.make_node("MatMul", [f"{activation}_few", rows], [f"{output}_few"])
+        yield helper.make_node("Add", [f"{output}_most", f"{output}_few"], [output])
+
+    def _quantize_activation(self, name: str) -> Iterator[Any]:
+        """`<name>_u8` and its scale; the outlier channels apart as `<name>_few`, zero in the others."""
+        parts = f"{name}_u8", f"{name}_u8_scale", f"{name}_u8_zero"
+        self._parts[name] = parts
+        channels = self.outliers.get(name)
+        if channels:
+            width = self._tensors[self.multiplied()[name]].dims[0]
+            keep = np.ones(width, np.float32)
+            keep[channels] = 0.0
+            self._model.graph.initializer.append(numpy_helper.from_array(keep, f"{name}_keep"))
+            where = np.array(channels, np.int64)
+            self._model.graph.initializer.append(numpy_helper.from_array(where, f"{name}_channels"))
+            yield helper.make_node("Gather", [name, f"{name}_channels"], [f"{name}_few"], axis=-1)
+            yield helper.make_node("Mul", [name, f"{name}_keep"], [f"{name}_most"])
+            name = f"{name}_most"
+        yield helper.make_node("DynamicQuantizeLinear", [name], list(parts))
 
     def _gather(self, node: Any) -> Iterator[Any]:
         table, rows = node.input
@@ -123,11 +176,12 @@ class _Rewrite:
         if name not in self._jobs:
             self._jobs[name] = (source, axis, largest)
             dims = list(self._tensors[source].dims)
-            self._model.graph.initializer.add(name=name, data_type=TensorProto.INT8).dims.extend(dims)
-            scales = [dims[1]] if axis == 0 else [dims[0], 1]
-            tensor = self._model.graph.initializer.add(name=name + _SCALE, data_type=TensorProto.FLOAT)
-            tensor.dims.extend(scales)
+            self._initializer(name, TensorProto.INT8, dims)
+            self._initializer(name + _SCALE, TensorProto.FLOAT, [dims[1]] if axis == 0 else [dims[0], 1])
         return name
+
+    def _initializer(self, name: str, data_type: int, dims: list[int]) -> None:
+        self._model.graph.initializer.add(name=name, data_type=data_type).dims.extend(dims)
 
 
 _SCALE = "_scale"

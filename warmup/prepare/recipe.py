@@ -18,6 +18,10 @@ from .plan import RECIPE, NotPrepared, Plan, Tolerance, Unfinished, plan_of
 from .run import Runner
 
 
+_KEPT = (0, 20, 40)
+"""Percent of the matrices that int8 candidates leave in fp32, in the order in which they are tried."""
+
+
 def prepare(
     task: str,
     snapshot: Path,
@@ -67,13 +71,10 @@ def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
         verdict = runner.run("check-fp32")
         if verdict.get("refused"):
             raise NotPrepared(f"onnxruntime and transformers disagree: {verdict['refused']}")
-        precision, reason = "fp32", None
+        precision, agreement, reason = "fp32", verdict["agreement"], None
         if plan.requested != "fp32":
-            runner.run("quantize")
-            int8 = runner.run("check-int8")
-            reason = int8.get("refused")
-            if reason is None:
-                precision, verdict = "int8", {"agreement": {**verdict["agreement"], **int8["agreement"]}}
+            int8, reason = _int8(plan, runner)
+            precision, agreement = "fp32" if reason else "int8", {**agreement, **int8}
     except NotPrepared:
         # The next warm-up starts anew: a bigger function or a newer library may manage.
         shutil.rmtree(plan.work, ignore_errors=True)
@@ -89,7 +90,7 @@ def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
         "recipe": RECIPE,
         "bytes": sum(file.stat().st_size for file in candidate.iterdir()),
         "peak_mb": runner.peak_mb(),
-        "agreement": verdict["agreement"],
+        "agreement": agreement,
         "reason": reason,
         "prepared_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -98,6 +99,23 @@ def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
     entry["seconds"] = round(runner.seconds() + time.monotonic() - started, 1)
     publish.publish(candidate, folder, {**document, "files": hashes})
     return entry
+
+
+def _int8(plan: Plan, runner: Runner) -> tuple[dict[str, Any], str | None]:
+    """Agreement of the first int8 candidate that passes, or of the last one and why it does not.
+
+    The first is int8 throughout; the others leave more and more of the last layers as they are.
+    """
+    reason, agreement = None, {}
+    for percent in _KEPT if plan.head != "seq2seq-lm" else _KEPT[:1]:
+        runner.run(f"quantize-{percent}")
+        verdict = runner.run(f"check-int8-{percent}")
+        agreement, reason = verdict["agreement"], verdict.get("refused")
+        if "int8" in agreement:
+            agreement["int8"]["fp32_share"] = percent / 100
+        if reason is None:
+            break
+    return agreement, reason
 
 
 def _resume(plan: Plan) -> None:

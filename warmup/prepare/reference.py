@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from .plan import Plan
 from .samples import samples_of
@@ -21,6 +20,8 @@ def write(
 
     Also `encodings.json`, the token ids of every sample, by which the served tokenizer is checked.
     """
+    import torch  # the gate reads this module too, and needs none
+
     encodings = [_encode(plan, tokenizer, sample) for sample in samples_of(plan, tokenizer.mask_token)]
     arrays: dict[str, Any] = {}
     with torch.no_grad():

@@ -31,7 +31,7 @@ class Runner:
         self._progress, self._remaining_s, self._isolated = progress, remaining_s, isolated
 
     def run(self, step: str) -> dict[str, Any]:
-        """Result of `step`. Raises NotPrepared where it refuses or cannot end, Unfinished where time is up."""
+        """Result of `step`. Raises NotPrepared where it refuses or cannot end, Unfinished out of time."""
         done = self._work / f"{step}.json"
         if not done.is_file():
             timeout_s = self._remaining_s() - _MARGIN_S if self._remaining_s else None

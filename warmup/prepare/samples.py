@@ -50,7 +50,7 @@ MASKED = (
     "{mask} Curie won two Nobel Prizes.",
     "Der Zug hatte eine {mask} Verspätung.",
     "I love {mask}!",
-    LONG[:400] + " and the {mask} was cold.",
+    "The {mask} was cold. " + LONG[:400],
 )
 _PREMISES = ("This example is about travel.", "This text is positive.", "This example is science.")
 
@@ -61,7 +61,7 @@ def samples_of(plan: Plan, mask_token: str | None) -> list[Any]:
     Raises NotPrepared where a sample of the user's has another shape than its task takes.
     """
     if plan.samples is not None:
-        return [_own(plan, sample) for sample in plan.samples]
+        return [_own(plan, sample, mask_token) for sample in plan.samples]
     if plan.head == "question-answering":
         return [list(pair) for pair in PASSAGES]
     if plan.head == "masked-lm":
@@ -72,7 +72,9 @@ def samples_of(plan: Plan, mask_token: str | None) -> list[Any]:
     return texts
 
 
-def _own(plan: Plan, sample: Any) -> Any:
+def _own(plan: Plan, sample: Any, mask_token: str | None) -> Any:
+    if plan.head == "masked-lm" and not (isinstance(sample, str) and str(mask_token) in sample):
+        raise NotPrepared(f"a gate sample of {plan.task} is {sample!r}; expected a text with {mask_token}")
     fields = ("question", "context") if plan.head == "question-answering" else ("text", "text_pair")
     if isinstance(sample, str) and plan.head != "question-answering":
         return sample

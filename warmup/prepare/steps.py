@@ -16,11 +16,15 @@ CONTRACT = ("tokenizer.json", "serving.json")
 
 
 def run_step(work: Path, step: str) -> None:
-    """Run `step` of the plan in `work` and write down its result, seconds and peak memory, last of all."""
+    """Run `step` of the plan in `work` and write down its result, seconds and peak memory, last of all.
+
+    A step may have an argument: "quantize-20" keeps the last 20 % of the matrices as they are.
+    """
     plan, started = Plan.read(work), time.monotonic()
+    name, _, argument = step.partition("-")
     record: dict[str, Any]
     try:
-        record = {"result": _STEPS[step](plan, work)}
+        record = {"result": _STEPS[name](plan, work, argument)}
     except NotPrepared as refusal:
         record = {"not_prepared": refusal.reason}
     record |= {"seconds": round(time.monotonic() - started, 2), "peak_mb": _peak_mb()}
@@ -29,7 +33,7 @@ def run_step(work: Path, step: str) -> None:
     temporary.replace(work / f"{step}.json")
 
 
-def _export(plan: Plan, work: Path) -> dict[str, Any]:
+def _export(plan: Plan, work: Path, _: str) -> dict[str, Any]:
     """fp32 graphs, tokenizer.json, serving.json in `export/`; transformers' own answers to the samples."""
     _fresh(work / "export")
     if plan.head == "seq2seq-lm":
@@ -43,7 +47,7 @@ def _export(plan: Plan, work: Path) -> dict[str, Any]:
     return {"graphs": [path.name for path in _graphs(work / "export")]}
 
 
-def _optimize(plan: Plan, work: Path) -> dict[str, Any]:
+def _optimize(plan: Plan, work: Path, _: str) -> dict[str, Any]:
     from .optimize import optimize
 
     target = _fresh(work / "fp32")
@@ -54,18 +58,26 @@ def _optimize(plan: Plan, work: Path) -> dict[str, Any]:
     return {}
 
 
-def _quantize(plan: Plan, work: Path) -> dict[str, Any]:
+def _quantize(plan: Plan, work: Path, percent: str) -> dict[str, Any]:
     from .quantize import quantize
 
     target = _fresh(work / "int8")
+    feeds = None
+    if plan.head != "seq2seq-lm":
+        from .gate import feeds_of
+
+        feeds = feeds_of(work)
     dense = {}
     for graph in _graphs(work / "fp32"):
-        dense[f"{graph.name}.data"] = quantize(graph, target / graph.name, machine=plan.machine)
+        dense[f"{graph.name}.data"] = quantize(
+            graph, target / graph.name, machine=plan.machine, feeds=feeds, kept=int(percent) / 100
+        )
     _contract(work / "fp32", target, dense)
     return {}
 
 
-def _check(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
+def _check(plan: Plan, work: Path, candidate: str) -> dict[str, Any]:
+    precision = candidate.partition("-")[0]
     try:
         if plan.head == "seq2seq-lm":
             from .gate_seq2seq import gate_generation
@@ -80,12 +92,11 @@ def _check(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
     return {"agreement": agreement}
 
 
-_STEPS: dict[str, Callable[[Plan, Path], dict[str, Any]]] = {
+_STEPS: dict[str, Callable[[Plan, Path, str], dict[str, Any]]] = {
     "export": _export,
     "optimize": _optimize,
-    "check-fp32": lambda plan, work: _check(plan, work, "fp32"),
+    "check": _check,
     "quantize": _quantize,
-    "check-int8": lambda plan, work: _check(plan, work, "int8"),
 }
 
 

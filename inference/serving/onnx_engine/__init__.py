@@ -1,4 +1,4 @@
-"""Answering from a prepared folder with onnxruntime, tokenizers and numpy alone: no torch, no transformers."""
+"""Answering from a prepared folder with onnxruntime, tokenizers and numpy: no torch, no transformers."""
 
 from __future__ import annotations
 

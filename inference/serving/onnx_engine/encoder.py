@@ -94,7 +94,8 @@ class Encoder:
         if positions is not None and longest > positions:
             raise Unprocessable(
                 None,
-                f"the text has {longest} tokens, the model takes {positions}: shorten it or ask for truncation",
+                f"the text has {longest} tokens, the model takes {positions}: "
+                "shorten it or ask for truncation",
             )
 
     def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:

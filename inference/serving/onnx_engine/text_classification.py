@@ -22,7 +22,7 @@ class TextClassification:
         self._encoder, self._options = encoder, options
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
-        """inputs: texts, or `{"text", "text_pair"}`. Without `top_k` one dict each, with it a list of them."""
+        """inputs: texts, or `{"text", "text_pair"}`. With `top_k` each gives a list of dicts."""
         chosen = merged(self._options, parameters, _PARAMETERS)
         limit = self._encoder.limit(chosen.get("truncation"), chosen.get("max_length"))
         encodings = self._encoder.encode([_text(item) for item in inputs], max_length=limit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from ..errors import BadRequest
@@ -29,7 +30,7 @@ class TokenClassification:
         self._knows_words = bool(prefix)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
-        """Per text a list of entities. A text that is too long is cut; with `stride` it is read in windows."""
+        """Per text a list of entities. A long text is cut; with `stride` it is read in windows."""
         chosen = merged(self._options, parameters, _PARAMETERS)
         strategy = _strategy(chosen)
         split = bool(chosen.get("is_split_into_words"))
@@ -52,7 +53,10 @@ class TokenClassification:
             answers[text].append(
                 [entry for entry in found if entry.get("entity", entry.get("entity_group")) not in ignored]
             )
-        return [pieces[0] if len(pieces) == 1 else without_overlaps(sum(pieces, [])) for pieces in answers]
+        return [
+            pieces[0] if len(pieces) == 1 else without_overlaps([*chain.from_iterable(pieces)])
+            for pieces in answers
+        ]
 
     def _stride(self, chosen: Mapping[str, Any], strategy: str, limit: int | None) -> int:
         stride = chosen.get("stride")

