@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from . import events, log
 from .errors import ServingError
 from .inputs import Single
+from .signature import Signature
 from .trace import Stopwatch, Trace, current, process_age_ms
-
-if TYPE_CHECKING:
-    from .signature import Signature
 
 Handler = Callable[[Any, Any], dict[str, Any]]
 
@@ -24,8 +22,6 @@ def endpoint(function: Callable[..., Any]) -> Handler:
     The event's fields are checked against the signature. The answer is `{"statusCode", "body"}`; over HTTP
     with headers and a JSON string. Raises TypeError for a signature that no event can fill.
     """
-    from .signature import Signature  # msgspec, which the Pulumi program and the warm-up do without
-
     served = _Endpoint(function, Signature(function))
 
     @functools.wraps(function)

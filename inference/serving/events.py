@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadRequest, TooLarge
+from .json_types import json_type
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous answer."""
@@ -77,13 +78,6 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     raise BadRequest(None, f"{what} as a JSON object", json_type(value))
-
-
-def json_type(value: Any) -> str:
-    """What JSON calls the type of `value`."""
-    names: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number"}
-    names |= {list: "array", dict: "object", type(None): "null"}
-    return names.get(type(value), type(value).__name__)
 
 
 def _body(event: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 from . import tasks
 from .errors import BadRequest
-from .events import json_type
+from .json_types import json_type
 
 _WRAPPED = ("text-classification", "summarization", "translation", "text2text-generation", "text-generation")
 

@@ -11,8 +11,8 @@ from . import cold, engines, tasks
 from .background import Background
 from .cache import read_manifest
 from .errors import BadRequest, ColdCache
-from .events import json_type
 from .inputs import alone, in_list, read_inputs
+from .json_types import json_type
 from .parameters import ENGINES, OWN_OPTIONS, PRECISIONS, option_problem, parameters_of
 from .trace import Stopwatch, current
 from .values import default_problem, expected_value

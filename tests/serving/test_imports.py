@@ -38,8 +38,12 @@ def test_importing_a_script_loads_nothing_heavy(script):
 
 def test_reading_scripts_needs_the_standard_library_alone():
     loaded = loaded_after("from serving.discovery import read_scripts")
-    assert HEAVY & loaded == set()
-    assert "msgspec" not in loaded
+    tops = {name.partition(".")[0] for name in loaded}
+    assert tops - {*sys.stdlib_module_names} <= {
+        "__main__",
+        "serving",
+        "_distutils_hack",
+    }  # the last: setuptools
 
 
 def test_a_script_imports_in_a_few_milliseconds():

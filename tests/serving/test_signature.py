@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 import pytest
 
 from serving.errors import BadRequest
-from serving.signature import Signature, expected
+from serving.json_types import expected
+from serving.signature import Signature
 
 
 def handler(text: str | list[str], top_k: int | None = None, mode: Literal["a", "b"] = "a") -> object:
@@ -49,22 +49,30 @@ def test_a_query_has_its_numbers_parsed():
     assert Signature(handler).bind({"text": "a", "top_k": "3"}, is_text=True) == {"text": "a", "top_k": 3}
     assert refused(handler, {"text": "a", "top_k": "x"}, is_text=True)[0] == "top_k"
 
+    def switches(yes: bool, share: float):
+        return yes, share
 
-def test_bounds_are_checked_and_told():
-    def bounded(top_k: Annotated[int, msgspec.Meta(ge=1, le=5)]):
-        return top_k
-
-    assert Signature(bounded).bind({"top_k": 5}, is_text=False) == {"top_k": 5}
-    field, wanted, given = refused(bounded, {"top_k": 6})
-    assert (field, given) == ("top_k", "integer")
-    assert "le=5" in wanted
+    assert Signature(switches).bind({"yes": "TRUE", "share": "1"}, is_text=True) == {
+        "yes": True,
+        "share": 1.0,
+    }
+    assert refused(switches, {"yes": "maybe", "share": "1"}, is_text=True) == ("yes", "boolean", "string")
 
 
 def test_a_value_in_an_object_is_found_by_its_place():
     def nested(scores: dict[str, int]):
         return scores
 
-    assert refused(nested, {"scores": {"a": "b"}})[0] == "scores[...]"
+    assert refused(nested, {"scores": {"a": "b"}})[0] == "scores['a']"
+
+
+def test_an_integer_is_a_number_and_a_boolean_is_neither():
+    def numbers(share: float, note: Annotated[str, "shown to people"] = ""):
+        return share, note
+
+    bound = Signature(numbers).bind({"share": 1, "note": "n"}, is_text=False)
+    assert (bound, type(bound["share"])) == ({"share": 1.0, "note": "n"}, float)
+    assert refused(numbers, {"share": True}) == ("share", "number", "boolean")
 
 
 def test_parameters_without_a_type_take_anything():
