@@ -21,8 +21,9 @@ _GENERATION = {
     "length_penalty": 2.0,
     "no_repeat_ngram_size": 3,
     "early_stopping": True,
-    "min_length": 16,
+    "min_length": 4,  # a short text must not be filled up with noise
     "max_length": 142,
+    "forced_bos_token_id": 0,
 }
 
 
