@@ -50,7 +50,9 @@ def export_encoder(model: Any, path: Path) -> None:
     outputs = [f"cross_{part}_{layer}" for layer in range(len(attentions_of(model))) for part in "kv"]
     ids = torch.full((2, 5), 5)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
-    axes = {**dict.fromkeys(inputs, batch), **{name: {0: "batch", 2: "source"} for name in outputs}}
+    axes = dict.fromkeys(inputs, batch)
+    for layer in range(len(outputs) // 2):
+        axes |= _cross_axes(layer)
     export_graph(EncoderGraph(model).eval(), inputs, outputs, axes, path)
 
 
@@ -73,9 +75,14 @@ def export_decoder(model: Any, path: Path) -> None:
         for part in "kv":
             inputs[f"past_{part}_{layer}"] = torch.zeros(rows, own.heads, past, size)
             axes[f"past_{part}_{layer}"] = {0: "past_rows", 2: "past"}
+        inputs[f"cross_k_{layer}"] = torch.zeros(batch, own.heads, source, size)
+        inputs[f"cross_v_{layer}"] = torch.zeros(batch, own.heads, size, source)
+        axes |= _cross_axes(layer)
         for part in "kv":
-            inputs[f"cross_{part}_{layer}"] = torch.zeros(batch, own.heads, source, size)
-            axes[f"cross_{part}_{layer}"] = {0: "batch", 2: "source"}
             outputs.append(f"new_{part}_{layer}")
             axes[f"new_{part}_{layer}"] = {0: "rows", 2: "now"}
     export_graph(module, inputs, outputs, axes, path)
+
+
+def _cross_axes(layer: int) -> dict[str, dict[int, str]]:
+    return {f"cross_k_{layer}": {0: "batch", 2: "source"}, f"cross_v_{layer}": {0: "batch", 3: "source"}}

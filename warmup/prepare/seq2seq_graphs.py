@@ -13,10 +13,10 @@ MASKED = torch.finfo(torch.float32).min
 
 
 class EncoderGraph(nn.Module):
-    """`input_ids, attention_mask` (B, S) -> per decoder layer the cross-attention's K and V (B, heads, S, d).
+    """`input_ids, attention_mask` (B, S) -> per decoder layer the cross-attention's K (B, heads, S, d), V (B, heads, d, S).
 
     The decoder reads the encoder through these alone, so no hidden state leaves the graph and no step
-    projects it again.
+    projects it again. Both lie so that `CrossAttention` can multiply by them as they are.
     """
 
     def __init__(self, model: Any) -> None:
@@ -32,12 +32,13 @@ class EncoderGraph(nn.Module):
         rows, length = input_ids.shape
         crossed: list[torch.Tensor] = []
         for key, value, heads in zip(self.keys, self.values, self.heads, strict=True):
-            crossed += [part(hidden).view(rows, length, heads, -1).transpose(1, 2) for part in (key, value)]
+            crossed.append(key(hidden).view(rows, length, heads, -1).transpose(1, 2))
+            crossed.append(value(hidden).view(rows, length, heads, -1).permute(0, 2, 3, 1))
         return tuple(crossed)
 
 
 class DecoderGraph(nn.Module):
-    """One step for every beam: the token that was chosen last -> logits of the next, and the longer past.
+    """One step for every beam: the token that was chosen last -> logits (rows, 1, V) of the next, and the longer past.
 
     Shapes: input_ids (B * beams, 1); beam_idx (B * beams), the row of the past that each row goes on from;
     encoder_attention_mask (B, S); past K and V (rows, heads, T >= 0, d); cross K and V (B, heads, S, d),
@@ -48,6 +49,9 @@ class DecoderGraph(nn.Module):
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
+        bias = getattr(model, "final_logits_bias", None)
+        if bias is not None and not bias.any():
+            model.final_logits_bias = torch.zeros(())  # all but Marian ship zeros, as long as their vocabulary
         self.selfs: list[SelfAttention] = []
         self.crosses: list[CrossAttention] = []
         for owner, names in _attention_slots(model):
@@ -80,7 +84,7 @@ class DecoderGraph(nn.Module):
             past_key_values=_Past(past_and_cross[0]),
             use_cache=True,
         ).logits
-        return (logits[:, -1], *(tensor for own in self.selfs for tensor in own.new))
+        return (logits, *(tensor for own in self.selfs for tensor in own.new))
 
 
 class SelfAttention(nn.Module):
@@ -119,7 +123,11 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention over the encoder with the beams of one input as that input's queries, so K and V are read once."""
+    """Attention over the encoder with the beams of one input as that input's queries, so K and V are read once.
+
+    K and V are the left factors: a left factor is read as it lies, a right one is copied into another layout
+    first, at every step. The few beams are cheap to copy, the whole source is not.
+    """
 
     source: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -131,9 +139,14 @@ class CrossAttention(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tensor | None, ...]:
         key, value, mask = self.source
-        query = self.q(hidden_states).view(key.shape[0], -1, self.heads, key.shape[3]).transpose(1, 2)
-        scores = (query * self.scaling if self.scaling != 1 else query) @ key.transpose(2, 3) + mask
-        attended = (scores.softmax(-1) @ value).transpose(1, 2).reshape(hidden_states.shape[0], 1, -1)
+        query = self.q(hidden_states).view(key.shape[0], -1, self.heads, key.shape[3])
+        query = (query * self.scaling if self.scaling != 1 else query).permute(0, 2, 3, 1)
+        scores = (key @ query).transpose(2, 3)
+        # Beams and heads as one axis: a transpose that onnxruntime would move past the softmax stops there.
+        rows = scores.reshape(key.shape[0], -1, key.shape[2]) + mask[:, 0]
+        shares = rows.softmax(-1).view(key.shape[0], self.heads, -1, key.shape[2])
+        attended = value @ shares.transpose(2, 3)
+        attended = attended.permute(0, 3, 1, 2).reshape(hidden_states.shape[0], 1, -1)
         return (self.o(attended), None, None) if self.is_t5 else (self.o(attended), None)
 
 

@@ -37,7 +37,8 @@ class Decoder:
         logits, *grown = self._session.run_with_ort_values(self._outputs, feeds)
         names = (name.replace("new_", "past_", 1) for name in self._outputs[1:])
         self._past = dict(zip(names, grown, strict=True))
-        return np.asarray(logits.numpy(), np.float32)
+        scores: Scores = logits.numpy()[:, 0]
+        return scores
 
     def keep(self, inputs: list[int]) -> None:
         """Go on with these inputs of the batch alone; the next `origin` still counts rows of the step before."""
