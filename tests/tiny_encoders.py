@@ -37,7 +37,7 @@ _SIZES = {
     "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 37,
-    "max_position_embeddings": 66,
+    "max_position_embeddings": 80,
     "initializer_range": 0.3,
 }
 _WORDPIECE = ("bert", "distilbert", "electra", "mpnet")

@@ -61,7 +61,7 @@ def test_long_texts_are_cut_where_asked(pair, family):
 
 
 def test_a_text_longer_than_the_model_is_refused_without_truncation(pair):
-    with pytest.raises(Unprocessable, match=r"has \d+ tokens, the model takes 66: .* truncation"):
+    with pytest.raises(Unprocessable, match=r"has \d+ tokens, the model takes 80: .* truncation"):
         pair("text-classification").fast([" ".join(TEXTS)])
 
 

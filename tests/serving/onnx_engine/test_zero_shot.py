@@ -9,7 +9,7 @@ from tests.tiny_encoders import TEXTS
 NLI = ["contradiction", "neutral", "entailment"]
 
 
-@pytest.mark.parametrize("family", ["bert", "deberta-v2", "roberta", "modernbert"])
+@pytest.mark.parametrize("family", ["bert", "roberta"])
 @pytest.mark.parametrize(
     "parameters",
     [
