@@ -1,0 +1,1 @@
+"""The images, beside one built as the ancestor sample builds its own."""
