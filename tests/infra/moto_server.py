@@ -2,7 +2,7 @@
 
 - DeleteFileSystemPolicy: the answer is 500, which every client of AWS repeats for minutes.
 - The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain.
-- Provisioned concurrency.
+- Provisioned concurrency; a function's mount and log group; why a security group lets another in.
 
 `--install` makes this the `moto_server` of its own environment.
 """
@@ -14,9 +14,11 @@ from typing import Any
 from urllib.parse import unquote
 
 from moto.awslambda.exceptions import UnknownFunctionException
+from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.urls import url_paths as lambda_paths
 from moto.core.responses import BaseResponse
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
 from moto.efs.responses import EFSResponse
 from moto.server import main
@@ -83,8 +85,27 @@ def ipv6_blocks(self: Subnet) -> list[dict[str, Any]]:
     ]
 
 
+def why(self: SecurityGroupRule) -> str | None:
+    return (self.ip_range or self.source_group or {}).get("Description")
+
+
+def lambda_init(self: LambdaFunction, *arguments: Any, **keys: Any) -> None:
+    moto_init(self, *arguments, **keys)
+    spec = arguments[1] if len(arguments) > 1 else keys["spec"]
+    self.kept = {key: spec[key] for key in ("FileSystemConfigs", "LoggingConfig") if key in spec}
+
+
+def lambda_configuration(self: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
+    return {**moto_configuration(self, on_create), **self.kept}
+
+
+moto_init, moto_configuration = LambdaFunction.__init__, LambdaFunction.get_configuration
+
+
 def extend() -> None:
     """Give moto's classes what is above."""
+    LambdaFunction.__init__, LambdaFunction.get_configuration = lambda_init, lambda_configuration
+    SecurityGroupRule.description = property(why)
     Subnet.ipv6_cidr_block_association_set = property(ipv6_blocks)
     EFSResponse.delete_file_system_policy = delete_file_system_policy
     for call in (
