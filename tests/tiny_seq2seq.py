@@ -166,7 +166,7 @@ def _nllb(folder: Path) -> Any:
 def _marian(folder: Path) -> Any:
     """Source and target have sentencepiece models of their own and one vocabulary, as Helsinki-NLP's have."""
     source = _spm(folder / "source.spm", [*SENTENCES[:11], LONG], size=200)
-    target = _spm(folder / "target.spm", SENTENCES[11:], size=200)
+    target = _spm(folder / "target.spm", list(SENTENCES[11:]), size=200)
     words = sorted({piece for piece, _ in source[3:150] + target[3:]})
     vocabulary = ["</s>", "<unk>", *words, ">>fr<<", "<pad>"]
     (folder / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(vocabulary)}))

@@ -1,4 +1,4 @@
-"""The gate for generation: a candidate folder generates through the serving code, and is held to transformers."""
+"""The gate for generation: a candidate folder generates with the serving code, held to transformers."""
 
 from __future__ import annotations
 
@@ -94,7 +94,10 @@ def _along(model: Model, work: Path, record: dict[str, Any]) -> list[Any]:
     """(our scores, transformers' scores), each (tokens, vocabulary), along transformers' own answers."""
     with np.load(work / "reference.npz") as scores:
         return [
-            (_forced(model, record["sources"][at], record["generated"][at][: len(scores[str(at)])]), scores[str(at)])
+            (
+                _forced(model, record["sources"][at], record["generated"][at][: len(scores[str(at)])]),
+                scores[str(at)],
+            )
             for at in map(int, scores)
         ]
 
@@ -125,7 +128,9 @@ def _exact(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
 
 def _close(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
     if not figures["same_text"] >= tolerance.same_text:
-        return f"{figures['same_text']:.0%} of the samples generate the same text, {tolerance.same_text:.0%} are asked"
+        share = figures["same_text"]
+        return f"{share:.0%} of the samples generate the same text, {tolerance.same_text:.0%} are asked"
     if not figures["same_choice"] >= SAME_CHOICE:
-        return f"{figures['same_choice']:.0%} of the tokens score best on both sides, {SAME_CHOICE:.0%} are asked"
+        share = figures["same_choice"]
+        return f"{share:.0%} of the tokens score best on both sides, {SAME_CHOICE:.0%} are asked"
     return None

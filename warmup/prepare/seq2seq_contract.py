@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from serving.onnx_engine.generation.options import InvalidOption, UnsupportedOption, resolve
+from serving.onnx_engine.generation.options import InvalidOptionError, UnsupportedOptionError, resolve
 from serving.onnx_engine.seq2seq_text import Text
 from serving.torch_engine.seq2seq import language_codes
 
@@ -22,7 +22,7 @@ _UNBOUNDED = ("mt5", "t5")
 
 
 def write_contract(folder: Path, plan: Plan, tokenizer: Any, model: Any) -> None:
-    """Raises NotPrepared where the model's generation options or its tokenizer would not come out the same."""
+    """Raises NotPrepared where the model's generation options or its tokenizer would come out otherwise."""
     served, size = served_tokenizer(tokenizer)
     (folder / "tokenizer.json").write_text(served.to_str())
     config = model.config
@@ -60,7 +60,7 @@ def _options(specific: Mapping[str, Any]) -> dict[str, Any]:
 def _check_options(plan: Plan, shipped: Mapping[str, Any], positions: int | None) -> None:
     try:
         resolve(shipped, {}, positions=positions)
-    except (UnsupportedOption, InvalidOption) as error:
+    except (UnsupportedOptionError, InvalidOptionError) as error:
         raise NotPrepared(f"{plan.model} ships what the decoding loop does not do: {error}") from error
 
 
@@ -69,7 +69,7 @@ def _rules(tokenizer: Any, size: int | None) -> dict[str, Any]:
     is_rebuilt = size is not None
     is_marian = is_rebuilt and hasattr(tokenizer, "supported_language_codes")
     has_cleanup = is_rebuilt or type(tokenizer.backend_tokenizer.model).__name__ != "BPE"
-    rules = {
+    rules: dict[str, Any] = {
         "default": _around(list(tokenizer(SENTENCES[0])["input_ids"]), tokenizer),
         "size": size,
         "surface": is_marian,

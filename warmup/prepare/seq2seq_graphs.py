@@ -13,10 +13,10 @@ MASKED = torch.finfo(torch.float32).min
 
 
 class EncoderGraph(nn.Module):
-    """`input_ids, attention_mask` (B, S) -> per decoder layer the cross-attention's K (B, heads, S, d), V (B, heads, d, S).
+    """`input_ids, attention_mask` (B, S) -> per decoder layer the cross-attention's K and V.
 
-    The decoder reads the encoder through these alone, so no hidden state leaves the graph and no step
-    projects it again. Both lie so that `CrossAttention` can multiply by them as they are.
+    K is (B, heads, S, d), V (B, heads, d, S): as `CrossAttention` multiplies by them. The decoder reads the
+    encoder through these alone, so no hidden state leaves the graph and no step projects it again.
     """
 
     def __init__(self, model: Any) -> None:
@@ -38,7 +38,7 @@ class EncoderGraph(nn.Module):
 
 
 class DecoderGraph(nn.Module):
-    """One step for every beam: the token that was chosen last -> logits (rows, 1, V) of the next, and the longer past.
+    """One step for every beam: the last token -> logits (rows, 1, V) of the next, and the longer past.
 
     Shapes: input_ids (B * beams, 1); beam_idx (B * beams), the row of the past that each row goes on from;
     encoder_attention_mask (B, S); past K and V (rows, heads, T >= 0, d); cross K and V (B, heads, S, d),
@@ -51,7 +51,9 @@ class DecoderGraph(nn.Module):
         self.model = model
         bias = getattr(model, "final_logits_bias", None)
         if bias is not None and not bias.any():
-            model.final_logits_bias = torch.zeros(())  # all but Marian ship zeros, as long as their vocabulary
+            model.final_logits_bias = torch.zeros(
+                ()
+            )  # all but Marian ship zeros, as long as their vocabulary
         self.selfs: list[SelfAttention] = []
         self.crosses: list[CrossAttention] = []
         for owner, names in _attention_slots(model):
@@ -74,7 +76,7 @@ class DecoderGraph(nn.Module):
             past_k, past_v, cross_k, cross_v = past_and_cross[4 * layer : 4 * layer + 4]
             own.past = (past_k.index_select(0, beam_idx), past_v.index_select(0, beam_idx))
             cross.source = (cross_k, cross_v, mask)
-        # One token sees its whole past: no causal mask. A ready-made 4-D mask keeps transformers from making one.
+        # One token sees its whole past. A ready-made 4-D mask keeps transformers from making a causal one.
         nothing = mask.new_zeros((1, 1, 1, 1))
         logits = self.model(
             decoder_input_ids=input_ids,
@@ -123,7 +125,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Attention over the encoder with the beams of one input as that input's queries, so K and V are read once.
+    """Attention over the encoder, with the beams of an input as its queries: K and V are read once.
 
     K and V are the left factors: a left factor is read as it lies, a right one is copied into another layout
     first, at every step. The few beams are cheap to copy, the whole source is not.
@@ -158,11 +160,11 @@ def attentions_of(model: Any) -> list[tuple[Any, Any]]:
 
 
 def additive(mask: torch.Tensor) -> torch.Tensor:
-    """(B, S) of ones and zeros -> (B, 1, 1, S) to add to scores: 0 where it may look, else the lowest float."""
+    """(B, S) of ones and zeros -> (B, 1, 1, S) to add to scores: 0 for one, the lowest float for zero."""
     return ((1.0 - mask.to(torch.float32)) * MASKED)[:, None, None, :]
 
 
-class _Past(EncoderDecoderCache):
+class _Past(EncoderDecoderCache):  # type: ignore[misc]
     """Says how long the past is (as a traced number); the attention modules hold the tensors themselves."""
 
     def __init__(self, past_key: torch.Tensor) -> None:

@@ -37,7 +37,7 @@ def gate_options(shipped: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_reference(work: Path, plan: Plan, tokenizer: Any, model: Any) -> None:
-    """Write `reference.json` (sources, generated tokens, options) and `reference.npz` (scores along some of them)."""
+    """Write `reference.json` (sources, generated tokens, options) and `reference.npz` (scores along some)."""
     document = json.loads((work / "export" / "serving.json").read_text())
     options = gate_options(document["generation"])
     if document["text"].get("languages"):

@@ -1,4 +1,4 @@
-"""The tokenizers that transformers runs on sentencepiece (Marian, M2M100), rebuilt for the `tokenizers` library."""
+"""Tokenizers that transformers runs on sentencepiece (Marian, M2M100), rebuilt for `tokenizers`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_pb2
 from .plan import NotPrepared
 
 HIDDEN = "\x00"
-"""Before a piece that no text may become: the model has it (a word of the target language), the source has not."""
+"""Before a piece that no text may become: a word of the target language, which the source has not."""
 _UNIGRAM, _BPE = 1, 2  # sentencepiece's TrainerSpec.ModelType
 _NORMAL = 1  # ModelProto.SentencePiece.Type
 _USER_DEFINED = 4
 
 
 def served_tokenizer(tokenizer: Any) -> tuple[Tokenizer, int | None]:
-    """`tokenizer` as `tokenizers` runs it, and the first id that is none of the model's (None: there is none).
+    """`tokenizer` as `tokenizers` runs it, and the first id that is not the model's (None: all are).
 
     Raises NotPrepared for a tokenizer that cannot be rebuilt.
     """
@@ -62,7 +62,7 @@ def _rebuilt(tokenizer: Any, spm_file: str, ids: dict[str, int]) -> tuple[Tokeni
 def _unigram(
     pieces: dict[str, float], ids: dict[str, int], unknown: str, specials: list[str]
 ) -> models.Unigram:
-    """A piece's id is its place in the list, so the list follows the model's ids; what is missing comes after."""
+    """A piece's id is its place in the list: it follows the model's ids, what is missing comes after."""
     size = max(ids.values()) + 1
     table = [(f"{HIDDEN}{index}", 0.0) for index in range(size)]
     for piece, index in ids.items():

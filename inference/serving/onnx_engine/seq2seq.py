@@ -11,7 +11,7 @@ from ..parameters import parameters_of
 from ..tasks import base_of, languages
 from .contract import Contract
 from .generation.model import Model
-from .generation.options import InvalidOption, Options, UnsupportedOption, resolve
+from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
 from .parameters import merged
 from .seq2seq_text import Text
 
@@ -77,15 +77,15 @@ class Seq2Seq:
         shipped = dict(self._shipped)
         if request.get("max_length") is not None and request.get("max_new_tokens") is None:
             shipped.pop("max_new_tokens", None)  # else the model's own would win over the caller's max_length
-        elif not any((request | shipped).get(name) for name in ("max_length", "max_new_tokens")):
+        elif all((shipped | request).get(name) is None for name in ("max_length", "max_new_tokens")):
             request["max_new_tokens"] = min(NEW_TOKENS, self._contract.positions or NEW_TOKENS)
         if target is not None:
             request["forced_bos_token_id"] = self._text.languages[target]["forced_bos"]
         try:
             return resolve(shipped, request, positions=self._contract.positions)
-        except InvalidOption as error:
+        except InvalidOptionError as error:
             raise BadRequest(error.name, error.expected, repr(error.value)) from error
-        except UnsupportedOption as error:
+        except UnsupportedOptionError as error:
             raise BadRequest(
                 error.name, "an option of greedy, beam search or sampling", repr(error.value)
             ) from error
@@ -98,5 +98,7 @@ class Seq2Seq:
     def _check(self, sources: list[list[int]]) -> None:
         most, longest = self._contract.positions, max((len(source) for source in sources), default=0)
         if most is not None and longest > most:
-            message = f"the text has {longest} tokens, the model takes at most {most}: shorten it, or ask for truncation"
-            raise Unprocessable(None, message)
+            remedy = "shorten it, or ask for truncation"
+            raise Unprocessable(
+                None, f"the text has {longest} tokens, the model takes at most {most}: {remedy}"
+            )

@@ -52,7 +52,7 @@ class Text:
 
     @property
     def languages(self) -> Mapping[str, Any]:
-        """Code -> what goes around a text of that language and the token that a translation into it begins with."""
+        """Code -> what goes around a text of that language, and the first token of a translation into it."""
         languages: Mapping[str, Any] = self._rules.get("languages") or {}
         return languages
 

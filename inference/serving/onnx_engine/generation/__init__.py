@@ -1,1 +1,1 @@
-"""Generation over onnxruntime sessions with numpy: token for token what transformers' `generate` gives in fp32."""
+"""Generation over onnxruntime sessions with numpy: in fp32 the very tokens of transformers' `generate`."""

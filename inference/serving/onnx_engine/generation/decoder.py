@@ -12,7 +12,7 @@ from .processors import Ids, Scores
 
 
 class Decoder:
-    """The decoder over one batch. The past stays in onnxruntime's own buffers: a step copies only the logits."""
+    """The decoder over one batch. The past stays in onnxruntime's own buffers; a step copies no more."""
 
     def __init__(self, session: Any, crossed: list[Any], mask: NDArray[np.int64], rows: int) -> None:
         """`crossed`: the encoder's outputs as OrtValues, in graph order; `mask` (inputs, source length)."""
@@ -30,7 +30,7 @@ class Decoder:
                 self._past[name] = _value(np.zeros((rows, heads, 0, size), np.float32))
 
     def step(self, tokens: Ids, origin: Ids) -> Scores:
-        """Feed `tokens` (rows), each going on from row `origin` of the step before; logits (rows, vocabulary)."""
+        """Feed `tokens` (rows), each going on from row `origin` of the last step; logits (rows, V)."""
         feeds = {**self._fixed, **self._past}
         feeds["input_ids"] = _value(np.ascontiguousarray(tokens[:, None]))
         feeds["beam_idx"] = _value(np.ascontiguousarray(origin))
@@ -41,7 +41,7 @@ class Decoder:
         return scores
 
     def keep(self, inputs: list[int]) -> None:
-        """Go on with these inputs of the batch alone; the next `origin` still counts rows of the step before."""
+        """Go on with these inputs of the batch alone; the next `origin` counts rows of the last step."""
         self._mask = np.ascontiguousarray(self._mask[inputs])
         kept = {
             name: _value(np.ascontiguousarray(value.numpy()[inputs])) for name, value in self._fixed.items()

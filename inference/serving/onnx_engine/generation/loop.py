@@ -1,4 +1,4 @@
-"""The decoding loop: scores from the decoder, processed as the options say, to every input's search, and again."""
+"""The decoding loop: scores from the decoder, changed as the options say, to every input's search."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def generate(
 ) -> list[list[list[int]]]:
     """Per input its num_return_sequences token sequences, best first.
 
-    `sources` are the encoder's tokens per input, without padding; `start(rows)` starts a decoder over all of them.
-    An input's result does not depend on the others in the batch.
+    `sources` are the encoder's tokens per input, without padding; `start(rows)` starts a decoder over them
+    all. An input's result does not depend on the others in the batch.
     """
     searches = [search_for(options) for _ in sources]
     held = list(range(len(searches)))  # the inputs that the decoder computes, some of them done
@@ -55,12 +55,16 @@ def generate(
 def _chain(options: Options, sources: Sequence[Sequence[int]]) -> list[Processor]:
     chain = processors_for(options, sources)
     if options.num_beams > 1:
-        chain.insert(0, lambda tokens, scores, owners: log_softmax(scores))
+        chain.insert(0, _processor(log_softmax))
     for narrow in filters_for(options):
-        chain.append(lambda tokens, scores, owners, narrow=narrow: narrow(scores))
+        chain.append(_processor(narrow))
     if options.renormalize_logits:
-        chain.append(lambda tokens, scores, owners: log_softmax(scores))
+        chain.append(_processor(log_softmax))
     return chain
+
+
+def _processor(change: Callable[[Scores], Scores]) -> Processor:
+    return lambda tokens, scores, owners: change(scores)
 
 
 def _padded(tokens: Ids, length: int, fill: int) -> Ids:

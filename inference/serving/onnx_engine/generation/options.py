@@ -1,4 +1,4 @@
-"""Generation options: what a model ships and what a request asks for, resolved as transformers' `generate` does."""
+"""Generation options: what a model ships and a request asks for, resolved as in transformers' `generate`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 DEFAULT_NEW_TOKENS = 20  # transformers' own, where neither the model nor the request says
 
 
-class UnsupportedOption(ValueError):
+class UnsupportedOptionError(ValueError):
     """`name` asks for something that this decoding loop does not do."""
 
     def __init__(self, name: str, value: object) -> None:
@@ -17,7 +17,7 @@ class UnsupportedOption(ValueError):
         self.name, self.value = name, value
 
 
-class InvalidOption(ValueError):
+class InvalidOptionError(ValueError):
     """`name` cannot have this value."""
 
     def __init__(self, name: str, value: object, expected: str) -> None:
@@ -126,16 +126,18 @@ def resolve(
 ) -> Options:
     """`request` over `shipped` over transformers' defaults; None counts as not given.
 
-    `positions` is how many the decoder has (`max_position_embeddings`), None where it takes any number. Raises
-    UnsupportedOption and InvalidOption.
+    `positions` is how many the decoder has (`max_position_embeddings`), None where it takes any number.
+    Raises UnsupportedOptionError and InvalidOptionError.
     """
     merged = {name: value for name, value in shipped.items() if value is not None}
     merged |= {name: value for name, value in request.items() if value is not None}
     if name := unsupported(merged):
-        raise UnsupportedOption(name, merged[name])
+        raise UnsupportedOptionError(name, merged[name])
     start = merged.get("decoder_start_token_id", merged.pop("bos_token_id", None))
     if not isinstance(start, int):
-        raise InvalidOption("decoder_start_token_id", start, "the id of the token that decoding starts with")
+        raise InvalidOptionError(
+            "decoder_start_token_id", start, "the id of the token that decoding starts with"
+        )
     lengths = _lengths(merged, positions)
     known = {name: _plain(value) for name, value in merged.items() if name in Options.__dataclass_fields__}
     known |= {"decoder_start_token_id": start, **lengths}
@@ -158,7 +160,7 @@ def _lengths(merged: Mapping[str, Any], positions: int | None) -> dict[str, int]
         # The last token is never fed back, so the model answers one more than it has positions for.
         name = "max_length" if new is None else "max_new_tokens"
         most = positions + (name == "max_length")
-        raise InvalidOption(name, merged[name], f"at most {most}, what the model has positions for")
+        raise InvalidOptionError(name, merged[name], f"at most {most}, what the model has positions for")
     shortest = merged.get("min_new_tokens")
     if shortest is not None:
         return {"max_length": longest, "min_length": _whole("min_new_tokens", shortest, 0) + 1}
@@ -172,26 +174,28 @@ def _checked(options: Options) -> Options:
         _whole(name, getattr(options, name), 0)
     for name in ("repetition_penalty", "encoder_repetition_penalty", "temperature"):
         if not getattr(options, name) > 0:
-            raise InvalidOption(name, getattr(options, name), "a number above 0")
+            raise InvalidOptionError(name, getattr(options, name), "a number above 0")
     if options.early_stopping not in (True, False, "never"):
-        raise InvalidOption("early_stopping", options.early_stopping, "true, false or 'never'")
+        raise InvalidOptionError("early_stopping", options.early_stopping, "true, false or 'never'")
     if not 0 <= options.top_p <= 1:
-        raise InvalidOption("top_p", options.top_p, "a number from 0 to 1")
+        raise InvalidOptionError("top_p", options.top_p, "a number from 0 to 1")
     for forced in ((options.forced_bos_token_id,), options.forced_eos_token_id):
         if forced and None not in forced and set(forced) <= set(options.suppress_tokens):
-            raise InvalidOption("suppress_tokens", options.suppress_tokens, "none of the forced tokens in it")
+            raise InvalidOptionError(
+                "suppress_tokens", options.suppress_tokens, "none of the forced tokens in it"
+            )
     most = (
         options.num_beams if options.num_beams > 1 or not options.do_sample else options.num_return_sequences
     )
     if options.num_return_sequences > most:
         expected = "at most num_beams" if options.num_beams > 1 else "1 without num_beams or do_sample"
-        raise InvalidOption("num_return_sequences", options.num_return_sequences, expected)
+        raise InvalidOptionError("num_return_sequences", options.num_return_sequences, expected)
     return options
 
 
 def _whole(name: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidOption(name, value, f"a whole number of at least {least}")
+        raise InvalidOptionError(name, value, f"a whole number of at least {least}")
     return value
 
 

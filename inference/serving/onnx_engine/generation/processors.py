@@ -12,7 +12,8 @@ from .options import Options
 Scores = NDArray[np.float32]
 Ids = NDArray[np.int64]
 Processor = Callable[[Ids, Scores, Ids], Scores]
-"""(tokens so far (rows, length), scores (rows, vocabulary), input of each row (rows)) -> scores; may write in place."""
+"""(tokens so far (rows, length), scores (rows, vocabulary), input of each row (rows)) -> scores, perhaps
+the same array."""
 
 START_LENGTH = 1  # the decoder start token: every sequence starts with that one alone
 
@@ -54,7 +55,8 @@ def processors_for(options: Options, sources: Sequence[Sequence[int]]) -> list[P
 
 def log_softmax(scores: Scores) -> Scores:
     shifted = scores - scores.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    logs: Scores = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return logs
 
 
 def _at(applies: Callable[[int], bool], tokens: list[int]) -> Processor:
@@ -137,7 +139,7 @@ def _encoder_no_repeat_ngram(size: int, sources: Sequence[Sequence[int]]) -> Pro
 
 
 def _sequence_bias(biases: Sequence[tuple[tuple[int, ...], float]]) -> Processor:
-    """Add each bias to the last token of its sequence wherever the tokens before it are what was just written."""
+    """Add each bias to the last token of its sequence where the tokens before it were just written."""
     single = [(sequence[0], bias) for sequence, bias in biases if len(sequence) == 1]
     longer = [(np.asarray(sequence), bias) for sequence, bias in biases if len(sequence) > 1]
 
@@ -169,4 +171,5 @@ def _exponential_decay(start: int, factor: float, eos: list[int]) -> Processor:
 
 def _without_invalid(ids: Ids, scores: Scores, inputs: Ids) -> Scores:
     limits = np.finfo(np.float32)
-    return np.nan_to_num(scores, copy=False, nan=0.0, posinf=limits.max, neginf=limits.min)
+    most, least = float(limits.max), float(limits.min)
+    return np.nan_to_num(scores, copy=False, nan=0.0, posinf=most, neginf=least)

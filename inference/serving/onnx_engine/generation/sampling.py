@@ -32,7 +32,7 @@ def filters_for(options: Options) -> list[Filter]:
 
 
 def draw(scores: Scores, random: np.random.Generator, count: int = 1) -> Ids:
-    """`count` different tokens of one row of scores, each by its probability, as if drawn one after the other."""
+    """`count` different tokens of one row of scores, as if drawn one after the other by probability."""
     # Gumbel noise on log probabilities: the largest sums are such a draw, without normalising anything.
     noisy = scores + random.gumbel(size=scores.shape)
     noisy[np.isneginf(scores)] = -np.inf

@@ -12,6 +12,7 @@ from .sampling import draw
 
 DISCARDED = np.float32(-1e9)  # transformers' score of what must not win; a float32, so that ties round alike
 
+_NOTHING = np.float32(0)
 _BLOCK = 256
 
 
@@ -25,7 +26,7 @@ class Search(Protocol):
     def advance(self, scores: Scores) -> Ids: ...
 
     def results(self) -> list[list[int]]:
-        """num_return_sequences sequences, best first, with the start token, ended by eos or by their length."""
+        """num_return_sequences sequences, best first, with the start token, up to eos or the last length."""
 
 
 def search_for(options: Options) -> Search:
@@ -87,12 +88,13 @@ class Beams:
         if length >= self.options.max_length:
             ends[:] = True
         self._keep_finished(values, origin, token, ends, length)
-        going = values + ends * DISCARDED
+        going: Scores = values + np.where(ends, DISCARDED, _NOTHING)
         chosen = _top(going, beams)
         self.scores = going[chosen]
         self.tokens = np.concatenate([self.tokens[origin[chosen]], token[chosen, None]], axis=1)
         self.done = bool(ends.all()) or self._is_settled(length)
-        return origin[chosen]
+        rows: Ids = origin[chosen]
+        return rows
 
     def results(self) -> list[list[int]]:
         return [tokens.tolist() for tokens in self._finished[: self.options.num_return_sequences]]
@@ -109,9 +111,9 @@ class Beams:
         if not just.any():
             return
         penalised = values / np.float32((length - 1) ** self.options.length_penalty)
-        merged = np.concatenate([self._finished_scores, penalised + ~just * DISCARDED])
+        merged = np.concatenate([self._finished_scores, penalised + np.where(just, _NOTHING, DISCARDED)])
         flags = np.concatenate([self._is_finished, just])
-        # Best first; of equals what ended before what never did: a beam that could not branch scores as low as none.
+        # Best first; of equals what ended before what never did: a beam that cannot branch scores like none.
         order = np.lexsort((~flags, -merged))[:beams]
         self._finished = [
             self._finished[at]
