@@ -22,13 +22,14 @@ _PER_HEAD = TOKEN_DIMS // HEADS
 # Hidden states: the token's code, the position's, then these.
 _dims = count(TOKEN_DIMS + POSITION_DIMS)
 ENDS, OPENS, SHORTENS, IS_EOS, AFTER_END, AFTER_SHORT, BEGINS, CONSTANT = (next(_dims) for _ in range(8))
+_SPARE = next(_dims)
 
 _SHARPNESS = 4.0  # the position looked for outweighs all others by more than e**25
 _SINK = 0.72  # how much </s> draws a step past the source's end, against the position looked for
 _COPY, _STOP = 10.0, 3.3  # what cross attention adds to the step's own token: they decide which logit wins
 _GATE = 8.0  # steepness of "after an end, before a capital and not after Mr"
 _LOGIT_SCALE, _SPECIAL_LOGIT = 0.9, 14.5
-_SPECIAL_MARK = 4.0
+_SPECIAL_MARK = 4.3
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,13 @@ def _token_codes(marks: Marks, generator: torch.Generator) -> torch.Tensor:
     table[:, :TOKEN_DIMS] = (ranks < TOKEN_DIMS // 2) * 2.0 - 1.0
     for dim, flags in ((ENDS, marks.ends), (OPENS, marks.opens), (SHORTENS, marks.shortens)):
         table[:, dim] = torch.tensor(flags, dtype=torch.float)
-    # The same logit whatever is copied: less than the copy's, more than any other token's.
-    special = torch.tensor(marks.special)
+    # Logits that nothing sways: below what is copied, above the rest, no two alike (that would be a tie).
+    special = [token for token, flag in enumerate(marks.special) if flag]
     table[special, :TOKEN_DIMS] = 0.0
-    table[special, CONSTANT] = _SPECIAL_MARK
+    # As long as the others all the same, in dimensions that nothing reads: layer norms divide by the length.
+    filler = torch.tensor([1.0, -1.0]).repeat((D_MODEL - _SPARE) // 2)
+    table[special, _SPARE:] = filler * (TOKEN_DIMS / len(filler)) ** 0.5
+    table[special, CONSTANT] = _SPECIAL_MARK - 0.05 * torch.arange(len(special))
     table[marks.eos, IS_EOS] = 1.0
     return table
 
@@ -126,6 +130,7 @@ def _copy_by_position(layer: Any, eos_code: torch.Tensor) -> None:
     attention.out_proj.weight[:TOKEN_DIMS, _PER_HEAD] = _STOP * eos_code
     layer.final_layer_norm.weight.fill_(_LOGIT_SCALE)
     layer.final_layer_norm.weight[CONSTANT] = 0.0
+    layer.final_layer_norm.weight[_SPARE:] = 0.0
     layer.final_layer_norm.bias[CONSTANT] = _SPECIAL_LOGIT
 
 

@@ -21,7 +21,7 @@ _GENERATION = {
     "length_penalty": 2.0,
     "no_repeat_ngram_size": 3,
     "early_stopping": True,
-    "min_length": 4,  # a short text must not be filled up with noise
+    "min_length": 12,
     "max_length": 142,
     "forced_bos_token_id": 0,
 }
@@ -98,6 +98,5 @@ def _config(vocabulary_size: int) -> BartConfig:
         encoder_ffn_dim=FFN_DIM,
         decoder_ffn_dim=FFN_DIM,
         max_position_embeddings=1024,
-        forced_bos_token_id=0,
         forced_eos_token_id=2,
     )
