@@ -55,8 +55,11 @@ class Reader:
 
     def _overrides(self, script_names: Sequence[str] | None) -> dict[str, dict[str, Any]]:
         raw = self._config.get("endpoints")
+        if raw is None:
+            self.mistakes.append("endpoints is missing; Pulumi.yaml must hold its default")
+            return {}
         try:
-            found = json.loads(raw or "")
+            found = json.loads(raw)
         except ValueError:
             found = None
         if not isinstance(found, dict):

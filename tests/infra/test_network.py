@@ -1,0 +1,147 @@
+"""Zones, ways out, and who may talk to whom."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import ZONES, Asked, Deploy, Deployed
+
+
+def test_two_zones_have_a_public_and_a_private_subnet_each(dev: Deployed):
+    subnets = {
+        name: (each.inputs["cidrBlock"], each.inputs["availabilityZone"])
+        for name, each in dev.all("ec2/subnet").items()
+    }
+    assert subnets == {
+        "network-private-0": ("10.0.0.0/20", "us-east-1a"),
+        "network-private-1": ("10.0.16.0/20", "us-east-1b"),
+        "network-egress-public-0": ("10.0.240.0/24", "us-east-1a"),
+        "network-egress-public-1": ("10.0.241.0/24", "us-east-1b"),
+    }
+
+
+def test_each_zone_has_a_mount_target_and_every_function_all_zones(prod: Deployed):
+    private = [f"network-private-{index}-id" for index in range(3)]
+    assert [each.inputs["subnetId"] for each in prod.all("efs/mountTarget").values()] == private
+    for each in prod.all("lambda/function").values():
+        assert each.inputs["vpcConfig"]["subnetIds"] == private
+
+
+def routes(deployed: Deployed) -> dict[str, Any]:
+    """Private route table -> what its default route leads to."""
+    ways = ("natGatewayId", "egressOnlyGatewayId", "gatewayId")
+    return {
+        each.inputs["routeTableId"]: next(each.inputs[way] for way in ways if way in each.inputs)
+        for each in deployed.all("ec2/route").values()
+        if "private" in each.inputs["routeTableId"]
+    }
+
+
+def test_one_nat_gateway_serves_all_zones(dev: Deployed):
+    assert set(dev.all("ec2/natGateway")) == set(dev.all("ec2/eip")) == {"network-egress-nat-0"}
+    assert routes(dev) == {f"network-private-{index}-id": "network-egress-nat-0-id" for index in range(2)}
+
+
+def test_nat_per_zone_has_one_in_each(deploy: Deploy):
+    deployed = deploy("dev", egress="natPerAz", azCount=3)
+    assert routes(deployed) == {
+        f"network-private-{index}-id": f"network-egress-nat-{index}-id" for index in range(3)
+    }
+    assert {each.inputs["subnetId"] for each in deployed.all("ec2/natGateway").values()} == {
+        f"network-egress-public-{index}-id" for index in range(3)
+    }
+
+
+def test_a_nat_gateway_waits_for_the_way_out_of_its_subnet(dev: Deployed):
+    assert ("ec2/route", "network-egress-public") in dev.before(dev.one("ec2/natGateway"))
+
+
+def test_ipv6_needs_no_gateway_by_the_hour(deploy: Deploy):
+    deployed = deploy("dev", egress="ipv6")
+    assert not deployed.all("ec2/natGateway") and not deployed.all("ec2/eip")
+    assert routes(deployed) == {f"network-private-{index}-id": "network-egress-id" for index in range(2)}
+    blocks = [each.inputs["ipv6CidrBlock"] for each in deployed.all("ec2/subnet").values()]
+    assert blocks == ["2600:1f18::/64", "2600:1f18:0:1::/64"]
+    assert deployed.function("warmup").inputs["vpcConfig"]["ipv6AllowedForDualStack"] is True
+    (rule,) = (each.inputs for each in egress_to_hosts(deployed))
+    assert (rule["cidrIpv6"], rule.get("cidrIpv4")) == ("::/0", None)
+    variables = deployed.function("warmup").inputs["environment"]["variables"]
+    assert variables["AWS_USE_DUALSTACK_ENDPOINT"] == "true"
+
+
+def test_without_egress_the_network_is_free_and_models_come_through_s3(deploy: Deploy):
+    deployed = deploy("dev", egress="none", hfToken="hf_x")
+    paid = ("ec2/natGateway", "ec2/eip", "ec2/internetGateway", "ec2/egressOnlyInternetGateway", "ec2/route")
+    assert not [each for kind in paid for each in deployed.all(kind)]
+    assert not egress_to_hosts(deployed)
+    endpoint = deployed.one("ec2/vpcEndpoint")
+    assert endpoint.inputs["vpcEndpointType"] == "Gateway"
+    assert endpoint.inputs["serviceName"] == "com.amazonaws.us-east-1.s3"
+    assert endpoint.inputs["routeTableIds"] == [f"network-private-{index}-id" for index in range(2)]
+    variables = deployed.function("warmup").inputs["environment"]["variables"]
+    assert variables["STAGING_BUCKET"] == deployed.outputs["stagingBucket"] == "staging"
+    # It could not reach Secrets Manager: the machine that runs the command downloads, with its own token.
+    assert "HF_TOKEN_SECRET_ARN" not in variables and not deployed.all("secretsmanager/secret")
+    assert ("ec2/vpcEndpoint", "staging") in deployed.before(deployed.function("warmup"))
+
+
+def test_the_staging_bucket_is_closed_encrypted_and_forgets(deploy: Deploy):
+    deployed = deploy("dev", egress="none")
+    blocked = deployed.one("s3/bucketPublicAccessBlock").inputs
+    assert {key for key, value in blocked.items() if value is True} == {
+        *("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
+    }
+    assert deployed.one("s3/bucketServerSideEncryptionConfiguration")
+    (rule,) = deployed.one("s3/bucketLifecycleConfiguration").inputs["rules"]
+    assert (rule["expiration"], rule["status"]) == ({"days": 7}, "Enabled")
+    (denied,) = deployed.one("s3/bucketPolicy").policy()
+    assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+    bucket = deployed.one("s3/bucket")
+    arn = f"arn:aws:s3:us-east-1:123456789012:{bucket.name}"
+    (way,) = deployed.one("ec2/vpcEndpoint").policy()
+    (read,) = (
+        each for each in deployed.all("iam/rolePolicy")["warmup-warm"].policy() if "Staged" in each["Sid"]
+    )
+    for statement in (way, read):
+        assert statement["Action"] == ["s3:GetObject", "s3:ListBucket"]
+        assert statement["Resource"] == [arn, f"{arn}/*"]
+
+
+def rules(deployed: Deployed, direction: str) -> set[tuple[str, str, int]]:
+    kind = f"vpc/securityGroup{direction}Rule"
+    return {
+        (each.inputs["securityGroupId"], each.inputs["referencedSecurityGroupId"], each.inputs["toPort"])
+        for each in deployed.all(kind).values()
+        if "referencedSecurityGroupId" in each.inputs
+    }
+
+
+def egress_to_hosts(deployed: Deployed) -> list[Asked]:
+    found = deployed.all("vpc/securityGroupEgressRule").values()
+    return [each for each in found if "cidrIpv4" in each.inputs or "cidrIpv6" in each.inputs]
+
+
+def test_the_cache_is_open_to_functions_alone_and_endpoints_reach_nothing_else(dev: Deployed):
+    cache, endpoints, downloads = (f"network-{name}-id" for name in ("cache", "endpoints", "downloads"))
+    assert rules(dev, "Ingress") == {(cache, endpoints, 2049), (cache, downloads, 2049)}
+    assert rules(dev, "Egress") == {(endpoints, cache, 2049), (downloads, cache, 2049)}
+    (https,) = egress_to_hosts(dev)
+    assert https.inputs["securityGroupId"] == downloads
+    assert (https.inputs["fromPort"], https.inputs["toPort"], https.inputs["ipProtocol"]) == (443, 443, "tcp")
+    for target in dev.all("efs/mountTarget").values():
+        assert target.inputs["securityGroups"] == [cache]
+
+
+def test_the_default_group_of_the_vpc_lets_nothing_through(dev: Deployed):
+    inputs = dev.one("ec2/defaultSecurityGroup").inputs
+    assert "ingress" not in inputs and "egress" not in inputs
+
+
+def test_a_region_with_too_few_zones_is_named_with_the_number_that_it_has(mistakes: Callable[..., list[str]]):
+    assert mistakes("dev", azCount=3, zones=ZONES[:2]) == ["azCount is 3; must be at most 2 in this region"]
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_as_many_zones_as_asked_for(deploy: Deploy, count: int):
+    assert len(deploy("dev", azCount=count).all("efs/mountTarget")) == count

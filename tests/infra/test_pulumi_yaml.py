@@ -1,0 +1,95 @@
+"""Pulumi.yaml: every key is typed, described, defaulted, and read; nothing else has a default."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.rules import ENDPOINT_RULES, STACK_RULES
+from tests.infra.conftest import ROOT, Deploy
+
+PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
+KEYS = {key: spec for key, spec in PROJECT["config"].items() if ":" not in key}
+TYPES = {"integer": int, "boolean": bool, "string": str, "object": dict}
+
+
+def test_every_key_is_known_to_the_settings_and_every_setting_is_a_key():
+    assert set(KEYS) == {*ENDPOINT_RULES, *STACK_RULES, "endpoints"}
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_has_a_type_a_description_and_a_default_of_that_type(key: str):
+    spec = KEYS[key]
+    assert set(spec) == {"type", "description", "default"}
+    assert type(spec["default"]) is TYPES[spec["type"]]
+    assert spec["description"].endswith(".")
+
+
+@pytest.mark.parametrize("key", [*ENDPOINT_RULES, *STACK_RULES])
+def test_a_default_is_allowed(key: str):
+    spec = KEYS[key]
+    rule = {**ENDPOINT_RULES, **STACK_RULES}[key]
+    assert rule.apply(spec["default"]) == spec["default"]
+
+
+def test_no_key_is_secret_with_a_default_for_then_the_cli_refuses_every_stack():
+    assert not [key for key, spec in KEYS.items() if spec.get("secret")]
+
+
+def test_the_region_has_a_value_as_keys_of_other_packages_must():
+    assert PROJECT["config"]["aws:region"] == {"value": "us-east-1"}
+
+
+@pytest.mark.parametrize("stack", ["dev", "prod"])
+def test_stack_files_set_known_keys_to_other_values_than_the_default(stack: str):
+    for full_key, value in yaml.safe_load((ROOT / f"Pulumi.{stack}.yaml").read_text())["config"].items():
+        namespace, key = full_key.split(":")
+        assert namespace == "hf-lambda"
+        assert value != KEYS[key]["default"]
+
+
+def test_the_program_uses_the_environment_that_setup_makes():
+    assert PROJECT["runtime"] == {"name": "python", "options": {"toolchain": "pip", "virtualenv": ".venv"}}
+
+
+def test_no_code_gives_a_setting_a_default(mistakes: Callable[..., list[str]]):
+    missing = mistakes("test", **dict.fromkeys(KEYS))[1:]
+    assert set(missing) == {f"{key} is missing; Pulumi.yaml must hold its default" for key in KEYS}
+
+
+def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
+    """A key that changes nothing is a key that nobody reads."""
+    others: dict[str, Any] = {
+        "memoryMb": 512,
+        "timeoutSeconds": 5,
+        "reservedConcurrency": 3,
+        "provisionedConcurrency": 1,
+        "functionUrl": "public",
+        "coldDownload": True,
+        "logRetentionDays": 30,
+        "image": "full",
+        "tags": {"a": "b"},
+        "endpoints": {"sentiment": {"memoryMb": 512}},
+        "architecture": "arm64",
+        "buildArgs": {"a": "b"},
+        "azCount": 1,
+        "egress": "ipv6",
+        "hubEndpoint": "https://hub.local",
+        "hfToken": "hf_x",
+        "warmupMemoryMb": 4096,
+        "warmOnDeploy": True,
+        "dashboard": False,
+        "alarmEmail": "a@b.org",
+        "monthlyBudgetUsd": 5,
+        "protect": True,
+    }
+    assert set(others) == set(KEYS)
+    usual = asked(deploy)
+    for key, value in others.items():
+        also = {"alarmEmail": "a@b.org"} if key == "monthlyBudgetUsd" else {}
+        assert asked(deploy, **also, **{key: value}) != (asked(deploy, **also) if also else usual), key
+
+
+def asked(deploy: Callable[..., Any], **keys: Any) -> dict[str, tuple[Any, bool]]:
+    return {each.urn: (each.inputs, each.protect) for each in deploy("dev", **keys).resources}

@@ -1,0 +1,207 @@
+"""Every mistake in the config stops the program with a line that names key, value and what is allowed."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.infra.conftest import Deploy
+
+Mistakes = Callable[..., list[str]]
+
+MEMORY = "must be a whole number from 128 to 10240"
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "memory too small": ({"memoryMb": 64}, f"memoryMb is '64'; {MEMORY}"),
+    "memory too large": (
+        {"memoryMb": 10241},
+        f"memoryMb is '10241'; {MEMORY}",
+    ),
+    "memory no number": (
+        {"memoryMb": "3 GB"},
+        f"memoryMb is '3 GB'; {MEMORY}",
+    ),
+    "timeout": ({"timeoutSeconds": 901}, "timeoutSeconds is '901'; must be a whole number from 1 to 900"),
+    "egress": ({"egress": "vpn"}, "egress is 'vpn'; must be nat, natPerAz, ipv6 or none"),
+    "arm64": ({"architecture": "arm"}, "architecture is 'arm'; must be x86_64 or arm64"),
+    "zones": ({"azCount": 0}, "azCount is '0'; must be a whole number from 1 to 6"),
+    "url": ({"functionUrl": "open"}, "functionUrl is 'open'; must be none, iam or public"),
+    "flag": ({"protect": "yes"}, "protect is 'yes'; must be true or false"),
+    "image": ({"image": "tiny"}, "image is 'tiny'; must be auto, slim or full"),
+    "reserved": (
+        {"reservedConcurrency": -2},
+        "reservedConcurrency is '-2'; must be a whole number from -1 to 100000",
+    ),
+    "provisioned": (
+        {"provisionedConcurrency": -1},
+        "provisionedConcurrency is '-1'; must be a whole number from 0 to 100000",
+    ),
+    "e-mail": ({"alarmEmail": "me"}, "alarmEmail is 'me'; must be an e-mail address, or empty for no alarms"),
+    "hub": (
+        {"hubEndpoint": "hf.co"},
+        "hubEndpoint is 'hf.co'; must be an address such as https://huggingface.co",
+    ),
+    "tags": ({"tags": [1]}, """tags is '[1]'; must be an object of texts, for instance {"team": "search"}"""),
+    "build": (
+        {"buildArgs": "x"},
+        "buildArgs is 'x'; must be an object of texts, "
+        'for instance {"BASE_IMAGE": "python:3.11-slim-bookworm"}',
+    ),
+    "warm-up": (
+        {"warmupMemoryMb": 20000},
+        f"warmupMemoryMb is '20000'; {MEMORY}",
+    ),
+    "budget": (
+        {"monthlyBudgetUsd": -5, "alarmEmail": "a@b.org"},
+        "monthlyBudgetUsd is '-5'; must be a whole number from 0 to 1000000000",
+    ),
+    "unknown": ({"memoryMB": 512}, "memoryMB: there is no such key; did you mean memoryMb?"),
+    "region": (
+        {"aws__region": None},
+        "aws:region is missing; set it: pulumi config set aws:region us-east-1",
+    ),
+    "provider": (
+        {"aws__assumeRole": {"roleArn": "x"}},
+        "aws:assumeRole: this program takes region and profile; put it in a profile and set aws:profile",
+    ),
+    "own tags": (
+        {"aws__defaultTags": {"tags": {}}},
+        "aws:defaultTags: this program takes region and profile; use `tags`",
+    ),
+    "no default": ({"egress": None}, "egress is missing; Pulumi.yaml must hold its default"),
+    "no such script": (
+        {"endpoints": {"sentimnt": {"memoryMb": 512}}},
+        "endpoints.sentimnt: there is no inference/sentimnt.py; did you mean sentiment?",
+    ),
+    "no script at all like it": (
+        {"endpoints": {"translator": {}}},
+        "endpoints.translator: there is no inference/translator.py; must be one of sentiment, summarization",
+    ),
+    "override out of range": (
+        {"endpoints": {"sentiment": {"memoryMb": 64}}},
+        f"endpoints.sentiment.memoryMb is 64; {MEMORY}",
+    ),
+    "override unknown": (
+        {"endpoints": {"sentiment": {"memory": 512}}},
+        "endpoints.sentiment.memory is 512; there is no such key; did you mean memoryMb?",
+    ),
+    "override of the stack": (
+        {"endpoints": {"sentiment": {"architecture": "arm64"}}},
+        'endpoints.sentiment.architecture is "arm64"; architecture is for the whole stack alone',
+    ),
+    "override no object": (
+        {"endpoints": {"sentiment": 512}},
+        "endpoints.sentiment is 512; must be an object of keys",
+    ),
+    "endpoints no object": (
+        {"endpoints": "sentiment"},
+        "endpoints is 'sentiment'; must be an object of script names, "
+        'for instance {"sentiment": {"memoryMb": 1024}}',
+    ),
+    "nothing staged": (
+        {"egress": "none", "warmOnDeploy": True},
+        "warmOnDeploy is true with egress none, where the command stages the models; set one of them",
+    ),
+    "nobody to tell": (
+        {"monthlyBudgetUsd": 20},
+        "monthlyBudgetUsd is 20 without alarmEmail; set whom to tell",
+    ),
+    "download without a way": (
+        {"egress": "none", "endpoints": {"sentiment": {"coldDownload": True}}},
+        "sentiment: coldDownload is true with egress none; must be false, or egress nat, natPerAz or ipv6",
+    ),
+    "download without the client": (
+        {"endpoints": {"sentiment": {"coldDownload": True, "image": "slim"}}},
+        "sentiment: image is slim with coldDownload true; must be auto or full, which can download",
+    ),
+    "more kept than allowed": (
+        {"endpoints": {"sentiment": {"reservedConcurrency": 1, "provisionedConcurrency": 2}}},
+        "sentiment: provisionedConcurrency is 2; must be at most reservedConcurrency, 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(case: str, mistakes: Mistakes):
+    keys, line = WRONG[case]
+    assert mistakes("dev", **keys) == ["1 mistake in stack dev:", line]
+
+
+def test_all_mistakes_are_reported_at_once(mistakes: Mistakes):
+    overrides = {"nobody": {}, "sentiment": {"timeoutSeconds": 0}}
+    first, *lines = mistakes("prod", egress="vpn", memoryMb=1, colour="red", endpoints=overrides)
+    assert first == "5 mistakes in stack prod:"
+    assert {line.split()[0].rstrip(":") for line in lines} == {
+        *("egress", "memoryMb", "colour", "endpoints.nobody", "endpoints.sentiment.timeoutSeconds")
+    }
+
+
+def test_mistakes_in_scripts_are_reported_with_those_in_the_config(mistakes: Mistakes, scripts: Path):
+    (scripts / "broken.py").write_text("def handler(:\n")
+    _, *lines = mistakes("dev", memoryMb=1, endpoints={"broken": {"memoryMb": 512}})
+    assert [line.split(":")[0].rpartition("/")[2] for line in lines] == [
+        "broken.py",
+        f"memoryMb is '1'; {MEMORY}",
+    ]
+
+
+def test_a_folder_without_scripts_is_a_mistake(mistakes: Mistakes, scripts: Path):
+    for path in scripts.glob("*.py"):
+        path.unlink()
+    assert mistakes()[1:] == ["inference/ has no script; it needs one, such as sentiment.py"]
+
+
+def test_a_plain_script_cannot_be_forced_onto_the_slim_image(mistakes: Mistakes, scripts: Path):
+    (scripts / "plain.py").write_text(
+        "from transformers import pipeline\n"
+        'ask = pipeline("text-classification", model="org/model", revision="' + "a" * 40 + '")\n'
+        "def handler(event, context):\n    return ask(event['text'])\n"
+    )
+    _, line = mistakes("dev", endpoints={"plain": {"image": "slim"}})
+    assert line == "plain: image is slim; must be auto or full, the script imports transformers"
+
+
+def test_a_name_that_lambda_would_refuse_is_a_mistake(mistakes: Mistakes, scripts: Path):
+    name = "x" * 40
+    (scripts / f"{name}.py").write_bytes((scripts / "sentiment.py").read_bytes())
+    _, line = mistakes("a-stack-with-a-long-name")
+    function = f"hf-lambda-a-stack-with-a-long-name-{name}"
+    assert line.startswith(f"{name}: {function} is 75 characters; must be at most 56")
+
+
+def test_a_token_is_never_shown(mistakes: Mistakes):
+    (line,) = mistakes("dev", hfToken="hf secret", endpoints={})[1:]
+    assert "secret" not in line.replace("--secret", "")
+    assert line.startswith("hfToken is what is set; must be a token without spaces")
+
+
+def test_zero_and_false_are_values_and_not_the_default(deploy: Deploy):
+    deployed = deploy("dev", reservedConcurrency=0, logRetentionDays=0, dashboard=False)
+    assert deployed.function("sentiment").inputs["reservedConcurrentExecutions"] == 0
+    assert {each.inputs["retentionInDays"] for each in deployed.all("cloudwatch/logGroup").values()} <= {0, 7}
+    assert not deployed.all("cloudwatch/dashboard")
+
+
+def test_overrides_change_one_endpoint(deploy: Deploy):
+    override = {
+        "memoryMb": 1024,
+        "timeoutSeconds": 30,
+        "reservedConcurrency": 5,
+        "logRetentionDays": 30,
+        "image": "full",
+        "tags": {"team": "search"},
+        "functionUrl": "iam",
+    }
+    deployed = deploy("dev", endpoints={"sentiment": override})
+    one, other = (deployed.function(name).inputs for name in ("sentiment", "summarization"))
+    assert (one["memorySize"], one["timeout"], one["reservedConcurrentExecutions"]) == (1024, 30, 5)
+    assert one["tags"] == {"team": "search"}
+    assert (other["memorySize"], other["timeout"], other["reservedConcurrentExecutions"]) == (3008, 600, -1)
+    assert not other["tags"]
+    days = {
+        name: each.inputs["retentionInDays"] for name, each in deployed.all("cloudwatch/logGroup").items()
+    }
+    assert days == {"sentiment": 30, "summarization": 7, "warmup": 7}
+    assert set(deployed.all("lambda/functionUrl")) == set(deployed.outputs["functionUrls"]) == {"sentiment"}
+    assert json.dumps(deployed.outputs["functions"])
