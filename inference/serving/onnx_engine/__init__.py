@@ -8,6 +8,7 @@ from typing import Any
 
 from ..tasks import base_of
 from .contract import Contract
+from .later import Later, load_tokenizer
 from .session import Prefetch
 
 Engine = Callable[..., list[Any]]
@@ -31,9 +32,10 @@ def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Engine:
 
 
 def _load_encoder(task: str, contract: Contract, prepared: Path, options: dict[str, Any]) -> Engine:
+    tokenizer = Later(load_tokenizer, prepared)
     from .encoder import Encoder
 
-    encoder = Encoder(contract, prepared)
+    encoder = Encoder(contract, prepared, tokenizer)
     name = base_of(task)
     if name == "text-classification":
         from .text_classification import TextClassification

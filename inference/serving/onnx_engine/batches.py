@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-MAX_TOKENS = 2048
-"""Padded size of a batch, rows x longest. More gains no speed on a CPU and costs memory."""
+MAX_TOKENS = 1024
+"""Padded size of a batch, rows x longest. DistilBERT int8 takes 0.56 ms a token for one text of 10 tokens,
+0.30 for one of 128, 0.33 for sixteen of them, which also take 100 MB more."""
 
 
 def batches(lengths: Sequence[int], max_tokens: int = MAX_TOKENS) -> list[list[int]]:

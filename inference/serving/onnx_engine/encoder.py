@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,22 +11,19 @@ import numpy as np
 from ..errors import Unprocessable
 from .batches import batches
 from .contract import Contract
+from .later import Later, load_tokenizer
 from .session import open_session
 
 
 class Encoder:
     """Tokenizer and session of one prepared folder."""
 
-    def __init__(self, contract: Contract, prepared: Path) -> None:
+    def __init__(self, contract: Contract, prepared: Path, tokenizer: Later[Any] | None = None) -> None:
+        """tokenizer: the one of `prepared`, if it is on its way already."""
         self.contract = contract
-        # onnxruntime reads the graph with the interpreter's lock released: the tokenizer loads meanwhile.
-        opening = _Result(open_session, prepared / "model.onnx")
-        from tokenizers import Tokenizer
-
-        self.tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
-        self.tokenizer.no_padding()
-        self.tokenizer.no_truncation()
-        self._session = opening.get()
+        tokenizer = tokenizer or Later(load_tokenizer, prepared)
+        self._session = open_session(prepared / "model.onnx")
+        self.tokenizer = tokenizer.get()
 
     def encode(
         self,
@@ -128,25 +124,3 @@ def _cleaned(text: str) -> str:
     for ending in ("n't", "'m", "'s", "'ve", "'re"):
         text = text.replace(f" {ending}", ending)
     return text
-
-
-class _Result:
-    """Value of a function that runs in a thread; `get` waits, and raises what it raised."""
-
-    def __init__(self, function: Any, *arguments: Any) -> None:
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=(function, arguments), daemon=True)
-        self._thread.start()
-
-    def get(self) -> Any:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def _run(self, function: Any, arguments: tuple[Any, ...]) -> None:
-        try:
-            self._value = function(*arguments)
-        except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits
-            self._error = error
