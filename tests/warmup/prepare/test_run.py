@@ -1,0 +1,73 @@
+"""A step that dies, hangs or fails: what is said and what is kept. A script stands in for the interpreter."""
+
+import sys
+
+import pytest
+
+from warmup.prepare import NotPrepared, Unfinished
+from warmup.prepare.plan import plan_of
+from warmup.prepare.run import Runner
+
+
+@pytest.fixture
+def runner(tmp_path, monkeypatch):
+    """`runner(script, remaining_s)`: steps are run by the shell script."""
+
+    def make(script: str, remaining_s=None) -> Runner:
+        shell = tmp_path / "interpreter"
+        shell.write_text(f"#!/bin/sh\nwork=$3 step=$4\n{script}\n")
+        shell.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(shell))
+        plan = plan_of("text-classification", tmp_path, tmp_path, model="a/b", commit="c")
+        plan.write()
+        return Runner(plan, lambda line: None, remaining_s, isolated=True)
+
+    return make
+
+
+def test_a_step_that_is_killed_is_refused_with_the_way_out(runner):
+    with pytest.raises(NotPrepared, match=r"'export' was killed \(signal 9\), most likely out of memory"):
+        runner("kill -9 $$").run("export")
+
+
+def test_a_step_that_fails_is_refused_with_its_last_line(runner):
+    with pytest.raises(NotPrepared, match="'export' failed: ValueError: no such thing"):
+        runner("echo Traceback; echo 'ValueError: no such thing' >&2; exit 1").run("export")
+
+
+def test_a_step_that_takes_too_long_is_stopped_and_left_for_the_next_run(runner):
+    with pytest.raises(Unfinished, match="'export' needs more than 0 s"):
+        runner("exec sleep 60", lambda: 10.2).run("export")
+
+
+def test_a_step_that_never_ends_is_refused_in_the_end(runner):
+    for _ in range(3):
+        with pytest.raises(Unfinished):
+            runner("exec sleep 60", lambda: 10.05).run("export")
+    with pytest.raises(NotPrepared, match="started 3 times and never ended: give the warm-up more memory"):
+        runner("exec sleep 60", lambda: 10.05).run("export")
+
+
+def test_what_a_step_refuses_is_refused(runner):
+    script = """echo '{"not_prepared": "a reason", "seconds": 1, "peak_mb": 5}' > $work/$step.json"""
+    with pytest.raises(NotPrepared, match="a reason"):
+        runner(script).run("export")
+
+
+def test_a_step_that_is_done_is_not_run_again(runner):
+    script = """echo '{"result": {"a": 1}, "seconds": 2.5, "peak_mb": 700}' > $work/$step.json"""
+    assert runner(script).run("export") == {"a": 1}
+    again = runner("exit 1")
+    assert again.run("export") == {"a": 1}
+    assert (again.peak_mb(), again.seconds()) == (700, 2.5)
+
+
+def test_a_step_gets_no_token_and_no_network(runner, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    script = (
+        f"""env > {tmp_path}/env; echo '{{"result": {{}}, "seconds": 1, "peak_mb": 1}}' > $work/$step.json"""
+    )
+    runner(script).run("export")
+    given = (tmp_path / "env").read_text()
+    assert "hf_secret" not in given
+    assert "HF_HUB_OFFLINE=1" in given
