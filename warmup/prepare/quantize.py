@@ -123,7 +123,7 @@ class _Rewrite:
         tensor = self._tensors.get(name)
         if tensor is None or tensor.data_type != TensorProto.FLOAT or len(tensor.dims) != 2:
             return False
-        return 4 * tensor.dims[0] * tensor.dims[1] >= _MATRIX_BYTES
+        return bool(4 * tensor.dims[0] * tensor.dims[1] >= _MATRIX_BYTES)
 
     def _matmul(self, node: Any) -> Iterator[Any]:
         activation, matrix = node.input

@@ -11,7 +11,7 @@ import transformers
 from tests import tiny_encoders
 from warmup.prepare import prepare
 
-LARGE = {"hidden_size": 128, "intermediate_size": 256}
+LARGE: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 256}
 COMMIT = "c" * 40
 
 

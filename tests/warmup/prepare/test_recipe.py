@@ -40,14 +40,16 @@ def test_a_prepared_folder_has_all_that_serving_reads_and_an_entry_for_the_manif
 
 
 def test_a_folder_that_is_there_is_not_made_again(snapshot, tmp_path):
-    first, steps = prepared(snapshot, tmp_path), []
+    first = prepared(snapshot, tmp_path)
+    steps: list[str] = []
     assert prepared(snapshot, tmp_path, progress=steps.append) == first
     assert steps == []
 
 
 @pytest.mark.parametrize("name", ["model.onnx.data", "tokenizer.json"])
 def test_a_damaged_folder_is_made_again(snapshot, tmp_path, name):
-    entry, steps = prepared(snapshot, tmp_path, requested="fp32"), []
+    entry = prepared(snapshot, tmp_path, requested="fp32")
+    steps: list[str] = []
     path = Path(entry["path"], name)
     path.write_bytes(path.read_bytes()[:-1])
     prepared(snapshot, tmp_path, requested="fp32", progress=steps.append)

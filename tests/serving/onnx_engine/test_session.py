@@ -1,0 +1,114 @@
+"""Reading ahead, threads, and what the slim path may import."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from serving.onnx_engine.later import Later
+from serving.onnx_engine.session import Prefetch, open_session
+
+REPOSITORY = Path(__file__).parents[3]
+_HEAVY = ("torch", "transformers", "huggingface_hub", "onnx", "requests", "httpx", "safetensors")
+MB = 1 << 20
+
+
+def test_the_dense_part_of_every_file_is_read_once_and_the_embeddings_are_not(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(bytes(5 * MB))
+    (tmp_path / "b").write_bytes(bytes(2 * MB))
+    read = []
+    preadv = os.preadv
+
+    def spy(descriptor, buffers, offset):
+        read.append((_target(descriptor), offset))
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", spy)
+    Prefetch(tmp_path, {"a": 3 * MB + 10, "b": MB}).wait()
+    assert sorted(read) == [("a", 0), ("a", MB), ("a", 2 * MB), ("a", 3 * MB), ("b", 0)]
+
+
+def test_reading_ahead_runs_in_parallel_and_leaves_no_file_open(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(bytes(16 * MB))
+    together = threading.Barrier(16, timeout=20)  # breaks unless all sixteen read at the same time
+    preadv = os.preadv
+
+    def spy(*arguments):
+        together.wait()
+        return preadv(*arguments)
+
+    monkeypatch.setattr(os, "preadv", spy)
+    Prefetch(tmp_path, {"a": 16 * MB}).wait()
+    descriptors = [path.name for path in Path("/proc/self/fd").iterdir()]
+    assert "a" not in [
+        _target(descriptor) for descriptor in descriptors if Path("/proc/self/fd", descriptor).is_symlink()
+    ]
+
+
+def _target(descriptor):
+    return Path("/proc/self/fd", str(descriptor)).readlink().name
+
+
+def test_nothing_to_read_is_nothing_to_wait_for(tmp_path):
+    Prefetch(tmp_path, {}).wait()
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "threads", "spins"), [("1769", 1, None), ("1024", 1, "0"), (None, None, "0")]
+)
+def test_threads_follow_the_memory_and_spin_only_on_whole_cpus(pair, memory_mb, threads, spins):
+    environ = {} if memory_mb is None else {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
+    session = open_session(pair("text-classification").prepared / "model.onnx", environ)
+    options = session.get_session_options()
+    assert options.intra_op_num_threads == (threads or len(os.sched_getaffinity(0)))
+    if spins is not None:
+        assert options.get_session_config_entry("session.intra_op.allow_spinning") == spins
+    else:
+        with pytest.raises(RuntimeError):
+            options.get_session_config_entry("session.intra_op.allow_spinning")
+
+
+def test_what_loads_in_a_thread_raises_where_it_is_waited_for():
+    assert Later(lambda a, b: a + b, 1, 2).get() == 3
+
+    def fail():
+        raise ValueError("no such file")
+
+    with pytest.raises(ValueError, match="no such file"):
+        Later(fail).get()
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "options"),
+    [
+        ("text-classification", "the coffee is wonderful", {}),
+        ("zero-shot-classification", "the coffee is wonderful", {"candidate_labels": ["food", "travel"]}),
+        ("token-classification", "Marie Curie", {"aggregation_strategy": "average"}),
+        ("question-answering", {"question": "who?", "context": "Marie Curie was"}, {}),
+        ("fill-mask", "the [MASK] is", {}),
+        ("feature-extraction", "the coffee", {"pooling": "mean", "normalize": True}),
+    ],
+)
+def test_the_slim_path_imports_neither_torch_nor_transformers(pair, task, given, options):
+    script = (
+        "import json, sys; from pathlib import Path\n"
+        "from serving.onnx_engine import load\n"
+        "task, prepared, given, options = json.loads(sys.argv[1])\n"
+        "answer = load(task, Path(prepared), Path('/nowhere'), **options)([given])\n"
+        f"print(json.dumps([answer, [name for name in {_HEAVY!r} if name in sys.modules]]))"
+    )
+    arguments = json.dumps([task, str(pair(task).prepared), given, options])
+    output = subprocess.run(
+        [sys.executable, "-c", script, arguments],
+        env={"PYTHONPATH": str(REPOSITORY / "inference"), "PATH": ""},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    answer, heavy = json.loads(output)
+    assert heavy == []
+    assert len(answer) == 1
