@@ -52,7 +52,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # head and body go out apart: together with delayed ACKs that costs 40 ms
+        disable_nagle_algorithm = True  # with delayed ACKs it costs 40 ms per answer
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 (its parent's name)
             """Function logs say what happened; requests may hold the caller's text."""
