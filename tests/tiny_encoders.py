@@ -84,6 +84,11 @@ def config_of(family: str, tokenizer: Any, labels: list[str], **options: Any) ->
         sizes |= {"type_vocab_size": 0}
     if family in ("roberta", "xlm-roberta", "camembert"):
         sizes |= {"type_vocab_size": 1, "bos_token_id": 0, "eos_token_id": 2}
+    if family == "bart":
+        sizes |= {"d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4}
+        sizes |= {"decoder_attention_heads": 4, "encoder_ffn_dim": 37, "decoder_ffn_dim": 37}
+        sizes |= {"bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2, "init_std": 0.3}
+        sizes = {k: v for k, v in sizes.items() if not k.startswith(("hidden_size", "num_", "intermediate"))}
     return transformers.AutoConfig.for_model(
         family, **{**sizes, **options}, id2label=names, label2id={label: i for i, label in names.items()}
     )
@@ -125,7 +130,7 @@ def _byte_pairs(family: str) -> Any:
     tokenizer = transformers.RobertaTokenizer(
         vocab=model["vocab"], merges=merges, model_max_length=_MAX_LENGTH
     )
-    if family == "modernbert":  # without segments, as its own tokenizers are
+    if family in ("modernbert", "bart"):  # without segments, as its own tokenizers are
         tokenizer.model_input_names = ["input_ids", "attention_mask"]
     return tokenizer
 

@@ -31,6 +31,9 @@ FAMILIES = frozenset(
 )
 """`model_type`s whose graphs have been compared with transformers."""
 
+ENCODER_DECODERS = frozenset(["bart"])
+"""Those that classify whole texts by the decoder's state at the last end token: NLI, zero-shot."""
+
 PLAIN_MASK = frozenset(["albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"])
 """Families that take a finished additive mask: transformers' own way of making one fills the graph."""
 
@@ -52,8 +55,9 @@ def export(snapshot: Path, task: str, work_dir: Path) -> None:
     """
     plan = Plan.read(work_dir)
     config = AutoConfig.from_pretrained(snapshot)
-    if config.model_type not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
+    families = FAMILIES | ENCODER_DECODERS if plan.head == "sequence-classification" else FAMILIES
+    if config.model_type not in families:
+        known = ", ".join(sorted(families))
         raise NotPrepared(f"{config.model_type} models are not prepared for {task}; these are: {known}")
     transformers.utils.logging.disable_progress_bar()
     model = _model(snapshot, plan.head)
@@ -114,8 +118,21 @@ class _Traced(torch.nn.Module):
         if self._plain_mask:
             lowest = torch.finfo(torch.float32).min
             mask = (1.0 - mask[:, None, None, :].to(torch.float32)) * lowest
-        result = self.model(**{**arguments, "attention_mask": mask})
+        arguments["attention_mask"] = mask
+        if self.model.config.model_type in ENCODER_DECODERS:
+            return (self._classified(arguments),)
+        result = self.model(**arguments)
         return tuple(result[name] for name in self._outputs)
+
+    def _classified(self, arguments: dict[str, torch.Tensor]) -> torch.Tensor:
+        """What BartForSequenceClassification gives; its own way only traces for one number of end tokens."""
+        states = self.model.model(**arguments, use_cache=False)[0]
+        ids = arguments["input_ids"]
+        ends = (ids == self.model.config.eos_token_id).to(torch.int64)
+        last = torch.argmax(ends * torch.arange(1, ids.shape[1] + 1), dim=1)
+        rows = last[:, None, None].expand(-1, 1, states.shape[-1])
+        logits: torch.Tensor = self.model.classification_head(torch.gather(states, 1, rows)[:, 0])
+        return logits
 
     def _pick(self, module: Any, arguments: Any, output: Any) -> Any:
         """Hand on the hidden states at `positions` alone: the head's vocabulary is as large as the model."""

@@ -29,7 +29,9 @@ def outlier_channels(
     "LLM.int8()"). all-MiniLM-L6-v2: the worst cosine over the samples goes from 0.962 to 0.989.
     """
     names = sorted(names)
-    if not names:  # a model too small to have a matrix worth it; asked for nothing, a session gives everything
+    if (
+        not names
+    ):  # a model too small to have a matrix worth it; asked for nothing, a session gives everything
         return {}
     peaks: dict[str, Any] = {}
     session = _session(source, names)

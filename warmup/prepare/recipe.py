@@ -17,7 +17,6 @@ from . import publish
 from .plan import RECIPE, NotPrepared, Plan, Tolerance, Unfinished, plan_of
 from .run import Runner
 
-
 _KEPT = (0, 20, 40)
 """Percent of the matrices that int8 candidates leave in fp32, in the order in which they are tried."""
 

@@ -55,6 +55,7 @@ def _optimize(plan: Plan, work: Path, _: str) -> dict[str, Any]:
     for graph in _graphs(work / "export"):
         dense[f"{graph.name}.data"] = optimize(graph, target / graph.name)
     _contract(work / "export", target, dense)
+    shutil.rmtree(work / "export")  # a copy of the weights less on the disk
     return {}
 
 

@@ -44,12 +44,12 @@ def test_long_texts_are_cut_where_asked(pair):
     both = pair("feature-extraction")
     long = [" ".join(TEXTS)]
     same(both.fast(long, truncation=True), both.slow(long, truncation=True), 1e-4)
-    with pytest.raises(Unprocessable, match="tokens"):
+    with pytest.raises(Unprocessable, match=r"tokens"):
         both.fast(long)
 
 
 def test_an_unknown_pooling_is_refused(pair):
-    with pytest.raises(BadRequest, match="pooling.*mean or cls"):
+    with pytest.raises(BadRequest, match=r"pooling.*mean or cls"):
         pair("feature-extraction").fast(["a"], pooling="max")
 
 

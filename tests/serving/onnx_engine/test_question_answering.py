@@ -54,10 +54,10 @@ def test_an_answer_is_the_stretch_of_the_context_that_it_names(both):
 
 
 def test_a_question_that_leaves_no_room_is_refused(both):
-    with pytest.raises(Unprocessable, match="leaves no room for the context"):
+    with pytest.raises(Unprocessable, match=r"leaves no room for the context"):
         both()[0]([{"question": " ".join(TEXTS), "context": "a"}])
 
 
 def test_an_overlap_longer_than_the_window_is_refused(both):
-    with pytest.raises(BadRequest, match="doc_stride.*at most max_seq_len"):
+    with pytest.raises(BadRequest, match=r"doc_stride.*at most max_seq_len"):
         both()[0](QUESTIONS, max_seq_len=20, doc_stride=30)

@@ -9,7 +9,7 @@ from tests.tiny_encoders import FAMILIES, TEXTS
 SHORT = [*TEXTS[:3], "ok", "今日は 😀 naïve"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, "bart"])
 def test_every_family_gives_the_labels_and_scores_of_transformers(pair, family):
     both = pair("text-classification", family)
     same(both.fast(SHORT), both.slow(SHORT))

@@ -9,7 +9,7 @@ from tests.tiny_encoders import TEXTS
 NLI = ["contradiction", "neutral", "entailment"]
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])
+@pytest.mark.parametrize("family", ["bert", "roberta", "bart"])
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -41,12 +41,12 @@ def test_a_long_text_is_cut_and_its_hypothesis_kept(pair):
 
 @pytest.mark.parametrize("labels", [None, [], "", [1]])
 def test_labels_are_asked_for(pair, labels):
-    with pytest.raises(BadRequest, match="candidate_labels.*array of labels"):
+    with pytest.raises(BadRequest, match=r"candidate_labels.*array of labels"):
         pair("zero-shot-classification", labels=NLI).fast(["a"], candidate_labels=labels)
 
 
 def test_a_template_without_a_place_for_the_label_is_refused(pair):
-    with pytest.raises(BadRequest, match="hypothesis_template"):
+    with pytest.raises(BadRequest, match=r"hypothesis_template"):
         pair("zero-shot-classification", labels=NLI).fast(
             ["a"], candidate_labels=["b"], hypothesis_template="no place"
         )
