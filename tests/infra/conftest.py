@@ -13,13 +13,14 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pulumi
 import pytest
 import yaml
 from pulumi.runtime import mocks, rpc, set_all_config
-from pulumi.runtime.stack import get_root_resource, run_pulumi_func
+from pulumi.runtime.settings import get_root_resource
+from pulumi.runtime.stack import Stack, run_pulumi_func
 
 with warnings.catch_warnings():
     # Loading it warns of deprecated resources, its own, whether a program uses them or not.
@@ -52,7 +53,8 @@ class Asked:
     protect: bool
 
     def policy(self, key: str = "policy") -> list[dict[str, Any]]:
-        return json.loads(self.inputs[key])["Statement"]
+        found: list[dict[str, Any]] = json.loads(self.inputs[key])["Statement"]
+        return found
 
 
 @dataclass
@@ -186,8 +188,8 @@ def run_program(
         # All in one loop: what the mocks start must end in the loop that it was started in.
         mocks.set_mocks(answers, project="hf-lambda", stack=stack, preview=preview, monitor=monitor)
         set_all_config(texts, secret_keys=["hf-lambda:hfToken"])
-        await run_pulumi_func(lambda: runpy.run_path(str(root / "__main__.py")) and None)
-        for key, value in get_root_resource().outputs.items():
+        await run_pulumi_func(lambda: runpy.run_path(str(root / "__main__.py")).get("nothing"))
+        for key, value in cast(Stack, get_root_resource()).outputs.items():
             monitor.deployed.outputs[key] = await pulumi.Output.from_input(value).future()
 
     asyncio.run(program())

@@ -2,6 +2,7 @@
 
 - DeleteFileSystemPolicy: the answer is 500, which every client of AWS repeats for minutes.
 - The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain.
+- The tags of a budget, and whom it tells, which clients ask for at once.
 - Provisioned concurrency; a function's mount and log group; why a security group lets another in.
 
 `--install` makes this the `moto_server` of its own environment.
@@ -17,6 +18,7 @@ from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.awslambda.urls import url_paths as lambda_paths
+from moto.budgets.responses import BudgetsResponse
 from moto.core.responses import BaseResponse
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
@@ -73,6 +75,18 @@ def _config(instances: int) -> str:
     return json.dumps({**counts, "Status": "READY", "LastModified": "2026-01-01T00:00:00+0000"})
 
 
+def list_tags_for_resource(self: BudgetsResponse) -> str:
+    return json.dumps({"ResourceTags": []})
+
+
+def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
+    account, name = self._get_param("AccountId"), self._get_param("BudgetName")
+    asked, budget = self._get_param("Notification"), self.backend.budgets[account][name]
+    keys = ("NotificationType", "Threshold")
+    found = [each for each in budget.notifications if all(each.details[key] == asked[key] for key in keys)]
+    return json.dumps({"Subscribers": [one for each in found for one in each.subscribers]})
+
+
 def ipv6_blocks(self: Subnet) -> list[dict[str, Any]]:
     return [
         {
@@ -106,6 +120,8 @@ def extend() -> None:
     """Give moto's classes what is above."""
     LambdaFunction.__init__, LambdaFunction.get_configuration = lambda_init, lambda_configuration
     SecurityGroupRule.description = property(why)
+    BudgetsResponse.list_tags_for_resource = list_tags_for_resource
+    BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
     Subnet.ipv6_cidr_block_association_set = property(ipv6_blocks)
     EFSResponse.delete_file_system_policy = delete_file_system_policy
     for call in (
