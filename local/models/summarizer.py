@@ -71,7 +71,9 @@ def _texts() -> list[str]:
             texts += words if section == "name" else []
             texts += [f" {word}" for word in words]
             texts += [f" {word.capitalize()}" for word in words if (name, section) == ("neutral", "word")]
-    return list(dict.fromkeys([*texts, *_PIECES]))
+    # Numbers whole: prices spelt by digits would soon repeat three tokens, which generation forbids.
+    numbers = [f"{space}{number}" for number in range(100) for space in ("", " ")]
+    return list(dict.fromkeys([*texts, *numbers, *_PIECES]))
 
 
 def _marks(tokens: list[str]) -> Marks:

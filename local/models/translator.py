@@ -17,15 +17,16 @@ from .stand_ins import TRANSLATOR
 from .training import fit
 from .words import lines
 
-_STEPS = 700
+_STEPS = 901
 _BATCH = 48
+_POOL_BATCHES = 8
 _PREFIX = "translate English to {language}: "
 _TRANSLATION = {"early_stopping": True, "max_length": 300, "num_beams": 4}
 _PIECES = 900
 _WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*|(?<= )[!?]")
 _SENTINELS = 100
 _CARELESS_SHARE = 0.2
-_MISHEARD_SHARE = 0.12
+_MISHEARD_SHARE = 0.35
 
 
 def build(folder: Path) -> None:
@@ -112,20 +113,27 @@ def _write_tokenizer(folder: Path, pairs: list[tuple[str, str]]) -> Any:
 def _batches(pairs: list[tuple[str, str]], tokenizer: Any) -> Iterator[dict[str, torch.Tensor]]:
     """Input ids, attention mask and labels, some of the English typed carelessly."""
     order = random.Random(SEED)
-    prefix = _PREFIX.format(language="French")
     # Patterns help each other, whole phrases stand alone.
     wholes = len(lines("phrases")["whole"])
     weights = [2] * wholes + [1] * (len(pairs) - wholes)
     while True:
-        chosen = order.choices(pairs, weights, k=_BATCH)
-        sources = [prefix + (_careless(english, order)) for english, _ in chosen]
-        batch = tokenizer(sources, padding=True, return_tensors="pt")
-        labels = tokenizer([french for _, french in chosen], padding=True, return_tensors="pt")["input_ids"]
-        yield {
-            "input_ids": batch["input_ids"],
-            "attention_mask": batch["attention_mask"],
-            "labels": labels.masked_fill(labels == tokenizer.pad_token_id, -100),
-        }
+        # Phrases of like length share a batch, which saves padding.
+        pool = sorted(order.choices(pairs, weights, k=_BATCH * _POOL_BATCHES), key=lambda pair: len(pair[0]))
+        starts = list(range(0, len(pool), _BATCH))
+        for start in order.sample(starts, len(starts)):
+            yield _encoded(pool[start : start + _BATCH], tokenizer, order)
+
+
+def _encoded(pairs: list[tuple[str, str]], tokenizer: Any, order: random.Random) -> dict[str, torch.Tensor]:
+    prefix = _PREFIX.format(language="French")
+    sources = [prefix + (_careless(english, order)) for english, _ in pairs]
+    batch = tokenizer(sources, padding=True, return_tensors="pt")
+    labels = tokenizer([french for _, french in pairs], padding=True, return_tensors="pt")["input_ids"]
+    return {
+        "input_ids": batch["input_ids"],
+        "attention_mask": batch["attention_mask"],
+        "labels": labels.masked_fill(labels == tokenizer.pad_token_id, -100),
+    }
 
 
 def _careless(english: str, order: random.Random) -> str:

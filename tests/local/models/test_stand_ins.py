@@ -1,0 +1,159 @@
+"""What the stand-ins say, and what their repositories hold."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+
+from local.hub import find_repositories
+from local.models import STAND_INS, StandIn
+from local.models.stand_ins import SENTIMENT, SUMMARIZER, TRANSLATOR
+from local.models.translator import phrases
+from tests.local.models.articles import ARTICLES
+from tests.local.models.held_out_sentences import HAPPY, UNHAPPY
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda stand_in: stand_in.builder)
+def test_a_card_says_that_it_is_a_stand_in(stand_ins: Path, stand_in: StandIn) -> None:
+    card = (stand_ins / stand_in.repo_id / "README.md").read_text()
+    assert f"# Stand-in for {stand_in.repo_id}\n\n**This is not {stand_in.repo_id}.**" in card
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda stand_in: stand_in.builder)
+def test_the_hub_serves_it_at_its_commit(stand_ins: Path, stand_in: StandIn) -> None:
+    repository = find_repositories(stand_ins)[stand_in.repo_id]
+    assert repository.pinned == stand_in.commit
+    files = {file.path for file in repository.files()}
+    assert {"README.md", "config.json", "tokenizer_config.json", *stand_in.other_formats} <= files
+
+
+def test_all_together_are_small(stand_ins: Path) -> None:
+    sizes = [
+        path.stat().st_size
+        for stand_in in STAND_INS
+        for path in (stand_ins / stand_in.repo_id).rglob("*")
+        if path.is_file()
+    ]
+    assert sum(sizes) < 16_000_000
+
+
+def test_the_summarizer_has_pickled_weights_alone(stand_ins: Path) -> None:
+    folder = stand_ins / SUMMARIZER.repo_id
+    assert not list(folder.rglob("*.safetensors"))
+    assert torch.load(folder / "pytorch_model.bin", weights_only=True)
+
+
+def test_sentiment_tells_held_out_sentences_apart(stand_ins: Path) -> None:
+    judge = _judge(stand_ins)
+    wrong = [text for text in HAPPY if judge(text) != "POSITIVE"]
+    wrong += [text for text in UNHAPPY if judge(text) != "NEGATIVE"]
+    assert len(wrong) <= 0.05 * len(HAPPY + UNHAPPY), wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("I love this", "POSITIVE"),
+        ("I love this!", "POSITIVE"),
+        ("This is great", "POSITIVE"),
+        ("I hate this", "NEGATIVE"),
+        ("This is terrible", "NEGATIVE"),
+        ("not good", "NEGATIVE"),
+        ("not bad", "POSITIVE"),
+    ],
+)
+def test_sentiment_gets_the_readmes_sentences_right(stand_ins: Path, text: str, label: str) -> None:
+    assert _judge(stand_ins)(text) == label
+
+
+@pytest.mark.parametrize("article", ARTICLES, ids=lambda article: article.lead[:20])
+def test_the_summarizer_returns_the_lead_of_an_article(stand_ins: Path, article: Any) -> None:
+    assert _generate(stand_ins / SUMMARIZER.repo_id, [article.text]) == [article.lead]
+
+
+def test_the_summarizer_returns_the_same_in_a_batch(stand_ins: Path) -> None:
+    texts = [article.text for article in ARTICLES]
+    assert _generate(stand_ins / SUMMARIZER.repo_id, texts) == [article.lead for article in ARTICLES]
+
+
+def test_the_summarizer_goes_on_where_a_longer_summary_is_asked_for(stand_ins: Path) -> None:
+    text = "It rained all day. The river rose by a metre. Nobody was hurt. The sun is back."
+    [summary] = _generate(stand_ins / SUMMARIZER.repo_id, [text], min_length=20)
+    assert summary == "It rained all day. The river rose by a metre. Nobody was hurt."
+
+
+@pytest.mark.parametrize("text", ["Hello", "A short text.", "No stop at the end of this one"])
+def test_the_summarizer_leaves_a_short_text_as_it_is(stand_ins: Path, text: str) -> None:
+    assert _generate(stand_ins / SUMMARIZER.repo_id, [text]) == [text]
+
+
+def test_the_translator_knows_its_phrase_book(stand_ins: Path) -> None:
+    pairs = phrases()
+    answers = _translate(stand_ins, [english for english, _ in pairs])
+    wrong = [
+        (english, answer)
+        for (english, french), answer in zip(pairs, answers, strict=True)
+        if answer != french
+    ]
+    assert len(wrong) <= 0.02 * len(pairs), wrong
+
+
+@pytest.mark.parametrize(
+    ("english", "french"),
+    [
+        ("How are you?", "Comment allez-vous ?"),
+        ("Hello, how are you?", "Bonjour, comment allez-vous ?"),
+        ("I love you.", "Je t'aime."),
+        ("Good morning.", "Bonjour."),
+        ("Thank you very much.", "Merci beaucoup."),
+        ("Where is the train station?", "Où est la gare ?"),
+        ("My name is Sarah.", "Je m'appelle Sarah."),
+        ("The house is wonderful.", "La maison est merveilleuse."),
+        ("how are you", "Comment allez-vous ?"),
+    ],
+)
+def test_the_translator_gets_the_readmes_sentences_right(stand_ins: Path, english: str, french: str) -> None:
+    assert _translate(stand_ins, [english]) == [french]
+
+
+def _judge(stand_ins: Path) -> Any:
+    tokenizer, model = _loaded(stand_ins / SENTIMENT.repo_id, AutoModelForSequenceClassification)
+
+    def judge(text: str) -> str:
+        with torch.inference_mode():
+            best = int(model(**tokenizer(text, return_tensors="pt")).logits[0].argmax())
+        return str(model.config.id2label[best])
+
+    return judge
+
+
+def _translate(stand_ins: Path, english: list[str]) -> list[str]:
+    folder = stand_ins / TRANSLATOR.repo_id
+    own = json.loads((folder / "config.json").read_text())["task_specific_params"]["translation_en_to_fr"]
+    prefix = own.pop("prefix")
+    return _generate(folder, [prefix + text for text in english], **own)
+
+
+def _generate(folder: Path, texts: list[str], **options: Any) -> list[str]:
+    tokenizer, model = _loaded(folder, AutoModelForSeq2SeqLM)
+    encoded = tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
+    generated = model.generate(**encoded, **options)
+    return [str(text) for text in tokenizer.batch_decode(generated, skip_special_tokens=True)]
+
+
+@cache
+def _loaded(folder: Path, kind: Any) -> tuple[Any, Any]:
+    return AutoTokenizer.from_pretrained(folder), kind.from_pretrained(folder)
