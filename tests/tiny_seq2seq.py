@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import sentencepiece
 import torch
 import transformers
@@ -44,6 +47,17 @@ def build(family: str, folder: Path, *, seed: int = 0, **config: Any) -> Path:
         model = random_model(family, vocabulary, seed=seed, **config)
         model.save_pretrained(folder)
     return folder
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """For models this small, more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
+        yield
+    torch.set_num_threads(before)
 
 
 def random_model(family: str, vocabulary: int, *, seed: int = 0, **config: Any) -> Any:

@@ -10,7 +10,7 @@ import pytest
 
 from serving import onnx_engine, torch_engine
 from serving.errors import BadRequest, Unprocessable
-from tests.tiny_seq2seq import FAMILIES, build
+from tests.tiny_seq2seq import FAMILIES, build, one_thread
 from warmup.prepare import prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
@@ -44,20 +44,15 @@ def engines(tmp_path_factory: pytest.TempPathFactory):
         prepared, snapshot = made[key]
         return onnx_engine.load(task, prepared, snapshot), torch_engine.load(task, snapshot)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")  # one thread: more only wait for each other
+    with one_thread():
         yield load
 
 
 def _prepared(task: str, snapshot: Path, folder: Path) -> Path:
-    options = {
-        "model": "org/tiny",
-        "commit": "0" * 40,
-        "into": folder,
-        "requested": "fp32",
-        "isolated": False,
-    }
-    return Path(prepare(task, snapshot, **options)["path"])
+    entry = prepare(
+        task, snapshot, into=folder, model="org/tiny", commit="0" * 40, requested="fp32", isolated=False
+    )
+    return Path(entry["path"])
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -97,8 +92,8 @@ def test_what_a_model_ships_for_a_task_is_used(engines, task):
 def test_long_texts_are_cut_where_asked(engines, family):
     translates = family in LANGUAGES
     ours, theirs = engines(family, "translation" if translates else "summarization")
-    options = dict(zip(("src_lang", "tgt_lang"), LANGUAGES[family], strict=True)) if translates else {}
-    options |= {"truncation": True, "max_new_tokens": 8}
+    languages = dict(zip(("src_lang", "tgt_lang"), LANGUAGES[family], strict=True)) if translates else {}
+    options = {**languages, "truncation": True, "max_new_tokens": 8}
     assert ours([LONG, "ok"], **options) == theirs([LONG, "ok"], **options)
 
 

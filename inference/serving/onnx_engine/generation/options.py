@@ -86,28 +86,15 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
 }
 """Options of transformers that are not built here, with the values that change nothing."""
 
-WITHOUT_EFFECT = frozenset(
-    {
-        "assistant_confidence_threshold",
-        "assistant_early_exit",
-        "assistant_lookbehind",
-        "cache_config",
-        "cache_implementation",
-        "compile_config",
-        "disable_compile",
-        "max_cache_len",
-        "max_matching_ngram_size",
-        "num_assistant_tokens",
-        "num_assistant_tokens_schedule",
-        "output_attentions",
-        "output_hidden_states",
-        "prefill_chunk_size",
-        "target_lookbehind",
-        "transformers_version",
-        "use_cache",
-        "_from_model_config",
-    }
-)
+# fmt: off
+WITHOUT_EFFECT = frozenset({
+    "assistant_confidence_threshold", "assistant_early_exit", "assistant_lookbehind", "cache_config",
+    "cache_implementation", "compile_config", "continuous_batching_config", "disable_compile",
+    "max_cache_len", "max_matching_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
+    "output_attentions", "output_hidden_states", "prefill_chunk_size", "target_lookbehind",
+    "transformers_version", "use_cache", "_from_model_config",
+})
+# fmt: on
 """Say how to compute, not what: they change no token."""
 
 

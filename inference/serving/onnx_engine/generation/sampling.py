@@ -74,8 +74,8 @@ def _min_p(share: float, least: int) -> Filter:
 def _typical(mass: float, least: int) -> Filter:
     def keep(scores: Scores) -> Scores:
         logs = log_softmax(scores)
-        information = np.where(np.isneginf(logs), 0, logs * np.exp(logs))
-        distance = np.abs(-logs + information.sum(axis=-1, keepdims=True))
+        expected = (np.where(np.isneginf(logs), 0, logs) * np.exp(logs)).sum(axis=-1, keepdims=True)
+        distance = np.abs(expected - logs)
         order = np.argsort(distance, axis=-1, kind="stable")
         upto = np.take_along_axis(np.exp(logs), order, axis=-1).cumsum(axis=-1)
         last = np.minimum((upto < mass).sum(axis=-1, keepdims=True), scores.shape[-1] - 1)

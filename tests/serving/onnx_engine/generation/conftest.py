@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import torch
 
 from serving.onnx_engine.generation.model import Model
 from serving.onnx_engine.generation.options import resolve
-from tests.tiny_seq2seq import random_model
+from tests.tiny_seq2seq import one_thread, random_model
 from warmup.prepare.seq2seq import export_decoder, export_encoder, load_model
 
 VOCABULARY = 120
@@ -62,19 +62,8 @@ def _until_end(row: list[int], eos: list[int]) -> list[int]:
     return row[: ends[0] + 1] if ends else row
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread():
-    """Models this small only wait for each other's threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
-        yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pair]]:
     """`pair("bart", seed=1)`, each exported once."""
     made: dict[tuple[str, int], Pair] = {}
 
@@ -83,7 +72,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
             made[family, seed] = _pair(tmp_path_factory.mktemp(family), family, seed)
         return made[family, seed]
 
-    return make
+    with one_thread():
+        yield make
 
 
 def _pair(folder: Path, family: str, seed: int) -> Pair:
