@@ -38,7 +38,7 @@ def answers(
 
     start and end count characters of `context`, on word boundaries. Spans of at most `max_answer_len` tokens;
     equal answers are one, with the sum of their scores. With `handle_impossible_answer` the empty answer
-    competes.
+    competes; it is also the answer where no span has a score above 0.
     """
     found: dict[str, dict[str, Any]] = {}
     no_answer = 1.0
@@ -52,7 +52,7 @@ def answers(
             answer = {"score": 0.0, "start": begin, "end": stop, "answer": context[begin:stop]}
             found.setdefault(context[begin:stop].lower(), answer)["score"] += float(score)
     ranked = list(found.values())
-    if handle_impossible_answer:
+    if handle_impossible_answer or not ranked:
         ranked.append({"score": no_answer, "start": 0, "end": 0, "answer": ""})
     ranked = sorted(ranked, key=lambda answer: answer["score"], reverse=True)[:top_k]
     return ranked[0] if len(ranked) == 1 else ranked
@@ -80,7 +80,9 @@ def _best(
     return [
         (int(row), int(column), float(scores[row, column]))
         for row, column in zip(rows, columns, strict=True)
-        if allowed[row] and allowed[column]
+        if allowed[row]
+        and allowed[column]
+        and scores[row, column] > 0  # 0: ends before it begins, or too long
     ]
 
 

@@ -85,6 +85,7 @@ def test_labels_may_follow_the_text(cache, warm, engine):
         ("text-classification", (3,), {}, "expected string, given integer"),
         ("text-classification", (["a", None],), {}, r"`\[1\]`: expected string, given null"),
         ("text-classification", ({"txt": "a"},), {}, "text_pair"),
+        ("text-classification", ({"text": "a", "pair": "b"},), {}, "text_pair"),
         ("text-classification", (), {}, "one input or a list"),
         ("text-classification", ("a",), {"topk": 2}, "`topk`: expected one of the parameters top_k, "),
         ("text-classification", ("a",), {"top_k": 0}, "`top_k`: expected a whole number of at least 1"),

@@ -24,6 +24,8 @@ _CLASSES = {
 }
 _TRUNCATES = ("zero-shot-classification", "token-classification")
 """Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
+NEW_TOKENS = 256
+"""Of generated text, where the request does not say; transformers' own default."""
 
 
 class Wrapped:
@@ -37,8 +39,7 @@ class Wrapped:
         self._model, self._tokenizer = load_model(auto_class, snapshot, **dtype), load_tokenizer(snapshot)
         if self._tokenizer.model_max_length > (limit := max_length(self._tokenizer, self._model) or 10**30):
             self._tokenizer.model_max_length = limit
-        if self._task == "text-generation":
-            self._tokenizer.padding_side = "left"
+        self._positions = positions(self._model)
         self._pipeline = transformers.pipeline(
             self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"
         )
@@ -47,7 +48,9 @@ class Wrapped:
         chosen = {**self._options, **parameters}
         lengths = [self._length(item, chosen) for item in inputs]
         if self._task not in _TRUNCATES and not chosen.get("truncation"):
-            check_length(lengths, positions(self._model), remedy="shorten it")
+            check_length(lengths, self._positions, remedy="shorten it")
+        if self._task == "text-generation":
+            self._make_room(max(lengths, default=0), chosen)
         if (seed := chosen.pop("seed", None)) is not None:
             torch.manual_seed(seed)
 
@@ -73,6 +76,16 @@ class Wrapped:
         if self._task in _TRUNCATES or chosen.get("truncation"):
             return min(length, int(self._tokenizer.model_max_length))
         return length
+
+    def _make_room(self, longest: int, chosen: dict[str, Any]) -> None:
+        """Bound the new tokens by what the model holds after the prompt. Raises Unprocessable."""
+        if self._positions is None or "max_length" in chosen:
+            return
+        room = self._positions - longest
+        wanted = chosen.setdefault("max_new_tokens", max(1, min(NEW_TOKENS, room)))
+        if wanted > room:
+            text = f"the prompt has {longest} tokens, the model holds {self._positions} with the answer"
+            raise Unprocessable(None, f"{text}: shorten it, or ask for at most {room} new tokens")
 
     def _bound(self, chosen: Mapping[str, Any]) -> int:
         """Fewer rows where each of them becomes several: labels, beams."""

@@ -123,6 +123,13 @@ def test_text_is_continued_as_transformers_does(tiny):
     same(load("text-generation", folder)(texts, **parameters), expected)
 
 
+def test_a_prompt_must_leave_room_for_the_answer(tiny):
+    engine = load("text-generation", tiny("GPT2LMHeadModel"), do_sample=False)
+    assert len(engine(["cat " * 30])[0][0]["generated_text"].split()) > 30
+    with pytest.raises(Unprocessable, match=r"has 42 tokens, the model holds 64 .* at most 22 new tokens"):
+        engine(["cat " * 40], max_new_tokens=23)
+
+
 def test_sampled_text_is_the_same_for_the_same_seed(tiny):
     engine = load("text-generation", tiny("GPT2LMHeadModel"))
     parameters = {"max_new_tokens": 12, "do_sample": True}

@@ -60,6 +60,14 @@ def test_an_answer_has_at_most_so_many_tokens(tiny):
     assert (answer[0]["start"], answer[0]["end"]) == max(every, key=every.get)
 
 
+@pytest.mark.parametrize("most", [1, 3])
+def test_no_answer_is_longer_than_allowed(tiny, most):
+    engine = load("question-answering", tiny("BertForQuestionAnswering"))
+    parameters = {"top_k": 200, "max_answer_len": most}
+    answers = engine([{"question": QUESTION, "context": "the cat sat on the mat " * 3}], **parameters)[0]
+    assert max(len(answer["answer"].split()) for answer in answers) == most
+
+
 def test_the_best_answers_come_best_first_and_once_each(tiny):
     engine = load("question-answering", tiny("BertForQuestionAnswering"))
     answers = engine([{"question": QUESTION, "context": CONTEXT}], top_k=4)[0]
