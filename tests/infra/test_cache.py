@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import ACCOUNT, Deployed
+from tests.infra.asked import Deployed
+from tests.infra.program import ACCOUNT
 
 ACCESS_POINT = f"arn:aws:efs:us-east-1:{ACCOUNT}:cache"
 MOUNT, WRITE, ROOT = (f"elasticfilesystem:Client{what}" for what in ("Mount", "Write", "RootAccess"))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.infra.conftest import ACCOUNT, Deploy, Deployed
+from tests.infra.asked import Deployed
+from tests.infra.program import ACCOUNT, Deploy
 
 
 def test_there_is_no_address_unless_asked_for(dev: Deployed):

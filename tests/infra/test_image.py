@@ -2,8 +2,8 @@
 
 import json
 
-from tests.infra.conftest import DIGEST, REPOSITORY, Deploy, Deployed
-from tests.infra.test_main import SECRET
+from tests.infra.asked import SECRET, Deployed
+from tests.infra.program import DIGEST, REPOSITORY, Deploy
 
 
 def test_endpoints_run_the_image_that_they_need_and_the_warm_up_the_full_one(deploy: Deploy):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.infra.conftest import ACCOUNT, DIGEST, REPOSITORY, ROOT, Deploy, Deployed, statements
-
-SECRET = "4dabf18193072939515e22adb298388d"  # Pulumi's mark of a secret on the wire
+from tests.infra.asked import SECRET, Deployed, statements
+from tests.infra.program import ACCOUNT, DIGEST, REPOSITORY, ROOT, Deploy
 
 
 def test_the_architecture_fits_one_screen():

@@ -15,7 +15,7 @@ from moto import mock_aws
 from pulumi.dynamic.dynamic import serialize_provider
 
 from infra.manifest import ManifestChecker, UnusableImageError
-from tests.infra.conftest import ROOT
+from tests.infra.program import ROOT
 
 DOCKER, OCI = (
     "application/vnd.docker.distribution.manifest.v2+json",

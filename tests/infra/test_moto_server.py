@@ -13,7 +13,7 @@ from moto.awslambda.responses import LambdaResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.efs.responses import EFSResponse
 
-from tests.infra.conftest import ROOT
+from tests.infra.program import ROOT
 
 SCRIPT = ROOT / "tests" / "infra" / "moto_server.py"
 
@@ -28,7 +28,7 @@ def aws() -> Iterator[Any]:
     address = next(line.split()[-1] for line in server.stderr if "Running on" in line)
     settings = Config(retries={"max_attempts": 0})
 
-    def client(service: str) -> Any:
+    def client(service: Any) -> Any:
         return boto3.client(
             service,
             region_name="us-east-1",

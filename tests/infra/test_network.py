@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import ZONES, Asked, Deploy, Deployed
+from tests.infra.asked import Asked, Deployed
+from tests.infra.program import ZONES, Deploy
 
 
 def test_two_zones_have_a_public_and_a_private_subnet_each(dev: Deployed):

@@ -2,7 +2,8 @@
 
 import json
 
-from tests.infra.conftest import Deploy, Deployed
+from tests.infra.asked import Deployed
+from tests.infra.program import Deploy
 
 FUNCTIONS = {f"hf-lambda-dev-{name}-id" for name in ("sentiment", "summarization", "warmup")}
 

@@ -1,8 +1,7 @@
 """Point by point, what the ancestor sample deploys."""
 
-import json
-
-from tests.infra.conftest import ROOT, Deployed
+from tests.infra.asked import Deployed
+from tests.infra.program import ROOT
 
 
 def test_a_network_over_two_zones_with_public_and_private_subnets(dev: Deployed):
@@ -50,7 +49,6 @@ def test_functions_run_in_the_private_subnets(dev: Deployed):
 
 
 def test_everything_goes_with_a_destroy(dev: Deployed):
-    """Nothing is kept, protected, or full of what a destroy would stop at."""
+    """Nothing is protected, or full of what a destroy would stop at."""
     assert dev.one("ecr/repository").inputs["forceDelete"] is True
     assert not [each for each in dev.resources if each.protect]
-    assert "retainOnDelete" not in json.dumps([each.inputs for each in dev.resources])

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from infra.rules import ENDPOINT_RULES, STACK_RULES
-from tests.infra.conftest import ROOT, Deploy
+from tests.infra.program import ROOT, Deploy
 
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 KEYS = {key: spec for key, spec in PROJECT["config"].items() if ":" not in key}

@@ -1,13 +1,10 @@
 """Every mistake in the config stops the program with a line that names key, value and what is allowed."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.infra.conftest import Deploy
 
 Mistakes = Callable[..., list[str]]
 
@@ -174,34 +171,3 @@ def test_a_token_is_never_shown(mistakes: Mistakes):
     (line,) = mistakes("dev", hfToken="hf secret", endpoints={})[1:]
     assert "secret" not in line.replace("--secret", "")
     assert line.startswith("hfToken is what is set; must be a token without spaces")
-
-
-def test_zero_and_false_are_values_and_not_the_default(deploy: Deploy):
-    deployed = deploy("dev", reservedConcurrency=0, logRetentionDays=0, dashboard=False)
-    assert deployed.function("sentiment").inputs["reservedConcurrentExecutions"] == 0
-    assert {each.inputs["retentionInDays"] for each in deployed.all("cloudwatch/logGroup").values()} <= {0, 7}
-    assert not deployed.all("cloudwatch/dashboard")
-
-
-def test_overrides_change_one_endpoint(deploy: Deploy):
-    override = {
-        "memoryMb": 1024,
-        "timeoutSeconds": 30,
-        "reservedConcurrency": 5,
-        "logRetentionDays": 30,
-        "image": "full",
-        "tags": {"team": "search"},
-        "functionUrl": "iam",
-    }
-    deployed = deploy("dev", endpoints={"sentiment": override})
-    one, other = (deployed.function(name).inputs for name in ("sentiment", "summarization"))
-    assert (one["memorySize"], one["timeout"], one["reservedConcurrentExecutions"]) == (1024, 30, 5)
-    assert one["tags"] == {"team": "search"}
-    assert (other["memorySize"], other["timeout"], other["reservedConcurrentExecutions"]) == (3008, 600, -1)
-    assert not other["tags"]
-    days = {
-        name: each.inputs["retentionInDays"] for name, each in deployed.all("cloudwatch/logGroup").items()
-    }
-    assert days == {"sentiment": 30, "summarization": 7, "warmup": 7}
-    assert set(deployed.all("lambda/functionUrl")) == set(deployed.outputs["functionUrls"]) == {"sentiment"}
-    assert json.dumps(deployed.outputs["functions"])

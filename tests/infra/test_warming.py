@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from infra.warming import Starter
-from tests.infra.conftest import ACCOUNT, DIGEST, REPOSITORY, Deploy, Deployed
+from tests.infra.asked import Deployed
+from tests.infra.program import ACCOUNT, DIGEST, REPOSITORY, Deploy
 
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
 PROPS = {"function": ARN, "image": "r@1", "events": ['{"job": "a"}', '{"job": "b"}'], "region": "us-east-1"}
