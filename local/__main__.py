@@ -15,6 +15,9 @@ from local.report import complete, table
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Folder(ROOT / ".local", ROOT)
+_OTHER_HUBS = (
+    "`make up HUB=https://huggingface.co` takes the real one, `make up MODELS=dir` adds dir/<org>/<name>/"
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,6 +50,8 @@ def up(options: argparse.Namespace) -> int:
     print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
     if code:
         print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
+        if not running.hub.upstream and any(running.hub.url in line for line in report.get("errors", [])):
+            print(f"the embedded Hub lacks a model; {_OTHER_HUBS}", file=sys.stderr)
     return code
 
 
