@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from serving.onnx_engine.generation.options import InvalidOptionError, UnsupportedOptionError, resolve
+from serving.onnx_engine.later import load_tokenizer
 from serving.onnx_engine.seq2seq_text import Text
 from serving.torch_engine.seq2seq import language_codes
 
@@ -98,7 +99,7 @@ def _around(ids: list[int], tokenizer: Any) -> dict[str, list[int]]:
 
 def _check_tokenizer(folder: Path, document: Mapping[str, Any], tokenizer: Any) -> None:
     """The served tokenizer must split, and put together again, every sample as transformers' does."""
-    text = Text(folder, document["text"], document["tokenizer"])
+    text = Text(load_tokenizer(folder), document["text"], document["tokenizer"])
     samples = [*SENTENCES, LONG, "", " two  spaces ", "a\n\nb", ">>fr<< Hello."]
     name = type(tokenizer).__name__
     expected = [list(tokenizer(sample)["input_ids"]) for sample in samples]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import BadRequest, Unprocessable
 from ..parameters import parameters_of
 from ..tasks import base_of, languages
 from .contract import Contract
-from .generation.model import Model
 from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
+from .later import Later, load_tokenizer
 from .parameters import merged
 from .seq2seq_text import Text
+
+if TYPE_CHECKING:
+    from .generation.model import Model
 
 _KEYS = {
     "summarization": "summary_text",
@@ -28,8 +31,12 @@ NEW_TOKENS = 256
 def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Seq2Seq:
     """Load the folder `prepared` for `task`; `options` are defaults of the call's parameters."""
     contract = Contract.read(prepared)
-    text = Text(prepared, contract.extra["text"], contract.tokenizer)
-    return Seq2Seq(task, contract, text, Model(prepared, contract.tokenizer["pad_id"]), options)
+    tokenizer = Later(load_tokenizer, prepared)
+    from .generation.model import Model  # imports onnxruntime: not before the tokenizer is on its way
+
+    model = Model(prepared, contract.tokenizer["pad_id"])
+    text = Text(tokenizer.get(), contract.extra["text"], contract.tokenizer)
+    return Seq2Seq(task, contract, text, model, options)
 
 
 class Seq2Seq:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 _HIDDEN = "\x00"
@@ -18,11 +17,8 @@ class Text:
     leading_code: a text may begin with ">>fr<<".
     """
 
-    def __init__(self, prepared: Path, rules: Mapping[str, Any], special: Mapping[str, Any]) -> None:
-        from tokenizers import Tokenizer
-
-        self._tokenizer = Tokenizer.from_file(str(prepared / "tokenizer.json"))
-        self._rules, self._special = rules, special
+    def __init__(self, tokenizer: Any, rules: Mapping[str, Any], special: Mapping[str, Any]) -> None:
+        self._tokenizer, self._rules, self._special = tokenizer, rules, special
 
     def encode(
         self, texts: Sequence[str], *, language: str | None = None, most: int | None = None

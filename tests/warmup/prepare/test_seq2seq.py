@@ -60,8 +60,8 @@ def test_a_prepared_folder_has_both_graphs_the_tokenizer_and_its_contract(snapsh
 def test_the_encoders_output_is_computed_once_and_the_decoder_needs_no_hidden_state(worked):
     import onnx
 
-    encoder = onnx.load(worked / "export" / "encoder.onnx", load_external_data=False).graph
-    decoder = onnx.load(worked / "export" / "decoder.onnx", load_external_data=False).graph
+    encoder = onnx.load(worked / "fp32" / "encoder.onnx", load_external_data=False).graph
+    decoder = onnx.load(worked / "fp32" / "decoder.onnx", load_external_data=False).graph
     crossed = [value.name for value in encoder.output]
     assert crossed == ["cross_k_0", "cross_v_0", "cross_k_1", "cross_v_1"]
     inputs = [value.name for value in decoder.input]

@@ -8,6 +8,7 @@ import random
 import pytest
 import transformers
 
+from serving.onnx_engine.later import load_tokenizer
 from serving.onnx_engine.seq2seq_text import Text
 from tests.tiny_seq2seq import build
 from warmup.prepare.plan import NotPrepared
@@ -42,7 +43,7 @@ def both(request, tmp_path_factory):
     served, size = served_tokenizer(theirs)
     (folder / "tokenizer.json").write_text(served.to_str())
     special = {"unk_id": theirs.unk_token_id, "truncation_side": theirs.truncation_side}
-    return Text(folder, json.loads(json.dumps(_rules(theirs, size))), special), theirs
+    return Text(load_tokenizer(folder), json.loads(json.dumps(_rules(theirs, size))), special), theirs
 
 
 @pytest.mark.parametrize("text", [*SENTENCES, LONG, *ODD])

@@ -10,6 +10,7 @@ import numpy as np
 from onnxruntime import OrtValue
 
 from ..batches import batches
+from ..later import Later
 from ..session import open_session
 from .decoder import Decoder
 from .loop import generate
@@ -23,9 +24,15 @@ class Model:
     """Encoder and decoder sessions. `generate` takes any number of inputs and runs them in padded batches."""
 
     def __init__(self, prepared: Path, pad_id: int) -> None:
+        """The decoder goes on loading when this returns: the first input can be encoded meanwhile."""
         self._pad_id = pad_id
+        self._decoder = Later(open_session, prepared / "decoder.onnx")
         self._encoder = open_session(prepared / "encoder.onnx")
-        self.decoder = open_session(prepared / "decoder.onnx")
+
+    @property
+    def decoder(self) -> Any:
+        """The decoder's session; waits for it."""
+        return self._decoder.get()
 
     def generate(self, sources: Sequence[Sequence[int]], options: Options) -> list[list[list[int]]]:
         """Per source its num_return_sequences sequences, best first; a source alone gives the same."""
