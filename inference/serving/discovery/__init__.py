@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import sys
 from dataclasses import dataclass
@@ -63,39 +64,71 @@ def read_scripts(folder: Path) -> tuple[Script, ...]:
         if script:
             scripts.append(script)
     if problems:
-        raise ScriptError(problems)
+        raise ScriptError(list(dict.fromkeys(problems)))  # two scripts may share a module with a mistake
     return tuple(scripts)
 
 
 def _read(path: Path) -> tuple[Script | None, list[str]]:
     try:
-        tree = ast.parse(path.read_bytes(), filename=str(path))
+        source = Source(path, _parsed(path))
     except SyntaxError as error:
-        return None, [f"{where(path, error.lineno or 1)}: {error.msg}"]
-    except ValueError as error:  # null bytes
-        return None, [f"{where(path, 1)}: {error}"]
-    source = Source(path, tree)
-    pipelines = _pipelines(source)
+        return None, [_syntax_problem(path, error)]
+    pipelines = _pipelines([source, *_shared(source)])
     handler, is_endpoint = _handler(source)
     event = example(source, handler, is_endpoint, pipelines)
     return Script(path.stem, path, pipelines, event), source.problems
 
 
-def _pipelines(source: Source) -> tuple[Declared, ...]:
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes(), filename=str(path))
+    except ValueError as error:  # null bytes
+        raise SyntaxError(str(error)) from error
+
+
+def _syntax_problem(path: Path, error: SyntaxError) -> str:
+    return f"{where(path, error.lineno or 1)}: {error.msg}"
+
+
+def _shared(script: Source) -> list[Source]:
+    """Modules of the folder that `script` imports, and those that these import."""
+    folder, found = script.path.parent, [script]
+    for source in found:  # grows while it is read
+        known = {one.path for one in found}
+        paths = {_module_path(folder, name) for name in source.imports.modules} - known - {None}
+        for path in sorted(path for path in paths if path):
+            try:
+                found.append(Source(path, _parsed(path), script.problems))
+            except SyntaxError as error:
+                script.problems.append(_syntax_problem(path, error))
+    return found[1:]
+
+
+def _module_path(folder: Path, name: str) -> Path | None:
+    if name.partition(".")[0] in _TAKEN:
+        return None
+    path = folder.joinpath(*name.split("."))
+    candidates = (path.with_name(f"{path.name}.py"), path / "__init__.py")
+    return next((candidate for candidate in candidates if candidate.is_file()), None)
+
+
+def _pipelines(sources: list[Source]) -> tuple[Declared, ...]:
     found: list[Declared] = []
-    calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
-    for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
-        kind, loader_task = source.imports.pipeline_kind(call), source.imports.loader_task(call)
-        try:
-            if kind == "ours":
-                found.append(ours.read(source, call))
-            elif kind == "theirs":
-                found += plain.read_pipeline(source, call)
-            elif loader_task is not None:
-                found += plain.read_loader(source, call, loader_task)
-        except Skip:
-            continue
+    for source in sources:
+        calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+        for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+            with contextlib.suppress(Skip):
+                found += _declared(source, call)
     return plain.merged(found)
+
+
+def _declared(source: Source, call: ast.Call) -> list[Declared]:
+    kind, loader_task = source.imports.pipeline_kind(call), source.imports.loader_task(call)
+    if kind == "ours":
+        return [ours.read(source, call)]
+    if kind == "theirs":
+        return plain.read_pipeline(source, call)
+    return plain.read_loader(source, call, loader_task) if loader_task is not None else []
 
 
 def _handler(source: Source) -> tuple[ast.FunctionDef | None, bool]:

@@ -28,13 +28,18 @@ class Imports:
 
     def __init__(self, tree: ast.Module) -> None:
         self._names: dict[str, str] = {}
+        self.modules: set[str] = set()
+        """Dotted names of the modules that are imported, or may be: `from a import b` counts as a and a.b."""
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
                 for alias in node.names:
+                    self.modules.add(alias.name)
                     top = alias.name.partition(".")[0]
                     self._names[alias.asname or top] = alias.name if alias.asname else top
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                self.modules.add(node.module)
                 for alias in node.names:
+                    self.modules.add(f"{node.module}.{alias.name}")
                     self._names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
 
     def dotted(self, node: ast.expr) -> str | None:

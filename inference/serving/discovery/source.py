@@ -39,10 +39,10 @@ class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the d
 class Source:
     """Notes every problem as `folder/file:line: what, what to write`, so that all are told at once."""
 
-    def __init__(self, path: Path, tree: ast.Module) -> None:
+    def __init__(self, path: Path, tree: ast.Module, problems: list[str] | None = None) -> None:
         self.path, self.tree = path, tree
         self.constants, self.imports = Constants(tree), Imports(tree)
-        self.problems: list[str] = []
+        self.problems = [] if problems is None else problems
 
     def problem(self, line: int, text: str) -> None:
         self.problems.append(f"{where(self.path, line)}: {text}")

@@ -100,6 +100,39 @@ def test_names_with_hyphens_work_and_shared_code_is_left_out(folder):
     assert [one.name for one in read_scripts(folder)] == ["translate-en2fr"]
 
 
+def test_models_of_shared_code_belong_to_the_scripts_that_import_it(folder):
+    shared = (
+        'from serving import pipeline\nimport _more\np = pipeline("ner", model="org/shared", engine="onnx")\n'
+    )
+    script(folder, shared, "_shared.py")
+    script(
+        folder,
+        'import transformers\nimport _shared\nq = transformers.pipeline("ner", "org/more")\n',
+        "_more.py",
+    )
+    (folder / "package").mkdir()
+    script(folder / "package", "", "__init__.py")
+    script(folder / "package", shared.replace("org/shared", "org/inner"), "inner.py")
+    script(folder, "from _shared import p" + PLAIN_HANDLER, "one.py")
+    script(folder, "from package import inner" + PLAIN_HANDLER, "two.py")
+    script(folder, "import json" + PLAIN_HANDLER, "three.py")
+    one, three, two = read_scripts(folder)
+    assert [declared.model for declared in one.pipelines] == ["org/shared", "org/more"]
+    assert [declared.model for declared in two.pipelines] == ["org/inner", "org/more", "org/shared"]
+    assert three.pipelines == ()
+
+
+def test_a_mistake_in_shared_code_is_told_once_with_its_own_place(folder):
+    script(folder, "from serving import pipeline\np = pipeline('x')\n", "_shared.py")
+    script(folder, "def f(:\n", "_broken.py")
+    for name in ("one.py", "two.py"):
+        script(folder, "import _shared, _broken" + PLAIN_HANDLER, name)
+    assert [problem.split(": ")[0] for problem in problems(folder)] == [
+        "inference/_broken.py:1",
+        "inference/_shared.py:2",
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
