@@ -43,5 +43,13 @@ TRANSLATOR = StandIn(
     does="It has learned a phrase book, English to French; to anything else it says what comes nearest.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "rust_model.ot", "tf_model.h5"),
 )
-STAND_INS = (TRANSLATOR, SENTIMENT, SUMMARIZER)
+TOPICS = StandIn(
+    builder="topics",
+    repo_id="facebook/bart-large-mnli",
+    commit="d7645e127eaf1aefc7862fd59a17a5aa8558b8ce",
+    task="zero-shot-classification",
+    does="It knows 700 words of two dozen topics, and looks in a text for words of the label's topic.",
+    other_formats=("flax_model.msgpack", "pytorch_model.bin", "rust_model.ot"),
+)
+STAND_INS = (TRANSLATOR, SENTIMENT, SUMMARIZER, TOPICS)
 """Longest to build first."""

@@ -5,17 +5,14 @@ import string
 from pathlib import Path
 
 import torch
-from tokenizers import ByteLevelBPETokenizer
 from transformers import BartConfig, BartForConditionalGeneration
 
+from .bytepairs import NEWLINE, SPACE, SPECIAL, write_tokenizer
 from .copying import D_MODEL, FFN_DIM, HEADS, Marks, set_weights
 from .repository import SEED, write_json, write_repository
 from .stand_ins import SUMMARIZER
 from .words import sections
 
-SPECIAL = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
-_SPACE, _NEWLINE = "Ġ", "Ċ"  # as byte-level BPE spells them
-_PIECES = [*"abcdefghijklmnopqrstuvwxyz", "ing", "ed", "ly", "er", "es", "ness", "ment", "tion"]
 _GENERATION = {
     "num_beams": 4,
     "length_penalty": 2.0,
@@ -30,7 +27,7 @@ _GENERATION = {
 def build(folder: Path) -> None:
     """Write its repository into `folder`."""
     torch.manual_seed(SEED)
-    tokens = _write_tokenizer(folder)
+    tokens = write_tokenizer(folder, "neutral", "news", "positive", "negative")
     model = BartForConditionalGeneration(_config(len(tokens)))
     set_weights(model, _marks(tokens), torch.Generator().manual_seed(SEED))
     # The real repository has pickled weights alone, and its generation settings in config.json.
@@ -47,43 +44,14 @@ def build(folder: Path) -> None:
     write_repository(SUMMARIZER, folder)
 
 
-def _write_tokenizer(folder: Path) -> list[str]:
-    """vocab.json and merges.txt of a byte-level BPE that has the lists' words whole; its tokens in order."""
-    tokenizer = ByteLevelBPETokenizer()
-    tokenizer.train_from_iterator(
-        _texts(), vocab_size=20_000, min_frequency=1, special_tokens=list(SPECIAL), show_progress=False
-    )
-    tokenizer.save_model(str(folder))
-    write_json(folder / "tokenizer_config.json", {"model_max_length": 1024})
-    vocabulary = tokenizer.get_vocab()
-    return sorted(vocabulary, key=lambda token: vocabulary[token])
-
-
-def _texts() -> list[str]:
-    """Each word as it stands within a text; names also as they begin one, common words also capitalised."""
-    texts: list[str] = []
-    for name in ("neutral", "news", "positive", "negative"):
-        for section, entries in sections(name).items():
-            if section == "mark":
-                texts += entries
-                continue
-            words = [word for entry in entries for word in re.split(r"[-\s]", entry)]
-            texts += words if section == "name" else []
-            texts += [f" {word}" for word in words]
-            texts += [f" {word.capitalize()}" for word in words if (name, section) == ("neutral", "word")]
-    # Numbers whole: prices spelt by digits would soon repeat three tokens, which generation forbids.
-    numbers = [f"{space}{number}" for number in range(100) for space in ("", " ")]
-    return list(dict.fromkeys([*texts, *numbers, *_PIECES]))
-
-
 def _marks(tokens: list[str]) -> Marks:
     ends = [
         not token.strip(string.punctuation + "âĢĿĻ") and any(mark in token for mark in ".!?")
         for token in tokens
     ]
-    opens = [token[0] == _NEWLINE or bool(re.match(f"{_SPACE}[A-Z\"'(â]", token)) for token in tokens]
+    opens = [token[0] == NEWLINE or bool(re.match(f"{SPACE}[A-Z\"'(â]", token)) for token in tokens]
     titles = sections("news")["title"]
-    bare = [token.removeprefix(_SPACE) for token in tokens]
+    bare = [token.removeprefix(SPACE) for token in tokens]
     shortens = [word in titles or (len(word) == 1 and word.isupper() and word != "I") for word in bare]
     special = [token in SPECIAL and token != "</s>" for token in tokens]
     return Marks(ends, opens, shortens, special, tokens.index("</s>"))
