@@ -45,7 +45,7 @@ warmup = WarmupFunction("warmup", role=warmup_role, staging=staging, **parts, op
 functions = {name: InferenceFunction(name, role=roles[name], **parts, opts=opts) for name in endpoints}
 Observability("observability", settings=settings, functions=functions, warmup=warmup, opts=opts)
 if settings.warm_on_deploy:
-    after = pulumi.ResourceOptions(depends_on=[network, cache, warmup])
+    after = pulumi.ResourceOptions(depends_on=[warmup])
     Warming("warming", scripts=scripts, warmup=warmup, image=image, account=account, opts=after)
 
 pulumi.export("functions", {name: function.arn for name, function in functions.items()})

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from .cache import MOUNT_PATH, ModelCache
 from .naming import function_name
+from .network import Network
 from .role import ExecutionRole
 
 CACHE_ENVIRONMENT = {
@@ -30,9 +31,8 @@ def mounted_function(
     memory_mb: int,
     timeout_s: int,
     environment: Mapping[str, pulumi.Input[str]],
-    subnet_ids: Sequence[pulumi.Input[str]],
+    network: Network,
     security_group_id: pulumi.Input[str],
-    dual_stack: bool,
     cache: ModelCache,
     role: ExecutionRole,
     depends_on: Sequence[pulumi.Resource],
@@ -41,8 +41,8 @@ def mounted_function(
 ) -> aws.lambda_.Function:
     """The function of `name`; `others` are further arguments of aws.lambda_.Function.
 
-    It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group
-    and for what its role may do.
+    It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group,
+    for what its role may do, and for a network that leads where it should.
     """
     return aws.lambda_.Function(
         function_name(name),
@@ -55,12 +55,12 @@ def mounted_function(
         role=role.arn,
         environment={"variables": {**CACHE_ENVIRONMENT, **environment}},
         vpc_config={
-            "subnet_ids": list(subnet_ids),
+            "subnet_ids": network.private_subnet_ids,
             "security_group_ids": [security_group_id],
-            "ipv6_allowed_for_dual_stack": dual_stack,
+            "ipv6_allowed_for_dual_stack": network.dual_stack,
         },
         file_system_config={"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
         logging_config={"log_format": "Text", "log_group": role.log_group.name},
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[*cache.ready, role, *depends_on]),
+        opts=pulumi.ResourceOptions(parent=parent, depends_on=[network, *cache.ready, role, *depends_on]),
         **others,
     )

@@ -60,6 +60,11 @@ def test_a_function_waits_for_the_cache_its_log_group_and_its_policies(dev: Depl
             *((("efs/mountTarget"), f"cache-{index}") for index in range(2)),
             ("efs/fileSystemPolicy", "cache"),
             ("efs/accessPoint", "cache"),
+            *(("ec2/route", f"network-egress-{index}") for index in range(2)),
+            *(
+                ("vpc/securityGroupIngressRule", f"network-{group}-nfs")
+                for group in ("endpoints", "downloads")
+            ),
             ("cloudwatch/logGroup", name),
             ("iam/rolePolicy", f"{name}-run"),
             ("iam/rolePolicy", f"{name}-{policies}"),
