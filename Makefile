@@ -5,7 +5,8 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 
 VENV := .venv
 PY := $(VENV)/bin/python
-PIP := $(PY) -m pip -q --disable-pip-version-check
+# -qq: of a folder that it was told to look into and that holds nothing, pip would warn for each package.
+PIP := $(PY) -m pip -qq --disable-pip-version-check
 TORCH := torch==2.13.0
 READY := $(VENV)/.ready
 EMULATOR := .local/bin/aws-lambda-rie

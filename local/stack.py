@@ -116,6 +116,8 @@ def _compile(folder: Folder) -> None:
 def _start_hub(folder: Folder, choices: Choices, say: Say) -> Hub:
     stand_ins = folder.path / "models"
     if choices.hub is None:
+        if not stand_ins.exists():
+            say("building the stand-in models: under a minute, once ...")
         building = [sys.executable, "-m", "local.models", "--into", str(stand_ins)]
         if subprocess.run(building, cwd=folder.root, check=False).returncode:
             raise StackError("the stand-in models were not built; see above")

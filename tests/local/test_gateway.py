@@ -24,7 +24,7 @@ from tests.local.functions_to_run import declare, wait_for
 
 @pytest.fixture
 def gateway(emulators):
-    """Serves the functions it is given; returns a boto3 client and the gateway."""
+    """Serves the functions it is given; returns a boto3 client and the URL."""
     with contextlib.ExitStack() as stack:
 
         def begin(*functions, **options):
@@ -39,8 +39,7 @@ def gateway(emulators):
                 config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=32),
             )
             stack.callback(client.close)
-            made.url = url
-            return client, made
+            return client, url
 
         yield begin
 
@@ -152,9 +151,9 @@ def test_a_dry_run_runs_nothing(gateway, root):
 
 
 def test_an_unknown_invocation_type_is_refused(gateway):
-    _, made = gateway()
+    _, url = gateway()
     path = "/2015-03-31/functions/probe-1a2b3c4/invocations"
-    request = urllib.request.Request(made.url + path, b"{}", {"X-Amz-Invocation-Type": "Later"})
+    request = urllib.request.Request(url + path, b"{}", {"X-Amz-Invocation-Type": "Later"})
     with pytest.raises(urllib.error.HTTPError) as caught, contextlib.closing(urllib.request.urlopen(request)):
         pass
     with caught.value as error:
@@ -214,10 +213,10 @@ def test_a_function_killed_in_mid_request_fails_that_request_and_the_next_is_ser
     assert after["pid"] != pid and after["calls"] == 1
 
 
-def test_an_idle_instance_is_ended_after_a_while(gateway):
-    client, made = gateway(idle_s=0.05)
+def test_an_idle_instance_is_ended_after_a_while(gateway, root):
+    client, _ = gateway(idle_s=0.05)
     pid = body(ask(client))["pid"]
-    wait_until(lambda: not made._pools["probe-1a2b3c4"]._idle)
+    wait_until(lambda: not any((root / "state/run").iterdir()))
     assert body(ask(client))["pid"] != pid
 
 
@@ -297,8 +296,8 @@ def test_closing_ends_the_instances_that_are_busy_too(gateway, emulators, root):
     assert list((root / "state/run").iterdir()) == []
 
 
-def open_url(url, *arguments, **headers):
-    request = urllib.request.Request(url, *arguments, headers=headers)
+def open_url(url, data=None, kind=""):
+    request = urllib.request.Request(url, data, {"Content-Type": kind} if kind else {})
     try:
         with contextlib.closing(urllib.request.urlopen(request)) as answer:
             return answer.status, answer.read(), dict(answer.headers)
@@ -308,9 +307,9 @@ def open_url(url, *arguments, **headers):
 
 
 def test_a_function_url_hands_over_a_version_2_event(gateway):
-    _, made = gateway(declare(url="NONE"))
-    url = f"{made.url}/urls/probe/some/path?a=1&a=2&b="
-    status, answer, _ = open_url(url, b'{"text": "hi"}', **{"Content-Type": "application/json"})
+    _, url = gateway(declare(url="NONE"))
+    url = f"{url}/urls/probe/some/path?a=1&a=2&b="
+    status, answer, _ = open_url(url, b'{"text": "hi"}', "application/json")
     event = json.loads(answer)["event"]
     assert status == 200
     assert (event["version"], event["rawPath"], event["rawQueryString"]) == (
@@ -325,8 +324,8 @@ def test_a_function_url_hands_over_a_version_2_event(gateway):
 
 
 def test_a_function_url_hands_over_other_bodies_in_base64(gateway):
-    _, made = gateway(declare(url="AWS_IAM"))
-    _, answer, _ = open_url(f"{made.url}/urls/probe/", b"\xff\x00", **{"Content-Type": "image/png"})
+    _, url = gateway(declare(url="AWS_IAM"))
+    _, answer, _ = open_url(f"{url}/urls/probe/", b"\xff\x00", "image/png")
     event = json.loads(answer)["event"]
     assert event["isBase64Encoded"] and base64.b64decode(event["body"]) == b"\xff\x00"
 
@@ -337,21 +336,21 @@ def test_a_function_url_sends_what_the_function_says(gateway, root):
         "    return {'statusCode': 418, 'headers': {'X-Kind': 'tea'},\n"
         "            'body': 'aGk=', 'isBase64Encoded': True}\n"
     )
-    _, made = gateway(declare(url="NONE", command="says.handler"))
-    status, answer, headers = open_url(f"{made.url}/urls/probe/")
+    _, url = gateway(declare(url="NONE", command="says.handler"))
+    status, answer, headers = open_url(f"{url}/urls/probe/")
     assert (status, answer, headers["X-Kind"]) == (418, b"hi", "tea")
 
 
 def test_a_function_url_hides_errors_of_the_function(gateway, root):
     (root / "inference/bad.py").write_text("def handler(event, context):\n    raise ValueError('secret')\n")
-    _, made = gateway(declare(url="NONE", command="bad.handler"))
-    status, answer, _ = open_url(f"{made.url}/urls/probe/")
+    _, url = gateway(declare(url="NONE", command="bad.handler"))
+    status, answer, _ = open_url(f"{url}/urls/probe/")
     assert (status, answer) == (502, b'{"Message":"Internal Server Error"}')
 
 
 def test_a_function_without_a_url_has_none_here_either(gateway):
-    _, made = gateway()
-    status, answer, _ = open_url(f"{made.url}/urls/probe/")
+    _, url = gateway()
+    status, answer, _ = open_url(f"{url}/urls/probe/")
     assert status == 404
     assert "functionUrl" in json.loads(answer)["Message"]
 

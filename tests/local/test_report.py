@@ -1,8 +1,10 @@
 """The report of `make up` and its table."""
 
+from typing import Any
+
 from local.report import complete, table
 
-WARMUP = {
+WARMUP: dict[str, Any] = {
     "stack": "local",
     "warmup": [
         {"model": "org/name", "commit": "c" * 40, "files": 5, "bytes": 10, "seconds": 1.5, "prepared": []}

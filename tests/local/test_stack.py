@@ -72,9 +72,10 @@ def tree(tmp_path_factory):
     tree = tmp_path_factory.mktemp("repository")
     ignore = shutil.ignore_patterns("__pycache__")
     for name in PARTS:
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(
-            ROOT / name, tree / name, **({"ignore": ignore} if (ROOT / name).is_dir() else {})
-        )
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tree / name, ignore=ignore)
+        else:
+            shutil.copy(ROOT / name, tree / name)
     (tree / ".local").mkdir()
     (tree / ".local/bin").symlink_to(ROOT / ".local/bin")
     (tree / ".local/models").symlink_to(ROOT / ".local/models")

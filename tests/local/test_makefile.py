@@ -1,0 +1,86 @@
+"""What `make` makes of its variables; the commands behind it have tests of their own."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make` with commands in place of ours that write down how they were called."""
+    python = tmp_path / "python"
+    python.write_text('#!/bin/sh\nprintf "%s|" "$@"\nprintf "EVENT=%s\\n" "$EVENT"\n')
+    pulumi = tmp_path / "pulumi"
+    pulumi.write_text('#!/bin/sh\nprintf "pulumi %s\\n" "$*"\n')
+    for script in (python, pulumi):
+        script.chmod(0o755)
+
+    def run(*arguments, path=f"{tmp_path}:{os.defpath}"):
+        environment = {"PATH": path, "HOME": str(tmp_path)}
+        command = ["make", "-s", "--no-print-directory", "-o", "setup", f"PY={python}", *arguments]
+        return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "event", ['{"text": "costs $5, $$HOME `id` $(id)"}', '{"text": "it\'s \\"fine\\" # really; \\\\"}', ""]
+)
+def test_an_event_reaches_the_command_as_it_was_written(make, event):
+    done = make("invoke", "FN=sentiment", f"EVENT={event}")
+    assert done.stdout == f"-m|local|invoke|--stack|local|sentiment|EVENT={event}\n", done.stderr
+
+
+def test_invoke_without_a_function_shows_how(make):
+    done = make("invoke")
+    assert done.returncode
+    assert """make invoke FN=sentiment EVENT='{"text": "I love this"}'""" in done.stderr
+
+
+def test_up_takes_models_a_hub_and_containers(make):
+    assert make("up").stdout == "-m|local|up|EVENT=\n"
+    assert make("up", "MODELS=a b", "HUB=https://huggingface.co", "CONTAINER=1").stdout == (
+        "-m|local|up|--hub|https://huggingface.co|--models|a|--models|b|--container|EVENT=\n"
+    )
+
+
+def test_up_of_another_stack_is_pulumi_and_the_warm_up(make):
+    assert make("up", "STACK=dev").stdout.splitlines() == [
+        "pulumi stack select --create dev",
+        "pulumi up --stack dev",
+        "-m|warmup|--stack|dev|EVENT=",
+    ]
+
+
+def test_another_stack_without_pulumi_says_where_to_get_it(make):
+    done = make("up", "STACK=dev", path=os.defpath)
+    assert done.returncode
+    assert "pulumi is not on the PATH" in done.stderr
+
+
+def test_down_and_warm_take_a_stack(make):
+    assert make("down").stdout == "-m|local|down|EVENT=\n"
+    assert make("down", "STACK=dev").stdout == "pulumi destroy --stack dev\n"
+    assert make("warm").stdout == "-m|warmup|--stack|local|EVENT=\n"
+    assert make("warm", "STACK=dev").stdout == "-m|warmup|--stack|dev|EVENT=\n"
+
+
+def test_help_names_every_target(make):
+    text = make("help").stdout
+    for target in ("setup", "up", "invoke", "warm", "down", "test", "check", "fix", "bench", "lock"):
+        assert f"make {target} " in text
+    assert make().stdout == text
+
+
+def test_an_old_python_is_refused_with_what_to_set(tmp_path):
+    old = tmp_path / "python3"
+    old.write_text('#!/bin/sh\nexec python3 -c "import sys; sys.version_info = (3, 9, 0); $2"\n')
+    old.chmod(0o755)
+    arguments = ["make", "-B", "setup", f"VENV={tmp_path}/venv", f"PYTHON={old}"]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "Python 3.11 or newer is needed" in done.stderr and "is 3.9" in done.stderr
