@@ -40,6 +40,7 @@ def write_contract(folder: Path, plan: Plan, tokenizer: Any, model: Any) -> None
         "model_type": config.model_type,
         "max_length": tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else None,
         "positions": positions,
+        "vocabulary": model.get_output_embeddings().out_features,
         "tokenizer": {
             "pad_id": tokenizer.pad_token_id,
             "unk_id": tokenizer.unk_token_id,

@@ -89,7 +89,8 @@ class Seq2Seq:
         if target is not None:
             request["forced_bos_token_id"] = self._text.languages[target]["forced_bos"]
         try:
-            return resolve(shipped, request, positions=self._contract.positions)
+            vocabulary = self._contract.extra["vocabulary"]
+            return resolve(shipped, request, positions=self._contract.positions, vocabulary=vocabulary)
         except InvalidOptionError as error:
             raise BadRequest(error.name, error.expected, repr(error.value)) from error
         except UnsupportedOptionError as error:

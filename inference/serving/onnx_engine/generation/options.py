@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from .unbuilt import unsupported
+
 DEFAULT_NEW_TOKENS = 20  # transformers' own, where neither the model nor the request says
 
 
@@ -69,56 +71,23 @@ class Options:
 LENGTHS = ("max_new_tokens", "min_new_tokens")
 SUPPORTED = frozenset({field.name for field in fields(Options)}) | {*LENGTHS, "bos_token_id"}
 
-NEUTRAL: dict[str, tuple[object, ...]] = {
-    "num_beam_groups": (1,),
-    "diversity_penalty": (0, 0.0),
-    "penalty_alpha": (0, 0.0),
-    "epsilon_cutoff": (0, 0.0),
-    "eta_cutoff": (0, 0.0),
-    "guidance_scale": (1, 1.0),
-    "low_memory": (False,),
-    "token_healing": (False,),
-    "is_assistant": (False,),
-    "return_dict_in_generate": (False,),
-    "output_scores": (False,),
-    "output_logits": (False,),
-    "constraint_mode": (False,),
-}
-"""Options of transformers that are not built here, with the values that change nothing."""
-
-# fmt: off
-WITHOUT_EFFECT = frozenset({
-    "assistant_confidence_threshold", "assistant_early_exit", "assistant_lookbehind", "cache_config",
-    "cache_implementation", "compile_config", "continuous_batching_config", "disable_compile",
-    "max_cache_len", "max_matching_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
-    "output_attentions", "output_hidden_states", "prefill_chunk_size", "target_lookbehind",
-    "transformers_version", "use_cache", "_from_model_config",
-})
-# fmt: on
-"""Say how to compute, not what: they change no token."""
-
-
-def unsupported(options: Mapping[str, Any]) -> str | None:
-    """Name of the first option that would change the result and is not built here, or None."""
-    for name, value in options.items():
-        if value is None or name in SUPPORTED or name in WITHOUT_EFFECT:
-            continue
-        if not any(value == neutral and type(value) is type(neutral) for neutral in NEUTRAL.get(name, ())):
-            return name
-    return None
-
 
 def resolve(
-    shipped: Mapping[str, Any], request: Mapping[str, Any], *, positions: int | None = None
+    shipped: Mapping[str, Any],
+    request: Mapping[str, Any],
+    *,
+    positions: int | None = None,
+    vocabulary: int | None = None,
 ) -> Options:
     """`request` over `shipped` over transformers' defaults; None counts as not given.
 
-    `positions` is how many the decoder has (`max_position_embeddings`), None where it takes any number.
+    `positions` is how many the decoder has (`max_position_embeddings`), None where it takes any number;
+    `vocabulary` how many tokens it scores, None to take any id.
     Raises UnsupportedOptionError and InvalidOptionError.
     """
     merged = {name: value for name, value in shipped.items() if value is not None}
     merged |= {name: value for name, value in request.items() if value is not None}
-    if name := unsupported(merged):
+    if name := unsupported(merged, SUPPORTED):
         raise UnsupportedOptionError(name, merged[name])
     start = merged.get("decoder_start_token_id", merged.pop("bos_token_id", None))
     if not isinstance(start, int):
@@ -131,7 +100,10 @@ def resolve(
     for name in ("eos_token_id", "forced_eos_token_id"):
         if isinstance(known.get(name), int):
             known[name] = (known[name],)
-    return _checked(Options(**known))
+    options = _checked(Options(**known))
+    if vocabulary is not None:
+        _check_ids(options, vocabulary)
+    return options
 
 
 def _lengths(merged: Mapping[str, Any], positions: int | None) -> dict[str, int]:
@@ -178,6 +150,16 @@ def _checked(options: Options) -> Options:
         expected = "at most num_beams" if options.num_beams > 1 else "1 without num_beams or do_sample"
         raise InvalidOptionError("num_return_sequences", options.num_return_sequences, expected)
     return options
+
+
+def _check_ids(options: Options, vocabulary: int) -> None:
+    for name in ("bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id"):
+        words = getattr(options, name) if name == "bad_words_ids" else (getattr(options, name),)
+        if not all(0 <= token < vocabulary for word in words for token in word):
+            raise InvalidOptionError(name, getattr(options, name), f"token ids from 0 to {vocabulary - 1}")
+    for name in ("forced_bos_token_id", "decoder_start_token_id"):
+        if not 0 <= (getattr(options, name) or 0) < vocabulary:
+            raise InvalidOptionError(name, getattr(options, name), f"a token id from 0 to {vocabulary - 1}")
 
 
 def _whole(name: str, value: object, least: int) -> int:

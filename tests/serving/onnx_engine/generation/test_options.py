@@ -6,15 +6,13 @@ import pytest
 import transformers
 
 from serving.onnx_engine.generation.options import (
-    NEUTRAL,
     SUPPORTED,
-    WITHOUT_EFFECT,
     InvalidOptionError,
     Options,
     UnsupportedOptionError,
     resolve,
-    unsupported,
 )
+from serving.onnx_engine.generation.unbuilt import NEUTRAL, WITHOUT_EFFECT, unsupported
 
 SHIPPED = {"decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
 REFUSED = {
@@ -90,8 +88,24 @@ def test_every_option_that_transformers_has_is_supported_harmless_or_refused():
 
 def test_what_transformers_sets_by_default_is_what_is_assumed_here():
     defaults = transformers.GenerationConfig._get_default_generation_params()
-    assert unsupported(defaults) is None
+    assert unsupported(defaults, SUPPORTED) is None
     ours = Options(decoder_start_token_id=0)
     for name, value in defaults.items():
         if hasattr(ours, name) and name != "max_length":
             assert getattr(ours, name) == value or (not getattr(ours, name) and not value), name
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"bad_words_ids": [[5], [3, 50]]},
+        {"suppress_tokens": [-1]},
+        {"forced_bos_token_id": 50},
+        {"forced_eos_token_id": [2, 99]},
+        {"decoder_start_token_id": 50},
+    ],
+)
+def test_token_ids_have_to_be_in_the_vocabulary(option):
+    resolve({**SHIPPED, **option}, {})
+    with pytest.raises(InvalidOptionError, match=r"token ids? from 0 to 49"):
+        resolve({**SHIPPED, **option}, {}, vocabulary=50)
