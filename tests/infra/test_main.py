@@ -188,6 +188,9 @@ def test_cold_download_gives_one_endpoint_what_the_warm_up_has(deploy: Deploy):
     assert variables["HF_ENDPOINT"] == "https://huggingface.co"
     assert "HF_HUB_OFFLINE" not in variables
     assert deployed.function("sentiment").inputs["vpcConfig"]["securityGroupIds"] == ["network-downloads-id"]
+    # The slim image has neither the Hub's client nor torch, which alone can serve what nobody prepared.
+    assert ("dynamic", "image-full") in deployed.before(deployed.function("sentiment"))
+    assert ("dynamic", "image-full") not in deployed.before(deployed.function("summarization"))
     assert deployed.function("summarization").inputs["environment"]["variables"]["COLD_DOWNLOAD"] == "0"
     writers = {
         name
