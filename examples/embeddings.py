@@ -2,10 +2,11 @@
 
 from serving import endpoint, pipeline
 
-# engine="onnx": the warm-up prepares this model, so the small image without torch is enough.
+# engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
 embed = pipeline(
     "feature-extraction",
     model="sentence-transformers/all-MiniLM-L6-v2",
+    revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
     pooling="mean",
     normalize=True,
     truncation=True,

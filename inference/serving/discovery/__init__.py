@@ -22,7 +22,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 _TAKEN = {
     *sys.stdlib_module_names,
     *("serving", "warmup", "awslambdaric", "boto3", "botocore", "numpy", "onnx", "onnxruntime", "tokenizers"),
-    *("torch", "transformers", "huggingface_hub", "safetensors", "sentencepiece", "msgspec"),
+    *("torch", "transformers", "huggingface_hub", "safetensors", "sentencepiece"),
 }
 
 
