@@ -13,8 +13,8 @@ import torch
 from .plan import NotPrepared, Plan
 from .samples import LONG, SENTENCES
 
-SAMPLES = 10
-NEW_TOKENS = 40
+SAMPLES = 8
+NEW_TOKENS = 32
 """Enough to disagree in, few enough for a BART-large within a minute."""
 _SOURCE_TOKENS = 256
 _FORCED, _FORCED_TOKENS = 4, 16
