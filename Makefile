@@ -81,6 +81,6 @@ $(READY): $(LOCKED)
 	@$(PY) tests/infra/moto_server.py --install
 	@touch $@
 
-$(EMULATOR): requirements-emulator.txt $(READY)
+$(EMULATOR): requirements-emulator.txt | $(READY)
 	@echo "fetching AWS's Lambda runtime interface emulator ..."
 	@$(PY) -m local.install

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import images
-from local.emulator import GRACE_S, Emulator, _free_ports
+from local.emulator import GRACE_S, Emulator, free_ports
 from local.engine import Engine
 from local.environment import environment
 from local.functions import Function
@@ -120,7 +120,7 @@ class Container(Emulator):
         self._turn = threading.Lock()
         self.name = f"hf-lambda-{function.name}-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
         shares_ports = settings.network_of(function) != "none"
-        ports = _free_ports(2) if shares_ports else [8080, 9001]
+        ports = free_ports(2) if shares_ports else [8080, 9001]
         arguments = settings.arguments(function, self.name, (ports[0], ports[1]))
         pipe = subprocess.PIPE
         self._process = settings.engine.attach(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)

@@ -88,7 +88,7 @@ class Emulator:
         self._failed = False
         self._tmp = settings.state / "tmp" / f"{function.name}-{os.getpid()}-{next(_numbers)}"
         self._tmp.mkdir(parents=True)
-        self._port, runtime_port = _free_ports(2)
+        self._port, runtime_port = free_ports(2)
         self._process = subprocess.Popen(
             settings.command(function, self._tmp, self._port, runtime_port),
             cwd=settings.root / "inference",
@@ -185,7 +185,7 @@ def _error(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]

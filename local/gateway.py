@@ -22,7 +22,7 @@ from local.lambda_api import (
     throttled,
 )
 
-IDLE_S = 600
+IDLE_S = 300
 """Instances unused for so long are ended, as Lambda does after a while."""
 RETRY_DELAYS_S = (60.0, 120.0)
 """Lambda's waits before it tries a failed asynchronous invocation again."""

@@ -65,6 +65,7 @@ def start(folder: Folder, choices: Choices, say: Say) -> Running:
     program = declare(folder.root)
     say(f"declared by the program: {', '.join(function.name for function in program.functions)}")
     stop(folder)
+    shutil.rmtree(folder.path / "logs", ignore_errors=True)
     for name in ("efs", "logs", "run", "tmp"):
         (folder.path / name).mkdir(exist_ok=True)
     _compile(folder)
