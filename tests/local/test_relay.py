@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.emulator import _free_ports
+from local.emulator import free_ports
 
 RELAY = Path(__file__).parents[2] / "local/relay.py"
 EMULATOR = """
@@ -40,7 +40,7 @@ def relay():
     started = []
 
     def start(source):
-        (port,) = _free_ports(1)
+        (port,) = free_ports(1)
         emulator = [sys.executable, "-c", source, str(port)]
         command = [sys.executable, "-I", "-S", "-c", RELAY.read_text(), str(port), *emulator]
         pipe = subprocess.PIPE
