@@ -2,5 +2,5 @@
 
 import os
 
-# Tiny models gain nothing from a second thread; on a busy machine torch's threads wait seconds for each other.
+# Tiny models gain nothing from a second thread; on a busy machine torch threads wait seconds for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
