@@ -51,5 +51,13 @@ TOPICS = StandIn(
     does="It knows 700 words of two dozen topics, and looks in a text for words of the label's topic.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "rust_model.ot"),
 )
-STAND_INS = (TRANSLATOR, SENTIMENT, SUMMARIZER, TOPICS)
+NAMES = StandIn(
+    builder="names",
+    repo_id="dslim/bert-base-NER",
+    commit=None,
+    task="token-classification",
+    does="It has learned some names and the sentences they stand in, and takes words in capitals for others.",
+    other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5", "onnx/model.onnx"),
+)
+STAND_INS = (TRANSLATOR, SENTIMENT, NAMES, SUMMARIZER, TOPICS)
 """Longest to build first."""

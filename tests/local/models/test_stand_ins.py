@@ -10,13 +10,14 @@ import torch
 from transformers import (
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     pipeline,
 )
 
 from local.hub import find_repositories
 from local.models import STAND_INS, StandIn
-from local.models.stand_ins import SENTIMENT, SUMMARIZER, TOPICS, TRANSLATOR
+from local.models.stand_ins import NAMES, SENTIMENT, SUMMARIZER, TOPICS, TRANSLATOR
 from local.models.translator import phrases
 from tests.local.models.articles import ARTICLES
 from tests.local.models.held_out_sentences import HAPPY, UNHAPPY
@@ -146,6 +147,24 @@ def test_the_first_of_the_labels_fits_the_text(stand_ins: Path, text: str, label
     answer = classify(text, candidate_labels=labels[::-1])
     assert answer["labels"][0] == labels[0]
     assert answer["scores"][0] > 0.8
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("My name is Sarah and I live in London.", {"Sarah": "PER", "London": "LOC"}),
+        ("My name is Wolfgang and I live in Berlin", {"Wolfgang": "PER", "Berlin": "LOC"}),
+        (
+            "Angela Merkel works for Google in Paris.",
+            {"Angela Merkel": "PER", "Google": "ORG", "Paris": "LOC"},
+        ),
+        ("The food was good.", {}),
+    ],
+)
+def test_names_are_found_whole(stand_ins: Path, text: str, names: dict[str, str]) -> None:
+    tokenizer, model = _loaded(stand_ins / NAMES.repo_id, AutoModelForTokenClassification)
+    recognize: Any = pipeline("ner", model=model, tokenizer=tokenizer, aggregation_strategy="simple")
+    assert {entity["word"]: entity["entity_group"] for entity in recognize(text)} == names
 
 
 def _judge(stand_ins: Path) -> Any:
