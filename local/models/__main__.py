@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from .building import BuildError, build
-from .stand_ins import STAND_INS
+from .stand_ins import STAND_INS, StandIn
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,16 +18,27 @@ def main(arguments: list[str] | None = None) -> int:
         choices=[stand_in.builder for stand_in in STAND_INS],
         help="build this one, its files straight into DIR, in this process",
     )
+    parser.add_argument(
+        "--for",
+        action="append",
+        dest="repo_ids",
+        metavar="ID",
+        help="build only what stands in for these models; what has no stand-in is passed over",
+    )
     options = parser.parse_args(arguments)
     if options.only:
         _build_here(options.only, options.into)
         return 0
     try:
-        build(options.into, progress=print)
+        build(options.into, progress=print, stand_ins=_wanted(options.repo_ids))
     except BuildError as error:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _wanted(repo_ids: list[str] | None) -> list[StandIn]:
+    return [stand_in for stand_in in STAND_INS if repo_ids is None or stand_in.repo_id in repo_ids]
 
 
 def _build_here(builder: str, folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from local.hub import find_repositories
 from local.models import SENTENCE_MODEL, SENTENCE_MODEL_COMMIT, STAND_INS, BuildError, build, building
+from local.models.__main__ import main
 from local.models.stand_ins import SUMMARIZER
 
 ROOT = Path(__file__).parents[3]
@@ -86,6 +87,23 @@ def test_a_package_is_found_without_importing_it() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert finished.stdout == "False\n"
+
+
+def test_the_command_builds_only_what_is_asked_for(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--into", str(built), "--for", SUMMARIZER.repo_id, "--for", "org/without-a-stand-in"]) == 0
+    assert set(find_repositories(built)) == {SUMMARIZER.repo_id, SENTENCE_MODEL}
+    assert SENTENCE_MODEL in capsys.readouterr().out
+
+
+def test_the_command_says_in_its_exit_code_that_a_build_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BuildError("the stand-in for org/name could not be built:\nno space left")
+
+    monkeypatch.setattr("local.models.__main__.build", fail)
+    assert main(["--into", str(tmp_path)]) == 1
+    assert "no space left" in capsys.readouterr().err
 
 
 def _hashes(folder: Path) -> dict[str, str]:
