@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from local.emulator import _free_ports
+from local.emulator import free_ports
 from tests.container.test_run import wait_for
 
 MANIFESTS = {
@@ -34,7 +34,7 @@ def registry(tmp_path):
     program = shutil.which("docker-registry")
     if program is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("there is no docker-registry here")
-    (port,) = _free_ports(1)
+    (port,) = free_ports(1)
     config = tmp_path / "registry.yml"
     config.write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
     with (tmp_path / "registry.log").open("wb") as log:
