@@ -8,6 +8,7 @@ from pathlib import Path
 import onnxruntime
 
 from . import weights
+from .shapes import fix_shapes
 
 
 def optimize(source: Path, target: Path) -> int:
@@ -32,5 +33,6 @@ def optimize(source: Path, target: Path) -> int:
         )
         onnxruntime.InferenceSession(str(source), options, providers=["CPUExecutionProvider"])
         model = weights.load_graph(fused)
+        fix_shapes(model)
         weights.remove_unused(model)
         return weights.save(model, target, lambda tensor: weights.array(tensor, fused.parent))

@@ -10,7 +10,9 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from . import weights
+from .graph import Graph
 from .outliers import outlier_channels
+from .rounding import levels, quantized
 
 MICROSOFT = "com.microsoft"
 _MATRIX_BYTES = 1 << 16
@@ -47,22 +49,6 @@ def quantize(
     return weights.save(model, target, rewrite.read)
 
 
-def levels(machine: str) -> int:
-    """Largest absolute value of a quantised matrix: 64 on x86 (`reduce_range`), 127 elsewhere."""
-    return 64 if machine in ("x86_64", "AMD64", "i686") else 127
-
-
-def quantized(matrix: Any, axis: int, largest: int) -> tuple[Any, Any]:
-    """int8 values of `matrix`, symmetric, and one scale per index of the axis that is not reduced.
-
-    axis: the one to reduce (0: a scale per column, 1: a scale per row).
-    """
-    peaks = np.abs(matrix).max(axis=axis, keepdims=True).astype(np.float32)
-    scale = np.where(peaks > 0, peaks / largest, 1.0).astype(np.float32)
-    values = np.clip(np.rint(matrix / scale), -largest, largest).astype(np.int8)
-    return values, scale.squeeze(axis)
-
-
 class _Rewrite:
     """Replaces nodes of one graph; matrices are quantised while they are written, one at a time."""
 
@@ -77,6 +63,8 @@ class _Rewrite:
         self._quantize = {node.output[0] for node in self._products}
         self._parts: dict[str, tuple[str, str, str]] = {}
         self._jobs: dict[str, tuple[str, int, int]] = {}
+        self._biases: dict[str, tuple[str, str]] = {}
+        self._absorbed: set[str] = set()
         self._scales: dict[str, Any] = {}
         self._rows: dict[str, tuple[str, list[int]]] = {}
         self.outliers: dict[str, list[int]] = {}
@@ -87,10 +75,20 @@ class _Rewrite:
 
     def run(self) -> None:
         old = list(self._model.graph.node)
+        self._find_biases(old)
         del self._model.graph.node[:]
         for node in old:
             self._model.graph.node.extend(self._replacement(node))
         weights.remove_unused(self._model)
+
+    def _find_biases(self, nodes: list[Any]) -> None:
+        """Products that nobody reads but an Add of a bias: the product adds it itself, in fp32."""
+        graph = Graph(self._model)
+        for node in nodes:
+            parts = graph.bias(node) if node.op_type == "Add" else None
+            if parts is not None and parts[0] in self._quantize and graph.readers[parts[0]] == 1:
+                self._biases[parts[0]] = (parts[1], node.output[0])
+                self._absorbed.add(node.output[0])
 
     def read(self, tensor: Any) -> Any:
         """Value to write for `tensor`; the scales of a matrix are kept from the one read of it."""
@@ -116,7 +114,7 @@ class _Rewrite:
             yield from self._matmul(node)
         elif node.op_type == "Gather" and node.input[0] in self._tables and self._is_matrix(node.input[0]):
             yield from self._gather(node)
-        else:
+        elif node.output[0] not in self._absorbed:
             yield node
 
     def _is_matrix(self, name: str) -> bool:
@@ -132,11 +130,14 @@ class _Rewrite:
         values, scale, zero = self._parts[activation]
         name = self._declare(matrix, axis=0, largest=self._largest)
         inputs = [values, name, scale, name + _SCALE, zero]
+        bias, output = self._biases.get(node.output[0], ("", node.output[0]))
+        if bias:
+            inputs += ["", bias]
         channels = self.outliers.get(activation)
         if not channels:
-            yield helper.make_node("MatMulIntegerToFloat", inputs, list(node.output), domain=MICROSOFT)
+            yield helper.make_node("MatMulIntegerToFloat", inputs, [output], domain=MICROSOFT)
             return
-        output, rows = node.output[0], f"{matrix}_rows"
+        rows = f"{matrix}_rows"
         if rows not in self._rows:
             self._rows[rows] = (matrix, channels)
             self._initializer(rows, TensorProto.FLOAT, [len(channels), self._tensors[matrix].dims[1]])

@@ -9,7 +9,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from serving.onnx_engine.session import open_session
 from warmup.prepare import weights
-from warmup.prepare.quantize import levels, quantize, quantized
+from warmup.prepare.quantize import quantize
+from warmup.prepare.rounding import levels, quantized
 
 RANDOM = np.random.default_rng(0)
 
