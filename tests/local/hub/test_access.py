@@ -16,10 +16,14 @@ def hub(models: Path) -> Hub:
     return Hub(models, private=["org/own"], gated=[PINNED], tokens={"in": [PINNED, "org/own"], "out": []})
 
 
-@pytest.mark.parametrize("token", [False, "out"])
-def test_a_private_repository_does_not_exist_for_others(endpoint: str, token: str | bool) -> None:
+@pytest.mark.parametrize(("token", "status"), [(False, 401), ("out", 404)])
+@pytest.mark.parametrize("repo", ["org/own", "org/absent"])
+def test_a_private_repository_looks_like_a_missing_one_to_others(
+    endpoint: str, repo: str, token: str | bool, status: int
+) -> None:
     with pytest.raises(RepositoryNotFoundError) as refused:
-        HfApi(endpoint, token=token).model_info("org/own")
+        HfApi(endpoint, token=token).model_info(repo)
+    assert refused.value.response.status_code == status
     assert not isinstance(refused.value, GatedRepoError)
 
 
