@@ -71,7 +71,7 @@ class ModelCache(pulumi.ComponentResource):
                 file_system_id=file_system.id,
                 subnet_id=subnet_id,
                 security_groups=[network.cache_group_id],
-                opts=child,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=network.cache_rules),
             )
             for index, subnet_id in enumerate(network.private_subnet_ids)
         ]

@@ -42,7 +42,8 @@ class InferenceFunction(pulumi.ComponentResource):
         function = mounted_function(
             name,
             command=f"{name}.handler",
-            image_uri=image.uris[endpoint.image],
+            image=image,
+            target=endpoint.image,
             architecture=settings.architecture,
             memory_mb=endpoint.memory_mb,
             timeout_s=endpoint.timeout_s,

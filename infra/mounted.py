@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from .cache import MOUNT_PATH, ModelCache
+from .image import InferenceImage
 from .naming import function_name
 from .network import Network
 from .role import ExecutionRole
@@ -26,7 +27,8 @@ def mounted_function(
     name: str,
     *,
     command: str,
-    image_uri: pulumi.Input[str],
+    image: InferenceImage,
+    target: str,
     architecture: str,
     memory_mb: int,
     timeout_s: int,
@@ -42,12 +44,13 @@ def mounted_function(
     """The function of `name`; `others` are further arguments of aws.lambda_.Function.
 
     It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group,
-    for what its role may do, and for a network that leads where it should.
+    for what its role may do, for a network that leads where it should, and for all images: where one of them
+    is refused, no function has changed.
     """
     return aws.lambda_.Function(
         function_name(name),
         package_type="Image",
-        image_uri=image_uri,
+        image_uri=image.uris[target],
         image_config={"commands": [command]},
         architectures=[architecture],
         memory_size=memory_mb,
@@ -61,6 +64,8 @@ def mounted_function(
         },
         file_system_config={"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
         logging_config={"log_format": "Text", "log_group": role.log_group.name},
-        opts=pulumi.ResourceOptions(parent=parent, depends_on=[network, *cache.ready, role, *depends_on]),
+        opts=pulumi.ResourceOptions(
+            parent=parent, depends_on=[image, network, *cache.ready, role, *depends_on]
+        ),
         **others,
     )

@@ -22,6 +22,8 @@ class Network(pulumi.ComponentResource):
     private_subnet_ids: list[pulumi.Output[str]]
     private_route_table_ids: list[pulumi.Output[str]]
     cache_group_id: pulumi.Output[str]
+    cache_rules: list[pulumi.Resource]
+    """What lets the functions in: only with them is an available mount target one that can be reached."""
     endpoint_group_id: pulumi.Output[str]
     download_group_id: pulumi.Output[str]
     dual_stack: bool
@@ -105,6 +107,7 @@ class Network(pulumi.ComponentResource):
             endpoint.id,
             download.id,
         )
+        self.cache_rules = []
         for label, group in (("endpoints", endpoint), ("downloads", download)):
             nfs: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 2049, "to_port": 2049}
             aws.vpc.SecurityGroupEgressRule(
@@ -115,7 +118,7 @@ class Network(pulumi.ComponentResource):
                 opts=self._child,
                 **nfs,
             )
-            aws.vpc.SecurityGroupIngressRule(
+            rule = aws.vpc.SecurityGroupIngressRule(
                 f"{self._name}-{label}-nfs",
                 security_group_id=cache.id,
                 referenced_security_group_id=group.id,
@@ -123,6 +126,7 @@ class Network(pulumi.ComponentResource):
                 opts=self._child,
                 **nfs,
             )
+            self.cache_rules.append(rule)
         if egress != "none":
             # The Hub's storage hosts have no fixed addresses: any host, but HTTPS alone.
             aws.vpc.SecurityGroupEgressRule(

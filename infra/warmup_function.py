@@ -61,7 +61,8 @@ class WarmupFunction(pulumi.ComponentResource):
         function = mounted_function(
             name,
             command="warmup.handler.handler",
-            image_uri=image.uris["full"],
+            image=image,
+            target="full",
             architecture=settings.architecture,
             memory_mb=settings.warmup_memory_mb,
             timeout_s=WARMUP_TIMEOUT_S,

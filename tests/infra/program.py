@@ -31,7 +31,7 @@ with warnings.catch_warnings():
 ROOT = Path(__file__).parents[2]
 ACCOUNT = "123456789012"
 REPOSITORY = f"{ACCOUNT}.dkr.ecr.us-east-1.amazonaws.com/hf-lambda"
-DIGEST = "sha256:" + "d" * 64
+URIS = {target: f"{REPOSITORY}@sha256:{letter * 64}" for target, letter in (("slim", "5"), ("full", "f"))}
 ZONES = [f"us-east-1{letter}" for letter in "abcd"]
 
 
@@ -49,7 +49,7 @@ class Answers(mocks.Mocks):
         if args.typ == "aws:ecr/repository:Repository":
             made |= {"repositoryUrl": REPOSITORY, "registryId": ACCOUNT}
         elif args.typ == "docker:index/image:Image":
-            made |= {"repoDigest": f"{REPOSITORY}@{DIGEST}"}
+            made |= {"repoDigest": URIS[args.inputs["build"]["target"]]}
         elif args.typ == "aws:ec2/vpc:Vpc":
             made |= {"ipv6CidrBlock": "2600:1f18::/56"}
         elif args.typ == "aws:lambda/function:Function":

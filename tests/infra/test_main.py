@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.infra.asked import SECRET, Deployed, statements
-from tests.infra.program import ACCOUNT, DIGEST, REPOSITORY, ROOT, Deploy
+from tests.infra.program import ACCOUNT, ROOT, URIS, Deploy
 
 
 def test_the_architecture_fits_one_screen():
@@ -33,7 +33,7 @@ def test_the_outputs_are_what_the_commands_read(dev: Deployed):
     arn = f"arn:aws:lambda:us-east-1:{ACCOUNT}:hf-lambda-dev-"
     assert dev.outputs["functions"] == {name: arn + name for name in ("sentiment", "summarization")}
     assert dev.outputs["warmupArn"] == f"{arn}warmup"
-    assert dev.outputs["imageUri"] == f"{REPOSITORY}@{DIGEST}"
+    assert dev.outputs["imageUri"] == URIS["slim"]
     assert dev.outputs["cache"]["mountPath"] == "/mnt/hf_models_cache"
 
 
@@ -189,8 +189,8 @@ def test_cold_download_gives_one_endpoint_what_the_warm_up_has(deploy: Deploy):
     assert "HF_HUB_OFFLINE" not in variables
     assert deployed.function("sentiment").inputs["vpcConfig"]["securityGroupIds"] == ["network-downloads-id"]
     # The slim image has neither the Hub's client nor torch, which alone can serve what nobody prepared.
-    assert ("dynamic", "image-full") in deployed.before(deployed.function("sentiment"))
-    assert ("dynamic", "image-full") not in deployed.before(deployed.function("summarization"))
+    assert deployed.function("sentiment").inputs["imageUri"] == URIS["full"]
+    assert deployed.function("summarization").inputs["imageUri"] == URIS["slim"]
     assert deployed.function("summarization").inputs["environment"]["variables"]["COLD_DOWNLOAD"] == "0"
     writers = {
         name

@@ -10,7 +10,7 @@ import pytest
 
 from infra.warming import Starter
 from tests.infra.asked import Deployed
-from tests.infra.program import ACCOUNT, DIGEST, REPOSITORY, Deploy
+from tests.infra.program import ACCOUNT, URIS, Deploy
 
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
 PROPS = {"function": ARN, "image": "r@1", "events": ['{"job": "a"}', '{"job": "b"}'], "region": "us-east-1"}
@@ -60,7 +60,7 @@ def test_each_model_has_an_event_as_the_command_would_send_it(deploy: Deploy):
     assert {entry["model"] for each in events for entry in each["models"]} == {
         *("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "sshleifer/distilbart-cnn-12-6")
     }
-    assert warming.inputs["image"] == f"{REPOSITORY}@{DIGEST}"
+    assert warming.inputs["image"] == URIS["full"]
     assert warming.inputs["function"] == deployed.outputs["warmupArn"]
 
 
