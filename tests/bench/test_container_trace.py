@@ -40,6 +40,7 @@ def test_what_a_real_process_reads_after_it_is_attached_is_counted(tmp_path):
     with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as process:
 
         def act():
+            assert process.stdin and process.stdout
             process.stdin.write(b"\n")
             process.stdin.flush()
             assert process.stdout.readline() == b"done\n"
