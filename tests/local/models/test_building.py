@@ -43,6 +43,7 @@ def test_what_was_built_from_other_sources_is_built_again_and_the_same_bytes(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_every_stand_in_is_the_same_bytes_twice(tmp_path: Path) -> None:
     for folder in ("first", "second"):
         build(tmp_path / folder)
