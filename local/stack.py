@@ -103,7 +103,7 @@ def warm(folder: Folder) -> tuple[int, dict[str, Any]]:
 
 def _check_emulator(folder: Folder) -> None:
     if not sys.platform.startswith("linux"):
-        raise StackError("the emulator runs on Linux; here, `make up CONTAINER=1` runs it in containers")
+        raise StackError("the emulator is a Linux program: use a Linux machine, or a Linux container")
     if not os.access(folder.emulator, os.X_OK):
         raise StackError(f"{folder.emulator} is missing; run `make setup`")
 
