@@ -122,6 +122,7 @@ class Bench:
             "HF_HOME": "/tmp/hf",
             "HF_HUB_OFFLINE": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
+            "ORT_DISABLE_TELEMETRY": "1",
             "AWS_LAMBDA_FUNCTION_NAME": contender.module,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": TWO_VCPU_MB,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": "600",

@@ -46,7 +46,7 @@ class InferenceImage(pulumi.ComponentResource):
         registry = self._registry()
         uris: dict[str, pulumi.Output[str]] = {}
         before: list[pulumi.Resource] = []
-        for target in sorted({*usage, "full"}, reverse=True):  # slim, then full, which is built upon it
+        for target in sorted({*usage, "full"}, reverse=True):  # slim, then full, which shares its base layers
             image = self._build(target, registry, before)
             uris[target] = CheckedImage(
                 f"{name}-{target}",
