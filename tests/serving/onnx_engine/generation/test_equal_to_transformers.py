@@ -11,7 +11,7 @@ from tests.serving.onnx_engine.generation.conftest import VOCABULARY, Pair
 
 EXPORTED = ("bart", "mbart", "pegasus", "t5", "flan-t5", "marian", "m2m100")
 QUICK = 40
-THOROUGH = 600
+THOROUGH = 300
 
 
 @pytest.mark.parametrize("family", EXPORTED)
@@ -20,6 +20,7 @@ def test_random_options_give_the_tokens_that_transformers_gives(pair, family):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("seed", [1, 2])
 @pytest.mark.parametrize("family", EXPORTED)
 def test_many_random_options_give_the_tokens_that_transformers_gives(pair, family, seed):
