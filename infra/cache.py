@@ -65,23 +65,25 @@ class ModelCache(pulumi.ComponentResource):
             "accessPointArn": access_point.arn,
             "mountPath": MOUNT_PATH,
         }
-        mount_targets = [
-            aws.efs.MountTarget(
-                f"{name}-{index}",
-                file_system_id=file_system.id,
-                subnet_id=subnet_id,
-                security_groups=[network.cache_group_id],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=network.cache_rules),
-            )
-            for index, subnet_id in enumerate(network.private_subnet_ids)
-        ]
         policy = aws.efs.FileSystemPolicy(
             name,
             file_system_id=file_system.id,
             policy=pulumi.Output.json_dumps(self._policy(readers, writers)),
             opts=child,
         )
-        self.ready = [*mount_targets, policy]
+        # Without a policy all that reaches a mount target may do everything: so there is none before it.
+        # One after the other: next to building the image that takes no longer, and what watches the program
+        # from outside (the emulated deployment of .ci/apply) can tell their registrations apart.
+        self.ready = [policy, *network.cache_rules]
+        for index, subnet_id in enumerate(network.private_subnet_ids):
+            mount_target = aws.efs.MountTarget(
+                f"{name}-{index}",
+                file_system_id=file_system.id,
+                subnet_id=subnet_id,
+                security_groups=[network.cache_group_id],
+                opts=pulumi.ResourceOptions(parent=self, depends_on=list(self.ready)),
+            )
+            self.ready.append(mount_target)
         self.register_outputs(dict(self.summary))
 
     def mount_statement(self, *, write: bool) -> dict[str, Any]:

@@ -91,6 +91,15 @@ def test_everybody_else_is_denied_even_without_a_name(dev: Deployed):
         assert "DenyWriteByOthers" in denied(dev, WRITE, **facts)
 
 
+def test_no_mount_target_is_there_before_the_policy_and_the_rules_of_its_group(dev: Deployed):
+    for target in dev.all("efs/mountTarget").values():
+        assert dev.before(target) >= {
+            ("efs/fileSystemPolicy", "cache"),
+            ("vpc/securityGroupIngressRule", "network-endpoints-nfs"),
+            ("vpc/securityGroupIngressRule", "network-downloads-nfs"),
+        }
+
+
 def test_nobody_is_root(dev: Deployed):
     assert "DenyRoot" in denied(dev, ROOT, **request(PrincipalArn=role("warmup")))
 
