@@ -14,6 +14,7 @@ import sentencepiece
 import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
+from transformers.convert_slow_tokenizer import generate_merges
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_pb2
 
 from warmup.prepare.samples import LONG, SENTENCES
@@ -173,7 +174,7 @@ def _nllb(folder: Path) -> Any:
     pieces, _ = _pieces(folder, "bpe")
     names = [piece for piece, _ in _fairseq(pieces)]
     vocabulary = {piece: index for index, piece in enumerate(names)}
-    merges = transformers.convert_slow_tokenizer.generate_merges(vocabulary, dict(pieces))
+    merges = generate_merges(vocabulary, dict(pieces))
     return transformers.NllbTokenizer(vocab=vocabulary, merges=merges, model_max_length=128)
 
 
