@@ -8,6 +8,7 @@
 `--install` makes this the `moto_server` of its own environment.
 """
 
+import inspect
 import json
 import sys
 from pathlib import Path
@@ -99,8 +100,14 @@ def ipv6_blocks(self: Subnet) -> list[dict[str, Any]]:
     ]
 
 
-def why(self: SecurityGroupRule) -> str | None:
-    return (self.ip_range or self.source_group or {}).get("Description")
+def why(self: SecurityGroupRule) -> Any:
+    return (self.ip_range or self.source_group or self.to_prefix_list).get("Description")
+
+
+def rule_init(self: SecurityGroupRule, *arguments: Any, **keys: Any) -> None:
+    moto_rule_init(self, *arguments, **keys)
+    given = inspect.signature(moto_rule_init).bind(self, *arguments, **keys).arguments
+    self.to_prefix_list = given.get("prefix_list_id") or {}
 
 
 def lambda_init(self: LambdaFunction, *arguments: Any, **keys: Any) -> None:
@@ -113,12 +120,14 @@ def lambda_configuration(self: LambdaFunction, on_create: bool = False) -> dict[
     return {**moto_configuration(self, on_create), **self.kept}
 
 
+moto_rule_init = SecurityGroupRule.__init__
 moto_init, moto_configuration = LambdaFunction.__init__, LambdaFunction.get_configuration
 
 
 def extend() -> None:
     """Give moto's classes what is above."""
     LambdaFunction.__init__, LambdaFunction.get_configuration = lambda_init, lambda_configuration
+    SecurityGroupRule.__init__ = rule_init
     SecurityGroupRule.description = property(why)
     BudgetsResponse.list_tags_for_resource = list_tags_for_resource
     BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
