@@ -24,7 +24,7 @@ def test_two_zones_have_a_public_and_a_private_subnet_each(dev: Deployed):
 
 def test_each_zone_has_a_mount_target_and_every_function_all_zones(prod: Deployed):
     private = [f"network-private-{index}-id" for index in range(3)]
-    assert [each.inputs["subnetId"] for each in prod.all("efs/mountTarget").values()] == private
+    assert sorted(each.inputs["subnetId"] for each in prod.all("efs/mountTarget").values()) == private
     for each in prod.all("lambda/function").values():
         assert each.inputs["vpcConfig"]["subnetIds"] == private
 
@@ -63,7 +63,7 @@ def test_ipv6_needs_no_gateway_by_the_hour(deploy: Deploy):
     assert not deployed.all("ec2/natGateway") and not deployed.all("ec2/eip")
     assert routes(deployed) == {f"network-private-{index}-id": "network-egress-id" for index in range(2)}
     blocks = [each.inputs["ipv6CidrBlock"] for each in deployed.all("ec2/subnet").values()]
-    assert blocks == ["2600:1f18::/64", "2600:1f18:0:1::/64"]
+    assert set(blocks) == {"2600:1f18::/64", "2600:1f18:0:1::/64"}
     assert deployed.function("warmup").inputs["vpcConfig"]["ipv6AllowedForDualStack"] is True
     (rule,) = (each.inputs for each in egress_to_hosts(deployed))
     assert (rule["cidrIpv6"], rule.get("cidrIpv4")) == ("::/0", None)
