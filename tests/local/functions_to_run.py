@@ -61,7 +61,7 @@ def declare(name="probe", **changes):
     return Function(**{**given, **changes})
 
 
-def wait_for(path, limit_s=20):
+def wait_for(path, limit_s=60):
     """Until another process has made `path`."""
     deadline = time.monotonic() + limit_s
     pause = threading.Event()
