@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import json
 import shutil
 import subprocess
@@ -10,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import report, rivals, sizes, workloads
+from bench import report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
+from bench.environments import lay_out
 from bench.measure import REPOSITORY, Bench
 from bench.workloads import WORKLOADS, Workload
 
@@ -20,8 +22,14 @@ WORK = REPOSITORY / ".local" / "bench"
 
 
 def main() -> int:
-    """Exit code 0 when the page was written."""
+    """Exit code 0 when the page was written, 2 where something to measure with is missing."""
     options = _parser().parse_args()
+    missing = [each for each in ("fusermount3", "strace") if shutil.which(each) is None]
+    if missing and not options.no_views:
+        _say(
+            f"missing: {', '.join(missing)}. `apt-get install fuse3 strace`, or `python -m bench --no-views`"
+        )
+        return 2
     chosen = [workload for workload in WORKLOADS if not options.only or workload.name in options.only]
     bench = _set_up()
     notes = _prepare(bench, chosen)
@@ -29,24 +37,24 @@ def main() -> int:
     rounds: dict[str, int] = {}
     for workload in chosen:
         rounds[workload.name] = options.rounds or workload.rounds
-        figures[workload.name] = _measure(bench, workload, rounds[workload.name], notes)
-    slim, ancestor = sizes.slim_bytes(), sizes.ancestor_bytes()
-    notes.append(
-        f"Installed packages: slim {slim / 1e6:,.0f} MB, the ancestor's torch and transformers "
-        f"{ancestor / 1e6:,.0f} MB ({ancestor / slim:.1f}x, target 7x)."
-    )
-    options.output.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n")
-    page = report.page(figures, notes, rounds)
+        figures[workload.name] = _measure(bench, workload, rounds[workload.name], views=not options.no_views)
+    (WORK / "results.json").write_text(json.dumps(figures, indent=1) + "\n")
+    page = report.page(figures, notes, rounds, on=report.machine())
     options.output.write_text(page)
     print(page)
     return 0
 
 
 def _set_up() -> Bench:
-    """Extra packages, models and conversions under .local/bench; what is there is kept."""
+    """Environments and folders under .local/bench; what was installed there is kept."""
+    site = WORK / "site"
+    _install(REPOSITORY / "requirements-bench.txt", site)
+    sys.path.append(str(site))
+    _say("laying out an environment for each")
+    names = ("plain", "slim", "full", "ctranslate2", "openvino", "sentence-transformers")
     bench = Bench(
-        venv=Path(sys.prefix),
-        site=WORK / "site",
+        environments={name: lay_out(name, WORK / "environments") for name in names},
+        site=site,
         generated=WORK / "scripts",
         cache=WORK / "efs",
         rivals=WORK / "rivals",
@@ -55,15 +63,34 @@ def _set_up() -> Bench:
     )
     for folder in (bench.generated, bench.cache, bench.rivals, bench.mounts):
         folder.mkdir(parents=True, exist_ok=True)
-    lock = REPOSITORY / "requirements-bench.txt"
-    stamp = bench.site / lock.name
+    _compile_serving(bench.generated)
+    return bench
+
+
+def _compile_serving(scripts: Path) -> None:
+    """Lay `serving` beside our scripts, compiled: that is how the image has it."""
+    shutil.rmtree(scripts / "serving", ignore_errors=True)
+    shutil.copytree(REPOSITORY / "inference/serving", scripts / "serving")
+    compileall.compile_dir(scripts / "serving", quiet=1)
+
+
+def _install(lock: Path, site: Path) -> None:
+    """What only the comparison needs goes into a folder of its own, not into the virtual environment."""
+    stamp = site / lock.name
     if not stamp.exists() or stamp.read_text() != lock.read_text():
         _say("installing what is compared with")
-        install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--require-hashes", "--upgrade"]
-        subprocess.run([*install, "--target", str(bench.site), "-r", str(lock)], check=True)
+        install = [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "-qq",
+            "--no-deps",
+            "--require-hashes",
+            "--upgrade",
+        ]
+        subprocess.run([*install, "--target", str(site), "-r", str(lock)], check=True)
         stamp.write_text(lock.read_text())
-    sys.path.append(str(bench.site))
-    return bench
 
 
 def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
@@ -83,17 +110,31 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     return notes
 
 
-def _measure(bench: Bench, workload: Workload, rounds: int, notes: list[str]) -> dict[str, dict[str, Any]]:
+def _measure(bench: Bench, workload: Workload, rounds: int, *, views: bool) -> dict[str, dict[str, Any]]:
     """Each round asks everybody in turn, so that a drift of the machine's speed meets all alike."""
     field = contenders(workload, bench.generated)
-    figures: dict[str, dict[str, Any]] = {contender.name: {} for contender in field}
+    figures: dict[str, dict[str, Any]] = {
+        contender.name: {"installed_bytes": bench.environments[contender.environment].bytes}
+        for contender in field
+    }
     for turn in range(rounds):
         for contender in field:
             _say(f"{workload.name} round {turn + 1} of {rounds}: {contender.name}")
             _one_round(bench, contender, workload, figures[contender.name])
-    for contender in field:
-        _say(f"{workload.name} over counting and slow views: {contender.name}")
-        _views(bench, contender, workload, min(rounds, 3), figures[contender.name], notes)
+    for contender in field if views else ():
+        _say(f"{workload.name} through a counting view: {contender.name}")
+        _, image, models = bench.first_through_views(contender, workload, slow=False)
+        figures[contender.name]["called_bytes"] = bench.read_by_calls(contender, workload)
+        figures[contender.name] |= {
+            "image_files": image.files,
+            "image_bytes": image.bytes,
+            "model_bytes": models.bytes,
+        }
+    for turn in range(min(rounds, 3) if views else 0):
+        for contender in field:
+            _say(f"{workload.name} through a slow view {turn + 1}: {contender.name}")
+            first, _, _ = bench.first_through_views(contender, workload, slow=True)
+            figures[contender.name].setdefault("slow_s", []).append(first.seconds)
     return figures
 
 
@@ -108,28 +149,13 @@ def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: 
         figures.setdefault("one_cpu_s", []).extend(seconds)
 
 
-def _views(
-    bench: Bench,
-    contender: Contender,
-    workload: Workload,
-    rounds: int,
-    figures: dict[str, Any],
-    notes: list[str],
-) -> None:
-    try:
-        _, image, models = bench.first_through_views(contender, workload, slow=False)
-        figures |= {"image_files": image.files, "image_bytes": image.bytes, "model_bytes": models.bytes}
-        figures["slow_s"] = [
-            bench.first_through_views(contender, workload, slow=True)[0].seconds for _ in range(rounds)
-        ]
-    except (RuntimeError, FileNotFoundError) as problem:
-        notes.append(f"{workload.name}, {contender.name}: not measured over the views: {problem}")
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--only", action="append", choices=[workload.name for workload in WORKLOADS])
     parser.add_argument("--rounds", type=int, help="rounds of each workload; default: its own")
+    parser.add_argument(
+        "--no-views", action="store_true", help="leave out bytes read and the slow file system"
+    )
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results.md")
     return parser
 

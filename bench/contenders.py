@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
 from bench.workloads import Workload
 
 HANDLERS = Path(__file__).parent / "handlers"
+_OURS = {"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
+"""As `infra.mounted` sets them on our functions."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A handler module that serves a workload. `ours`: reads the model cache that the warm-up filled."""
+    """A handler module that serves a workload, with the environment that it runs in (see `environments`).
+
+    is_converted: reads a model that was converted for it; the others read the cache that the warm-up filled.
+    variables: what its function's environment has beside what everybody's has.
+    """
 
     name: str
     module: str
     folder: Path
-    needs_site: bool = False
+    environment: str
+    is_converted: bool = False
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 def contenders(workload: Workload, generated: Path) -> list[Contender]:
@@ -26,16 +35,18 @@ def contenders(workload: Workload, generated: Path) -> list[Contender]:
     kind = {"text-classification": "classification", "feature-extraction": "embeddings"}.get(
         workload.task, "summarization"
     )
-    field = [Contender("ancestor", f"ancestor_{kind}", HANDLERS)]
+    found = [Contender("ancestor", f"ancestor_{kind}", HANDLERS, "plain")]
     for engine, precision in (("torch", "auto"), ("onnx", "fp32"), ("onnx", "int8")):
         name = "torch" if engine == "torch" else precision
         module = f"ours_{kind}_{name}"
         (generated / f"{module}.py").write_text(_script(workload, engine, precision))
-        field.append(Contender(f"hf-lambda {name}", module, generated))
-    for rival in ("ctranslate2", "openvino", "sentence_transformers"):
-        if (HANDLERS / f"{rival}_{kind}.py").exists():
-            field.append(Contender(rival.replace("_", "-"), f"{rival}_{kind}", HANDLERS, needs_site=True))
-    return field
+        image = "full" if engine == "torch" else "slim"
+        found.append(Contender(f"hf-lambda {name}", module, generated, image, variables=_OURS))
+    for rival in ("ctranslate2", "openvino", "sentence-transformers"):
+        module = f"{rival.replace('-', '_')}_{kind}"
+        if (HANDLERS / f"{module}.py").exists():
+            found.append(Contender(rival, module, HANDLERS, rival, is_converted=True))
+    return found
 
 
 _SCRIPT = Template('''"""The benchmark's endpoint."""
@@ -53,12 +64,12 @@ def handler($field: str | list[str]):
 
 def _script(workload: Workload, engine: str, precision: str) -> str:
     options = ', pooling="mean", normalize=True' if workload.task == "feature-extraction" else ""
-    field = next(iter(next(iter(workload.events.values()))))
+    parameter = next(iter(next(iter(workload.events.values()))))
     return _SCRIPT.substitute(
         task=workload.task,
         model=workload.model,
         engine=engine,
         precision=precision,
         options=options,
-        field=field,
+        field=parameter,
     )

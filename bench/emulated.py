@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,21 @@ class FirstAnswer:
     peak_mb: float
 
 
+Around = Callable[[int, Callable[[], None]], None]
+"""Gets the emulator's process id and the question to ask; the runtime starts with the first question."""
+
+
+def directly(emulator: int, ask: Callable[[], None]) -> None:
+    ask()
+
+
 def first_answer(
-    emulator: Path, python: Path, module: str, event: Mapping[str, Any], environment: Mapping[str, str]
+    emulator: Path,
+    python: Path,
+    module: str,
+    event: Mapping[str, Any],
+    environment: Mapping[str, str],
+    around: Around = directly,
 ) -> FirstAnswer:
     """Start `module`.handler behind the emulator, ask once, stop it. RuntimeError unless it says 200."""
     port, runtime_port = _free_port(), _free_port()
@@ -33,6 +46,7 @@ def first_answer(
         "--runtime-api-address", f"127.0.0.1:{runtime_port}",
         str(python), "-m", "awslambdaric", f"{module}.handler",
     ]  # fmt: skip
+    answers: list[Any] = []
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -42,12 +56,13 @@ def first_answer(
         stderr=subprocess.STDOUT,
     )
     try:
-        answer = _ask(port, event, deadline=started + 300)
+        around(process.pid, lambda: answers.append(_ask(port, event, deadline=started + 300)))
         seconds = time.perf_counter() - started
         peak_mb = _peak_mb(process.pid)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         output = process.communicate()[0].decode(errors="replace")
+    answer = answers[0]
     if not isinstance(answer, dict) or answer.get("statusCode") != 200:
         raise RuntimeError(f"{module} did not answer: {str(answer)[:500]}\n{output[-2000:]}")
     return FirstAnswer(seconds, peak_mb)

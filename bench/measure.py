@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from bench.container.trace import trace
 from bench.contenders import Contender
-from bench.emulated import FirstAnswer, first_answer
+from bench.emulated import Around, FirstAnswer, directly, first_answer
+from bench.environments import Environment
 from bench.slowfs import Count, mounted, read_count
 from bench.workloads import Workload
 
@@ -25,9 +25,9 @@ TWO_VCPU_MB = "3538"
 
 @dataclass(frozen=True)
 class Bench:
-    """Folders of a run: virtual environment, extra packages, our scripts, model cache, converted models."""
+    """Where things of a run lie: environments by name, mfusepy, our scripts, the cache, converted models."""
 
-    venv: Path
+    environments: dict[str, Environment]
     site: Path
     generated: Path
     cache: Path
@@ -37,15 +37,15 @@ class Bench:
 
     def first(self, contender: Contender, workload: Workload) -> FirstAnswer:
         """From a local disk."""
-        event = next(iter(workload.events.values()))
-        return first_answer(
-            self.emulator, self._python(self.venv), contender.module, event, self._environment(contender)
-        )
+        python = self.environments[contender.environment].python
+        return self._first(contender, workload, python, self._variables(contender))
 
     def first_through_views(
         self, contender: Contender, workload: Workload, *, slow: bool
     ) -> tuple[FirstAnswer, Count, Count]:
-        """Image and cache behind counting views, slow ones or not: the answer, then what each was asked."""
+        """Image and models behind counting views, slow ones or not: the answer, then what each was asked."""
+        image = self.environments[contender.environment]
+        models = self.rivals if contender.is_converted else self.cache
         with ExitStack() as stack:
 
             def view(source: Path, latency_s: float) -> Path:
@@ -54,24 +54,24 @@ class Bench:
                     mounted(source, at, latency_s=latency_s if slow else 0.0, site=self.site)
                 )
 
-            image = {
-                path: view(path, IMAGE_LATENCY_S)
-                for path in (self.venv, *((self.site,) if contender.needs_site else ()))
-            }
-            models = {
-                path: view(path, CACHE_LATENCY_S)
-                for path in (self.rivals if contender.needs_site else self.cache,)
-            }
-            environment = self._environment(contender, {**image, **models})
-            event = next(iter(workload.events.values()))
-            answer = first_answer(
-                self.emulator, self._python(image[self.venv]), contender.module, event, environment
-            )
-            return (
-                answer,
-                _sum(read_count(at) for at in image.values()),
-                _sum(read_count(at) for at in models.values()),
-            )
+            image_at = view(image.folder, IMAGE_LATENCY_S)
+            models_at = view(models, CACHE_LATENCY_S)
+            variables = self._variables(contender, {models: models_at})
+            answer = self._first(contender, workload, replace(image, folder=image_at).python, variables)
+            return answer, read_count(image_at), read_count(models_at)
+
+    def read_by_calls(self, contender: Contender, workload: Workload) -> int:
+        """Bytes of the image that read calls got until the first answer; page faults are no calls."""
+        image = self.environments[contender.environment]
+        log = self.generated / "strace"
+        touched = []
+
+        def traced(emulator: int, ask: Callable[[], None]) -> None:
+            touched.append(trace(emulator, ask, log))
+
+        self._first(contender, workload, image.python, self._variables(contender), around=traced)
+        folder = f"{image.folder}/"
+        return sum(size for path, size in touched[0].read.items() if path.startswith(folder))
 
     def warm(
         self, contender: Contender, workload: Workload, repeats: int, *, cpus: str | None = None
@@ -81,7 +81,7 @@ class Bench:
         path = self.generated / f"{contender.module}.events.json"
         path.write_text(json.dumps(events))
         command = [
-            str(self._python(self.venv)),
+            str(self.environments[contender.environment].python),
             "-m",
             "bench.warm",
             contender.module,
@@ -91,26 +91,28 @@ class Bench:
         if cpus is not None:
             command = ["taskset", "-c", cpus, *command]
         memory = TWO_VCPU_MB if cpus is None else "1769"
-        environment = {**self._environment(contender), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}
+        environment = {**self._variables(contender), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{contender.module}: {(done.stderr or done.stdout)[-2000:]}")
         seconds: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
         return seconds
 
-    def _python(self, venv: Path) -> Path:
-        return venv / "bin" / Path(sys.executable).name
+    def _first(
+        self,
+        contender: Contender,
+        workload: Workload,
+        python: Path,
+        variables: dict[str, str],
+        around: Around = directly,
+    ) -> FirstAnswer:
+        event = next(iter(workload.events.values()))
+        return first_answer(self.emulator, python, contender.module, event, variables, around)
 
-    def _environment(self, contender: Contender, moved: Mapping[Path, Path] | None = None) -> dict[str, str]:
-        """As the program sets it on a function; `moved` maps folders to their views."""
-        moved = moved or {}
-        cache, rivals, site = (moved.get(path, path) for path in (self.cache, self.rivals, self.site))
-        path = [
-            contender.folder,
-            REPOSITORY / "inference",
-            REPOSITORY,
-            *((site,) if contender.needs_site else ()),
-        ]
+    def _variables(self, contender: Contender, moved: Mapping[Path, Path] | None = None) -> dict[str, str]:
+        """As the program sets them on a function; `moved` maps folders to their views."""
+        cache, rivals = ((moved or {}).get(path, path) for path in (self.cache, self.rivals))
+        path = (contender.folder, REPOSITORY)
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
         return {
             **kept,
@@ -122,7 +124,7 @@ class Bench:
             "HF_HOME": "/tmp/hf",
             "HF_HUB_OFFLINE": "1",
             "HF_HUB_DISABLE_TELEMETRY": "1",
-            "ORT_DISABLE_TELEMETRY": "1",
+            **contender.variables,
             "AWS_LAMBDA_FUNCTION_NAME": contender.module,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": TWO_VCPU_MB,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": "600",
@@ -132,8 +134,3 @@ class Bench:
             "BENCH_CT2_DISTILBERT": str(rivals / "ct2-distilbert"),
             "BENCH_CT2_BART": str(rivals / "ct2-bart"),
         }
-
-
-def _sum(counts: Any) -> Count:
-    counts = list(counts)
-    return Count(sum(count.files for count in counts), sum(count.bytes for count in counts))

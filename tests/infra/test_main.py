@@ -86,6 +86,7 @@ def test_endpoints_are_offline_and_read_only(dev: Deployed):
         "HF_HUB_CACHE": "/mnt/hf_models_cache/hub",
         "HF_HOME": "/tmp/hf",
         "HF_HUB_DISABLE_TELEMETRY": "1",
+        "OPENBLAS_NUM_THREADS": "1",
         "ORT_DISABLE_TELEMETRY": "1",
         "HF_HUB_OFFLINE": "1",
         "ENDPOINT_NAME": "sentiment",

@@ -1,0 +1,32 @@
+"""The benchmark's page says what was seen and by how much a target is missed."""
+
+import pytest
+
+from bench import report
+
+
+def test_a_target_is_held_missed_by_so_much_or_not_measured():
+    figures = {
+        "DistilBERT": {
+            "ancestor": {"first_s": [3.0, 3.2, 9.9], "peak_mb": [500.0], "warm:short": [0.020]},
+            "hf-lambda int8": {"first_s": [0.2, 0.1, 0.3], "peak_mb": [250.0], "warm:short": [0.002]},
+        }
+    }
+    page = report.page(figures, ["a note"], {"DistilBERT": 3}, on="a machine").splitlines()
+    assert "| DistilBERT: first answer, local disk | 15x | 16.0x | held |" in page
+    assert "| DistilBERT: peak memory | 4x | 2.0x | missed by 50 % |" in page
+    assert "| DistilBERT: warm, 128 tokens | 3x | not measured | |" in page
+    assert "Machine: a machine." in page
+    assert "- a note" in page
+    row = next(line for line in page if line.startswith("| hf-lambda int8"))
+    assert "| 0.20 (16.0x) | - | 2.0 (10.0x) | 250 (2.0x) |" in row
+
+
+def test_cost_counts_whole_milliseconds_at_one_vcpu_or_the_memory_that_the_process_needs():
+    request = 0.20
+    small, memory_mb = report.usd_per_million(0.0021, 100)
+    assert memory_mb == 1_769
+    assert small == pytest.approx(request + 0.003 * 1_769 / 1024 * report.GB_SECOND_USD * 1e6)
+    large, memory_mb = report.usd_per_million(1.0, 4_000)
+    assert memory_mb == 4_416  # a tenth more than the process had, in steps of 64 MB
+    assert large == pytest.approx(request + 4_416 / 1024 * report.GB_SECOND_USD * 1e6)
