@@ -58,18 +58,24 @@ def test_nothing_to_read_is_nothing_to_wait_for(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("memory_mb", "threads", "spins"), [("1769", 1, None), ("1024", 1, "0"), (None, None, "0")]
+    ("memory_mb", "threads", "setting", "value"),
+    [
+        ("1769", 1, "spin_duration_us", "1000"),
+        ("1024", 1, "allow_spinning", "0"),
+        (None, None, "allow_spinning", "0"),
+    ],
 )
-def test_threads_follow_the_memory_and_spin_only_on_whole_cpus(pair, memory_mb, threads, spins):
+def test_threads_follow_the_memory_and_spin_briefly_and_only_on_whole_cpus(
+    pair, memory_mb, threads, setting, value
+):
     environ = {} if memory_mb is None else {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
     session = open_session(pair("text-classification").prepared / "model.onnx", environ)
     options = session.get_session_options()
     assert options.intra_op_num_threads == (threads or len(os.sched_getaffinity(0)))
-    if spins is not None:
-        assert options.get_session_config_entry("session.intra_op.allow_spinning") == spins
-    else:
-        with pytest.raises(RuntimeError):
-            options.get_session_config_entry("session.intra_op.allow_spinning")
+    assert options.get_session_config_entry(f"session.intra_op.{setting}") == value
+    other = {"spin_duration_us", "allow_spinning"} - {setting}
+    with pytest.raises(RuntimeError):
+        options.get_session_config_entry(f"session.intra_op.{other.pop()}")
 
 
 def test_what_loads_in_a_thread_raises_where_it_is_waited_for():
