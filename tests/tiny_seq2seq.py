@@ -14,8 +14,7 @@ import sentencepiece
 import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
-from transformers.convert_slow_tokenizer import generate_merges
-from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_pb2
+from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
 from warmup.prepare.samples import LONG, SENTENCES
 
@@ -126,7 +125,7 @@ def _spm(path: Path, texts: list[str], kind: str = "unigram", size: int = 300) -
             character_coverage=0.98,
             minloglevel=2,
         )
-    proto = sentencepiece_pb2.ModelProto()
+    proto = import_protobuf().ModelProto()
     proto.ParseFromString(path.read_bytes())
     return [(piece.piece, piece.score) for piece in proto.pieces]
 
@@ -134,7 +133,7 @@ def _spm(path: Path, texts: list[str], kind: str = "unigram", size: int = 300) -
 def _pieces(folder: Path, kind: str = "unigram") -> tuple[list[tuple[str, float]], bytes]:
     path = folder / "trained.model"
     pieces = _spm(path, _TEXTS, kind)
-    proto = sentencepiece_pb2.ModelProto()
+    proto = import_protobuf().ModelProto()
     proto.ParseFromString(path.read_bytes())
     path.unlink()
     return pieces[3:], proto.normalizer_spec.precompiled_charsmap

@@ -47,7 +47,9 @@ def test_what_neither_transformers_nor_a_tokenizer_reads_is_left() -> None:
 
 TOKENIZERS = [
     "spiece.model",
+    "spm.model",
     "source.spm",
+    "target.spm",
     "merges.txt",
     "sentencepiece.bpe.model",
     "bpe.codes",

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers.convert_slow_tokenizer import generate_merges
-from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_pb2
+from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
 from .plan import NotPrepared
 
@@ -38,7 +37,8 @@ def served_tokenizer(tokenizer: Any) -> tuple[Tokenizer, int | None]:
 
 
 def _rebuilt(tokenizer: Any, spm_file: str, ids: dict[str, int]) -> tuple[Tokenizer, int]:
-    proto = sentencepiece_pb2.ModelProto()
+    # The copy of the format that transformers reads with: a process that has seen two can read with neither.
+    proto = import_protobuf().ModelProto()
     with open(spm_file, "rb") as file:  # noqa: PTH123 - protobuf wants the bytes, the path is transformers' own string
         proto.ParseFromString(file.read())
     kind, unknown = proto.trainer_spec.model_type, str(tokenizer.unk_token)

@@ -12,6 +12,7 @@ import transformers
 from serving.errors import Unprocessable
 from serving.torch_engine import load
 from serving.torch_engine.loading import check_length, load_model, load_tokenizer, max_length, positions
+from tests.tiny_sentencepiece import SHIPPED, ship
 
 ENCODER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
 HALVES = {"layers": 1, "ffn_dim": 16, "attention_heads": 2}
@@ -101,3 +102,13 @@ def test_a_pickle_that_wants_to_run_code_is_refused(tiny, tmp_path):
     with pytest.raises(pickle.UnpicklingError, match=r"[Ww]eights.only"):
         load("text-classification", evil)
     assert not ran.exists()
+
+
+@pytest.mark.parametrize("family", SHIPPED)
+def test_a_repository_without_tokenizer_json_is_split_as_sentencepiece_does(tmp_path, family):
+    own = ship(family, tmp_path)
+    tokenizer = load_tokenizer(tmp_path)
+    text = "the train to edinburgh leaves at 7:45 from platform 9."
+    pieces = tokenizer(text, add_special_tokens=False)["input_ids"]
+    assert tokenizer.convert_ids_to_tokens(pieces) == own.encode(text, out_type=str)
+    assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True) == text
