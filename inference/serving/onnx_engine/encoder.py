@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from ..batches import batches
 from ..errors import Unprocessable
-from .batches import batches
 from .contract import Contract
 from .later import Later, load_tokenizer
 from .session import open_session
+
+MAX_TOKENS = 1024
+"""Padded size of a batch. DistilBERT int8 takes 0.56 ms a token for one text of 10 tokens, 0.30 for one of
+128, 0.33 for sixteen of them, which also take 100 MB more."""
 
 
 class Encoder:
@@ -60,7 +64,7 @@ class Encoder:
         """
         lengths = [len(encoding.ids) for encoding in encodings]
         self._check(lengths)
-        for group in batches(lengths):
+        for group in batches(lengths, MAX_TOKENS):
             feeds = self._feeds([encodings[index] for index in group], lengths[group[0]])
             for name, values in (rows or {}).items():
                 feeds[name] = _padded([values[index] for index in group])

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 import transformers
 
-from .batches import run_batches
-from .loading import check_length, load_model, load_tokenizer, max_length, positions
+from ..batches import run_batches
+from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, positions
 
 
 class FeatureExtraction:
@@ -32,7 +32,7 @@ class FeatureExtraction:
         lengths = [len(ids) for ids in encoded["input_ids"]]
         check_length(lengths, positions(self._model), remedy="shorten it, or ask for truncation")
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(inputs))]
-        return run_batches(rows, lengths, lambda group: self._run(group, chosen))
+        return run_batches(rows, lengths, lambda group: self._run(group, chosen), MAX_PADDED_TOKENS)
 
     def _run(self, rows: list[dict[str, list[int]]], chosen: Mapping[str, Any]) -> list[Any]:
         if self._tokenizer.pad_token_id is None:

@@ -11,6 +11,8 @@ import transformers
 from ..errors import Unprocessable
 from ..threads import thread_count
 
+MAX_PADDED_TOKENS = 4096
+"""Rows times longest row of one batch. On two vCPUs a larger batch is no faster, only bigger."""
 NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
 

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 import transformers
 
+from ..batches import run_batches
 from ..errors import BadRequest, Unprocessable
 from ..events import jsonable
 from ..tasks import canonical
-from .batches import MAX_PADDED_TOKENS, run_batches
-from .loading import check_length, load_model, load_tokenizer, max_length, positions
+from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, positions
 
 _CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 import transformers
 
+from ..batches import run_batches
 from ..errors import BadRequest, Unprocessable
 from ..spans import Window, answers
-from .batches import run_batches
-from .loading import load_model, load_tokenizer, max_length
+from .loading import MAX_PADDED_TOKENS, load_model, load_tokenizer, max_length
 
 MAX_WINDOW = 384
 """Tokens of question and context read at once, where the request does not say."""
@@ -32,7 +32,8 @@ class QuestionAnswering:
         chosen = {**self._options, **parameters}
         encoded = [self._encode(item, chosen) for item in inputs]
         rows = [row for item in encoded for row in self._rows(item)]
-        logits = iter(run_batches(rows, [len(row["input_ids"]) for row in rows], self._infer))
+        lengths = [len(row["input_ids"]) for row in rows]
+        logits = iter(run_batches(rows, lengths, self._infer, MAX_PADDED_TOKENS))
         return [
             answers(
                 [self._window(item, row, next(logits)) for row in range(len(item["input_ids"]))],

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 import transformers
 
+from ..batches import run_batches
 from ..errors import BadRequest
 from ..tasks import base_of, languages
-from .batches import MAX_PADDED_TOKENS, run_batches
-from .loading import check_length, load_model, load_tokenizer, max_length, positions
+from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, positions
 
 _KEYS = {
     "summarization": "summary_text",

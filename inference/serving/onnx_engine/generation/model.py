@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from onnxruntime import OrtValue
 
-from ..batches import batches
+from ...batches import batches
 from ..later import Later
 from ..session import open_session
 from .decoder import Decoder
