@@ -47,15 +47,6 @@ def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
             hint = "; the local stack takes the Hub's token from the variable HF_TOKEN"
             raise ProgramError(f"{own.name}: {key} is encrypted; remove it{hint if 'hfToken' in key else ''}")
         config[_full_key(project["name"], key)] = value
-    own = root / f"Pulumi.{stack}.yaml"
-    given = (yaml.safe_load(own.read_text()) or {}).get("config") or {} if own.exists() else {}
-    for key, value in given.items():
-        if isinstance(value, Mapping) and value.keys() == {"secure"}:
-            hint = (
-                "the local stack takes the Hub's token from the variable HF_TOKEN" if "hfToken" in key else ""
-            )
-            raise ProgramError(f"{own.name}: {key} is encrypted; remove it{'; ' if hint else ''}{hint}")
-        config[_full_key(project["name"], key)] = value
     return config
 
 
