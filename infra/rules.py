@@ -80,6 +80,26 @@ def texts(example: str) -> Rule:
     return Rule(read, f"an object of texts, for instance {example}")
 
 
+def numbers(**ranges: tuple[float, float]) -> Rule:
+    """An object of any of these numbers. The CLI keeps what `--path` sets to a fraction as a text."""
+
+    def read(raw: Any) -> Mapping[str, float]:
+        found = json.loads(raw) if isinstance(raw, str) else raw
+        if not isinstance(found, dict) or not set(found) <= set(ranges):
+            raise ValueError
+        return {key: _within(*ranges[key], value) for key, value in found.items()}
+
+    allowed = [f"{key} ({low:g} to {high:g})" for key, (low, high) in ranges.items()]
+    return Rule(read, f"an object of {', '.join(allowed[:-1])} and {allowed[-1]}, or of some of them")
+
+
+def _within(low: float, high: float, raw: Any) -> float:
+    number = float(raw) if isinstance(raw, str) else raw
+    if isinstance(number, bool) or not isinstance(number, (int, float)) or not low <= number <= high:
+        raise ValueError
+    return number
+
+
 def _retention(raw: Any) -> int:
     days: int = whole(0, max(_RETENTION_DAYS)).read(raw)
     if days not in _RETENTION_DAYS:
@@ -127,6 +147,7 @@ STACK_RULES: Mapping[str, Rule] = {
     "hubEndpoint": Rule(_url, "an address such as https://huggingface.co"),
     "hfToken": Rule(_token, "a token without spaces (pulumi config set --secret hfToken)", secret=True),
     "warmupMemoryMb": whole(128, 10240),
+    "tolerance": numbers(probability=(0, 1), cosine=(-1, 1), sameText=(0, 1)),
     "warmOnDeploy": flag(),
     "dashboard": flag(),
     "alarmEmail": Rule(_address, "an e-mail address, or empty for no alarms"),

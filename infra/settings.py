@@ -50,6 +50,8 @@ class Settings:
     hub_endpoint: str
     hf_token: pulumi.Output[str] | None
     warmup_memory_mb: int
+    tolerance: Mapping[str, float]
+    """probability, cosine, sameText: how far int8 may be from transformers."""
     warm_on_deploy: bool
     log_retention_days: int
     dashboard: bool
@@ -91,6 +93,7 @@ def _settings(reader: Reader, scripts: tuple[Script, ...]) -> Settings:
         hub_endpoint=stack["hubEndpoint"],
         hf_token=pulumi.Output.secret(stack["hfToken"]) if stack["hfToken"] else None,
         warmup_memory_mb=stack["warmupMemoryMb"],
+        tolerance=stack["tolerance"],
         warm_on_deploy=stack["warmOnDeploy"],
         log_retention_days=reader.every["logRetentionDays"],
         dashboard=stack["dashboard"],

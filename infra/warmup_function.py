@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pulumi
 import pulumi_aws as aws
 
@@ -38,7 +40,10 @@ class WarmupFunction(pulumi.ComponentResource):
     ) -> None:
         super().__init__("hf-lambda:infra:WarmupFunction", name, None, opts)
         statements = [cache.mount_statement(write=True)]
-        environment: dict[str, pulumi.Input[str]] = {"HF_ENDPOINT": settings.hub_endpoint}
+        environment: dict[str, pulumi.Input[str]] = {
+            "HF_ENDPOINT": settings.hub_endpoint,
+            "PREPARE_TOLERANCE": json.dumps(settings.tolerance),
+        }
         if network.dual_stack:
             environment["AWS_USE_DUALSTACK_ENDPOINT"] = (
                 "true"  # Secrets Manager too is reached over IPv6 alone

@@ -21,6 +21,7 @@ from .plan import Snapshot
 from .prepare import NotPrepared, Tolerance, Unfinished, prepare
 
 Entries = list[dict[str, Any]]
+_FIELDS = {"probability": "probability", "cosine": "cosine", "sameText": "same_text"}
 
 
 def prepare_uses(
@@ -67,8 +68,9 @@ def still_valid(cache: Path, manifest: Manifest | None, commit: str) -> Entries:
 
 
 def tolerance_of(environ: Mapping[str, str]) -> Tolerance:
-    """PREPARE_TOLERANCE: a JSON object with any of Tolerance's fields."""
-    return Tolerance(**json.loads(environ.get("PREPARE_TOLERANCE") or "{}"))
+    """PREPARE_TOLERANCE: the config key `tolerance` as JSON; what it leaves out keeps Tolerance's default."""
+    given = json.loads(environ.get("PREPARE_TOLERANCE") or "{}")
+    return Tolerance(**{_FIELDS[key]: value for key, value in given.items()})
 
 
 def _prepare(

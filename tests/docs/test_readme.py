@@ -77,4 +77,6 @@ def test_no_text_names_a_package_registry():
 def _shown(value):
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {each}' for key, each in value.items())}}}"
     return '""' if value == "" else str(value)

@@ -105,6 +105,8 @@ def test_the_warm_up_alone_writes_and_downloads(dev: Deployed):
     assert warmup["timeout"] == 900
     assert warmup["ephemeralStorage"] == {"size": 10240}
     assert warmup["environment"]["variables"]["HF_ENDPOINT"] == "https://huggingface.co"
+    tolerance = json.loads(warmup["environment"]["variables"]["PREPARE_TOLERANCE"])
+    assert tolerance == {"probability": 0.05, "cosine": 0.99, "sameText": 0.75}
     assert "HF_HUB_OFFLINE" not in warmup["environment"]["variables"]
     allowed = {
         name
@@ -113,6 +115,12 @@ def test_the_warm_up_alone_writes_and_downloads(dev: Deployed):
     }
     assert allowed == {"warmup-warm"}
     assert dev.one("lambda/functionEventInvokeConfig").inputs["maximumRetryAttempts"] == 0
+
+
+def test_a_fraction_that_the_cli_kept_as_text_is_a_number_for_the_warm_up(deploy: Deploy):
+    """`pulumi config set --path tolerance.probability 0.1` writes "0.1"."""
+    warmup = deploy("dev", tolerance={"probability": "0.1", "sameText": 1}).function("warmup").inputs
+    assert warmup["environment"]["variables"]["PREPARE_TOLERANCE"] == '{"probability": 0.1, "sameText": 1}'
 
 
 def test_no_policy_allows_more_than_aws_makes_it(dev: Deployed):

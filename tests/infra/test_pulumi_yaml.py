@@ -1,5 +1,6 @@
 """Pulumi.yaml: every key is typed, described, defaulted, and read; nothing else has a default."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -8,6 +9,8 @@ import yaml
 
 from infra.rules import ENDPOINT_RULES, STACK_RULES
 from tests.infra.program import ROOT, Deploy
+from warmup.prepare import Tolerance
+from warmup.preparing import tolerance_of
 
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 KEYS = {key: spec for key, spec in PROJECT["config"].items() if ":" not in key}
@@ -16,6 +19,11 @@ TYPES = {"integer": int, "boolean": bool, "string": str, "object": dict}
 
 def test_every_key_is_known_to_the_settings_and_every_setting_is_a_key():
     assert set(KEYS) == {*ENDPOINT_RULES, *STACK_RULES, "endpoints"}
+
+
+def test_the_default_tolerance_is_what_the_warm_up_takes_for_what_is_left_out():
+    default = json.dumps(KEYS["tolerance"]["default"])
+    assert tolerance_of({"PREPARE_TOLERANCE": default}) == tolerance_of({}) == Tolerance()
 
 
 @pytest.mark.parametrize("key", KEYS)
@@ -78,6 +86,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "hubEndpoint": "https://hub.local",
         "hfToken": "hf_x",
         "warmupMemoryMb": 4096,
+        "tolerance": {"probability": 0.1},
         "warmOnDeploy": True,
         "dashboard": False,
         "alarmEmail": "a@b.org",

@@ -9,6 +9,9 @@ import pytest
 Mistakes = Callable[..., list[str]]
 
 MEMORY = "must be a whole number from 128 to 10240"
+TOLERANCE = (
+    "must be an object of probability (0 to 1), cosine (-1 to 1) and sameText (0 to 1), or of some of them"
+)
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "memory too small": ({"memoryMb": 64}, f"memoryMb is '64'; {MEMORY}"),
     "memory too large": (
@@ -52,6 +55,19 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "budget": (
         {"monthlyBudgetUsd": -5, "alarmEmail": "a@b.org"},
         "monthlyBudgetUsd is '-5'; must be a whole number from 0 to 1000000000",
+    ),
+    "tolerance no object": ({"tolerance": 0.1}, f"tolerance is '0.1'; {TOLERANCE}"),
+    "tolerance out of range": (
+        {"tolerance": {"probability": 5}},
+        f"""tolerance is '{{"probability": 5}}'; {TOLERANCE}""",
+    ),
+    "tolerance no number": (
+        {"tolerance": {"cosine": "high"}},
+        f"""tolerance is '{{"cosine": "high"}}'; {TOLERANCE}""",
+    ),
+    "tolerance misspelt": (
+        {"tolerance": {"same_text": 0.5}},
+        f"""tolerance is '{{"same_text": 0.5}}'; {TOLERANCE}""",
     ),
     "unknown": ({"memoryMB": 512}, "memoryMB: there is no such key; did you mean memoryMb?"),
     "region": (

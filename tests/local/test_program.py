@@ -85,6 +85,11 @@ def test_a_change_of_the_program_or_its_config_changes_the_local_stack(tree):
     assert warmup.environment["HF_ENDPOINT"] == "https://huggingface.co"
 
 
+def test_the_tolerance_of_the_config_reaches_the_local_warm_up_too(tree):
+    configure(tree, tolerance={"cosine": "0.95"})
+    assert declare(tree).functions[-1].environment["PREPARE_TOLERANCE"] == '{"cosine": 0.95}'
+
+
 def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to_stage_through(tree):
     configure(tree, egress="none")
     program = declare(tree)

@@ -161,7 +161,17 @@ def test_too_little_time_before_prepare_stops_there(warming: Warming, preparer: 
 
 def test_the_tolerance_comes_from_the_environment() -> None:
     assert tolerance_of({}) == Tolerance()
-    assert tolerance_of({"PREPARE_TOLERANCE": '{"probability": 0.1}'}) == Tolerance(probability=0.1)
+    some = '{"probability": 0.1, "sameText": 0.5}'
+    assert tolerance_of({"PREPARE_TOLERANCE": some}) == Tolerance(probability=0.1, same_text=0.5)
+    assert tolerance_of({"PREPARE_TOLERANCE": '{"cosine": 0.9}'}) == Tolerance(cosine=0.9)
+
+
+def test_a_model_is_prepared_with_the_tolerance_of_the_function(
+    warming: Warming, preparer: Preparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREPARE_TOLERANCE", '{"probability": 0.2}')
+    warming.warm(AUTO)
+    assert preparer.calls[0]["tolerance"] == Tolerance(probability=0.2)
 
 
 @pytest.mark.slow
