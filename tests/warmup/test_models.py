@@ -41,8 +41,8 @@ def test_models_of_plain_scripts_stay_on_torch(tmp_path: Path) -> None:
 
 
 def test_samples_of_a_script_travel_with_the_event(tmp_path: Path) -> None:
-    (tmp_path / "mine.json").write_text('["Good.", "Bad."]')
-    write(tmp_path, "a.py", 'p = pipeline("text-classification", model="org/m", samples="mine.json")')
+    (tmp_path / "mine.jsonl").write_text('"Good."\n"Bad."\n')
+    write(tmp_path, "a.py", 'p = pipeline("text-classification", model="org/m", samples="mine.jsonl")')
     [model] = read_models(tmp_path)
     [entry] = model.to_event()
     assert entry["samples"] == ["Good.", "Bad."]

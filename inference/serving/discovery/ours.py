@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+from pathlib import PurePath
 from typing import Any
 
 from .. import tasks
@@ -67,13 +68,20 @@ def _default(source: Source, line: int, task: str, revision: str | None) -> tupl
 
 
 def _samples(source: Source, line: int, name: Any) -> tuple[Any, ...] | None:
-    """The inputs in the JSON file that `samples=` names, relative to the script."""
+    """The inputs in the file that `samples=` names, relative to the script; one in JSON a line."""
     if name is None:
         return None
+    path = PurePath(str(name))
+    if path.suffix != ".jsonl" or path.is_absolute() or ".." in path.parts:
+        # Images hold the scripts and .jsonl files beside them, and are read there once more.
+        text = f"`samples={name!r}`: write the name of a .jsonl file beside the script or in a folder there"
+        raise source.refuse(line, text)
     try:
-        samples = json.loads((source.path.parent / name).read_text())
-    except (OSError, ValueError, TypeError) as problem:
-        raise source.refuse(line, f"`samples={name!r}` is not a readable JSON file: {problem}") from None
-    if not isinstance(samples, list) or not samples:
-        raise source.refuse(line, f"`samples={name!r}` holds no inputs: write a JSON list of them")
-    return tuple(samples)
+        lines = (source.path.parent / path).read_text().splitlines()
+        samples = tuple(json.loads(each) for each in lines if each.strip())
+    except (OSError, ValueError) as problem:
+        text = f"`samples={name!r}` is not a readable file of one input in JSON a line: {problem}"
+        raise source.refuse(line, text) from None
+    if not samples:
+        raise source.refuse(line, f"`samples={name!r}` holds no inputs: write one in JSON a line")
+    return samples

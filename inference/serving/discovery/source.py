@@ -109,5 +109,5 @@ _EXAMPLES = {
     "revision": 'revision="main" or a commit',
     "engine": 'engine="auto"',
     "precision": 'precision="auto"',
-    "samples": 'samples="samples.json"',
+    "samples": 'samples="samples.jsonl"',
 }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from serving.discovery import Declared, ScriptError, read_scripts
@@ -89,9 +92,17 @@ def test_the_same_declaration_twice_is_one(folder):
 
 
 def test_samples_come_from_a_file_beside_the_script(folder):
-    (folder / "samples.json").write_text('["one", "two"]')
-    call = 'pipeline("ner", model="org/name", samples="samples.json")'
-    assert declared(folder, ours(call))[0].samples == ("one", "two")
+    (folder / "samples.jsonl").write_text('"one"\n{"text": "zwei \\u00fc"}\n\n')
+    call = 'pipeline("ner", model="org/name", samples="samples.jsonl")'
+    assert declared(folder, ours(call))[0].samples == ("one", {"text": "zwei ü"})
+
+
+def test_an_image_holds_every_file_that_samples_can_be_in():
+    """It reads its scripts while it is built, and would stop at one whose samples are left out."""
+    root = Path(__file__).parents[3]
+    assert "!inference/**/*.jsonl" in (root / ".dockerignore").read_text().splitlines()
+    kept = re.findall(r"! -name '\*(\.\w+)'", (root / "inference/Dockerfile").read_text())
+    assert set(kept) == {".py", ".jsonl"}
 
 
 @pytest.mark.parametrize(
@@ -112,7 +123,10 @@ def test_samples_come_from_a_file_beside_the_script(folder):
         ('pipeline("fill-mask", model="a/b", top_k=0)', "`top_k=0`: write a whole number of at least 1"),
         ('pipeline("translation")', 'write "translation_en_to_fr"'),
         ('pipeline("translation_fi_to_sv")', "Helsinki-NLP/opus-mt-fi-sv"),
-        ('pipeline("ner", model="a/b", samples="none.json")', "is not a readable JSON file"),
+        ('pipeline("ner", model="a/b", samples="none.jsonl")', "is not a readable file of one input in JSON"),
+        ('pipeline("ner", model="a/b", samples="some.json")', "write the name of a .jsonl file beside the"),
+        ('pipeline("ner", model="a/b", samples="../a.jsonl")', "write the name of a .jsonl file beside the"),
+        ('pipeline("ner", model="a/b", samples="/a.jsonl")', "write the name of a .jsonl file beside the"),
     ],
 )  # fmt: skip
 def test_a_declaration_that_cannot_be_read_is_named_with_its_line_and_fix(folder, call, problem):
@@ -127,8 +141,11 @@ def test_a_constant_that_changes_is_none(folder):
     assert "`model=M` is not known" in problems(folder)[0]
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", "not json"])
-def test_samples_must_be_a_list_of_inputs(folder, content):
-    (folder / "s.json").write_text(content)
-    script(folder, ours('pipeline("ner", model="a/b", samples="s.json")'))
-    assert "`samples='s.json'`" in problems(folder)[0]
+@pytest.mark.parametrize(
+    ("content", "problem"), [("\n\n", "holds no inputs"), ('"one"\nnot json\n', "one input in JSON a line")]
+)
+def test_samples_must_be_inputs(folder, content, problem):
+    (folder / "s.jsonl").write_text(content)
+    script(folder, ours('pipeline("ner", model="a/b", samples="s.jsonl")'))
+    assert "`samples='s.jsonl'`" in problems(folder)[0]
+    assert problem in problems(folder)[0]
