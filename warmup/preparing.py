@@ -18,7 +18,7 @@ from .jobs import Job
 from .logs import log
 from .models import Model, Use
 from .plan import Snapshot
-from .prepare import NotPrepared, Tolerance, Unfinished, prepare
+from .prepare import RECIPE, NotPrepared, Tolerance, Unfinished, prepare
 
 Entries = list[dict[str, Any]]
 _FIELDS = {"probability": "probability", "cosine": "cosine", "sameText": "same_text"}
@@ -29,6 +29,7 @@ def prepare_uses(
 ) -> tuple[Entries, Entries]:
     """`prepared` and `not_prepared` of the manifest for every use that may run on onnxruntime.
 
+    Uses of one head and precision share a folder, which has to pass with the samples of all of them.
     Raises OutOfTime near the deadline; the steps that are done are found by the next call.
     """
     prepared: dict[tuple[str, str], dict[str, Any]] = {}
@@ -36,11 +37,11 @@ def prepare_uses(
     for use in model.uses:
         if use.engine == "torch":
             continue
-        key = (head_of(use.task), use.precision)
+        key = _key(use)
         if key in prepared:
             continue
         try:
-            prepared[key] = _prepare(cache, model, snapshot, use, job, environ)
+            prepared[key] = _prepare(cache, model, snapshot, use, _samples(model, key), job, environ)
             refused.pop(key, None)
         except Unfinished as unfinished:
             raise OutOfTime from unfinished
@@ -55,15 +56,25 @@ def prepare_uses(
     return [*prepared.values()], [*refused.values()]
 
 
+def _key(use: Use) -> tuple[str, str]:
+    return head_of(use.task), use.precision
+
+
+def _samples(model: Model, key: tuple[str, str]) -> list[Any] | None:
+    uses = [use for use in model.uses if use.engine != "torch" and _key(use) == key]
+    return [sample for use in uses for sample in use.gate_samples or []] or None
+
+
 def still_valid(cache: Path, manifest: Manifest | None, commit: str) -> Entries:
-    """Prepared entries of an older manifest that go on being right for `commit` on this machine."""
+    """Prepared entries of an older manifest that this recipe would make of `commit` on this machine."""
     if manifest is None or manifest.commit != commit:
         return []
-    here = (platform.machine(), version("onnxruntime"))
+    here = (platform.machine(), version("onnxruntime"), RECIPE)
     return [
         entry
         for entry in manifest.prepared
-        if (entry["machine"], entry["onnxruntime"]) == here and (cache / entry["path"]).is_dir()
+        if (entry["machine"], entry["onnxruntime"], entry["recipe"]) == here
+        and (cache / entry["path"]).is_dir()
     ]
 
 
@@ -74,7 +85,13 @@ def tolerance_of(environ: Mapping[str, str]) -> Tolerance:
 
 
 def _prepare(
-    cache: Path, model: Model, snapshot: Snapshot, use: Use, job: Job, environ: Mapping[str, str]
+    cache: Path,
+    model: Model,
+    snapshot: Snapshot,
+    use: Use,
+    samples: list[Any] | None,
+    job: Job,
+    environ: Mapping[str, str],
 ) -> dict[str, Any]:
     steps: list[str] = []
 
@@ -91,7 +108,7 @@ def _prepare(
         into=cache / "prepared" / repo_folder(model.model) / snapshot.commit,
         model=model.model,
         commit=snapshot.commit,
-        samples=use.gate_samples,
+        samples=samples,
         tolerance=tolerance_of(environ),
         progress=progress,
         remaining_s=job.remaining_s,

@@ -51,11 +51,11 @@ def _publish(model: Model, cache: Path, snapshot: Snapshot, job: Job, began: flo
         publish(cache, model, snapshot, [], [])
     job.check()
     prepared, refused = prepare_uses(cache, model, snapshot, job)
-    made = {entry["path"] for entry in prepared}
+    # What was refused just now is not served as it was prepared before, for other samples or bounds.
+    settled = {(entry["head"], entry["requested"]) for entry in [*prepared, *refused]}
+    kept = [entry for entry in kept if (entry["head"], entry["requested"]) not in settled]
     job.progress(model.key, phase="publish", note="")
-    manifest = publish(
-        cache, model, snapshot, [*prepared, *(entry for entry in kept if entry["path"] not in made)], refused
-    )
+    manifest = publish(cache, model, snapshot, [*prepared, *kept], refused)
     seconds = round(time.monotonic() - began, 2)
     log("warm", model=model.key, commit=snapshot.commit, bytes=snapshot.bytes, seconds=seconds)
     return {**report_of(manifest), "seconds": seconds}

@@ -9,7 +9,7 @@ import pytest
 
 from serving.cache import repo_folder
 from tests.warmup.support import KEY, TINY, Context, Warming
-from warmup.prepare import NotPrepared, Tolerance, Unfinished
+from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished
 from warmup.preparing import tolerance_of
 
 AUTO = {**TINY, "engine": "auto"}
@@ -30,7 +30,7 @@ class Preparer:
         folder = options["into"] / f"sequence-classification-{options['requested']}"
         folder.mkdir(parents=True, exist_ok=True)
         about: dict[str, object] = {"machine": platform.machine(), "onnxruntime": version("onnxruntime")}
-        about |= {"bytes": 1, "seconds": 2.0, "peak_mb": 9}
+        about |= {"bytes": 1, "seconds": 2.0, "peak_mb": 9, "recipe": RECIPE}
         head = {"head": "sequence-classification", "requested": options["requested"], "precision": "int8"}
         return {**head, **about, "agreement": {}, "path": str(folder)}
 
@@ -142,6 +142,37 @@ def test_what_another_use_prepared_of_the_same_commit_stays(warming: Warming, pr
     assert {entry["requested"] for entry in manifest.prepared} == {"auto", "fp32"}
     warming.warm(TINY)
     assert len(warming.manifest().prepared) == 2  # type: ignore[union-attr]
+
+
+def test_what_is_refused_after_a_change_is_no_longer_served_as_it_was(
+    warming: Warming, preparer: Preparer
+) -> None:
+    warming.warm(AUTO)
+    preparer.outcome = NotPrepared("onnxruntime and transformers disagree")
+    warming.warm({**AUTO, "samples": ["A text that shows it."]})
+    manifest = warming.manifest()
+    assert manifest is not None
+    assert manifest.prepared == []
+    assert [entry["reason"] for entry in manifest.not_prepared] == ["onnxruntime and transformers disagree"]
+
+
+def test_what_an_older_recipe_made_is_forgotten(
+    warming: Warming, preparer: Preparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming.warm(AUTO)
+    monkeypatch.setattr("warmup.preparing.RECIPE", RECIPE + 1)
+    warming.warm(TINY)
+    assert warming.manifest().prepared == []  # type: ignore[union-attr]
+
+
+def test_a_folder_that_several_uses_share_is_checked_with_the_samples_of_all(
+    warming: Warming, preparer: Preparer
+) -> None:
+    zero_shot = {**AUTO, "task": "zero-shot-classification", "samples": ["Three."]}
+    on_torch = {**AUTO, "engine": "torch", "samples": ["Four."]}
+    fp32 = {**AUTO, "precision": "fp32", "samples": ["Five."]}
+    warming.warm({**AUTO, "samples": ["One.", "Two."]}, AUTO, zero_shot, on_torch, fp32)
+    assert [call["samples"] for call in preparer.calls] == [["One.", "Two.", "Three."], ["Five."]]
 
 
 def test_prepared_folders_that_are_gone_are_forgotten(warming: Warming, preparer: Preparer) -> None:

@@ -1,6 +1,6 @@
 """Preparing a model for fast loading: export, check against transformers, optimise, quantise, publish."""
 
-from .plan import NotPrepared, Tolerance, Unfinished
+from .plan import RECIPE, NotPrepared, Tolerance, Unfinished
 from .recipe import prepare
 
-__all__ = ["NotPrepared", "Tolerance", "Unfinished", "prepare"]
+__all__ = ["RECIPE", "NotPrepared", "Tolerance", "Unfinished", "prepare"]
