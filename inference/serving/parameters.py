@@ -94,7 +94,7 @@ PARAMETERS = {
         "max_question_len",
         "handle_impossible_answer",
     ),
-    "fill-mask": ("top_k", "targets"),
+    "fill-mask": ("top_k", "targets", "tokenizer_kwargs", *_LENGTHS),
     "feature-extraction": ("truncation", "max_length", "pooling", "normalize"),
     "zero-shot-classification": ("candidate_labels", "hypothesis_template", "multi_label"),
     "text-generation": (*GENERATION, "return_full_text", "stop_sequence"),

@@ -97,6 +97,15 @@ _VALUES: dict[str, tuple[str, Check]] = {
     "aggregation_strategy": _one_of("none", "simple", "first", "average", "max"),
     "function_to_apply": _one_of("sigmoid", "softmax", "none", "default"),
     "pooling": _one_of(*POOLINGS),
+    "tokenizer_kwargs": (
+        "an object of truncation and max_length",
+        lambda value: (
+            isinstance(value, dict)
+            and bool(value)
+            and set(value) <= {"truncation", "max_length"}
+            and all(_VALUES[name][1](each) for name, each in value.items())
+        ),
+    ),
     "delimiter": ("text", lambda value: isinstance(value, str)),
     "ignore_labels": (
         "an array of labels",

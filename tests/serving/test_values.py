@@ -22,6 +22,8 @@ from serving.values import default_problem, expected_value
         ("translation_en_to_fr", "length_penalty", -1),
         ("summarization", "bad_words_ids", [[1, 2]]),
         ("summarization", "eos_token_id", [1, 2]),
+        ("fill-mask", "truncation", True),
+        ("fill-mask", "tokenizer_kwargs", {"truncation": True, "max_length": 8}),
     ],
 )
 def test_a_value_that_fits_passes(task, name, value):
@@ -43,6 +45,8 @@ def test_a_value_that_fits_passes(task, name, value):
         ("ner", "aggregation_strategy", "best", "one of none, simple, first, average, max"),
         ("feature-extraction", "pooling", "max", "one of mean, cls"),
         ("summarization", "bad_words_ids", [1], "an array of arrays of token ids"),
+        ("fill-mask", "tokenizer_kwargs", {"padding": True}, "an object of truncation and max_length"),
+        ("fill-mask", "tokenizer_kwargs", {"max_length": 0}, "an object of truncation and max_length"),
     ],
 )
 def test_a_value_that_does_not_fit_is_answered_with_what_does(task, name, value, expected):

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest
+from ..parameters import parameters_of
 from .encoder import Encoder
 from .parameters import merged
 
-_PARAMETERS = ("truncation", "max_length", "pooling", "normalize")
+_PARAMETERS = parameters_of("feature-extraction")
 
 
 class FeatureExtraction:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest, Unprocessable
+from ..parameters import parameters_of
 from .encoder import Encoder
 from .parameters import merged
 from .scores import softmax
 
-_PARAMETERS = ("top_k", "targets", "truncation", "max_length", "tokenizer_kwargs")
+_PARAMETERS = parameters_of("fill-mask")
 _CANDIDATES = 5
 
 

@@ -8,18 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest, Unprocessable
+from ..parameters import parameters_of
 from ..spans import Window, answers
 from .encoder import Encoder
 from .parameters import merged
 
-_PARAMETERS = (
-    "top_k",
-    "doc_stride",
-    "max_answer_len",
-    "max_seq_len",
-    "max_question_len",
-    "handle_impossible_answer",
-)
+_PARAMETERS = parameters_of("question-answering")
 MAX_WINDOW = 384
 """Tokens of question and context read at once, where the request does not say."""
 MAX_OVERLAP = 128

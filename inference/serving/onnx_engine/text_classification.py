@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest
+from ..parameters import parameters_of
 from .encoder import Encoder
 from .parameters import merged
 from .scores import sigmoid, softmax
 
-_PARAMETERS = ("top_k", "function_to_apply", "truncation", "max_length")
+_PARAMETERS = parameters_of("text-classification")
 
 
 class TextClassification:

@@ -7,18 +7,13 @@ from itertools import chain
 from typing import Any
 
 from ..errors import BadRequest
+from ..parameters import parameters_of
 from .encoder import Encoder
 from .entities import STRATEGIES, Token, entities, without_overlaps
 from .parameters import merged
 from .scores import softmax
 
-_PARAMETERS = (
-    "aggregation_strategy",
-    "ignore_labels",
-    "stride",
-    "is_split_into_words",
-    "delimiter",
-)
+_PARAMETERS = parameters_of("token-classification")
 
 
 class TokenClassification:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest
+from ..parameters import parameters_of
 from .encoder import Encoder
 from .parameters import merged
 from .scores import softmax
 
-_PARAMETERS = ("candidate_labels", "hypothesis_template", "multi_label")
+_PARAMETERS = parameters_of("zero-shot-classification")
 _TEMPLATE = "This example is {}."
 
 

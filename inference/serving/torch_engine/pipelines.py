@@ -46,6 +46,7 @@ class Wrapped:
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         chosen = {**self._options, **parameters}
+        chosen |= chosen.pop("tokenizer_kwargs", None) or {}
         lengths = [self._length(item, chosen) for item in inputs]
         if self._task not in _TRUNCATES and not chosen.get("truncation"):
             check_length(lengths, self._positions, remedy="shorten it")
@@ -98,6 +99,10 @@ class Wrapped:
             raise BadRequest("candidate_labels", "an array of labels", "nothing")
         if self._task == "token-classification" and "stride" in chosen:
             self._check_stride(chosen)
+        if self._task == "fill-mask":  # the one pipeline that takes these apart from its own
+            lengths = {name: chosen[name] for name in ("truncation", "max_length") if name in chosen}
+            rest = {name: value for name, value in chosen.items() if name not in lengths}
+            return {**rest, "tokenizer_kwargs": lengths}
         return dict(chosen)
 
     def _check_stride(self, chosen: Mapping[str, Any]) -> None:

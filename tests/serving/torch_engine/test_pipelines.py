@@ -95,6 +95,18 @@ def test_masks_are_filled_as_transformers_does(tiny, parameters):
     same(load("fill-mask", folder)(texts, **parameters), theirs("fill-mask", folder)(texts, **parameters))
 
 
+def test_a_long_text_with_a_mask_is_cut_where_asked(tiny):
+    folder = tiny("BertForMaskedLM")
+    engine, long = load("fill-mask", folder), ["the [MASK] sat " + "on the mat " * 30, "we [MASK] this"]
+    cut = {"truncation": True, "max_length": 9}
+    for tokens in ({"truncation": True}, cut):
+        expected = theirs("fill-mask", folder)(long, tokenizer_kwargs=tokens)
+        same(engine(long, **tokens), expected)
+        same(engine(long, tokenizer_kwargs=tokens), expected)
+    with pytest.raises(Unprocessable, match="the model takes at most 64"):
+        engine(long)
+
+
 def test_a_text_without_a_mask_is_unprocessable(tiny):
     with pytest.raises(Unprocessable, match="mask"):
         load("fill-mask", tiny("BertForMaskedLM"))(["no mask here"])
