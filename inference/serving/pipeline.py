@@ -18,6 +18,8 @@ from .trace import Stopwatch, current
 from .values import default_problem, expected_value
 
 DEFAULT_CACHE = "/mnt/hf_models_cache"
+_ALL_LABELS = ("text-classification", "top_k")
+"""Declared as None, it asks for every label as in transformers; elsewhere None is as good as left out."""
 
 
 def pipeline(
@@ -77,7 +79,9 @@ class Pipeline:
         self.engine, self.precision = engine, precision
         names = set(parameters_of(task)) - set(OWN_OPTIONS)
         self.defaults = {
-            name: options[name] for name in options if name in names and options[name] is not None
+            name: value
+            for name, value in options.items()
+            if name in names and (value is not None or (task, name) == _ALL_LABELS)
         }
         self._environ = environ
         self._engine = Background(self._load)

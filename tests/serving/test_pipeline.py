@@ -23,6 +23,13 @@ def test_declaring_outside_lambda_loads_nothing_and_the_first_call_loads_once(ca
     assert engine.loads == [("torch", "text-classification", COMMIT, {"top_k": 2})]
 
 
+def test_a_declared_none_asks_for_all_labels_as_in_transformers_and_else_for_nothing(cache, warm, engine):
+    warm()
+    pipeline("sentiment-analysis", model="org/name", top_k=None, truncation=None)("a")
+    pipeline("fill-mask", model="org/name", top_k=None)("a")
+    assert [defaults for *_, defaults in engine.loads] == [{"top_k": None}, {}]
+
+
 def test_inside_lambda_loading_begins_at_once_in_the_background(cache, warm, engine, monkeypatch):
     warm()
     loaded = threading.Event()
