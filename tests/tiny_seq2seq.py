@@ -18,7 +18,7 @@ from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
 from warmup.prepare.samples import LONG, SENTENCES
 
-FAMILIES = ("bart", "mbart", "mbart50", "pegasus", "t5", "flan-t5", "marian", "m2m100", "nllb")
+FAMILIES = ("bart", "mbart", "mbart50", "pegasus", "t5", "flan-t5", "mt5", "marian", "m2m100", "nllb")
 _TEXTS = [*SENTENCES, LONG]
 _SIZES = {
     "d_model": 32,
@@ -82,6 +82,8 @@ def _config(family: str, vocabulary: int, config: dict[str, Any]) -> Any:
             {"feed_forward_proj": "gated-gelu", "tie_word_embeddings": False} if family == "flan-t5" else {}
         )
         return transformers.T5Config(vocab_size=vocabulary, **{**_T5_SIZES, **_T5_IDS, **gated, **config})
+    if family == "mt5":
+        return transformers.MT5Config(vocab_size=vocabulary, **{**_T5_SIZES, **_T5_IDS, **config})
     sizes = {"vocab_size": vocabulary, **_SIZES}
     if family == "marian":
         pad = vocabulary - 1
@@ -216,6 +218,7 @@ _TOKENIZERS = {
     "pegasus": _pegasus,
     "t5": _t5,
     "flan-t5": _t5,
+    "mt5": _t5,
     "marian": _marian,
     "m2m100": _m2m100,
     "nllb": _nllb,

@@ -5,7 +5,7 @@ import pytest
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load as load_torch
 from tests.serving.onnx_engine.conftest import same
-from tests.tiny_encoders import TEXTS
+from tests.tiny_encoders import FAMILIES, TEXTS
 
 QUESTIONS = [
     {"question": "Where was Marie born?", "context": TEXTS[0]},
@@ -24,10 +24,11 @@ def both(pair):
     return make
 
 
-@pytest.mark.parametrize("family", ["bert", "distilbert", "roberta", "deberta-v2", "xlm-roberta"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_gives_the_answers_of_torch(both, family):
     fast, slow = both(family)
-    same(fast(QUESTIONS), slow(QUESTIONS))
+    for parameters in ({}, {"top_k": 3}):
+        same(fast(LONG + QUESTIONS, **parameters), slow(LONG + QUESTIONS, **parameters))
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,11 @@ def _prepared(task: str, snapshot: Path, folder: Path) -> Path:
     return Path(entry["path"])
 
 
+@pytest.mark.parametrize("task", ["summarization", "translation", "text2text-generation"])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_family_answers_as_torch_does(engines, family):
-    translates = family in LANGUAGES
-    ours, theirs = engines(family, "translation" if translates else "summarization")
+def test_every_family_answers_every_task_as_torch_does(engines, family, task):
+    ours, theirs = engines(family, task)
+    translates = family in LANGUAGES and task == "translation"
     languages = dict(zip(("src_lang", "tgt_lang"), LANGUAGES[family], strict=True)) if translates else {}
     for options in ({"max_new_tokens": 12}, {**BEAMS, "max_length": 14}, {"min_length": 8, "max_length": 10}):
         assert ours(TEXTS, **languages, **options) == theirs(TEXTS, **languages, **options)

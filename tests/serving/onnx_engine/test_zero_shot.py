@@ -4,9 +4,17 @@ import pytest
 
 from serving.errors import BadRequest
 from tests.serving.onnx_engine.conftest import same
-from tests.tiny_encoders import TEXTS
+from tests.tiny_encoders import FAMILIES, TEXTS
 
 NLI = ["contradiction", "neutral", "entailment"]
+
+
+@pytest.mark.parametrize("family", [*FAMILIES, "bart"])
+def test_every_family_gives_the_labels_and_scores_of_transformers(pair, family):
+    both = pair("zero-shot-classification", family, labels=NLI)
+    for multi_label in (False, True):
+        options = {"candidate_labels": ["travel", "science", "food"], "multi_label": multi_label}
+        same(both.fast(TEXTS[:3], **options), both.slow(TEXTS[:3], **options))
 
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "bart"])
