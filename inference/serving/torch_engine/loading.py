@@ -12,7 +12,8 @@ from ..errors import Unprocessable
 from ..threads import thread_count
 
 MAX_PADDED_TOKENS = 4096
-"""Rows times longest row of one batch. On two vCPUs a larger batch is no faster, only bigger."""
+"""Rows times longest row of one batch, what is generated counted in: keys and values of all of it are held.
+On two vCPUs a larger batch is no faster, only bigger."""
 NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
 

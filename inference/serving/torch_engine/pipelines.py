@@ -62,7 +62,8 @@ class Wrapped:
             return answers
 
         try:
-            return [jsonable(result) for result in run_batches(inputs, lengths, run, self._bound(chosen))]
+            held = [length + self._written(chosen) for length in lengths]
+            return [jsonable(result) for result in run_batches(inputs, held, run, MAX_PADDED_TOKENS)]
         except transformers.pipelines.base.PipelineException as error:
             raise Unprocessable(None, str(error)) from error
 
@@ -88,10 +89,19 @@ class Wrapped:
             text = f"the prompt has {longest} tokens, the model holds {self._positions} with the answer"
             raise Unprocessable(None, f"{text}: shorten it, or ask for at most {room} new tokens")
 
-    def _bound(self, chosen: Mapping[str, Any]) -> int:
-        """Fewer rows where each of them becomes several: labels, beams."""
-        rows: int = chosen.get("num_beams", 1)
-        return max(1, MAX_PADDED_TOKENS // max(1, rows))
+    def _written(self, chosen: Mapping[str, Any]) -> int:
+        """Tokens that join those of one input: the texts it becomes, the longest hypothesis about it."""
+        if self._task == "text-generation":
+            longest = chosen.get("max_new_tokens") or chosen.get("max_length") or NEW_TOKENS
+            texts: int = max(chosen.get("num_beams", 1), chosen.get("num_return_sequences", 1))
+            return int(longest) * texts
+        if self._task == "zero-shot-classification":
+            labels = chosen.get("candidate_labels") or [""]
+            names = labels.split(",") if isinstance(labels, str) else labels
+            template = chosen.get("hypothesis_template", "This example is {}.")
+            most: int = max(len(self._tokenizer(template.format(text))["input_ids"]) for text in names)
+            return most
+        return 0
 
     def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for what it cannot do."""

@@ -53,9 +53,8 @@ class Seq2Seq:
         options = self._generation(chosen)
         if forced is not None:
             options["forced_bos_token_id"] = forced
-        beams = options.get("num_beams") or self._model.generation_config.num_beams or 1
-        bound = max(1, MAX_PADDED_TOKENS // beams)
-        return run_batches(rows, lengths, lambda group: self._run(group, options, chosen), bound)
+        held = [length + self._written(options) for length in lengths]
+        return run_batches(rows, held, lambda group: self._run(group, options, chosen), MAX_PADDED_TOKENS)
 
     def _encode(self, texts: list[str], chosen: Mapping[str, Any]) -> dict[str, Any]:
         truncation = chosen.get("truncation") or False
@@ -90,6 +89,14 @@ class Seq2Seq:
             options["max_new_tokens"] = min(NEW_TOKENS, self._most_new or NEW_TOKENS)
         self._check_lengths(options)
         return options
+
+    def _written(self, options: Mapping[str, Any]) -> int:
+        """Tokens that one input may become, over all its sequences."""
+        shipped = self._model.generation_config
+        asked = options.get("max_new_tokens") or options.get("max_length")
+        longest = asked or shipped.max_new_tokens or shipped.max_length or NEW_TOKENS
+        beams = options.get("num_beams") or shipped.num_beams or 1
+        return int(longest) * max(beams, options.get("num_return_sequences") or 1)
 
     def _check_lengths(self, options: Mapping[str, Any]) -> None:
         """Raises BadRequest where the decoder has no positions for what is asked."""

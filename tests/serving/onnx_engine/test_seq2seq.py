@@ -73,6 +73,26 @@ def test_an_answer_does_not_depend_on_the_rest_of_the_list(engines):
     assert ours([]) == []
 
 
+@pytest.mark.parametrize(
+    ("options", "written"),
+    [({}, 12), ({"num_beams": 3}, 36), ({"do_sample": True, "num_return_sequences": 2}, 24)],
+)
+def test_no_batch_holds_more_tokens_read_and_written_than_the_bound(engines, monkeypatch, options, written):
+    ours, _ = engines("bart", "summarization")
+    encode, shapes = ours._model.encode, []
+
+    def watched(sources):
+        crossed, mask = encode(sources)
+        shapes.append(mask.shape)
+        return crossed, mask
+
+    monkeypatch.setattr(ours._model, "encode", watched)
+    monkeypatch.setattr("serving.onnx_engine.generation.model.MAX_HELD_TOKENS", 250)
+    assert len(ours(TEXTS * 4, max_length=12, **options)) == 12
+    assert len(shapes) > 2
+    assert max(rows * (source + written) for rows, source in shapes) <= 250
+
+
 def test_several_sequences_for_one_text_come_as_a_list(engines):
     ours, theirs = engines("bart", "text2text-generation")
     options = {"num_beams": 4, "num_return_sequences": 3, "max_length": 10}

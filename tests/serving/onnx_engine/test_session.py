@@ -11,6 +11,7 @@ import pytest
 
 from serving.onnx_engine.later import Later
 from serving.onnx_engine.session import Prefetch, open_session
+from tests.tiny_encoders import TEXTS
 
 REPOSITORY = Path(__file__).parents[3]
 _HEAVY = ("torch", "transformers", "huggingface_hub", "onnx", "requests", "httpx", "safetensors")
@@ -76,6 +77,35 @@ def test_threads_follow_the_memory_and_spin_briefly_and_only_on_whole_cpus(
     other = {"spin_duration_us", "allow_spinning"} - {setting}
     with pytest.raises(RuntimeError):
         options.get_session_config_entry(f"session.intra_op.{other.pop()}")
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "options"),
+    [
+        ("text-classification", TEXTS, {"truncation": True}),
+        ("zero-shot-classification", TEXTS, {"candidate_labels": list("abcdefgh")}),
+        ("token-classification", [" ".join(TEXTS)] * 3, {"aggregation_strategy": "simple", "stride": 20}),
+        ("question-answering", [{"question": "who?", "context": " ".join(TEXTS)}] * 3, {}),
+        ("fill-mask", [f"{text} [MASK]" for text in TEXTS], {}),
+        ("feature-extraction", TEXTS * 2, {}),
+    ],
+)
+def test_no_batch_is_larger_than_the_bound_however_long_the_list(pair, monkeypatch, task, given, options):
+    fast = pair(task).fast
+    session, shapes = fast._encoder._session, []
+
+    class Watched:
+        def run(self, outputs, feeds):
+            shapes.append(feeds["input_ids"].shape)
+            return session.run(outputs, feeds)
+
+    monkeypatch.setattr(fast._encoder, "_session", Watched())
+    monkeypatch.setattr("serving.onnx_engine.encoder.MAX_TOKENS", 200)
+    fast(given, **options)
+    assert len(shapes) > 2
+    assert max(rows * width for rows, width in shapes) <= 200
+    widths = [width for _, width in shapes]
+    assert widths == sorted(widths, reverse=True)
 
 
 def test_what_loads_in_a_thread_raises_where_it_is_waited_for():

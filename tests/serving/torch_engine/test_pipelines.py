@@ -6,6 +6,7 @@ import pytest
 
 from serving.errors import BadRequest, Unprocessable
 from serving.torch_engine import load
+from serving.torch_engine.pipelines import Wrapped
 
 TEXTS = ["we love this film", "the cat sat on the mat and the dog sat on the rug , very sad .", "bad"]
 
@@ -133,6 +134,37 @@ def test_text_is_continued_as_transformers_does(tiny):
     parameters = {"max_new_tokens": 8, "do_sample": False}
     expected = [theirs("text-generation", folder)(text, **parameters) for text in texts]
     same(load("text-generation", folder)(texts, **parameters), expected)
+
+
+@pytest.mark.parametrize(
+    ("task", "architecture", "parameters", "rows"),
+    [
+        ("text-classification", "BertForSequenceClassification", {}, 15),  # 4 tokens each, of 60
+        (
+            "zero-shot-classification",
+            "BertForSequenceClassification",
+            {"candidate_labels": ["cat", "dog"]},
+            8,
+        ),
+        ("text-generation", "GPT2LMHeadModel", {"max_new_tokens": 8}, 5),
+        ("text-generation", "GPT2LMHeadModel", {"max_new_tokens": 8, "num_beams": 2}, 3),
+    ],
+)
+def test_no_batch_holds_more_tokens_than_the_bound(tiny, monkeypatch, task, architecture, parameters, rows):
+    monkeypatch.setattr("serving.torch_engine.pipelines.MAX_PADDED_TOKENS", 60)
+    if task == "zero-shot-classification":
+        parameters = {**parameters, "hypothesis_template": "{}"}  # 3 tokens: [CLS], a label, [SEP]
+    engine = Wrapped(task, tiny(architecture), parameters)
+    sizes, run = [], engine._pipeline
+
+    def watched(group, **given):
+        sizes.append((len(group), given["batch_size"]))
+        return run(group, **given)
+
+    monkeypatch.setattr(engine, "_pipeline", watched)
+    assert len(engine(["the cat"] * 20)) == 20
+    assert sizes[0] == (rows, rows)
+    assert max(size for size, _ in sizes) == rows
 
 
 def test_a_prompt_must_leave_room_for_the_answer(tiny):

@@ -92,6 +92,31 @@ def test_a_text_longer_than_the_encoder_is_refused_unless_truncated(tiny):
     assert engine(["cat " * 90], truncation=True)[0]["summary_text"] is not None
 
 
+@pytest.mark.parametrize(
+    ("options", "rows"),
+    [
+        ({"max_new_tokens": 8}, 10),  # 4 tokens read and 8 written, of 120
+        ({"max_new_tokens": 8, "num_beams": 2}, 6),
+        ({"max_length": 20}, 5),
+        ({"max_new_tokens": 8, "do_sample": True, "num_return_sequences": 3}, 4),
+        ({}, 3),
+    ],
+)
+def test_no_batch_holds_more_tokens_read_and_written_than_the_bound(tiny, monkeypatch, options, rows):
+    monkeypatch.setattr("serving.torch_engine.seq2seq.MAX_PADDED_TOKENS", 120)
+    folder = tiny("BartForConditionalGeneration", generation={"max_new_tokens": 16, "num_beams": 2})
+    engine = Seq2Seq("summarization", folder, {"num_beams": 1} if options else {})
+    seen, generate = [], engine._model.generate
+
+    def watched(**given):
+        seen.append(len(given["input_ids"]))
+        return generate(**given)
+
+    monkeypatch.setattr(engine._model, "generate", watched)
+    assert len(engine(["the cat"] * 20, **options)) == 20
+    assert (seen[0], max(seen)) == (rows, rows)
+
+
 def test_options_that_contradict_each_other_are_the_callers_mistake(tiny):
     engine = load("text2text-generation", tiny("BartForConditionalGeneration"))
     with pytest.raises(BadRequest, match="num_return_sequences"):
