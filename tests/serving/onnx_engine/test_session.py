@@ -11,7 +11,9 @@ import pytest
 
 from serving.onnx_engine.later import Later
 from serving.onnx_engine.session import Prefetch, open_session
+from tests import tiny_seq2seq
 from tests.tiny_encoders import TEXTS
+from warmup.prepare import prepare
 
 REPOSITORY = Path(__file__).parents[3]
 _HEAVY = ("torch", "transformers", "huggingface_hub", "onnx", "requests", "httpx", "safetensors")
@@ -52,6 +54,32 @@ def test_reading_ahead_runs_in_parallel_and_leaves_no_file_open(tmp_path, monkey
 
 def _target(descriptor):
     return Path("/proc/self/fd", str(descriptor)).readlink().name
+
+
+@pytest.mark.parametrize("task", ["text-classification", "summarization"])
+def test_weights_are_on_their_way_before_anything_heavy_is_imported(pair, tmp_path, task):
+    if task == "summarization":
+        snapshot = tiny_seq2seq.build("bart", tmp_path / "snapshot")
+        entry = prepare(
+            task, snapshot, requested="fp32", into=tmp_path, model="a/b", commit="c" * 40, isolated=False
+        )
+        prepared = Path(entry["path"])
+    else:
+        prepared = pair(task).prepared
+    script = (
+        "import sys; from pathlib import Path; import serving.onnx_engine as engine\n"
+        "seen = []\n"
+        "def begin(folder, dense):\n"
+        "    heavy = {'numpy', 'onnxruntime', 'tokenizers'} & set(sys.modules)\n"
+        "    seen.append((folder, sum(dense.values()) > 0, heavy))\n"
+        "engine.Prefetch = begin\n"
+        "engine.load(sys.argv[1], Path(sys.argv[2]), Path('/nowhere'))(['ok'])\n"
+        "assert seen == [(Path(sys.argv[2]), True, set())], seen"
+    )
+    environ = {"PYTHONPATH": str(REPOSITORY / "inference"), "PATH": ""}
+    command = [sys.executable, "-c", script, task, str(prepared)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_nothing_to_read_is_nothing_to_wait_for(tmp_path):
