@@ -52,7 +52,8 @@ def write_contract(folder: Path, plan: Plan, tokenizer: Any, model: Any) -> None
         "text": _rules(tokenizer, size),
     }
     (folder / "serving.json").write_text(json.dumps(document, ensure_ascii=False))
-    _check_tokenizer(folder, document, tokenizer)
+    own = [sample for sample in plan.samples or [] if isinstance(sample, str)]
+    _check_tokenizer(folder, document, tokenizer, own)
 
 
 def _options(specific: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,10 +99,13 @@ def _around(ids: list[int], tokenizer: Any) -> dict[str, list[int]]:
     raise NotPrepared(f"{type(tokenizer).__name__} changes a text that it puts special tokens around")
 
 
-def _check_tokenizer(folder: Path, document: Mapping[str, Any], tokenizer: Any) -> None:
-    """The served tokenizer must split, and put together again, every sample as transformers' does."""
+def _check_tokenizer(folder: Path, document: Mapping[str, Any], tokenizer: Any, own: list[str]) -> None:
+    """The served tokenizer must split, and put together again, every sample as transformers' does.
+
+    own: the user's samples, beside those that are built in.
+    """
     text = Text(load_tokenizer(folder), document["text"], document["tokenizer"])
-    samples = [*SENTENCES, LONG, "", " two  spaces ", "a\n\nb", ">>fr<< Hello."]
+    samples = [*SENTENCES, LONG, "", " two  spaces ", "a\n\nb", ">>fr<< Hello.", *own]
     name = type(tokenizer).__name__
     expected = [list(tokenizer(sample)["input_ids"]) for sample in samples]
     for sample, ids, wanted in zip(samples, text.encode(samples), expected, strict=True):

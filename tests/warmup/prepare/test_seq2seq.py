@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from serving.onnx_engine.seq2seq_text import Text
 from tests.tiny_seq2seq import build, one_thread
 from warmup.prepare import NotPrepared, prepare
 from warmup.prepare.gate_seq2seq import gate_generation
@@ -105,6 +106,20 @@ def test_samples_of_ones_own_have_to_be_texts(snapshots, tmp_path):
         _prepare(snapshots("bart"), tmp_path, samples=[7])
     entry = _prepare(snapshots("bart"), tmp_path / "own", samples=["One text.", "Another one."])
     assert entry["agreement"]["fp32"]["samples"] == 2
+
+
+def test_samples_of_ones_own_are_split_as_transformers_does_or_the_model_is_refused(
+    snapshots, tmp_path, monkeypatch
+):
+    encode = Text.encode
+
+    def odd(self, texts, **options):
+        split = zip(texts, encode(self, texts, **options), strict=True)
+        return [ids + [5] * ("odd" in text) for text, ids in split]
+
+    monkeypatch.setattr(Text, "encode", odd)
+    with pytest.raises(NotPrepared, match=r"the served tokenizer splits 'An odd text\.' otherwise than"):
+        _prepare(snapshots("bart"), tmp_path, samples=["One text.", "An odd text."])
 
 
 def test_the_gate_accepts_the_same_model(worked):
