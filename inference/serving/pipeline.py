@@ -56,7 +56,7 @@ def pipeline(
 
 
 class Pipeline:
-    """A declared model. Call it with one input or a list; a list in gives a list out, run as one batch."""
+    """A declared model. Call it with one input or a list; a list in gives a list out, in padded batches."""
 
     def __init__(
         self,
