@@ -51,13 +51,10 @@ def test_labels_to_ignore_are_left_out(pair):
         same(both.fast(INPUTS, **options), slow(both, INPUTS, **options))
 
 
-@pytest.mark.parametrize("family", ["bert", "roberta"])
-def test_words_that_are_split_already_keep_their_places(pair, family):
-    both = pair("token-classification", family)
+def test_words_that_are_split_already_keep_their_places(pair):
+    both = pair("token-classification")
     words = [["Marie", "Curie", "was", "born", "in", "Warsaw"], ["platform", "9"]]
     options = {"is_split_into_words": True, "aggregation_strategy": "simple"}
-    if family == "roberta":  # byte-level vocabularies need their prefix space for this, transformers too
-        pytest.skip("transformers refuses split words without add_prefix_space")
     same(both.fast(words, **options), slow(both, words, **options))
 
 
