@@ -57,6 +57,13 @@ class Unprocessable(ServingError):  # noqa: N818
         return {"field": self.field}
 
 
+def cannot_cut(error: Exception) -> Unprocessable | None:
+    """A tokenizer's error over a pair that it cannot cut as told, for the caller; None: another error."""
+    if "Truncation error" not in str(error):
+        return None
+    return Unprocessable(None, f"the text cannot be cut as `truncation` says: {error}")
+
+
 class ColdCache(ServingError):  # noqa: N818
     """503: the model is not in the cache yet; the message has the command that warms it."""
 

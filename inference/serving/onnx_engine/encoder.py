@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..batches import batches
-from ..errors import Unprocessable
+from ..errors import Unprocessable, cannot_cut
 from .contract import Contract
 from .later import Later, load_tokenizer
 from .session import open_session
@@ -39,15 +39,21 @@ class Encoder:
         pretokenized: bool = False,
         special_tokens: bool = True,
     ) -> list[Any]:
-        """`tokenizers` encodings of `texts` (or pairs), cut to `max_length` tokens (None: not cut)."""
+        """`tokenizers` encodings of `texts` (or pairs), cut to `max_length` tokens (None: not cut).
+
+        Raises Unprocessable where the strategy leaves too much of a pair.
+        """
         if max_length is None:
             self.tokenizer.no_truncation()
         else:
             side = self.contract.tokenizer.get("truncation_side", "right")
             self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy, direction=side)
-        encodings: list[Any] = self.tokenizer.encode_batch(
-            list(texts), is_pretokenized=pretokenized, add_special_tokens=special_tokens
-        )
+        try:
+            encodings: list[Any] = self.tokenizer.encode_batch(
+                list(texts), is_pretokenized=pretokenized, add_special_tokens=special_tokens
+            )
+        except Exception as error:  # tokenizers has no type of its own
+            raise cannot_cut(error) or error from error
         return encodings
 
     def run(

@@ -26,7 +26,10 @@ class TextClassification:
         """inputs: texts, or `{"text", "text_pair"}`. With `top_k` each gives a list of dicts."""
         chosen = merged(self._options, parameters, _PARAMETERS)
         limit = self._encoder.limit(chosen.get("truncation"), chosen.get("max_length"))
-        encodings = self._encoder.encode([_text(item) for item in inputs], max_length=limit)
+        named = chosen.get("truncation") in ("only_first", "only_second")
+        strategy = chosen["truncation"] if named else "longest_first"
+        texts = [_text(item) for item in inputs]
+        encodings = self._encoder.encode(texts, max_length=limit, strategy=strategy)
         results: list[Any] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"]):
             results[index] = self._answer(self._scores(logits, chosen.get("function_to_apply")), chosen)

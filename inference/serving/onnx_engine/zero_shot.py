@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest
+from ..errors import BadRequest, Unprocessable
 from ..parameters import parameters_of
 from .encoder import Encoder
 from .parameters import merged
@@ -29,8 +29,7 @@ class ZeroShotClassification:
         labels = _labels(chosen.get("candidate_labels"))
         hypotheses = _hypotheses(chosen.get("hypothesis_template") or _TEMPLATE, labels)
         pairs = [(text, hypothesis) for text in inputs for hypothesis in hypotheses]
-        limit = self._encoder.limit(True, None)
-        encodings = self._encoder.encode(pairs, max_length=limit, strategy="only_first")
+        encodings = self._encodings(pairs)
         logits: list[Any] = [None] * len(pairs)
         for index, (row,) in self._encoder.run(encodings, ["logits"]):
             logits[index] = row
@@ -41,6 +40,20 @@ class ZeroShotClassification:
             )
             for text, start in zip(inputs, range(0, len(pairs), size), strict=True)
         ]
+
+    def _encodings(self, pairs: list[tuple[str, str]]) -> list[Any]:
+        """Texts are cut, hypotheses never: beside one that leaves no room a text stays whole."""
+        limit = self._encoder.limit(True, None)
+        try:
+            return self._encoder.encode(pairs, max_length=limit, strategy="only_first")
+        except Unprocessable:
+            return [self._encoding(pair, limit) for pair in pairs]
+
+    def _encoding(self, pair: tuple[str, str], limit: int | None) -> Any:
+        try:
+            return self._encoder.encode([pair], max_length=limit, strategy="only_first")[0]
+        except Unprocessable:
+            return self._encoder.encode([pair])[0]
 
     def _answer(self, text: str, labels: list[str], logits: Any, multi_label: bool) -> dict[str, Any]:
         """logits: labels x outputs of the model."""

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from ..batches import run_batches
-from ..errors import BadRequest, Unprocessable
+from ..errors import BadRequest, Unprocessable, cannot_cut
 from ..events import jsonable
 from ..tasks import canonical
 from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, positions
@@ -66,6 +66,8 @@ class Wrapped:
             return [jsonable(result) for result in run_batches(inputs, held, run, MAX_PADDED_TOKENS)]
         except transformers.pipelines.base.PipelineException as error:
             raise Unprocessable(None, str(error)) from error
+        except Exception as error:  # tokenizers has no type of its own
+            raise cannot_cut(error) or error from error
 
     def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
         """Tokens of `item`; a chat counts what its template makes of it, a list of words what these have."""

@@ -3,6 +3,7 @@
 import pytest
 
 from serving.errors import BadRequest, Unprocessable
+from serving.torch_engine import load as load_torch
 from tests.serving.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 
@@ -58,6 +59,23 @@ def test_long_texts_are_cut_where_asked(pair, family):
     same(both.fast(long, truncation=True), both.slow(long, truncation=True))
     cut = {"truncation": True, "max_length": 9}
     same(both.fast(long, **cut), both.slow(long, **cut))
+
+
+@pytest.mark.parametrize("truncation", ["longest_first", "only_first", "only_second"])
+def test_of_a_pair_that_part_is_cut_which_truncation_names(pair, truncation):
+    both = pair("text-classification")
+    pairs = [{"text": TEXTS[0], "text_pair": TEXTS[1]}, {"text": "a b c", "text_pair": "d e f"}]
+    options = {"truncation": truncation, "max_length": 24, "top_k": None}
+    same(both.fast(pairs, **options), both.slow(pairs, **options))
+
+
+@pytest.mark.parametrize("truncation", ["only_first", "only_second"])
+def test_a_pair_that_stays_too_long_is_refused_by_both_engines(pair, truncation):
+    both = pair("text-classification")
+    pairs = [{"text": " ".join(TEXTS), "text_pair": " ".join(TEXTS)}]
+    for engine in (both.fast, load_torch("text-classification", both.snapshot)):
+        with pytest.raises(Unprocessable, match=r"the text cannot be cut as `truncation` says: .* too short"):
+            engine(pairs, truncation=truncation)
 
 
 def test_a_text_longer_than_the_model_is_refused_without_truncation(pair):

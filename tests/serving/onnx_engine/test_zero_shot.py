@@ -47,6 +47,14 @@ def test_a_long_text_is_cut_and_its_hypothesis_kept(pair):
     same(both.fast(long, **options), both.slow(long, **options))
 
 
+def test_beside_a_hypothesis_that_leaves_no_room_a_text_stays_whole(pair):
+    both = pair("zero-shot-classification", labels=NLI)
+    template = "and " * 61 + "{}"  # the tokenizer's maximum is 64, the model's 80
+    options = {"candidate_labels": ["travel", "science"], "hypothesis_template": template}
+    assert 64 < len(both.slow.tokenizer("ok", template)["input_ids"]) < 75
+    same(both.fast(["ok"], **options), both.slow(["ok"], **options))
+
+
 @pytest.mark.parametrize("labels", [None, [], "", [1]])
 def test_labels_are_asked_for(pair, labels):
     with pytest.raises(BadRequest, match=r"candidate_labels.*array of labels"):
