@@ -9,15 +9,17 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+def batches(lengths: Sequence[int], max_tokens: int, max_padding: int | None = None) -> list[list[int]]:
     """Indices of `lengths`, longest first, in groups whose rows x longest is at most `max_tokens`.
 
     An input that is longer than the bound makes a batch of its own.
+    max_padding: tokens that a row may be filled up with; None: any number.
     """
     groups: list[list[int]] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
         longest = lengths[groups[-1][0]] if groups else 0
-        if groups and longest * (len(groups[-1]) + 1) <= max_tokens:
+        is_like = max_padding is None or longest - lengths[index] <= max_padding
+        if groups and is_like and longest * (len(groups[-1]) + 1) <= max_tokens:
             groups[-1].append(index)
         else:
             groups.append([index])

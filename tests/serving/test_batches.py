@@ -35,3 +35,16 @@ def test_results_come_in_the_order_of_the_inputs(lengths, bound):
 
 def test_like_lengths_share_a_batch():
     assert batches([5, 100, 6, 99], 200) == [[1, 3], [2, 0]]
+
+
+@given(LENGTHS, BOUNDS, st.integers(0, 40))
+def test_no_row_is_filled_up_with_more_than_is_allowed(lengths, bound, most):
+    groups = batches(lengths, bound, most)
+    assert sorted(index for group in groups for index in group) == list(range(len(lengths)))
+    for group in groups:
+        assert max(lengths[group[0]] - lengths[index] for index in group) <= most
+
+
+def test_a_short_input_is_not_filled_up_to_a_long_one():
+    assert batches([500, 20, 18], 1024) == [[0, 1], [2]]
+    assert batches([500, 20, 18], 1024, 8) == [[0], [1, 2]]

@@ -17,6 +17,8 @@ from .session import open_session
 MAX_TOKENS = 1024
 """Padded size of a batch. DistilBERT int8 takes 0.56 ms a token for one text of 10 tokens, 0.30 for one of
 128, 0.33 for sixteen of them, which also take 100 MB more."""
+MAX_PADDING = 8
+"""Tokens that a row is filled up with: beyond, a run of its own costs less."""
 
 
 class Encoder:
@@ -70,7 +72,7 @@ class Encoder:
         """
         lengths = [len(encoding.ids) for encoding in encodings]
         self._check(lengths)
-        for group in batches(lengths, MAX_TOKENS):
+        for group in batches(lengths, MAX_TOKENS, MAX_PADDING):
             feeds = self._feeds([encodings[index] for index in group], lengths[group[0]])
             for name, values in (rows or {}).items():
                 feeds[name] = _padded([values[index] for index in group])
@@ -107,15 +109,26 @@ class Encoder:
     def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:
         shape = (len(encodings), width)
         feeds = {name: np.zeros(shape, np.int64) for name in self.contract.inputs}
-        if feeds["input_ids"].size:
-            feeds["input_ids"].fill(self.contract.tokenizer.get("pad_id") or 0)
+        pad_id = self.contract.tokenizer.get("pad_id") or 0
         for row, encoding in enumerate(encodings):
             length = len(encoding.ids)
             feeds["input_ids"][row, :length] = encoding.ids
+            if length < width:
+                feeds["input_ids"][row, length:] = np.resize(_filling(encoding, pad_id), width - length)
             feeds["attention_mask"][row, :length] = encoding.attention_mask
             if "token_type_ids" in feeds:
                 feeds["token_type_ids"][row, :length] = encoding.type_ids
         return feeds
+
+
+def _filling(encoding: Any, pad_id: int) -> list[int]:
+    """Ids to fill a row up with: the text's own, over and over.
+
+    No token looks at them, but int8 has one scale for all activations of a batch, and those of padding
+    tokens, which no training ever shaped, reach far.
+    """
+    pairs = zip(encoding.ids, encoding.special_tokens_mask, strict=True)
+    return [token for token, is_special in pairs if not is_special] or [pad_id]
 
 
 def _padded(rows: Sequence[Sequence[int]]) -> Any:
