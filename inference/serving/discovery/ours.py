@@ -77,7 +77,7 @@ def _samples(source: Source, line: int, name: Any) -> tuple[Any, ...] | None:
         text = f"`samples={name!r}`: write the name of a .jsonl file beside the script or in a folder there"
         raise source.refuse(line, text)
     try:
-        lines = (source.path.parent / path).read_text().splitlines()
+        lines = (source.path.parent / path).read_text().split("\n")  # not splitlines: a text may hold others
         samples = tuple(json.loads(each) for each in lines if each.strip())
     except (OSError, ValueError) as problem:
         text = f"`samples={name!r}` is not a readable file of one input in JSON a line: {problem}"

@@ -92,9 +92,9 @@ def test_the_same_declaration_twice_is_one(folder):
 
 
 def test_samples_come_from_a_file_beside_the_script(folder):
-    (folder / "samples.jsonl").write_text('"one"\n{"text": "zwei \\u00fc"}\n\n')
+    (folder / "samples.jsonl").write_text('"one\u2028line"\n{"text": "zwei \\u00fc"}\n\n')
     call = 'pipeline("ner", model="org/name", samples="samples.jsonl")'
-    assert declared(folder, ours(call))[0].samples == ("one", {"text": "zwei ü"})
+    assert declared(folder, ours(call))[0].samples == ("one\u2028line", {"text": "zwei ü"})
 
 
 def test_an_image_holds_every_file_that_samples_can_be_in():
