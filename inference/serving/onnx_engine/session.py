@@ -68,7 +68,7 @@ def open_session(graph: Path, environ: Mapping[str, str] = os.environ) -> Any:
     options.intra_op_num_threads = threads
     if _owns_cpus(threads, environ):
         # Long enough for the gaps inside a run. By default threads go on spinning for tens of milliseconds
-        # after it, and from their start through the whole opening: a fifth of a cold start's CPU time.
+        # after it, and from their start through the whole opening: a sixth of a cold start's CPU time.
         options.add_session_config_entry("session.intra_op.spin_duration_us", "1000")
     else:
         # A thread that spins while it waits for work takes the time that the others would compute in.
