@@ -14,7 +14,7 @@ from typing import Any
 from bench import report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
-from bench.environments import lay_out
+from bench.environments import PACKAGES, lay_out
 from bench.measure import REPOSITORY, Bench
 from bench.workloads import WORKLOADS, Workload
 
@@ -51,9 +51,8 @@ def _set_up() -> Bench:
     _install(REPOSITORY / "requirements-bench.txt", site)
     sys.path.append(str(site))
     _say("laying out an environment for each")
-    names = ("plain", "slim", "full", "ctranslate2", "openvino", "sentence-transformers")
     bench = Bench(
-        environments={name: lay_out(name, WORK / "environments") for name in names},
+        environments={name: lay_out(name, WORK / "environments") for name in ("slim", "full", *PACKAGES)},
         site=site,
         generated=WORK / "scripts",
         cache=WORK / "efs",

@@ -8,10 +8,10 @@ from pathlib import Path
 from string import Template
 
 from bench.workloads import Workload
+from infra.mounted import CACHE_ENVIRONMENT
 
 HANDLERS = Path(__file__).parent / "handlers"
-_OURS = {"OPENBLAS_NUM_THREADS": "1", "ORT_DISABLE_TELEMETRY": "1"}
-"""As `infra.mounted` sets them on our functions."""
+_OURS = {name: CACHE_ENVIRONMENT[name] for name in ("OPENBLAS_NUM_THREADS", "ORT_DISABLE_TELEMETRY")}
 
 
 @dataclass(frozen=True)
