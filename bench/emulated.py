@@ -6,13 +6,14 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from local.ports import Ports
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def first_answer(
     around: Around = directly,
 ) -> FirstAnswer:
     """Start `module`.handler behind the emulator, ask once, stop it. RuntimeError unless it says 200."""
-    port, runtime_port = _free_port(), _free_port()
+    ports = Ports(2)
+    port, runtime_port = ports.numbers
     command = [
         str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{port}",
         "--runtime-api-address", f"127.0.0.1:{runtime_port}",
@@ -62,6 +64,7 @@ def first_answer(
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         output = process.communicate()[0].decode(errors="replace")
+        ports.release()
     answer = answers[0]
     if not isinstance(answer, dict) or answer.get("statusCode") != 200:
         raise RuntimeError(f"{module} did not answer: {str(answer)[:500]}\n{output[-2000:]}")
@@ -99,9 +102,3 @@ def _peak_mb(root: int) -> float:
         if line.startswith("VmHWM:")
     ]
     return max(peaks)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

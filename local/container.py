@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local import images
-from local.emulator import GRACE_S, Emulator, free_ports
+from local.emulator import GRACE_S, Emulator
 from local.engine import Engine
 from local.environment import environment
 from local.functions import Function
 from local.instances import InstanceError
+from local.ports import Ports
 from local.runtime_log import RuntimeLog
 
 RELAY = Path(__file__).with_name("relay.py")
@@ -120,8 +121,9 @@ class Container(Emulator):
         self._turn = threading.Lock()
         self.name = f"hf-lambda-{function.name}-{uuid.uuid4().hex[:8]}-{next(_numbers)}"
         shares_ports = settings.network_of(function) != "none"
-        ports = free_ports(2) if shares_ports else [8080, 9001]
-        arguments = settings.arguments(function, self.name, (ports[0], ports[1]))
+        self._ports = Ports(2 if shares_ports else 0)
+        port, runtime_port = self._ports.numbers or (8080, 9001)
+        arguments = settings.arguments(function, self.name, (port, runtime_port))
         pipe = subprocess.PIPE
         self._process = settings.engine.attach(*arguments, stdin=pipe, stdout=pipe, stderr=pipe)
         assert self._process.stderr is not None
@@ -135,6 +137,7 @@ class Container(Emulator):
         self._stopped = True
         self._engine.run("rm", "--force", self.name, check=False)
         self._process.wait()
+        self._ports.release()
         self.log.close()
         with self._turn:
             for stream in (self._process.stdin, self._process.stdout):

@@ -19,6 +19,7 @@ from pathlib import Path
 from local.environment import environment
 from local.functions import Function
 from local.instances import Answer, InstanceError
+from local.ports import Ports
 from local.processes import kill_session, remember
 from local.runtime_log import RuntimeLog
 
@@ -26,7 +27,6 @@ ROOT = Path(__file__).resolve().parents[1]
 SANDBOX = Path(__file__).with_name("sandbox.py")
 START_LIMIT_S = 20
 GRACE_S = 5  # beyond the function's timeout, which the emulator itself enforces
-_PORTS_TAKEN = 3  # attempts: another process may take a free port before the emulator does
 _RUNTIME_ERROR_KEYS = {
     "errorMessage",
     "errorType",
@@ -53,11 +53,10 @@ class Emulators:
 
     def start(self, function: Function) -> "Emulator":
         """Raises InstanceError if the emulator does not come up."""
-        for _ in range(_PORTS_TAKEN):
-            instance = Emulator(function, self)
-            if instance.wait_until_listening():
-                return instance
-            instance.stop()
+        instance = Emulator(function, self)
+        if instance.wait_until_listening():
+            return instance
+        instance.stop()
         raise InstanceError(f"the emulator of {function.name} did not start; see {instance.log.path}")
 
     def environment(self, function: Function, tmp: Path) -> dict[str, str]:
@@ -88,7 +87,8 @@ class Emulator:
         self._failed = False
         self._tmp = settings.state / "tmp" / f"{function.name}-{os.getpid()}-{next(_numbers)}"
         self._tmp.mkdir(parents=True)
-        self._port, runtime_port = free_ports(2)
+        self._ports = Ports(2)
+        self._port, runtime_port = self._ports.numbers
         self._process = subprocess.Popen(
             settings.command(function, self._tmp, self._port, runtime_port),
             cwd=settings.root / "inference",
@@ -140,6 +140,7 @@ class Emulator:
                 self._process.wait(2)
         kill_session(self._process.pid)
         self._process.wait()
+        self._ports.release()
         self.log.close()
         shutil.rmtree(self._tmp, ignore_errors=True)
         self._record.unlink(missing_ok=True)
@@ -183,9 +184,3 @@ class Emulator:
 
 def _error(kind: str, message: str) -> bytes:
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        return [each.getsockname()[1] for each in sockets]

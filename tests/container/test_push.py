@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from local.emulator import free_ports
+from local.ports import Ports
 from tests.container.test_run import wait_for
 
 MANIFESTS = {
@@ -34,18 +34,18 @@ def registry(tmp_path):
     program = shutil.which("docker-registry")
     if program is None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)("there is no docker-registry here")
-    (port,) = free_ports(1)
-    config = tmp_path / "registry.yml"
-    config.write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
-    with (tmp_path / "registry.log").open("wb") as log:
-        process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
-    address = f"127.0.0.1:{port}"
-    try:
-        wait_for(lambda: answers(address))
-        yield address
-    finally:
-        process.terminate()
-        process.wait()
+    with Ports(1) as (port,):
+        config = tmp_path / "registry.yml"
+        config.write_text(CONFIG.format(folder=tmp_path / "registry", port=port))
+        with (tmp_path / "registry.log").open("wb") as log:
+            process = subprocess.Popen([program, "serve", str(config)], stdout=log, stderr=log)
+        address = f"127.0.0.1:{port}"
+        try:
+            wait_for(lambda: answers(address))
+            yield address
+        finally:
+            process.terminate()
+            process.wait()
 
 
 def test_a_push_gives_one_manifest_that_lambda_takes(engine, images, registry):

@@ -1,5 +1,6 @@
 """The relay: requests by stdin, answers by stdout, logs by stderr, with a stand-in for the emulator."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from local.emulator import free_ports
+from local.ports import Ports
 
 RELAY = Path(__file__).parents[2] / "local/relay.py"
 EMULATOR = """
@@ -37,10 +38,10 @@ HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 @pytest.fixture
 def relay():
     """Starts the relay in front of a program; ends it."""
-    started = []
+    started, held = [], contextlib.ExitStack()
 
     def start(source):
-        (port,) = free_ports(1)
+        (port,) = held.enter_context(Ports(1))
         emulator = [sys.executable, "-c", source, str(port)]
         command = [sys.executable, "-I", "-S", "-c", RELAY.read_text(), str(port), *emulator]
         pipe = subprocess.PIPE
@@ -48,8 +49,9 @@ def relay():
         return started[-1]
 
     yield start
-    for process in started:
-        process.communicate(timeout=20)
+    with held:
+        for process in started:
+            process.communicate(timeout=20)
 
 
 def ask(process, payload, context=None):
