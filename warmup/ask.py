@@ -75,13 +75,7 @@ def _asked_twice(lambdas: Lambdas, arn: str, script: Script) -> dict[str, Any]:
 def _fault(answer: Answer) -> str | None:
     payload = answer.payload
     if answer.function_error:
-        kind = (
-            payload.get("errorType", answer.function_error)
-            if isinstance(payload, dict)
-            else answer.function_error
-        )
-        message = payload.get("errorMessage", "") if isinstance(payload, dict) else str(payload)
-        return f"{kind}: {message}"
+        return answer.failure
     if (
         isinstance(payload, dict)
         and isinstance(payload.get("statusCode"), int)

@@ -22,6 +22,9 @@ ANSWER_TIMEOUT_SECONDS = 910
 SETTLE_SECONDS = 120.0
 """A function may be deployed and its network or its file system not be there for a short while."""
 SETTLE_PAUSE_SECONDS = 2.0
+LOG_LINES = 8
+"""Shown of the log of an invocation that failed."""
+_OF_LAMBDA = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
 _SETTLING = {
     "EFSMountConnectivityException",
     "EFSMountFailureException",
@@ -43,6 +46,17 @@ class Answer:
     log: str
     seconds: float
 
+    @property
+    def failure(self) -> str | None:
+        """How the function failed, with what it logged last; None where it answered."""
+        if not self.function_error:
+            return None
+        kind, message = self.function_error, self.payload
+        if isinstance(message, dict):
+            kind, message = message.get("errorType", kind), message.get("errorMessage", "")
+        lines = [line for line in self.log.splitlines() if line.strip() and not line.startswith(_OF_LAMBDA)]
+        return "\n    log: ".join([f"{kind}: {message}", *lines[-LOG_LINES:]])
+
 
 class Lambdas:
     """The functions of one deployment."""
@@ -59,9 +73,9 @@ class Lambdas:
 
     def ask_warmup(self, event: dict[str, Any]) -> dict[str, Any]:
         """A quick answer of the warm-up. Raises WarmupError where it has none."""
-        answer = self._invoke(self._quick, self._deployment.warmup_arn, event)
+        answer = self._invoke(self._quick, self._deployment.warmup_arn, event, LogType="Tail")
         if answer.function_error:
-            raise WarmupError("warm-up", f"the warm-up function failed: {_failure(answer.payload)}")
+            raise WarmupError("warm-up", f"the warm-up function failed: {answer.failure}")
         if answer.payload.get("error"):
             raise WarmupError(answer.payload["error"]["kind"], answer.payload["error"]["message"])
         payload: dict[str, Any] = answer.payload
@@ -131,12 +145,6 @@ def _worded(error: ClientError | BotoCoreError, arn: str, deployment: Deployment
     if code in ("ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException"):
         return WarmupError("credentials", f"AWS refuses your credentials ({code}). Sign in again")
     return WarmupError("invoke", f"{name}: {code}: {message}")
-
-
-def _failure(payload: Any) -> str:
-    if isinstance(payload, dict) and "errorType" in payload:
-        return f"{payload['errorType']}: {payload.get('errorMessage', '')}"
-    return json.dumps(payload)[:500]
 
 
 def _parsed(body: bytes) -> Any:

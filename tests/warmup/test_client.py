@@ -93,6 +93,19 @@ def test_a_warm_up_that_crashes_is_named_with_its_own_words(lambdas: Lambdas, ap
         lambdas.ask_warmup({"action": "status"})
 
 
+def test_a_failure_shows_what_the_function_logged_last(lambdas: Lambdas, api: Api) -> None:
+    own = [f"line {number}" for number in range(1, 11)]
+    api.log = lambda name: "\n".join(
+        ["START RequestId: 1", *own, "END RequestId: 1", "REPORT RequestId: 1", ""]
+    )
+    api.functions["warmup"] = lambda event: Failure("Runtime.ExitError", "signal: killed")
+    with pytest.raises(WarmupError) as raised:
+        lambdas.ask_warmup({"action": "status"})
+    said = str(raised.value).splitlines()
+    assert said[0] == "the warm-up function failed: Runtime.ExitError: signal: killed"
+    assert said[1:] == [f"    log: line {number}" for number in range(3, 11)]
+
+
 def test_an_error_that_the_warm_up_answers_is_raised_with_its_kind(lambdas: Lambdas, api: Api) -> None:
     api.functions["warmup"] = lambda event: {"state": "failed", "error": {"kind": "usage", "message": "no"}}
     with pytest.raises(WarmupError, match="no") as raised:
