@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ SETTLE_SECONDS = 120.0
 SETTLE_PAUSE_SECONDS = 2.0
 LOG_LINES = 8
 """Shown of the log of an invocation that failed."""
-_OF_LAMBDA = ("START RequestId", "END RequestId", "REPORT RequestId", "INIT_START")
+_OF_LAMBDA = re.compile(r"(START|END|REPORT) RequestId|INIT_START|.*(\bLAMBDA_WARNING\b|\(rapid\))")
 _SETTLING = {
     "EFSMountConnectivityException",
     "EFSMountFailureException",
@@ -54,7 +55,7 @@ class Answer:
         kind, message = self.function_error, self.payload
         if isinstance(message, dict):
             kind, message = message.get("errorType", kind), message.get("errorMessage", "")
-        lines = [line for line in self.log.splitlines() if line.strip() and not line.startswith(_OF_LAMBDA)]
+        lines = [line for line in self.log.splitlines() if line.strip() and not _OF_LAMBDA.match(line)]
         return "\n    log: ".join([f"{kind}: {message}", *lines[-LOG_LINES:]])
 
 

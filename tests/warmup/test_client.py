@@ -95,9 +95,8 @@ def test_a_warm_up_that_crashes_is_named_with_its_own_words(lambdas: Lambdas, ap
 
 def test_a_failure_shows_what_the_function_logged_last(lambdas: Lambdas, api: Api) -> None:
     own = [f"line {number}" for number in range(1, 11)]
-    api.log = lambda name: "\n".join(
-        ["START RequestId: 1", *own, "END RequestId: 1", "REPORT RequestId: 1", ""]
-    )
+    lambda_s = ["[WARNING] 1 LAMBDA_WARNING: Unhandled exception.", "END RequestId: 1", "REPORT RequestId: 1"]
+    api.log = lambda name: "\n".join(["START RequestId: 1", *own, *lambda_s, ""])
     api.functions["warmup"] = lambda event: Failure("Runtime.ExitError", "signal: killed")
     with pytest.raises(WarmupError) as raised:
         lambdas.ask_warmup({"action": "status"})
