@@ -34,7 +34,8 @@ def gate_generation(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
     folder = work / precision
     contract = Contract.read(folder)
     record = json.loads((work / "reference.json").read_text())
-    model = Model(folder, contract.tokenizer["pad_id"])
+    # Copies of all fp32 matrices would not fit into the warm-up's memory for the larger models.
+    model = Model(folder, contract.tokenizer["pad_id"], prepack=precision != "fp32")
     options = resolve(contract.extra["generation"], record["options"], positions=contract.positions)
     same = []
     for source, answer, generated in zip(

@@ -12,6 +12,7 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 
 _INLINE_BYTES = 1024
 """Smaller tensors stay in the graph: they are shapes and scalars, which the session wants while it opens."""
+_BLOCK_BYTES = 1 << 24
 _ALIGNMENT = 4096
 """A page: onnxruntime maps every tensor by itself."""
 
@@ -52,13 +53,24 @@ def save(model: Any, path: Path, read: Callable[[Any], Any]) -> int:
                 continue
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             offset = file.tell()
-            # In C order from here on: a memmap of a transposed array would be written as it lies.
-            np.ascontiguousarray(value).tofile(file)
+            for block in blocks(value):
+                # In C order from here on: a memmap of a transposed array would be written as it lies.
+                np.ascontiguousarray(block).tofile(file)
             _refer(tensor, value, data.name, offset)
             if tensor.name not in tables:
                 dense = file.tell()
     path.write_bytes(model.SerializeToString())
     return dense
+
+
+def blocks(value: Any) -> Iterator[Any]:
+    """`value` in slices of its first axis of up to 16 MB, so that no step copies a whole matrix."""
+    if value.ndim < 2 or value.nbytes <= _BLOCK_BYTES:
+        yield value
+        return
+    rows = max(1, _BLOCK_BYTES * len(value) // value.nbytes)
+    for start in range(0, len(value), rows):
+        yield value[start : start + rows]
 
 
 def embedding_tables(model: Any) -> set[str]:

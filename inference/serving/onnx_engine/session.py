@@ -58,8 +58,12 @@ class Prefetch:
             return self._files[path], start
 
 
-def open_session(graph: Path, environ: Mapping[str, str] = os.environ) -> Any:
-    """An onnxruntime session over `graph`, which the warm-up has optimised already."""
+def open_session(graph: Path, environ: Mapping[str, str] = os.environ, *, prepack: bool = True) -> Any:
+    """An onnxruntime session over `graph`, which the warm-up has optimised already.
+
+    prepack: copy the matrices into the order that the CPU multiplies in. Without it they are used where
+    they are mapped, which takes little memory and more time.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -76,6 +80,8 @@ def open_session(graph: Path, environ: Mapping[str, str] = os.environ) -> Any:
     options.inter_op_num_threads = 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    if not prepack:
+        options.add_session_config_entry("session.disable_prepacking", "1")
     return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from serving.onnx_engine.later import Later
@@ -105,6 +106,20 @@ def test_threads_follow_the_memory_and_spin_briefly_and_only_on_whole_cpus(
     other = {"spin_duration_us", "allow_spinning"} - {setting}
     with pytest.raises(RuntimeError):
         options.get_session_config_entry(f"session.intra_op.{other.pop()}")
+
+
+def test_matrices_are_copied_for_the_cpu_unless_told_otherwise(pair):
+    graph = pair("text-classification").prepared / "model.onnx"
+    feeds = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
+    answers = []
+    for prepack, setting in ((True, None), (False, "1")):
+        session = open_session(graph, {}, prepack=prepack)
+        given = {entry.name: feeds[entry.name] for entry in session.get_inputs()}
+        answers.append(session.run(None, given)[0])
+        if setting:
+            key = "session.disable_prepacking"
+            assert session.get_session_options().get_session_config_entry(key) == setting
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(

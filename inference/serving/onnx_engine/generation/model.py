@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ MAX_HELD_TOKENS = 4096
 class Model:
     """Encoder and decoder sessions. `generate` takes any number of inputs and runs them in padded batches."""
 
-    def __init__(self, prepared: Path, pad_id: int) -> None:
+    def __init__(self, prepared: Path, pad_id: int, *, prepack: bool = True) -> None:
         """The decoder goes on loading when this returns: the first input can be encoded meanwhile."""
         self._pad_id = pad_id
-        self._decoder = Later(open_session, prepared / "decoder.onnx")
-        self._encoder = open_session(prepared / "encoder.onnx")
+        opened = partial(open_session, prepack=prepack)
+        self._decoder = Later(opened, prepared / "decoder.onnx")
+        self._encoder = opened(prepared / "encoder.onnx")
 
     @property
     def decoder(self) -> Any:
