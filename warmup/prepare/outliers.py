@@ -77,6 +77,7 @@ def _session(source: Path, outputs: Iterable[str]) -> Any:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_prepacking", "1")  # few runs, not worth a copy
     with tempfile.NamedTemporaryFile(dir=source.parent, suffix=".onnx") as file:
         file.write(model.SerializeToString())
         file.flush()
