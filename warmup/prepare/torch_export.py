@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import onnx
 import torch
@@ -116,8 +115,11 @@ def _without_weights() -> Iterator[None]:
         every = named(graph, parameters)
         return {name: value for name, value in every.items() if value.numel() <= _SMALL}
 
-    with mock.patch.object(exporter, "_get_named_param_dict", small):
+    exporter._get_named_param_dict = small
+    try:
         yield
+    finally:
+        exporter._get_named_param_dict = named
 
 
 @contextmanager
