@@ -52,9 +52,9 @@ class Answer:
         """How the function failed, with what it logged last; None where it answered."""
         if not self.function_error:
             return None
-        kind, message = self.function_error, self.payload
-        if isinstance(message, dict):
-            kind, message = message.get("errorType", kind), message.get("errorMessage", "")
+        kind, message = self.function_error, str(self.payload)[:500]
+        if isinstance(self.payload, dict):
+            kind, message = self.payload.get("errorType", kind), self.payload.get("errorMessage", "")
         lines = [line for line in self.log.splitlines() if line.strip() and not _OF_LAMBDA.match(line)]
         return "\n    log: ".join([f"{kind}: {message}", *lines[-LOG_LINES:]])
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 
 class WarmupError(Exception):
-    """One line for the operator: what was asked, what came back, what to do. `kind` is for programs."""
+    """One line for the operator: what was asked, what came back, what to do. `kind` is for programs.
+
+    Where a function failed, the last lines that it logged follow.
+    """
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from onnx import TensorProto, helper
+
+from serving.onnx_engine.session import open_session
 
 from . import weights
 
@@ -74,11 +75,7 @@ def _session(source: Path, outputs: Iterable[str]) -> Any:
     for name in outputs:
         if name not in known:
             model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_prepacking", "1")  # few runs, not worth a copy
     with tempfile.NamedTemporaryFile(dir=source.parent, suffix=".onnx") as file:
         file.write(model.SerializeToString())
         file.flush()
-        return onnxruntime.InferenceSession(file.name, options, providers=["CPUExecutionProvider"])
+        return open_session(Path(file.name), prepack=False)  # a few runs are not worth a copy of the matrices

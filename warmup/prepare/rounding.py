@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .weights import blocks
+from .weights import parts
 
 
 def levels(machine: str) -> int:
@@ -19,14 +19,11 @@ def quantized(matrix: Any, axis: int, largest: int) -> tuple[Any, Any]:
 
     axis: the one to reduce (0: a scale per column, 1: a scale per row).
     """
-    parts = [np.abs(block).max(axis=axis, keepdims=True) for block in blocks(matrix)]
-    peaks = np.concatenate(parts) if axis else np.max(parts, axis=0)
+    found = [np.abs(matrix[rows]).max(axis=axis, keepdims=True) for rows in parts(matrix)]
+    peaks = np.concatenate(found) if axis else np.max(found, axis=0)
     scale = np.where(peaks > 0, peaks / largest, 1.0).astype(np.float32)
     values = np.empty(matrix.shape, np.int8)
-    start = 0
-    for block in blocks(matrix):
-        rows = slice(start, start + len(block))
-        exact = block / (scale[rows] if axis else scale)
+    for rows in parts(matrix):
+        exact = matrix[rows] / (scale[rows] if axis else scale)
         values[rows] = np.clip(np.rint(exact, out=exact), -largest, largest)
-        start = rows.stop
     return values, scale.squeeze(axis)

@@ -12,7 +12,7 @@ from onnx import TensorProto, external_data_helper, numpy_helper
 
 _INLINE_BYTES = 1024
 """Smaller tensors stay in the graph: they are shapes and scalars, which the session wants while it opens."""
-_BLOCK_BYTES = 1 << 24
+_PART_BYTES = 1 << 24
 _ALIGNMENT = 4096
 """A page: onnxruntime maps every tensor by itself."""
 
@@ -53,9 +53,9 @@ def save(model: Any, path: Path, read: Callable[[Any], Any]) -> int:
                 continue
             file.write(b"\0" * (-file.tell() % _ALIGNMENT))
             offset = file.tell()
-            for block in blocks(value):
+            for rows in parts(value):
                 # In C order from here on: a memmap of a transposed array would be written as it lies.
-                np.ascontiguousarray(block).tofile(file)
+                np.ascontiguousarray(value[rows]).tofile(file)
             _refer(tensor, value, data.name, offset)
             if tensor.name not in tables:
                 dense = file.tell()
@@ -63,14 +63,10 @@ def save(model: Any, path: Path, read: Callable[[Any], Any]) -> int:
     return dense
 
 
-def blocks(value: Any) -> Iterator[Any]:
-    """`value` in slices of its first axis of up to 16 MB, so that no step copies a whole matrix."""
-    if value.ndim < 2 or value.nbytes <= _BLOCK_BYTES:
-        yield value
-        return
-    rows = max(1, _BLOCK_BYTES * len(value) // value.nbytes)
-    for start in range(0, len(value), rows):
-        yield value[start : start + rows]
+def parts(value: Any) -> Iterator[slice]:
+    """Slices of the first axis of `value`, of about 16 MB each: nobody has to copy a whole matrix."""
+    rows = max(1, _PART_BYTES * len(value) // value.nbytes)
+    return (slice(start, start + rows) for start in range(0, len(value), rows))
 
 
 def embedding_tables(model: Any) -> set[str]:
