@@ -2,14 +2,15 @@
 
 import fcntl
 import json
+import subprocess
 from pathlib import Path
 
 import onnxruntime
 import pytest
 
 from serving.onnx_engine import load
-from tests.warmup.prepare.conftest import prepared
-from warmup.prepare import NotPrepared, Tolerance, Unfinished
+from tests.warmup.prepare.conftest import COMMIT, prepared
+from warmup.prepare import NotPrepared, Tolerance, Unfinished, prepare
 from warmup.prepare.plan import RECIPE
 
 
@@ -126,7 +127,15 @@ def test_two_runs_at_once_do_not_touch_each_other(snapshot, tmp_path):
 
 
 @pytest.mark.slow
-def test_every_step_runs_in_a_process_of_its_own(snapshot, tmp_path):
-    entry = prepared(snapshot, tmp_path, isolated=True)
+def test_every_step_runs_in_a_process_of_its_own_unless_told_otherwise(snapshot, tmp_path, monkeypatch):
+    steps, run = [], subprocess.run
+
+    def watched(command, **options):
+        steps.append(command[-1])
+        return run(command, **options)
+
+    monkeypatch.setattr("warmup.prepare.run.subprocess.run", watched)
+    entry = prepare("text-classification", snapshot, into=tmp_path, model="org/name", commit=COMMIT)
+    assert steps == ["export", "optimize", "check-fp32", "quantize-0", "check-int8-0"]
     assert entry["precision"] == "int8"
     assert 100 < entry["peak_mb"] < 1500
