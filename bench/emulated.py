@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local.ports import Ports
+from local.service.ports import Ports
 
 
 @dataclass(frozen=True)

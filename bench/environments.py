@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 _IMAGES = Path(__file__).parents[1] / "inference"
+_TRIM = Path(__file__).parents[1] / "requirements/trim-slim.sh"
 _RUNTIME = "awslambdaric"
 
 PACKAGES = {
@@ -49,7 +50,7 @@ def lay_out(name: str, into: Path) -> Environment:
     for package in _packages(name):
         _link(package, packages)
     if name == "slim":
-        subprocess.run(["sh", _IMAGES / "trim-slim.sh", packages], check=True)
+        subprocess.run(["sh", _TRIM, packages], check=True)
     return Environment(folder, sum(file.stat().st_size for file in packages.rglob("*") if file.is_file()))
 
 

@@ -1,6 +1,6 @@
 """Sentences as vectors of length 1: similar ones have a high dot product."""
 
-from serving import endpoint, pipeline
+from hf_lambda import endpoint, pipeline
 
 # engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
 embed = pipeline(

@@ -1,4 +1,4 @@
-"""Names in a text, written for transformers alone: nothing of `serving` is needed."""
+"""Names in a text, written for transformers alone: nothing of `hf_lambda` is needed."""
 
 from transformers import pipeline
 

@@ -1,4 +1,4 @@
-"""Is this text positive or negative? Written for transformers alone: nothing of `serving` is needed."""
+"""Is this text positive or negative? Written for transformers alone: nothing of `hf_lambda` is needed."""
 
 from transformers import pipeline
 

@@ -1,6 +1,6 @@
 """Which of the labels that come with the request fits the text?"""
 
-from serving import endpoint, pipeline
+from hf_lambda import endpoint, pipeline
 
 # engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
 classify = pipeline(

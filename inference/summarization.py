@@ -1,6 +1,6 @@
 """A short summary of an article."""
 
-from serving import endpoint, pipeline
+from hf_lambda import endpoint, pipeline
 
 # engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
 summarize = pipeline(

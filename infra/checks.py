@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from serving.discovery import Script
+from discovery import Script
 
 from .naming import FUNCTION_NAME_LIMIT, function_name
 from .reading import Reader

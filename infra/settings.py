@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pulumi
 
-from serving.discovery import Script, ScriptError, read_scripts
+from discovery import Script, ScriptError, read_scripts
 
 from .checks import contradictions
 from .reading import Reader

@@ -10,7 +10,7 @@ import boto3
 import pulumi
 from pulumi.dynamic import CreateResult, DiffResult, Resource, ResourceProvider, UpdateResult
 
-from serving.discovery import Script
+from discovery import Script
 from warmup.models import models_of_scripts
 
 from .image import InferenceImage

@@ -65,7 +65,7 @@ class WarmupFunction(pulumi.ComponentResource):
         policy = role.allow("warm", statements, parent=self)
         function = mounted_function(
             name,
-            command="warmup.handler.handler",
+            command="warmup.worker.handler.handler",
             image=image,
             target="full",
             architecture=settings.architecture,

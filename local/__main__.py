@@ -10,7 +10,7 @@ from pathlib import Path
 from local import stack
 from local.invoke import InvokeError, invoke
 from local.layout import Folder
-from local.program import ProgramError
+from local.program.declare import ProgramError
 from local.report import complete, table
 
 ROOT = Path(__file__).resolve().parents[1]

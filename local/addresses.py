@@ -5,7 +5,7 @@ import os
 import urllib.request
 from dataclasses import dataclass
 
-from local.functions import Function
+from local.program.functions import Function
 
 OF_THE_MACHINE = (
     "HF_TOKEN",

@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-REQUIREMENTS = ROOT / "requirements-emulator.txt"
+REQUIREMENTS = ROOT / "requirements/emulator.txt"
 FOLDER = ROOT / ".local/bin"
 _MEMBERS = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 

@@ -10,7 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from serving.discovery import ScriptError, read_scripts
+from discovery import ScriptError, read_scripts
 
 LONGEST_S = 905  # Lambda's own limit, and a little for the way
 LOCAL = "local"

@@ -14,10 +14,10 @@ from typing import Any
 
 from local import processes
 from local.addresses import Hub, surroundings
-from local.functions import Program
-from local.isolation import NONE, NOTICE, available
 from local.layout import Folder
-from local.program import declare
+from local.program.declare import declare
+from local.program.functions import Program
+from local.service.isolation import NONE, NOTICE, available
 
 READY_S = 60
 Say = Callable[[str], None]
@@ -110,7 +110,7 @@ def _check_emulator(folder: Folder) -> None:
 
 def _compile(folder: Folder) -> None:
     """As in the image: instances cannot, as they see the code read-only."""
-    command = [sys.executable, "-m", "compileall", "-q", "inference", "warmup"]
+    command = [sys.executable, "-m", "compileall", "-q", "inference", "hf_lambda", "discovery", "warmup"]
     subprocess.run(command, cwd=folder.root, check=False)
 
 
@@ -133,7 +133,7 @@ def _start_hub(folder: Folder, choices: Choices, say: Say) -> Hub:
 def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: Hub, say: Say) -> str:
     extra = {each.name: surroundings(each, hub) for each in program.functions}
     folder.surroundings.write_text(json.dumps(extra))
-    command = [sys.executable, "-m", "local.daemon"]
+    command = [sys.executable, "-m", "local.service.daemon"]
     if choices.container:
         _build_images(folder, program, say)
         command.append("--container")
@@ -163,8 +163,8 @@ def _background(folder: Folder, name: str, command: Sequence[str]) -> int:
 
 
 def _build_images(folder: Folder, program: Program, say: Say) -> None:
-    from local import images
-    from local.engine import EngineError, find_engine
+    from local.docker import images
+    from local.docker.engine import EngineError, find_engine
 
     try:
         engine = find_engine()
@@ -177,8 +177,8 @@ def _build_images(folder: Folder, program: Program, say: Say) -> None:
 
 
 def _remove_containers(folder: Folder) -> None:
-    from local.container import Containers
-    from local.engine import EngineError, find_engine
+    from local.docker.engine import EngineError, find_engine
+    from local.service.container import Containers
 
     with contextlib.suppress(EngineError):
         Containers(

@@ -7,14 +7,14 @@ import json
 import sys
 from pathlib import Path
 
-from serving.discovery import ScriptError, read_scripts
+from discovery import ScriptError, read_scripts
 
-from .command import Command, Report
-from .display import display
+from .cli.command import Command, Report
+from .cli.display import display
+from .cli.outputs import read_deployment
+from .cli.tables import lines_of
 from .errors import WarmupError
-from .logs import muted
-from .outputs import read_deployment
-from .tables import lines_of
+from .worker.logs import muted
 
 ROOT = Path(__file__).parents[1]
 _EPILOG = "Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from serving.discovery import Script, read_scripts
+from discovery import Script, read_scripts
 
 from .errors import WarmupError
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local.engine import EngineError, find_engine
+from local.docker.engine import EngineError, find_engine
 
 from .measure import Measured, measure_all
 from .rebuild import Rebuild, rebuild

@@ -8,8 +8,8 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from local.container import Container
-from local.engine import Engine
+from local.docker.engine import Engine
+from local.service.container import Container
 
 from .setting import Setting
 from .trace import Touched, emulator_of, trace

@@ -6,8 +6,8 @@ import json
 import time
 from dataclasses import dataclass
 
-from local import images
-from local.engine import Engine
+from local.docker import images
+from local.docker.engine import Engine
 
 from .setting import Setting
 

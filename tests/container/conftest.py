@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local import images as building
-from local.engine import EngineError, find_engine
+from local.docker import images as building
+from local.docker.engine import EngineError, find_engine
 from tests.container.support import BINARY, Supervised, copy_tree
 
 BUILT_MINUTES = 30  # from nothing: a base image, the torch wheel, two images, on two busy cores

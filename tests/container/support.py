@@ -4,8 +4,8 @@ import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.container import Container, Containers
-from local.functions import Function
+from local.program.functions import Function
+from local.service.container import Container, Containers
 
 ROOT = Path(__file__).parents[2]
 BINARY = ROOT / ".local/bin/aws-lambda-rie"
@@ -28,7 +28,7 @@ class Supervised(Containers):
 
 
 def copy_tree(into):
-    for name in ("inference", "warmup", "infra", "local"):
+    for name in ("inference", "hf_lambda", "discovery", "warmup", "requirements", "infra", "local"):
         shutil.copytree(ROOT / name, into / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in (".dockerignore", "__main__.py", *(path.name for path in ROOT.glob("Pulumi*.yaml"))):
         shutil.copy2(ROOT / path, into / path)

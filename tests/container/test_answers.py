@@ -6,9 +6,9 @@ import uuid
 
 import pytest
 
+from discovery import read_scripts
 from local import models
-from local.program import declare as declare_program
-from serving.discovery import read_scripts
+from local.program.declare import declare as declare_program
 from tests.container.support import BINARY, ROOT, Supervised
 
 HUB_PORT = 8000

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from local import images as building
-from local.engine import EngineError
+from local.docker import images as building
+from local.docker.engine import EngineError
 from tests.container.support import ROOT, copy_tree, run
 
 LOCKS = {
@@ -40,8 +40,8 @@ def test_the_slim_image_has_nothing_that_serving_prepared_models_does_without(en
 
 
 def test_everything_imported_at_start_up_comes_compiled(engine, images, target):
-    code = "import asyncio, awslambdaric.bootstrap, numpy, onnxruntime, tokenizers, serving, sentiment"
-    more = ", torch, transformers, warmup.handler" if target == "full" else ""
+    code = "import asyncio, awslambdaric.bootstrap, numpy, onnxruntime, tokenizers, hf_lambda, sentiment"
+    more = ", torch, transformers, warmup.worker.handler" if target == "full" else ""
     done = engine.run("run", "--rm", "--entrypoint", "python", images[target], "-v", "-c", code + more)
     sources = re.findall(r"code object from '([^']+\.py)'", done.stderr.decode())
     assert re.search(r"code object from '[^']+\.pyc'", done.stderr.decode())
@@ -88,7 +88,7 @@ def test_an_edited_script_changes_the_last_layer_alone(engine, images, tree, tar
 def test_nothing_gets_in_but_scripts_and_locks(engine, tmp_path):
     tree = copy_tree(tmp_path)
     secrets = ["secret.txt", "inference/.env", "inference/token", "inference/key.pem", "inference/notes.md"]
-    secrets += ["inference/serving/.netrc", "inference/.hidden/x.py", "warmup/credentials", "warmup/aws.ini"]
+    secrets += ["hf_lambda/.netrc", "inference/.hidden/x.py", "warmup/credentials", "warmup/aws.ini"]
     for name in secrets:
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text("secret")

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from local.ports import Ports
+from local.service.ports import Ports
 from tests.container.test_run import wait_for
 
 MANIFESTS = {

@@ -104,13 +104,13 @@ def test_the_image_s_own_user_is_not_root(engine, images, target):
 
 @pytest.mark.parametrize("target", ["slim", "full"])
 def test_any_user_without_a_home_can_import_what_serves(engine, images, target):
-    code = "import awslambdaric.bootstrap, serving, numpy, onnxruntime, tokenizers, os; print(os.getuid())"
+    code = "import awslambdaric.bootstrap, hf_lambda, numpy, onnxruntime, tokenizers, os; print(os.getuid())"
     assert run(engine, images[target], "-u", "HOME", "python", "-c", code, entrypoint="env") == "54321"
 
 
 def test_the_full_image_imports_what_the_warm_up_needs_and_runs_torch(engine, images):
     code = "import boto3, huggingface_hub, onnx, sentencepiece.sentencepiece_model_pb2, torch, transformers; "
-    code += "import warmup.handler; print(torch.ones(2).sum().item())"
+    code += "import warmup.worker.handler; print(torch.ones(2).sum().item())"
     assert run(engine, images["full"], "-c", code) == "2.0"
 
 

@@ -43,7 +43,7 @@ def test_links_of_the_readme_lead_to_files(name):
 
 
 def test_the_script_shown_first_is_a_script_that_the_program_accepts(tmp_path):
-    from serving.discovery import read_scripts
+    from discovery import read_scripts
 
     source = re.search(r"```python\n(.*?)```", README, re.DOTALL)
     assert source

@@ -16,7 +16,7 @@ def test_the_architecture_fits_one_screen():
 
 def test_every_script_is_one_function_and_the_warm_up_another(dev: Deployed):
     commands = {each.inputs["imageConfig"]["commands"][0] for each in dev.all("lambda/function").values()}
-    assert commands == {"sentiment.handler", "summarization.handler", "warmup.handler.handler"}
+    assert commands == {"sentiment.handler", "summarization.handler", "warmup.worker.handler.handler"}
 
 
 def test_a_file_more_is_a_function_more(deploy: Deploy, scripts: Path):

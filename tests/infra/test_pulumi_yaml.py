@@ -10,7 +10,7 @@ import yaml
 from infra.rules import ENDPOINT_RULES, STACK_RULES
 from tests.infra.program import ROOT, Deploy
 from warmup.prepare import Tolerance
-from warmup.preparing import tolerance_of
+from warmup.worker.preparing import tolerance_of
 
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 KEYS = {key: spec for key, spec in PROJECT["config"].items() if ":" not in key}

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from local.emulator import Emulators
-from local.isolation import available
+from local.service.emulator import Emulators
+from local.service.isolation import available
 from tests.local.functions_to_run import PROBE
 
 BINARY = Path(__file__).parents[2] / ".local/bin/aws-lambda-rie"

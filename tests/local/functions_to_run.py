@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from local.functions import Function
+from local.program.functions import Function
 
 PROBE = '''"""Does what the event says."""
 

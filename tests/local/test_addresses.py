@@ -3,7 +3,7 @@
 from local.addresses import Hub, surroundings
 from tests.local.functions_to_run import declare
 
-WARMUP = declare("warmup", command="warmup.handler.handler", writes=True)
+WARMUP = declare("warmup", command="warmup.worker.handler.handler", writes=True)
 
 
 def test_every_function_asks_the_embedded_hub_under_its_own_name():

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from local.gateway import Gateway
-from local.http_api import serve
 from local.invoke import InvokeError, invoke
+from local.service.gateway import Gateway
+from local.service.http_api import serve
 from tests.local.functions_to_run import declare
 
 
@@ -34,7 +34,7 @@ def test_an_error_of_the_function_is_told_apart(stack):
 def test_without_an_event_the_script_s_example_is_asked(stack):
     (stack / "inference/probe.py").unlink()
     (stack / "inference/probe.py").write_text(
-        "from serving import endpoint, pipeline\n"
+        "from hf_lambda import endpoint, pipeline\n"
         'EXAMPLE = {"text": "of the script"}\n'
         'classify = pipeline("text-classification", model="org/name")\n\n\n'
         "@endpoint\ndef handler(text: str):\n    return classify(text)\n"

@@ -15,7 +15,7 @@ from local.layout import Folder
 from tests.local.functions_to_run import wait_for
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("__main__.py", "Pulumi.yaml", "infra", "inference", "warmup", "local")
+PARTS = ("__main__.py", "Pulumi.yaml", "infra", "inference", "hf_lambda", "discovery", "warmup", "local")
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_script_that_is_dropped_in_becomes_an_endpoint(tree):
 @pytest.mark.slow
 def test_a_model_that_the_hub_has_not_is_named_and_the_stack_stays_up(tree):
     (tree / "inference/unknown.py").write_text(
-        "from serving import endpoint, pipeline\n\n"
+        "from hf_lambda import endpoint, pipeline\n\n"
         'classify = pipeline("text-classification", model="nobody/nothing")\n\n\n'
         "@endpoint\ndef handler(text: str):\n    return classify(text)\n"
     )
@@ -166,7 +166,7 @@ def test_models_of_the_user_are_served_too(tree, tmp_path):
     models = tmp_path / "models/me/mine"
     shutil.copytree(next((ROOT / ".local/models/distilbert").iterdir()), models)
     (tree / "inference/mine.py").write_text(
-        "from serving import endpoint, pipeline\n\n"
+        "from hf_lambda import endpoint, pipeline\n\n"
         'classify = pipeline("text-classification", model="me/mine")\n\n\n'
         "@endpoint\ndef handler(text: str):\n    return classify(text)\n"
     )

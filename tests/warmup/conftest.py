@@ -35,7 +35,7 @@ def hub(models: Path) -> Hub:
 @pytest.fixture
 def warming(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The warm-up Lambda over a cache of its own, with the embedded Hub."""
-    monkeypatch.setattr("warmup.hub_errors.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("warmup.worker.hub_errors.BACKOFF_SECONDS", 0.01)
     cache = tmp_path / "cache"
     with serve(hub) as running:
         monkeypatch.setenv("MODEL_CACHE", str(cache))

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.cache import Manifest, repo_folder
 from local.hub import Hub
-from serving.cache import Manifest, repo_folder
-from warmup.handler import handler
-from warmup.plan import RemoteFile
+from warmup.worker.handler import handler
+from warmup.worker.plan import RemoteFile
 
 WEIGHT_BYTES = 1 << 20
 SNAPSHOT_BYTES = WEIGHT_BYTES + 33 + 2

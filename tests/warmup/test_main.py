@@ -10,11 +10,11 @@ from local.hub import Stall
 from tests.warmup.lambda_api import Api, Failure, serve_functions
 from tests.warmup.support import Context, Warming
 from warmup.__main__ import main
-from warmup.files import replace_text
-from warmup.handler import handler
+from warmup.worker.files import replace_text
+from warmup.worker.handler import handler
 
 SCRIPT = '''"""Answers."""
-from serving import endpoint, pipeline
+from hf_lambda import endpoint, pipeline
 
 run = pipeline("text-classification", model="{model}", engine="torch")
 EXAMPLE = {{"text": "Good."}}
@@ -37,7 +37,7 @@ def scripts(tmp_path: Path) -> Path:
 @pytest.fixture
 def api(warming: Warming, monkeypatch: pytest.MonkeyPatch):
     """The deployed functions: the warm-up and two endpoints that answer from memory."""
-    monkeypatch.setattr("warmup.drive.POLL_SECONDS", (0.01, 0.05))
+    monkeypatch.setattr("warmup.cli.drive.POLL_SECONDS", (0.01, 0.05))
     line = json.dumps({"event": "request", "engine": "torch", "cold": True, "load_ms": 5})
     functions = {
         "warmup": lambda event: handler(event, Context()),
@@ -233,7 +233,7 @@ def test_a_warm_up_that_stops_at_its_deadline_is_started_again_until_it_is_done(
 def test_a_lambda_that_dies_is_noticed_by_its_silence_and_started_again(
     command, api: Api, warming: Warming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warmup.drive.STALE_SECONDS", 5.0)
+    monkeypatch.setattr("warmup.cli.drive.STALE_SECONDS", 5.0)
     invocations: list[str] = []
 
     def warmup(event: dict[str, object]) -> dict[str, object] | None:

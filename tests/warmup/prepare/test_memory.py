@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from warmup.prepare import weights
-from warmup.prepare.rounding import quantized
+from warmup.prepare.onnx import weights
+from warmup.prepare.onnx.rounding import quantized
 
 ROOT = Path(__file__).parents[3]
 MB = 1 << 20
@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from warmup.prepare.torch_export import export_graph
+from warmup.prepare.onnx.torch_export import export_graph
 
 
 def resident_mb(field):

@@ -7,10 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from serving.onnx_engine.session import open_session
-from warmup.prepare import weights
-from warmup.prepare.quantize import quantize
-from warmup.prepare.rounding import levels, quantized
+from hf_lambda.onnx_engine.session import open_session
+from warmup.prepare.onnx import weights
+from warmup.prepare.onnx.quantize import quantize
+from warmup.prepare.onnx.rounding import levels, quantized
 
 RANDOM = np.random.default_rng(0)
 

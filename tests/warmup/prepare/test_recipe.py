@@ -8,7 +8,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from serving.onnx_engine import load
+from hf_lambda.onnx_engine import load
 from tests.warmup.prepare.conftest import COMMIT, prepared
 from warmup.prepare import NotPrepared, Tolerance, Unfinished, prepare
 from warmup.prepare.plan import RECIPE

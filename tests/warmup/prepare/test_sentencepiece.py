@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from serving import onnx_engine, torch_engine
-from serving.torch_engine.loading import load_tokenizer
+from hf_lambda import onnx_engine, torch_engine
+from hf_lambda.torch_engine.loading import load_tokenizer
 from tests import tiny_encoders, tiny_seq2seq
 from tests.tiny_sentencepiece import SHIPPED, ship
 from warmup.prepare import prepare

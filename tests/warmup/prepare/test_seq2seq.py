@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.onnx_engine.seq2seq_text import Text
+from hf_lambda.onnx_engine.seq2seq_text import Text
 from tests.tiny_seq2seq import build, one_thread
 from warmup.prepare import NotPrepared, prepare
-from warmup.prepare.gate_seq2seq import gate_generation
 from warmup.prepare.plan import Disagreement, Plan, plan_of
 from warmup.prepare.recipe import _resume
-from warmup.prepare.seq2seq_reference import NEW_TOKENS, gate_options
+from warmup.prepare.seq2seq.check import gate_generation
+from warmup.prepare.seq2seq.reference import NEW_TOKENS, gate_options
 from warmup.prepare.steps import run_step
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")

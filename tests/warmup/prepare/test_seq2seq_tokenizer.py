@@ -8,13 +8,13 @@ import random
 import pytest
 import transformers
 
-from serving.onnx_engine.later import load_tokenizer
-from serving.onnx_engine.seq2seq_text import Text
+from hf_lambda.onnx_engine.later import load_tokenizer
+from hf_lambda.onnx_engine.seq2seq_text import Text
 from tests.tiny_seq2seq import build
 from warmup.prepare.plan import NotPrepared
 from warmup.prepare.samples import LONG, SENTENCES
-from warmup.prepare.seq2seq_contract import _rules
-from warmup.prepare.seq2seq_tokenizer import served_tokenizer
+from warmup.prepare.seq2seq.contract import _rules
+from warmup.prepare.seq2seq.tokenizer import served_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 WORDS = " ".join([*SENTENCES, LONG]).split()

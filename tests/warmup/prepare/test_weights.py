@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, external_data_helper, helper, numpy_helper
 
 from tests.warmup.prepare.conftest import prepared
-from warmup.prepare import weights
+from warmup.prepare.onnx import weights
 
 
 @pytest.fixture

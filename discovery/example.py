@@ -1,0 +1,106 @@
+"""An event to try a script with: its own EXAMPLE, or one made up from what the handler takes."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from hf_lambda import tasks
+
+from .literals import NotLiteralError
+from .source import Declared, Source
+
+_TEXT = "I love this! It works wonderfully."
+_ARTICLE = (
+    "The city opened its new library on Monday. More than two thousand people came on the first day. "
+    "The building has five floors, a garden on the roof and rooms where groups can meet."
+)
+_TEXT_OF_TASK = {
+    "summarization": _ARTICLE,
+    "token-classification": "My name is Sarah and I live in London.",
+    "translation": "How are you?",
+    "text-generation": "Once upon a time",
+    "text2text-generation": "translate English to French: How are you?",
+    "zero-shot-classification": "The new phone has a great camera.",
+}
+_BY_NAME = {
+    "article": _ARTICLE,
+    "document": _ARTICLE,
+    "context": "My name is Sarah and I live in London.",
+    "question": "Where do I live?",
+    "candidate_labels": ["technology", "sports", "politics"],
+    "labels": ["technology", "sports", "politics"],
+}
+_BY_TYPE: dict[str, Any] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
+
+
+def example(
+    source: Source, handler: ast.FunctionDef | None, is_endpoint: bool, pipelines: tuple[Declared, ...]
+) -> dict[str, Any]:
+    """The module constant EXAMPLE, else the required parameters or the `event["..."]` keys of `handler`."""
+    node = source.constants.node("EXAMPLE")
+    if node is not None:
+        return _own(source, node)
+    if handler is None:
+        return {}
+    task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")
+    if not is_endpoint:
+        return {key: _value(key, "", task, model) for key in _event_keys(handler)}
+    return {
+        parameter.arg: _value(parameter.arg, _annotation(parameter), task, model)
+        for parameter in _required(handler.args)
+    }
+
+
+def _own(source: Source, node: ast.expr) -> dict[str, Any]:
+    try:
+        value = source.constants.value(node)
+    except NotLiteralError:
+        value = None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        source.problem(node.lineno, 'EXAMPLE is not an event: write EXAMPLE = {"text": "..."}')
+        return {}
+    return value
+
+
+def _required(arguments: ast.arguments) -> list[ast.arg]:
+    positional = [*arguments.posonlyargs, *arguments.args]
+    without_default = positional[: len(positional) - len(arguments.defaults)]
+    keyword = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+    return [*without_default, *(argument for argument, default in keyword if default is None)]
+
+
+def _event_keys(handler: ast.FunctionDef) -> list[str]:
+    """Keys that a plain handler reads with `event["key"]`, in the order of the source."""
+    event = handler.args.args[0].arg if handler.args.args else "event"
+    found: dict[str, None] = {}
+    for node in ast.walk(handler):
+        match node:
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == event:
+                found.setdefault(key)
+    return list(found)
+
+
+def _annotation(parameter: ast.arg) -> str:
+    return ast.unparse(parameter.annotation) if parameter.annotation else ""
+
+
+def _value(name: str, annotation: str, task: str, model: str) -> Any:
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    kinds = [kind.strip() for kind in annotation.split("|")]
+    if annotation and "str" not in kinds:
+        if kinds[0] == "list[str]":
+            return [_text(task, model)]
+        for kind in kinds:
+            if kind.partition("[")[0] in _BY_TYPE:
+                return _BY_TYPE[kind.partition("[")[0]]
+    return _text(task, model)
+
+
+def _text(task: str, model: str) -> str:
+    if task == "fill-mask":
+        # RoBERTa's relatives write their mask so; the file that tells is not read before the warm-up.
+        mask = "<mask>" if any(name in model.lower() for name in ("roberta", "bart", "xlm")) else "[MASK]"
+        return f"The capital of France is {mask}."
+    return _TEXT_OF_TASK.get("translation" if tasks.languages(task) else task, _TEXT)

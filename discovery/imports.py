@@ -1,0 +1,72 @@
+"""Which imported thing an expression means, through aliases."""
+
+from __future__ import annotations
+
+import ast
+from typing import Literal
+
+_OURS = {"hf_lambda.pipeline", "hf_lambda.pipeline.pipeline"}
+_THEIRS = {"transformers.pipeline", "transformers.pipelines.pipeline"}
+_ENDPOINTS = {"hf_lambda.endpoint", "hf_lambda.endpoint.endpoint"}
+
+_TASK_OF_CLASS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "ForSeq2SeqLM": "text2text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "MTModel": "text2text-generation",
+}
+ANY_TASK = "feature-extraction"
+"""Stands for a model, tokenizer or config that is loaded without a head that tells the task."""
+
+
+class Imports:
+    """Local name -> dotted name of everything that a script imports, at any depth."""
+
+    def __init__(self, tree: ast.Module) -> None:
+        self._names: dict[str, str] = {}
+        self.modules: set[str] = set()
+        """Dotted names of the modules that are imported, or may be: `from a import b` counts as a and a.b."""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    self.modules.add(alias.name)
+                    top = alias.name.partition(".")[0]
+                    self._names[alias.asname or top] = alias.name if alias.asname else top
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                self.modules.add(node.module)
+                for alias in node.names:
+                    self.modules.add(f"{node.module}.{alias.name}")
+                    self._names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+
+    def dotted(self, node: ast.expr) -> str | None:
+        """`t.pipeline` after `import transformers as t` -> "transformers.pipeline"; None: not imported."""
+        if isinstance(node, ast.Name):
+            return self._names.get(node.id)
+        if isinstance(node, ast.Attribute):
+            owner = self.dotted(node.value)
+            return f"{owner}.{node.attr}" if owner else None
+        return None
+
+    def pipeline_kind(self, call: ast.Call) -> Literal["ours", "theirs"] | None:
+        name = self.dotted(call.func)
+        return "ours" if name in _OURS else "theirs" if name in _THEIRS else None
+
+    def is_endpoint(self, decorator: ast.expr) -> bool:
+        node = decorator.func if isinstance(decorator, ast.Call) else decorator
+        return self.dotted(node) in _ENDPOINTS
+
+    def loader_task(self, call: ast.Call) -> str | None:
+        """The task of `SomeClass.from_pretrained(...)` of transformers; None for every other call."""
+        if not isinstance(call.func, ast.Attribute) or call.func.attr != "from_pretrained":
+            return None
+        owner = self.dotted(call.func.value)
+        if owner is None or not owner.startswith("transformers."):
+            return None
+        return next((task for end, task in _TASK_OF_CLASS.items() if owner.endswith(end)), ANY_TASK)
+
+    def defines(self, name: str) -> bool:
+        return name in self._names

@@ -1,0 +1,114 @@
+"""One script as a syntax tree, with the problems found in it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hf_lambda import tasks
+from hf_lambda.parameters import POSITIONAL
+
+from .imports import Imports
+from .literals import Constants, NotLiteralError
+
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One model that a script needs. `revision` None: main."""
+
+    task: str
+    model: str
+    revision: str | None
+    engine: str = "auto"
+    precision: str = "auto"
+    line: int = field(default=0, compare=False)
+    plain: bool = False
+    """Loaded by transformers itself, by repo id, not through `hf_lambda.pipeline`."""
+    samples: tuple[Any, ...] | None = field(default=None, compare=False)
+    """The user's own inputs for the agreement check of prepared models."""
+
+
+class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the declaration is left out
+    """A declaration that cannot be read; its problem is already noted."""
+
+
+class Source:
+    """Notes every problem as `folder/file:line: what, what to write`, so that all are told at once."""
+
+    def __init__(self, path: Path, tree: ast.Module, problems: list[str] | None = None) -> None:
+        self.path, self.tree = path, tree
+        self.constants, self.imports = Constants(tree), Imports(tree)
+        self.problems = [] if problems is None else problems
+
+    def problem(self, line: int, text: str) -> None:
+        self.problems.append(f"{where(self.path, line)}: {text}")
+
+    def refuse(self, line: int, text: str) -> Skip:
+        """`raise source.refuse(...)`: notes the problem and leaves the declaration out."""
+        self.problem(line, text)
+        return Skip(text)
+
+    def arguments(self, call: ast.Call) -> dict[str, ast.expr]:
+        """Arguments of a `pipeline` call by name, in transformers' order where they are positional."""
+        if any(isinstance(argument, ast.Starred) for argument in call.args) or any(
+            keyword.arg is None for keyword in call.keywords
+        ):
+            raise self.refuse(call.lineno, "`*` and `**` hide the arguments of pipeline(...): write them out")
+        given = dict(zip(POSITIONAL, call.args, strict=False))
+        return given | {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+
+    def literal(self, name: str, node: ast.expr | None) -> Any:
+        """The value of argument `name`; None where it is not given."""
+        if node is None:
+            return None
+        try:
+            return self.constants.value(node)
+        except NotLiteralError:
+            text = (
+                f"`{name}={ast.unparse(node)}` is not known before the script runs: write {_EXAMPLES[name]}"
+            )
+            raise self.refuse(node.lineno, f"{text}, or a constant of the module") from None
+
+    def assigned(self, name: str) -> ast.expr | None:
+        """What `name` is last assigned from, anywhere in the script."""
+        values = [
+            node.value
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Assign)
+            and any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+        ]
+        return values[-1] if values else None
+
+    def check_model(self, line: int, model: Any, revision: Any) -> None:
+        """Raises Skip where these cannot be a repository of the Hub and a revision of it."""
+        if not isinstance(model, str) or not _REPO_ID.fullmatch(model) or "--" in model or ".." in model:
+            raise self.refuse(line, f'`model={model!r}` is not a Hub repository: write model="org/name"')
+        if revision is not None and (not isinstance(revision, str) or not revision.strip()):
+            raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")
+
+    def check_task(self, line: int, task: Any) -> None:
+        """Raises Skip where `hf_lambda.pipeline` does not have the task."""
+        try:
+            tasks.canonical(str(task))
+        except ValueError as unknown:
+            raise self.refuse(line, str(unknown)) from None
+
+
+def where(path: Path, line: int) -> str:
+    return f"{path.parent.name}/{path.name}:{line}"
+
+
+_EXAMPLES = {
+    "task": '"text-classification"',
+    "model": 'model="org/name"',
+    "tokenizer": 'tokenizer="org/name"',
+    "revision": 'revision="main" or a commit',
+    "engine": 'engine="auto"',
+    "precision": 'precision="auto"',
+    "samples": 'samples="samples.jsonl"',
+}

@@ -1,0 +1,1 @@
+"""The container engine: finds it, and builds the images of inference/Dockerfile."""

@@ -1,0 +1,105 @@
+"""Builds the images on this machine, also where no image registry can be reached."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from local.docker import package_index
+from local.docker.engine import Engine, EngineError
+
+ROOT = Path(__file__).resolve().parents[2]
+OFFICIAL_BASE = "python:3.11-slim-bookworm"
+"""The Dockerfile's own default."""
+OWN_BASE = "hf-lambda-base:bookworm"
+"""Debian's Python as a base image, made here where the official one cannot be had."""
+TARGETS = ("slim", "full")
+PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+
+
+def tag(target: str) -> str:
+    return f"hf-lambda:{target}"
+
+
+def build(
+    engine: Engine,
+    target: str,
+    *,
+    root: Path = ROOT,
+    base: str | None = None,
+    name: str | None = None,
+    log: Path,
+) -> str:
+    """Build `target` from `root` and return the image's name; what the builder printed is in `log`.
+
+    Raises EngineError with the builder's last lines.
+    """
+    name = name or tag(target)
+    arguments = [
+        "build",
+        "--progress",
+        "plain",
+        "--file",
+        str(root / "inference/Dockerfile"),
+        "--target",
+        target,
+    ]
+    arguments += [
+        "--tag",
+        name,
+        "--build-arg",
+        f"BASE_IMAGE={base or base_image(engine)}",
+        "--network",
+        "host",
+    ]
+    with packages(root) as options:
+        done = engine.run(*arguments, *options, str(root), check=False)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    printed = (done.stdout + done.stderr).decode(errors="replace")
+    log.write_text(printed)
+    if done.returncode:
+        raise EngineError(
+            f"the {target} image does not build; see {log}:\n" + "\n".join(printed.splitlines()[-25:])
+        )
+    return name
+
+
+@contextmanager
+def packages(root: Path) -> Iterator[list[str]]:
+    """Options that let a build install packages as this machine does; secrets stay out of every layer."""
+    pip = package_index.this_machine()
+    package_index.lay_torch_wheel(pip, root / "inference/requirements-torch.txt", root / "build/wheels")
+    bundle = package_index.ca_bundle(pip)
+    options = [f"--build-arg={name}" for name in PROXIES if os.environ.get(name)]
+    with tempfile.NamedTemporaryFile("w", suffix=".conf") as conf:
+        conf.write(package_index.pip_conf(pip, has_ca=bundle is not None))
+        conf.flush()
+        options.append(f"--secret=id=pip.conf,src={conf.name}")
+        if bundle:
+            options.append(f"--secret=id=ca.pem,src={bundle}")
+        yield options
+
+
+def base_image(engine: Engine) -> str:
+    """$BASE_IMAGE, else the official image, else one made from Debian's packages. Raises EngineError."""
+    if given := os.environ.get("BASE_IMAGE"):
+        return given
+    for name in (OFFICIAL_BASE, OWN_BASE):
+        if engine.has(name):
+            return name
+    pulled = engine.run("pull", "--quiet", OFFICIAL_BASE, check=False)
+    if pulled.returncode == 0:
+        return OFFICIAL_BASE
+    script = ROOT / "local/base_image.sh"
+    made = subprocess.run(["bash", str(script), engine.client, OWN_BASE], capture_output=True, text=True)
+    if made.returncode:
+        refused = pulled.stderr.decode(errors="replace").strip()
+        raise EngineError(
+            f"no base image: {OFFICIAL_BASE} cannot be pulled ({refused}), and none can be made here "
+            f"({made.stderr.strip()}); set BASE_IMAGE to an image with Python 3.11 and venv that is here"
+        )
+    return OWN_BASE

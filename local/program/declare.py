@@ -1,0 +1,54 @@
+"""Runs the Pulumi program for the local stack and takes from it what it declares."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.program.functions import Program
+
+PROJECT, STACK = "hf-lambda", "local"
+
+
+class ProgramError(Exception):
+    """The program stopped; the text is its own."""
+
+
+def declare(root: Path) -> Program:
+    """Run `root`/__main__.py under Pulumi's mock monitor, in a process of its own. Raises ProgramError."""
+    with tempfile.TemporaryDirectory() as folder:
+        written = Path(folder) / "program.json"
+        command = [sys.executable, "-m", "local.program.monitor", str(root), str(written)]
+        run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+        if run.returncode:
+            raise ProgramError(run.stderr.strip())
+        return Program.load(written)
+
+
+def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
+    """Config by full key: the defaults in Pulumi.yaml and, over them, the file of the stack, as in the CLI.
+
+    Raises ProgramError for a secret: only the CLI could decrypt it.
+    """
+    project = yaml.safe_load((root / "Pulumi.yaml").read_text())
+    config = {}
+    for key, entry in (project.get("config") or {}).items():
+        value = entry.get("value", entry.get("default")) if isinstance(entry, Mapping) else entry
+        if value is not None:
+            config[_full_key(project["name"], key)] = value
+    own = root / f"Pulumi.{stack}.yaml"
+    given = (yaml.safe_load(own.read_text()) or {}).get("config") or {} if own.exists() else {}
+    for key, value in given.items():
+        if isinstance(value, Mapping) and value.keys() == {"secure"}:
+            hint = "; the local stack takes the Hub's token from the variable HF_TOKEN"
+            raise ProgramError(f"{own.name}: {key} is encrypted; remove it{hint if 'hfToken' in key else ''}")
+        config[_full_key(project["name"], key)] = value
+    return config
+
+
+def _full_key(project: str, key: str) -> str:
+    return key if ":" in key else f"{project}:{key}"

@@ -1,0 +1,1 @@
+"""The Lambda service on one machine: Invoke API, instances, emulator, containers, sandbox."""

@@ -1,0 +1,186 @@
+"""An instance of a function: AWS's runtime interface emulator in front of awslambdaric, sandboxed."""
+
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from local.processes import kill_session, remember
+from local.program.functions import Function
+from local.service.environment import environment
+from local.service.instances import Answer, InstanceError
+from local.service.ports import Ports
+from local.service.runtime_log import RuntimeLog
+
+ROOT = Path(__file__).resolve().parents[2]
+SANDBOX = Path(__file__).with_name("sandbox.py")
+START_LIMIT_S = 20
+GRACE_S = 5  # beyond the function's timeout, which the emulator itself enforces
+_RUNTIME_ERROR_KEYS = {
+    "errorMessage",
+    "errorType",
+    "requestId",
+    "stackTrace",
+}  # of awslambdaric's error object
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Emulators:
+    """Starts emulator instances of functions whose code lies in `root`."""
+
+    cache: Path
+    """Stands for the EFS."""
+    state: Path
+    """Holds logs/ and one scratch folder per instance, which the instance sees as /tmp."""
+    isolation: str
+    """A mode of sandbox.py: `namespace`, `landlock` or `none`."""
+    binary: Path
+    root: Path = ROOT
+    extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """Environment by function name, on top of the program's: what AWS or its network would provide."""
+
+    def start(self, function: Function) -> "Emulator":
+        """Raises InstanceError if the emulator does not come up."""
+        instance = Emulator(function, self)
+        if instance.wait_until_listening():
+            return instance
+        instance.stop()
+        raise InstanceError(f"the emulator of {function.name} did not start; see {instance.log.path}")
+
+    def environment(self, function: Function, tmp: Path) -> dict[str, str]:
+        cache = None if self.isolation == "namespace" else self.cache
+        extra = self.extra.get(function.name, {})
+        return environment(function, root=self.root, tmp=tmp, cache=cache, extra=extra)
+
+    def command(self, function: Function, tmp: Path, port: int, runtime_port: int) -> list[str]:
+        view = {
+            "cache": str(self.cache),
+            "mount": function.mount,
+            "tmp": str(tmp),
+            "writes": function.writes,
+            "keep": [str(path) for path in (self.root, self.cache, self.binary, sys.prefix, sys.base_prefix)],
+        }
+        emulator = [str(self.binary), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+        emulator += ["--runtime-api-address", f"127.0.0.1:{runtime_port}", "--log-level", "warn"]
+        sandbox = [sys.executable, "-I", "-S", str(SANDBOX), self.isolation, json.dumps(view)]
+        return [*sandbox, *emulator, sys.executable, "-m", "awslambdaric", function.command]
+
+
+class Emulator:
+    """One emulator process and the runtime below it."""
+
+    def __init__(self, function: Function, settings: Emulators) -> None:
+        self._function = function
+        self._stopped = False
+        self._failed = False
+        self._tmp = settings.state / "tmp" / f"{function.name}-{os.getpid()}-{next(_numbers)}"
+        self._tmp.mkdir(parents=True)
+        self._ports = Ports(2)
+        self._port, runtime_port = self._ports.numbers
+        self._process = subprocess.Popen(
+            settings.command(function, self._tmp, self._port, runtime_port),
+            cwd=settings.root / "inference",
+            env=settings.environment(function, self._tmp),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self._record = settings.state / "run" / f"{self._tmp.name}.json"
+        self._record.parent.mkdir(exist_ok=True)
+        remember(self._process.pid, self._record)  # for `down`, should the gateway not live to stop it
+        assert self._process.stdout is not None
+        self.log = RuntimeLog(self._process.stdout, settings.state / "logs" / f"{function.name}.log")
+
+    @property
+    def usable(self) -> bool:
+        return not (self._stopped or self._failed) and self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The emulator's; also the id of the session that the runtime belongs to."""
+        return self._process.pid
+
+    def wait_until_listening(self) -> bool:
+        deadline = time.monotonic() + START_LIMIT_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self._port), 1):
+                return True
+            time.sleep(0.003)
+        return False
+
+    def invoke(self, payload: bytes, client_context: str | None = None) -> Answer:
+        request = self.log.begin()
+        try:
+            status, body = self._post(payload, client_context)
+        except (OSError, http.client.HTTPException):
+            status, body = 502, b""
+        request_id, text = self.log.end(request)
+        request_id = request_id or str(uuid.uuid4())
+        failure = self._failure(status, body, request_id)
+        return Answer(failure or body, failure is not None, text, request_id)
+
+    def stop(self) -> None:
+        self._stopped = True
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(2)
+        kill_session(self._process.pid)
+        self._process.wait()
+        self._ports.release()
+        self.log.close()
+        shutil.rmtree(self._tmp, ignore_errors=True)
+        self._record.unlink(missing_ok=True)
+
+    def _post(self, payload: bytes, client_context: str | None) -> tuple[int, bytes]:
+        limit_s = self._function.timeout_s + GRACE_S
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=limit_s)
+        headers = {"X-Amz-Client-Context": client_context} if client_context else {}
+        with contextlib.closing(connection):
+            connection.request("POST", "/2015-03-31/functions/function/invocations", payload, headers)
+            response = connection.getresponse()
+            return response.status, response.read()
+
+    def _failure(self, status: int, body: bytes, request_id: str) -> bytes | None:
+        """Lambda's error object if the emulator's answer stands for one.
+
+        A handler that raised can go on; where the runtime itself ended, so does this instance.
+        """
+        if body.startswith(b"Task timed out after"):
+            self._failed = True
+            return _error("Sandbox.Timedout", f"RequestId: {request_id} Error: {body.decode()}")
+        if not body and status != 200:
+            self._failed = True
+            return _error(
+                "Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited without an answer"
+            )
+        if status != 200:
+            self._failed = True
+            return body
+        try:
+            answer = json.loads(body)
+        except ValueError:
+            return None
+        failed = (
+            isinstance(answer, dict)
+            and answer.keys() == _RUNTIME_ERROR_KEYS
+            and answer["requestId"] == request_id
+        )
+        return body if failed else None
+
+
+def _error(kind: str, message: str) -> bytes:
+    return json.dumps({"errorType": kind, "errorMessage": message}).encode()

@@ -1,0 +1,52 @@
+"""What a function sees in its environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from local.program.functions import Function
+
+REGION = "us-east-1"
+
+
+def environment(
+    function: Function, *, root: Path, tmp: Path, cache: Path | None, extra: Mapping[str, str]
+) -> dict[str, str]:
+    """Lambda's own variables, the program's, and `extra` on top.
+
+    `tmp` is where the instance's /tmp really lies; `cache`, where the mount does, None if it is mounted.
+    """
+    declared = _moved({**function.environment, **extra}, "/tmp", tmp)
+    if cache and function.mount:
+        declared = _moved(declared, function.mount, cache)
+    return {
+        "PATH": os.environ.get("PATH", os.defpath),
+        "LANG": "en_US.UTF-8",
+        "TZ": ":UTC",
+        "HOME": "/home/sbx_user1051",  # does not exist, as on Lambda
+        "TMPDIR": str(tmp),
+        "PYTHONPATH": os.pathsep.join((str(root / "inference"), str(root))),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_LAMBDA_FUNCTION_NAME": function.function_name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_mb),
+        "AWS_LAMBDA_FUNCTION_TIMEOUT": str(function.timeout_s),
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "LAMBDA_TASK_ROOT": str(root / "inference"),
+        "_HANDLER": function.command,
+        **declared,
+    }
+
+
+def _moved(variables: Mapping[str, str], prefix: str, into: Path) -> dict[str, str]:
+    """Paths at or below `prefix` become paths below `into`."""
+    return {
+        key: f"{into}{value[len(prefix) :]}" if value == prefix or value.startswith(prefix + "/") else value
+        for key, value in variables.items()
+    }

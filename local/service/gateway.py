@@ -1,0 +1,132 @@
+"""The Lambda Invoke API and Function URLs: requests go to pools of instances."""
+
+import base64
+import contextlib
+import json
+import threading
+import uuid
+from collections.abc import Sequence
+
+from local.program.functions import Function
+from local.service import function_urls
+from local.service.instances import Answer, InstanceError, Pool, Runtime, Throttled
+from local.service.lambda_api import (
+    LOG_TAIL_BYTES,
+    SYNC_LIMIT_BYTES,
+    VERSION,
+    ApiError,
+    Reply,
+    check_payload,
+    configuration,
+    find,
+    throttled,
+)
+
+IDLE_S = 300
+"""Instances unused for so long are ended, as Lambda does after a while."""
+RETRY_DELAYS_S = (60.0, 120.0)
+"""Lambda's waits before it tries a failed asynchronous invocation again."""
+
+
+class Gateway:
+    """Answers for `functions` until closed."""
+
+    def __init__(
+        self,
+        functions: Sequence[Function],
+        runtime: Runtime,
+        *,
+        idle_s: float = IDLE_S,
+        retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+    ) -> None:
+        self.functions = {function.function_name: function for function in functions}
+        self._pools = {name: Pool(function, runtime.start) for name, function in self.functions.items()}
+        self._idle_s = idle_s
+        self._retry_delays_s = retry_delays_s
+        self._closing = threading.Event()
+        threading.Thread(target=self._retire, name="retire", daemon=True).start()
+
+    def close(self) -> None:
+        """End all instances."""
+        self._closing.set()
+        for pool in self._pools.values():
+            pool.close()
+
+    def invoke(
+        self, name: str, kind: str, payload: bytes, *, tail: bool, client_context: str | None
+    ) -> Reply:
+        """One Invoke call. Raises ApiError."""
+        function = find(self.functions, name)
+        check_payload(payload, kind)
+        payload = payload or b"{}"
+        if kind == "DryRun":
+            return Reply(204)
+        if kind == "Event":
+            arguments = (function, payload, client_context)
+            threading.Thread(
+                target=self._run_later, args=arguments, name=f"event {name}", daemon=True
+            ).start()
+            return Reply(202, b"", {"x-amzn-RequestId": str(uuid.uuid4())})
+        if kind != "RequestResponse":
+            message = f"Invocation type {kind} is not known: RequestResponse, Event or DryRun"
+            raise ApiError(400, "InvalidParameterValueException", message)
+        answer = self._run(function, payload, client_context)
+        headers = {"X-Amz-Executed-Version": VERSION, "x-amzn-RequestId": answer.request_id}
+        if answer.error:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        if tail:
+            headers["X-Amz-Log-Result"] = base64.b64encode(answer.log.encode()[-LOG_TAIL_BYTES:]).decode()
+        return Reply(200, answer.payload, {"Content-Type": "application/json", **headers})
+
+    def describe(self, name: str | None, what: str) -> Reply:
+        """ListFunctions, GetFunction or GetFunctionConfiguration. Raises ApiError."""
+        if name is None:
+            return _json(
+                {"Functions": [configuration(each) for each in self.functions.values()], "NextMarker": None}
+            )
+        found = configuration(find(self.functions, name))
+        return _json(found if what else {"Configuration": found, "Code": {"RepositoryType": "ECR"}})
+
+    def call_url(
+        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, source_ip: str
+    ) -> Reply:
+        """One request to a Function URL, `/urls/<name>/...`. Raises ApiError."""
+        name, _, rest = path.removeprefix(function_urls.PREFIX).partition("/")
+        function = next((each for each in self.functions.values() if each.name == name), None)
+        if function is None or function.url is None:
+            raise ApiError(
+                404,
+                "ResourceNotFoundException",
+                f"{name!r} has no Function URL; set `functionUrl` and `make up`",
+            )
+        payload = function_urls.event(method, "/" + rest, query, headers, body, source_ip)
+        if len(payload) > SYNC_LIMIT_BYTES:
+            raise ApiError(413, "RequestTooLargeException", "Request body is too large")
+        return function_urls.reply(self._run(function, payload, None))
+
+    def _run(
+        self, function: Function, payload: bytes, client_context: str | None, *, wait: bool = False
+    ) -> Answer:
+        try:
+            return self._pools[function.function_name].invoke(payload, client_context, wait=wait)
+        except Throttled:
+            raise throttled(function) from None
+        except InstanceError as error:
+            raise ApiError(500, "ServiceException", str(error)) from error
+
+    def _run_later(self, function: Function, payload: bytes, client_context: str | None) -> None:
+        for delay_s in [0.0, *self._retry_delays_s[: function.retries]]:
+            if self._closing.wait(delay_s):
+                return
+            with contextlib.suppress(ApiError):
+                if not self._run(function, payload, client_context, wait=True).error:
+                    return
+
+    def _retire(self) -> None:
+        while not self._closing.wait(min(self._idle_s, 15)):
+            for pool in self._pools.values():
+                pool.retire(self._idle_s)
+
+
+def _json(value: object) -> Reply:
+    return Reply(200, json.dumps(value).encode(), {"Content-Type": "application/json"})

@@ -1,0 +1,147 @@
+"""Instances of a function, and the pool that scales them as Lambda does: one request each at a time."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from local.program.functions import Function
+
+DEFAULT_MAX_INSTANCES = 10  # what new AWS accounts get
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one invocation gave."""
+
+    payload: bytes
+    error: bool
+    """The function failed; `payload` is then Lambda's error object as JSON."""
+    log: str
+    """What was logged meanwhile, with the START, END and REPORT lines."""
+    request_id: str
+
+
+class Instance(Protocol):
+    """One started copy of a function, serving one request at a time."""
+
+    def invoke(self, payload: bytes, client_context: str | None = None) -> Answer:
+        """Answer a request; whatever goes wrong in the function is an `Answer` with `error`."""
+
+    @property
+    def usable(self) -> bool:
+        """False once it crashed, timed out or was stopped."""
+
+    def stop(self) -> None:
+        """End every process of the instance; returns when they are gone. Safe to repeat."""
+
+
+class Runtime(Protocol):
+    """Starts instances: emulator processes, or containers."""
+
+    def start(self, function: Function) -> Instance:
+        """A new instance, ready for its first request. Raises InstanceError if it cannot be started."""
+
+
+class InstanceError(Exception):
+    """An instance did not start; the message says why."""
+
+
+class Throttled(Exception):  # noqa: N818 (what Lambda calls it)
+    """As many instances as allowed are busy."""
+
+
+class Pool:
+    """The instances of one function."""
+
+    def __init__(self, function: Function, start: Callable[[Function], Instance]) -> None:
+        self.function = function
+        self._start = start
+        self._idle: list[tuple[float, Instance]] = []
+        self._busy: set[Instance] = set()
+        self._starting = 0
+        self._changed = threading.Condition()
+        self._closed = False
+
+    @property
+    def limit(self) -> int:
+        reserved = self.function.max_instances
+        return DEFAULT_MAX_INSTANCES if reserved is None else reserved
+
+    def invoke(self, payload: bytes, client_context: str | None = None, *, wait: bool = False) -> Answer:
+        """Answer with an idle instance, else a new one. With `wait`, queue while all are busy.
+
+        Raises Throttled, without `wait`, and InstanceError.
+        """
+        instance = self._take(wait)
+        try:
+            return instance.invoke(payload, client_context)
+        finally:
+            self._give_back(instance)
+
+    def retire(self, idle_s: float) -> None:
+        """Stop the instances that nobody has used for `idle_s`."""
+        before = time.monotonic() - idle_s
+        with self._changed:
+            old = [instance for since, instance in self._idle if since <= before]
+            self._idle = [(since, instance) for since, instance in self._idle if since > before]
+        for instance in old:
+            instance.stop()
+
+    def close(self) -> None:
+        """Stop everything, also what is busy."""
+        with self._changed:
+            self._closed = True
+            instances = [*self._busy, *(instance for _, instance in self._idle)]
+            self._idle = []
+            self._changed.notify_all()
+        for instance in instances:
+            instance.stop()
+
+    def _take(self, wait: bool) -> Instance:
+        with self._changed:
+            while True:
+                if self._closed or not self.limit:
+                    raise Throttled(self.function.name)
+                if reusable := self._pop_idle():
+                    self._busy.add(reusable)
+                    return reusable
+                if len(self._busy) + self._starting < self.limit:
+                    self._starting += 1
+                    break
+                if not wait:
+                    raise Throttled(self.function.name)
+                self._changed.wait()
+        try:
+            instance = self._start(self.function)
+        except BaseException:
+            with self._changed:
+                self._starting -= 1
+                self._changed.notify()
+            raise
+        with self._changed:
+            self._starting -= 1
+            self._busy.add(instance)
+            closed = self._closed
+        if closed:  # while it started
+            instance.stop()
+        return instance
+
+    def _pop_idle(self) -> Instance | None:
+        while self._idle:
+            _, instance = self._idle.pop()  # the one used last: its memory is warmest
+            if instance.usable:
+                return instance
+            instance.stop()
+        return None
+
+    def _give_back(self, instance: Instance) -> None:
+        usable = instance.usable
+        if not usable:
+            instance.stop()
+        with self._changed:
+            self._busy.discard(instance)
+            if usable and not self._closed:
+                self._idle.append((time.monotonic(), instance))
+            self._changed.notify()

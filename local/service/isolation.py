@@ -1,0 +1,40 @@
+"""Which way of keeping functions from writing works on this machine."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from local.service.emulator import SANDBOX
+
+MODES = ("namespace", "landlock")
+NONE = "none"
+PROBE_S = 20
+NOTICE = (
+    "notice: this machine allows neither mount namespaces nor Landlock, so nothing stops an inference "
+    "function from writing to the cache here; on AWS its role does"
+)
+_PROBE = 'mkdir "$1/probe" || exit 1; if mkdir "$2/probe"; then rmdir "$2/probe"; exit 1; fi 2>/dev/null'
+
+
+def available(cache: Path, state: Path) -> str:
+    """The best mode of sandbox.py in which, tried here and now, `cache` can be read and not written."""
+    return next((mode for mode in MODES if _holds(mode, cache, state)), NONE)
+
+
+def _holds(mode: str, cache: Path, state: Path) -> bool:
+    tmp = state / "tmp" / f"probe-{mode}"
+    tmp.mkdir(parents=True, exist_ok=True)
+    mount = "/mnt/hf_models_cache" if mode == "namespace" else None
+    keep = [str(path) for path in (cache, state, sys.prefix, sys.base_prefix)]
+    view = {"cache": str(cache), "mount": mount, "tmp": str(tmp), "writes": False, "keep": keep}
+    command = [sys.executable, "-I", "-S", str(SANDBOX), mode, json.dumps(view)]
+    shell = ["/bin/sh", "-c", _PROBE, "probe", str(tmp), mount or str(cache)]
+    try:
+        tried = subprocess.run([*command, *shell], capture_output=True, timeout=PROBE_S, check=False)
+        return tried.returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    finally:
+        shutil.rmtree(tmp)

@@ -1,0 +1,164 @@
+"""Scripts read from source: names, handlers, images, and every mistake at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from discovery import ScriptError, read_scripts
+
+ROOT = Path(__file__).parents[2]
+HANDLER = "\n\n@endpoint\ndef handler(text: str): ...\n"
+PLAIN_HANDLER = '\n\ndef handler(event, context):\n    return classify(event["text"])\n'
+IMPORT = "from hf_lambda import endpoint, pipeline\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "inference").mkdir()
+    return tmp_path / "inference"
+
+
+def script(folder, text, name="script.py"):
+    (folder / name).write_text(text)
+    return folder
+
+
+def problems(folder):
+    with pytest.raises(ScriptError) as caught:
+        read_scripts(folder)
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    return caught.value.problems
+
+
+def ours(call):
+    return f"{IMPORT}p = {call}{HANDLER}"
+
+
+def test_the_scripts_of_the_repository_are_read():
+    sentiment, summarization = read_scripts(ROOT / "inference")
+    assert (sentiment.name, sentiment.image, sentiment.example["text"][:6]) == ("sentiment", "slim", "I love")
+    assert sentiment.pipelines[0].task == "text-classification"
+    assert summarization.pipelines[0].model == "sshleifer/distilbart-cnn-12-6"
+
+
+def test_the_examples_can_be_copied_in():
+    scripts = {one.name: one for one in read_scripts(ROOT / "examples")}
+    assert scripts.keys() >= {"translate-en2fr", "embeddings", "zero-shot", "plain-ner", "plain-sentiment"}
+    assert scripts["translate-en2fr"].pipelines[0].task == "translation_en_to_fr"
+    assert [scripts[name].image for name in ("translate-en2fr", "embeddings", "zero-shot")] == ["slim"] * 3
+    assert scripts["plain-ner"].image == "full"
+    assert scripts["plain-ner"].pipelines[0].plain
+
+
+def test_all_problems_of_all_scripts_come_at_once(folder):
+    script(folder, f'{IMPORT}a = pipeline("x")\nb = pipeline("ner", model=a){HANDLER}', "one.py")
+    script(folder, "def f(:\n", "two.py")
+    script(folder, "x = 1\n", "three.py")
+    places = [problem.split(": ")[0] for problem in problems(folder)]
+    assert places == [
+        "inference/one.py:2", "inference/one.py:3", "inference/three.py:1", "inference/two.py:1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x = 1\n", "no handler: write `@endpoint` and `def handler(text: str): ...`"),
+        ("async def handler(event, context): ...\n", "write `def handler`, without async"),
+        ("def handler(text): ...\n", "write `@endpoint` in the line above it"),
+        ("def handler(a, b, c): ...\n", "write `@endpoint` in the line above it"),
+        ("def handler(event, context):\n  x = = 1\n", "script.py:2: invalid syntax"),
+        ("x = 1\x00", "null bytes"),
+    ],
+)
+def test_a_script_without_a_usable_handler_is_refused(folder, text, problem):
+    script(folder, text)
+    assert problem in problems(folder)[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def handler(event, context): ...\n",
+        "def handler(event, context=None): ...\n",
+        "def handler(*given): ...\n",
+        "def make(): ...\nhandler = make()\n",
+        "from _shared import handler\n",
+    ],
+)
+def test_every_callable_by_that_name_is_a_handler(folder, text):
+    assert read_scripts(script(folder, text))[0].pipelines == ()
+
+
+def test_names_with_hyphens_work_and_shared_code_is_left_out(folder):
+    script(folder, PLAIN_HANDLER, "translate-en2fr.py")
+    script(folder, "x = 1\n", "_shared.py")
+    (folder / "package").mkdir()
+    script(folder / "package", "x = 1\n", "module.py")
+    assert [one.name for one in read_scripts(folder)] == ["translate-en2fr"]
+
+
+def test_models_of_shared_code_belong_to_the_scripts_that_import_it(folder):
+    shared = (
+        "from hf_lambda import pipeline\nimport _more\n"
+        'p = pipeline("ner", model="org/shared", engine="onnx")\n'
+    )
+    script(folder, shared, "_shared.py")
+    script(
+        folder,
+        'import transformers\nimport _shared\nq = transformers.pipeline("ner", "org/more")\n',
+        "_more.py",
+    )
+    (folder / "package").mkdir()
+    script(folder / "package", "", "__init__.py")
+    script(folder / "package", shared.replace("org/shared", "org/inner"), "inner.py")
+    script(folder, "from _shared import p" + PLAIN_HANDLER, "one.py")
+    script(folder, "from package import inner" + PLAIN_HANDLER, "two.py")
+    script(folder, "import json" + PLAIN_HANDLER, "three.py")
+    one, three, two = read_scripts(folder)
+    assert [declared.model for declared in one.pipelines] == ["org/shared", "org/more"]
+    assert [declared.model for declared in two.pipelines] == ["org/inner", "org/more", "org/shared"]
+    assert three.pipelines == ()
+
+
+def test_a_mistake_in_shared_code_is_told_once_with_its_own_place(folder):
+    script(folder, "from hf_lambda import pipeline\np = pipeline('x')\n", "_shared.py")
+    script(folder, "def f(:\n", "_broken.py")
+    for name in ("one.py", "two.py"):
+        script(folder, "import _shared, _broken" + PLAIN_HANDLER, name)
+    assert [problem.split(": ")[0] for problem in problems(folder)] == [
+        "inference/_broken.py:1",
+        "inference/_shared.py:2",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("2nd.py", "must be a letter, then letters, digits, - or _"),
+        ("a.b.py", "must be a letter"),
+        (f"{'x' * 41}.py", "at most 40 in all"),
+        ("json.py", "the module json already exists"),
+        ("torch.py", "the module torch already exists"),
+    ],
+)
+def test_a_name_that_cannot_be_a_function_is_refused(folder, name, problem):
+    script(folder, PLAIN_HANDLER, name)
+    assert problem in problems(folder)[0]
+
+
+def test_names_that_would_be_one_output_are_refused(folder):
+    script(folder, PLAIN_HANDLER, "my-script.py")
+    script(folder, PLAIN_HANDLER, "my_script.py")
+    assert problems(folder) == ["inference/my_script.py:1: too like my-script.py: give the file another name"]
+
+
+@pytest.mark.parametrize(
+    ("engines", "image"),
+    [(["onnx", "onnx"], "slim"), (["onnx", "auto"], "full"), (["torch"], "full"), ([], "full")],
+)
+def test_the_slim_image_is_for_scripts_whose_models_must_all_be_prepared(folder, engines, image):
+    calls = [f'pipeline("ner", model="org/m{n}", engine="{engine}")' for n, engine in enumerate(engines)]
+    assert read_scripts(script(folder, ours(f"[{', '.join(calls)}]")))[0].image == image

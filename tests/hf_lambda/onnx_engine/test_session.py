@@ -1,0 +1,193 @@
+"""Reading ahead, threads, and what the slim path may import."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hf_lambda.onnx_engine.later import Later
+from hf_lambda.onnx_engine.session import Prefetch, open_session
+from tests import tiny_seq2seq
+from tests.tiny_encoders import TEXTS
+from warmup.prepare import prepare
+
+REPOSITORY = Path(__file__).parents[3]
+_HEAVY = ("torch", "transformers", "huggingface_hub", "onnx", "requests", "httpx", "safetensors")
+MB = 1 << 20
+
+
+def test_the_dense_part_of_every_file_is_read_once_and_the_embeddings_are_not(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(bytes(5 * MB))
+    (tmp_path / "b").write_bytes(bytes(2 * MB))
+    read = []
+    preadv = os.preadv
+
+    def spy(descriptor, buffers, offset):
+        read.append((_target(descriptor), offset))
+        return preadv(descriptor, buffers, offset)
+
+    monkeypatch.setattr(os, "preadv", spy)
+    Prefetch(tmp_path, {"a": 3 * MB + 10, "b": MB}).wait()
+    assert sorted(read) == [("a", 0), ("a", MB), ("a", 2 * MB), ("a", 3 * MB), ("b", 0)]
+
+
+def test_reading_ahead_runs_in_parallel_and_leaves_no_file_open(tmp_path, monkeypatch):
+    (tmp_path / "a").write_bytes(bytes(16 * MB))
+    together = threading.Barrier(16, timeout=20)  # breaks unless all sixteen read at the same time
+    preadv = os.preadv
+
+    def spy(*arguments):
+        together.wait()
+        return preadv(*arguments)
+
+    monkeypatch.setattr(os, "preadv", spy)
+    Prefetch(tmp_path, {"a": 16 * MB}).wait()
+    descriptors = [path.name for path in Path("/proc/self/fd").iterdir()]
+    assert "a" not in [
+        _target(descriptor) for descriptor in descriptors if Path("/proc/self/fd", descriptor).is_symlink()
+    ]
+
+
+def _target(descriptor):
+    return Path("/proc/self/fd", str(descriptor)).readlink().name
+
+
+@pytest.mark.parametrize("task", ["text-classification", "summarization"])
+def test_weights_are_on_their_way_before_anything_heavy_is_imported(pair, tmp_path, task):
+    if task == "summarization":
+        snapshot = tiny_seq2seq.build("bart", tmp_path / "snapshot")
+        entry = prepare(
+            task, snapshot, requested="fp32", into=tmp_path, model="a/b", commit="c" * 40, isolated=False
+        )
+        prepared = Path(entry["path"])
+    else:
+        prepared = pair(task).prepared
+    script = (
+        "import sys; from pathlib import Path; import hf_lambda.onnx_engine as engine\n"
+        "seen = []\n"
+        "def begin(folder, dense):\n"
+        "    heavy = {'numpy', 'onnxruntime', 'tokenizers'} & set(sys.modules)\n"
+        "    seen.append((folder, sum(dense.values()) > 0, heavy))\n"
+        "engine.Prefetch = begin\n"
+        "engine.load(sys.argv[1], Path(sys.argv[2]), Path('/nowhere'))(['ok'])\n"
+        "assert seen == [(Path(sys.argv[2]), True, set())], seen"
+    )
+    environ = {"PYTHONPATH": str(REPOSITORY), "PATH": ""}
+    command = [sys.executable, "-c", script, task, str(prepared)]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_nothing_to_read_is_nothing_to_wait_for(tmp_path):
+    Prefetch(tmp_path, {}).wait()
+
+
+@pytest.mark.parametrize(
+    ("memory_mb", "threads", "setting", "value"),
+    [
+        ("1769", 1, "spin_duration_us", "1000"),
+        ("1024", 1, "allow_spinning", "0"),
+        (None, None, "allow_spinning", "0"),
+    ],
+)
+def test_threads_follow_the_memory_and_spin_briefly_and_only_on_whole_cpus(
+    pair, memory_mb, threads, setting, value
+):
+    environ = {} if memory_mb is None else {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
+    session = open_session(pair("text-classification").prepared / "model.onnx", environ)
+    options = session.get_session_options()
+    assert options.intra_op_num_threads == (threads or len(os.sched_getaffinity(0)))
+    assert options.get_session_config_entry(f"session.intra_op.{setting}") == value
+    other = {"spin_duration_us", "allow_spinning"} - {setting}
+    with pytest.raises(RuntimeError):
+        options.get_session_config_entry(f"session.intra_op.{other.pop()}")
+
+
+def test_matrices_are_copied_for_the_cpu_unless_told_otherwise(pair):
+    graph = pair("text-classification").prepared / "model.onnx"
+    feeds = {name: np.ones((1, 4), np.int64) for name in ("input_ids", "attention_mask", "token_type_ids")}
+    answers = []
+    for prepack, setting in ((True, None), (False, "1")):
+        session = open_session(graph, {}, prepack=prepack)
+        given = {entry.name: feeds[entry.name] for entry in session.get_inputs()}
+        answers.append(session.run(None, given)[0])
+        if setting:
+            key = "session.disable_prepacking"
+            assert session.get_session_options().get_session_config_entry(key) == setting
+    np.testing.assert_allclose(answers[0], answers[1], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "options"),
+    [
+        ("text-classification", TEXTS, {"truncation": True}),
+        ("zero-shot-classification", TEXTS, {"candidate_labels": list("abcdefgh")}),
+        ("token-classification", [" ".join(TEXTS)] * 3, {"aggregation_strategy": "simple", "stride": 20}),
+        ("question-answering", [{"question": "who?", "context": " ".join(TEXTS)}] * 3, {}),
+        ("fill-mask", [f"{text} [MASK]" for text in TEXTS], {}),
+        ("feature-extraction", TEXTS * 2, {}),
+    ],
+)
+def test_no_batch_is_larger_than_the_bound_however_long_the_list(pair, monkeypatch, task, given, options):
+    fast = pair(task).fast
+    session, shapes = fast._encoder._session, []
+
+    class Watched:
+        def run(self, outputs, feeds):
+            shapes.append(feeds["input_ids"].shape)
+            return session.run(outputs, feeds)
+
+    monkeypatch.setattr(fast._encoder, "_session", Watched())
+    monkeypatch.setattr("hf_lambda.onnx_engine.encoder.MAX_TOKENS", 200)
+    fast(given, **options)
+    assert len(shapes) > 2
+    assert max(rows * width for rows, width in shapes) <= 200
+    widths = [width for _, width in shapes]
+    assert widths == sorted(widths, reverse=True)
+
+
+def test_what_loads_in_a_thread_raises_where_it_is_waited_for():
+    assert Later(lambda a, b: a + b, 1, 2).get() == 3
+
+    def fail():
+        raise ValueError("no such file")
+
+    with pytest.raises(ValueError, match="no such file"):
+        Later(fail).get()
+
+
+@pytest.mark.parametrize(
+    ("task", "given", "options"),
+    [
+        ("text-classification", "the coffee is wonderful", {}),
+        ("zero-shot-classification", "the coffee is wonderful", {"candidate_labels": ["food", "travel"]}),
+        ("token-classification", "Marie Curie", {"aggregation_strategy": "average"}),
+        ("question-answering", {"question": "who?", "context": "Marie Curie was"}, {}),
+        ("fill-mask", "the [MASK] is", {}),
+        ("feature-extraction", "the coffee", {"pooling": "mean", "normalize": True}),
+    ],
+)
+def test_the_slim_path_imports_neither_torch_nor_transformers(pair, task, given, options):
+    script = (
+        "import json, sys; from pathlib import Path\n"
+        "from hf_lambda.onnx_engine import load\n"
+        "task, prepared, given, options = json.loads(sys.argv[1])\n"
+        "answer = load(task, Path(prepared), Path('/nowhere'), **options)([given])\n"
+        f"print(json.dumps([answer, [name for name in {_HEAVY!r} if name in sys.modules]]))"
+    )
+    arguments = json.dumps([task, str(pair(task).prepared), given, options])
+    output = subprocess.run(
+        [sys.executable, "-c", script, arguments],
+        env={"PYTHONPATH": str(REPOSITORY), "PATH": ""},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    answer, heavy = json.loads(output)
+    assert heavy == []
+    assert len(answer) == 1

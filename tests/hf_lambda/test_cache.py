@@ -1,0 +1,88 @@
+"""Manifests: what the warm-up publishes and inference reads."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from hf_lambda.cache import Manifest, manifest_path, read_manifest, repo_folder, write_manifest
+from hf_lambda.errors import ColdCache
+
+COMMIT = "714eb0fa89d2f80546fda750413ed43d93601a13"
+
+
+def manifest(**changes):
+    fields = {
+        "model": "org/name",
+        "revision": "main",
+        "commit": COMMIT,
+        "snapshot": f"hub/models--org--name/snapshots/{COMMIT}",
+        "files": [{"path": "config.json", "size": 2, "sha256": None, "blob_id": "abc"}],
+        "bytes": 2,
+        "warmed_at": "2026-11-22T12:00:00Z",
+    }
+    return Manifest(**{**fields, **changes})
+
+
+@pytest.fixture
+def cache(tmp_path):
+    (tmp_path / manifest().snapshot).mkdir(parents=True)
+    return tmp_path
+
+
+def test_what_is_written_is_read_again(cache):
+    path = write_manifest(cache, manifest())
+    assert path == cache / "manifests/models--org--name/main.json"
+    assert read_manifest(cache, "org/name", None) == manifest()
+    assert read_manifest(cache, "org/name", "main").snapshot_path(cache).is_dir()
+    assert [entry.name for entry in path.parent.iterdir()] == ["main.json"]
+
+
+def test_a_reader_of_another_user_may_read_it(cache):
+    assert write_manifest(cache, manifest()).stat().st_mode & 0o777 == 0o644
+
+
+def test_a_revision_with_a_slash_is_one_file(cache):
+    write_manifest(cache, manifest(revision="refs/pr/3"))
+    assert manifest_path(cache, "org/name", "refs/pr/3").name == "refs%2Fpr%2F3.json"
+    assert read_manifest(cache, "org/name", "refs/pr/3").revision == "refs/pr/3"
+
+
+def test_a_model_without_organisation_has_a_folder_too():
+    assert repo_folder("gpt2") == "models--gpt2"
+
+
+@pytest.mark.parametrize("revision", [COMMIT, COMMIT[:7]])
+def test_a_commit_is_found_under_the_name_that_warmed_it(cache, revision):
+    write_manifest(cache, manifest())
+    assert read_manifest(cache, "org/name", revision).commit == COMMIT
+
+
+@pytest.mark.parametrize("revision", [None, "v2", "0000000", COMMIT[:6]])
+def test_a_cold_cache_names_model_revision_and_command(cache, revision):
+    write_manifest(cache, manifest(revision="v1"))
+    with pytest.raises(ColdCache, match=f"org/name at {revision or 'main'} .* make warm STACK=dev"):
+        read_manifest(cache, "org/name", revision, environ={"WARM_COMMAND": "make warm STACK=dev"})
+
+
+def test_a_manifest_whose_snapshot_is_gone_counts_as_cold(tmp_path):
+    write_manifest(tmp_path, manifest())
+    with pytest.raises(ColdCache, match="Warm it: python -m warmup"):
+        read_manifest(tmp_path, "org/name", None, environ={})
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', json.dumps({"version": 2})])
+def test_a_manifest_that_cannot_be_read_counts_as_cold(cache, text):
+    path = write_manifest(cache, manifest())
+    path.write_text(text)
+    with pytest.raises(ColdCache):
+        read_manifest(cache, "org/name", None, environ={})
+
+
+def test_a_failed_write_leaves_the_old_manifest_and_no_rest(cache):
+    path = write_manifest(cache, manifest())
+    with pytest.raises(TypeError):
+        write_manifest(cache, manifest(files=[object()]))
+    assert read_manifest(cache, "org/name", None) == manifest()
+    assert [entry.name for entry in path.parent.iterdir()] == ["main.json"]

@@ -1,0 +1,88 @@
+"""Events of every kind that reaches a Lambda, and the answers to them."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import numpy as np
+import pytest
+
+from hf_lambda import events
+from hf_lambda.errors import BadRequest, TooLarge
+
+
+def url_event(body=None, **changes):
+    """A Function URL's, payload version 2.0."""
+    return {"version": "2.0", "requestContext": {"http": {"method": "POST"}}, "body": body, **changes}
+
+
+def test_a_direct_event_is_the_fields_themselves():
+    assert events.read({"text": "a"}) == events.Request({"text": "a"})
+    assert not events.is_http({"text": "a", "version": "2.0"})
+
+
+@pytest.mark.parametrize("event", ["text", ["text"], None, 3])
+def test_a_direct_event_must_be_an_object(event):
+    with pytest.raises(BadRequest, match="the event as a JSON object"):
+        events.read(event)
+
+
+def test_a_function_url_brings_json_in_its_body():
+    assert events.read(url_event('{"text": "é"}')).fields == {"text": "é"}
+
+
+def test_a_body_may_be_base64():
+    body = base64.b64encode('{"text": "é"}'.encode()).decode()
+    assert events.read(url_event(body, isBase64Encoded=True)).fields == {"text": "é"}
+    for broken in ("%%%", base64.b64encode(b"\xff\xfe").decode()):
+        with pytest.raises(BadRequest, match="base64"):
+            events.read(url_event(broken, isBase64Encoded=True))
+
+
+def test_without_a_body_the_query_gives_the_fields_as_text():
+    event = url_event(queryStringParameters={"text": "a", "top_k": "2"})
+    assert events.read(event) == events.Request({"text": "a", "top_k": "2"}, is_text=True)
+    assert events.read(url_event()).fields == {}
+
+
+def test_api_gateway_of_version_1_is_understood_too():
+    event = {"httpMethod": "POST", "requestContext": {"stage": "prod"}, "body": '{"text": "a"}'}
+    assert events.is_http(event)
+    assert events.read(event).fields == {"text": "a"}
+
+
+@pytest.mark.parametrize("body", ["text", '{"text": ', "[1]", '"text"'])
+def test_a_body_must_be_a_json_object(body):
+    with pytest.raises(BadRequest, match="JSON object"):
+        events.read(url_event(body))
+
+
+def test_a_direct_answer_has_status_and_body_alone():
+    assert events.answer(200, {"label": "A"}, http=False) == {"statusCode": 200, "body": {"label": "A"}}
+
+
+def test_an_http_answer_has_json_text_and_its_type():
+    reply = events.answer(200, {"label": "é"}, http=True)
+    assert reply["headers"] == {"content-type": "application/json"}
+    assert json.loads(reply["body"]) == {"label": "é"}
+
+
+def test_numbers_of_numpy_become_plain_ones():
+    body = {"score": np.float32(0.5), "vector": np.ones(2), "ids": (np.int64(3),), "none": None}
+    plain = events.answer(200, body, http=False)["body"]
+    assert plain == {"score": 0.5, "vector": [1.0, 1.0], "ids": [3], "none": None}
+    assert type(plain["score"]) is float
+
+
+@pytest.mark.parametrize("body", [float("nan"), [float("inf")], object()])
+def test_what_json_cannot_say_is_a_fault(body):
+    with pytest.raises((ValueError, TypeError)):
+        events.answer(200, body, http=False)
+
+
+@pytest.mark.parametrize("http", [False, True])
+def test_an_answer_that_lambda_cannot_return_says_what_to_do(http):
+    with pytest.raises(TooLarge, match=r"has 6\.\d MB, Lambda returns at most 6 MB: send fewer"):
+        events.answer(200, "x" * (6 * 2**20), http=http)
+    assert events.answer(200, "x" * (5 * 2**20), http=http)["statusCode"] == 200

@@ -1,0 +1,58 @@
+"""What importing costs: scripts and what reads them stay free of everything heavy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HEAVY = {
+    "numpy",
+    "torch",
+    "transformers",
+    "onnxruntime",
+    "tokenizers",
+    "huggingface_hub",
+    "importlib.metadata",
+}
+EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot"]
+
+
+def loaded_after(code: str) -> set[str]:
+    program = f"import sys, json, importlib\n{code}\nprint(json.dumps(sorted(sys.modules)))"
+    environ = {"PYTHONPATH": f"{ROOT / 'inference'}:{ROOT / 'examples'}"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environ, capture_output=True, text=True, check=True, timeout=60
+    )
+    return set(json.loads(done.stdout))
+
+
+@pytest.mark.parametrize("script", ["sentiment", "summarization", *EXAMPLES])
+def test_importing_a_script_loads_nothing_heavy(script):
+    assert HEAVY & loaded_after(f"importlib.import_module({script!r})") == set()
+
+
+def test_reading_scripts_needs_the_standard_library_alone():
+    loaded = loaded_after("from discovery import read_scripts")
+    tops = {name.partition(".")[0] for name in loaded}
+    assert tops - {*sys.stdlib_module_names} <= {
+        "__main__",
+        "discovery",
+        "hf_lambda",
+        "_distutils_hack",
+    }  # the last: setuptools
+
+
+def test_a_script_imports_in_a_few_milliseconds():
+    code = (
+        "import inspect, json, typing, time\n"  # the engines need these as well
+        "start = time.perf_counter()\n"
+        "importlib.import_module('sentiment')\n"
+        "spent = time.perf_counter() - start\n"
+        "assert spent < 0.5, spent"  # 20 ms on an idle machine; room for a busy one
+    )
+    loaded_after(code)

@@ -1,0 +1,143 @@
+"""The real program under the mock monitor, and what the local stack takes from it."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from local.program.declare import ProgramError, declare, read_config
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """A copy of what the program reads; the rest by link."""
+    for name in ("__main__.py", "Pulumi.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    for name in ("infra", "hf_lambda", "discovery", "warmup", "local"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "inference").mkdir()
+    for path in (ROOT / "inference").iterdir():
+        if path.is_dir() or path.name.startswith("Dockerfile"):
+            (tmp_path / "inference" / path.name).symlink_to(path)
+    shutil.copy(ROOT / "inference/sentiment.py", tmp_path / "inference")
+    return tmp_path
+
+
+def configure(tree, **values):
+    given = {f"hf-lambda:{key}": value for key, value in values.items()}
+    (tree / "Pulumi.local.yaml").write_text(yaml.safe_dump({"config": given}))
+
+
+@pytest.fixture(scope="module")
+def real():
+    return declare(ROOT)
+
+
+def test_every_script_and_the_warm_up_become_functions_with_their_command(real):
+    scripts = {path.stem for path in (ROOT / "inference").glob("*.py") if not path.name.startswith("_")}
+    commands = {function.name: function.command for function in real.functions}
+    assert commands == {
+        **{name: f"{name}.handler" for name in scripts},
+        "warmup": "warmup.worker.handler.handler",
+    }
+
+
+def test_functions_come_in_the_order_of_their_names_and_the_warm_up_last(real):
+    names = [function.name for function in real.functions]
+    assert names == [*sorted(names[:-1]), "warmup"]
+
+
+def test_only_the_warm_up_may_write(real):
+    assert {function.name for function in real.functions if function.writes} == {"warmup"}
+
+
+def test_functions_have_the_memory_timeout_mount_and_environment_of_the_program(real):
+    sentiment = next(function for function in real.functions if function.name == "sentiment")
+    assert (sentiment.memory_mb, sentiment.timeout_s) == (3008, 600)
+    assert sentiment.mount == "/mnt/hf_models_cache"
+    assert sentiment.target == "slim"
+    assert sentiment.environment["HF_HUB_OFFLINE"] == "1"
+    assert sentiment.environment["MODEL_CACHE"] == "/mnt/hf_models_cache"
+    assert (sentiment.max_instances, sentiment.url) == (None, None)
+
+
+def test_the_warm_up_is_not_tried_again_and_runs_in_the_full_image(real):
+    warmup = real.functions[-1]
+    assert (warmup.retries, warmup.target, warmup.is_warmup) == (0, "full", True)
+
+
+def test_the_outputs_of_the_stack_name_the_functions_by_arn(real):
+    arns = {function.name: function.arn for function in real.functions}
+    assert real.outputs["warmupArn"] == arns.pop("warmup")
+    assert real.outputs["functions"] == arns
+    assert real.outputs["sentimentArn"] == arns["sentiment"]
+
+
+def test_a_change_of_the_program_or_its_config_changes_the_local_stack(tree):
+    (tree / "inference/second.py").write_text((tree / "inference/sentiment.py").read_text())
+    override = {"memoryMb": 1024, "coldDownload": True, "functionUrl": "public", "image": "full"}
+    configure(tree, timeoutSeconds=30, endpoints={"second": override}, reservedConcurrency=3)
+    second, sentiment, warmup = declare(tree).functions
+    assert (sentiment.timeout_s, sentiment.memory_mb, sentiment.max_instances) == (30, 3008, 3)
+    assert (second.name, second.memory_mb, second.target, second.url) == ("second", 1024, "full", "NONE")
+    assert (second.writes, sentiment.writes) == (True, False)
+    assert warmup.environment["HF_ENDPOINT"] == "https://huggingface.co"
+
+
+def test_the_tolerance_of_the_config_reaches_the_local_warm_up_too(tree):
+    configure(tree, tolerance={"cosine": "0.95"})
+    assert declare(tree).functions[-1].environment["PREPARE_TOLERANCE"] == '{"cosine": 0.95}'
+
+
+def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to_stage_through(tree):
+    configure(tree, egress="none")
+    program = declare(tree)
+    assert "STAGING_BUCKET" not in program.functions[-1].environment
+    assert "stagingBucket" not in program.outputs
+
+
+def test_a_mistake_in_the_config_comes_out_as_the_program_words_it(tree):
+    configure(tree, memoryMb=64, egress="carrier-pigeon")
+    with pytest.raises(ProgramError) as caught:
+        declare(tree)
+    text = str(caught.value)
+    assert "memoryMb" in text and "64" in text and "egress" in text and "carrier-pigeon" in text
+    assert "Traceback" not in text
+
+
+def test_a_mistake_in_a_script_comes_out_with_its_place(tree):
+    (tree / "inference/sentiment.py").write_text("import os\nmodel = os.environ['X']\n")
+    with pytest.raises(ProgramError) as caught:
+        declare(tree)
+    assert "sentiment.py" in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_a_fault_of_the_program_itself_shows_where(tree):
+    (tree / "__main__.py").write_text("raise KeyError('oops')\n")
+    with pytest.raises(ProgramError, match=r"(?s)Traceback.*KeyError: 'oops'"):
+        declare(tree)
+
+
+def test_config_is_the_defaults_and_over_them_the_file_of_the_stack(tree):
+    configure(tree, memoryMb=512)
+    config = read_config(tree)
+    assert config["hf-lambda:memoryMb"] == 512
+    assert config["hf-lambda:timeoutSeconds"] == 600
+    assert config["aws:region"] == "us-east-1"
+
+
+def test_an_encrypted_value_is_refused_with_what_to_do_instead(tree):
+    configure(tree, hfToken={"secure": "v1:abc"})
+    with pytest.raises(ProgramError, match=r"Pulumi\.local\.yaml: hf-lambda:hfToken is encrypted.*HF_TOKEN"):
+        read_config(tree)
+
+
+def test_what_was_taken_survives_being_written_and_read(real, tmp_path):
+    (tmp_path / "program.json").write_text(real.dumps())
+    assert type(real).load(tmp_path / "program.json") == real
+    assert json.loads(real.dumps())["outputs"] == real.outputs

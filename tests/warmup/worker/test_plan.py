@@ -1,0 +1,119 @@
+"""Which files of a repository are kept."""
+
+import json
+
+import pytest
+
+from tests.warmup.support import remote
+from warmup.errors import WarmupError
+from warmup.worker.plan import select, weight_index
+
+BASICS = {"config.json", "tokenizer.json", "vocab.txt", "special_tokens_map.json", "tokenizer_config.json"}
+
+
+def kept(*paths: str, index: str | None = None) -> set[str]:
+    return {file.path for file in select("org/name", [remote(path) for path in paths], index)}
+
+
+def test_safetensors_are_taken_and_no_other_format() -> None:
+    others = {"pytorch_model.bin", "tf_model.h5", "flax_model.msgpack", "rust_model.ot", "model.onnx"}
+    assert kept(*BASICS, "model.safetensors", *others) == BASICS | {"model.safetensors"}
+
+
+def test_pickle_is_taken_only_where_there_is_nothing_else() -> None:
+    assert kept("config.json", "pytorch_model.bin", "tf_model.h5") == {"config.json", "pytorch_model.bin"}
+
+
+def test_what_neither_transformers_nor_a_tokenizer_reads_is_left() -> None:
+    left = {
+        *(
+            "README.md",
+            "LICENSE",
+            ".gitattributes",
+            "training_args.bin",
+            "trainer_state.json",
+            "optimizer.pt",
+        ),
+        *("all_results.json", "onnx/model.onnx", "onnx/config.json", "openvino/openvino_model.bin", "a.png"),
+        *(
+            "model.fp16.safetensors",
+            "requirements.txt",
+            "checkpoint-500/model.safetensors",
+            "coreml/x.mlmodel",
+        ),
+    }
+    assert kept(*BASICS, "model.safetensors", *left) == BASICS | {"model.safetensors"}
+
+
+TOKENIZERS = [
+    "spiece.model",
+    "spm.model",
+    "source.spm",
+    "target.spm",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "bpe.codes",
+    "x.tiktoken",
+]
+TEMPLATES = ["chat_template.jinja", "additional_chat_templates/tool_use.jinja"]
+
+
+@pytest.mark.parametrize("path", [*TOKENIZERS, *TEMPLATES, "modeling_own.py", "generation_config.json"])
+def test_every_kind_of_tokenizer_config_and_template_is_kept(path: str) -> None:
+    assert path in kept("config.json", "model.safetensors", path)
+
+
+def test_a_sharded_model_comes_with_its_index_and_all_shards() -> None:
+    shards = {f"model-0000{number}-of-00002.safetensors" for number in (1, 2)}
+    index = "model.safetensors.index.json"
+    bins = ["pytorch_model-00001-of-00002.bin", "pytorch_model.bin.index.json"]
+    assert kept("config.json", index, *shards, *bins) == {"config.json", index} | shards
+
+
+def test_the_index_decides_between_two_shardings() -> None:
+    two = {f"model-0000{number}-of-00002.safetensors" for number in (1, 2)}
+    three = {f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)}
+    index = json.dumps({"weight_map": {f"layer.{name}": name for name in three}})
+    name = "model.safetensors.index.json"
+    assert kept("config.json", name, *two, *three, index=index) == {"config.json", name} | three
+
+
+def test_the_weight_index_is_named_only_for_sharded_weights() -> None:
+    sharded = [remote("pytorch_model.bin.index.json"), remote("pytorch_model-00001-of-00001.bin")]
+    assert weight_index(sharded) == "pytorch_model.bin.index.json"
+    assert weight_index([remote("model.safetensors")]) is None
+
+
+def test_modules_of_sentence_transformers_are_kept_with_one_weight_format_each() -> None:
+    modules = {"modules.json", "sentence_bert_config.json", "1_Pooling/config.json", "2_Dense/config.json"}
+    dense = {"2_Dense/model.safetensors"}
+    paths = {
+        *modules,
+        *dense,
+        "2_Dense/pytorch_model.bin",
+        "config.json",
+        "model.safetensors",
+        "docs/config.json",
+    }
+    assert kept(*paths) == modules | dense | {"config.json", "model.safetensors"}
+
+
+def test_numbered_folders_without_modules_json_are_left() -> None:
+    assert kept("config.json", "model.safetensors", "1_Old/config.json") == {
+        "config.json",
+        "model.safetensors",
+    }
+
+
+def test_an_adapter_is_taken_where_there_are_no_whole_weights() -> None:
+    adapter = {"adapter_config.json", "adapter_model.safetensors"}
+    assert kept(*adapter, "adapter_model.bin") == adapter
+
+
+def test_a_repository_without_loadable_weights_is_refused_by_name() -> None:
+    with pytest.raises(
+        WarmupError, match=r"org/name: expected model\.safetensors .* only model\.gguf, tf_model\.h5"
+    ):
+        kept("config.json", "tf_model.h5", "model.gguf")
+    with pytest.raises(WarmupError, match="has no weights at all"):
+        kept("config.json")

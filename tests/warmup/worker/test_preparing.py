@@ -1,0 +1,235 @@
+"""Preparing as part of a warm-up: what goes into the manifest, what an interruption keeps."""
+
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_lambda.cache import repo_folder
+from tests.warmup.support import KEY, TINY, Context, Warming
+from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished
+from warmup.worker.preparing import tolerance_of
+
+AUTO = {**TINY, "engine": "auto"}
+
+
+class Preparer:
+    """Stands in for the export, which takes minutes; its answers are set by the test."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.outcome: Exception | None = None
+
+    def __call__(self, task: str, snapshot: Path, **options: Any) -> dict[str, Any]:
+        self.calls.append({"task": task, "snapshot": snapshot, **options})
+        options["progress"]("export")
+        if self.outcome:
+            raise self.outcome
+        folder = options["into"] / f"sequence-classification-{options['requested']}"
+        folder.mkdir(parents=True, exist_ok=True)
+        about: dict[str, object] = {"machine": platform.machine(), "onnxruntime": version("onnxruntime")}
+        about |= {"bytes": 1, "seconds": 2.0, "peak_mb": 9, "recipe": RECIPE}
+        head = {"head": "sequence-classification", "requested": options["requested"], "precision": "int8"}
+        return {**head, **about, "agreement": {}, "path": str(folder)}
+
+
+@pytest.fixture
+def preparer(monkeypatch: pytest.MonkeyPatch) -> Preparer:
+    stand_in = Preparer()
+    monkeypatch.setattr("warmup.worker.preparing.prepare", stand_in)
+    return stand_in
+
+
+def test_a_prepared_model_is_in_manifest_and_report_with_a_path_below_the_cache(
+    warming: Warming, preparer: Preparer
+) -> None:
+    result = warming.warm(AUTO)["models"][KEY]["result"]
+    manifest = warming.manifest()
+    assert manifest is not None
+    folder = f"prepared/{repo_folder('org/tiny')}/{manifest.commit}/sequence-classification-auto"
+    assert [entry["path"] for entry in manifest.prepared] == [folder]
+    assert result["prepared"] == manifest.prepared
+    assert manifest.not_prepared == []
+
+
+def test_it_is_given_the_snapshot_the_samples_and_the_time_left(warming: Warming, preparer: Preparer) -> None:
+    warming.warm({**AUTO, "precision": "fp32", "samples": ["Good.", "Bad."]})
+    [call] = preparer.calls
+    manifest = warming.manifest()
+    assert manifest is not None
+    assert call["snapshot"] == warming.cache / manifest.snapshot
+    assert (call["requested"], call["samples"]) == ("fp32", ["Good.", "Bad."])
+    assert (call["model"], call["commit"]) == ("org/tiny", manifest.commit)
+    assert 800 < call["remaining_s"]() < 900
+
+
+def test_an_endpoint_on_torch_is_not_prepared(warming: Warming, preparer: Preparer) -> None:
+    warming.warm(TINY)
+    assert preparer.calls == []
+
+
+def test_two_uses_of_one_head_are_prepared_once_and_two_precisions_twice(
+    warming: Warming, preparer: Preparer
+) -> None:
+    again = {**AUTO, "task": "zero-shot-classification"}
+    warming.warm(AUTO, again, {**AUTO, "precision": "fp32"})
+    assert [(call["task"], call["requested"]) for call in preparer.calls] == [
+        ("text-classification", "auto"),
+        ("text-classification", "fp32"),
+    ]
+
+
+def test_what_cannot_be_prepared_is_published_for_torch_with_its_reason(
+    warming: Warming, preparer: Preparer, log
+) -> None:
+    preparer.outcome = NotPrepared("no recipe for model_type 'mystery'")
+    state = warming.warm(AUTO)
+    manifest = warming.manifest()
+    assert state["state"] == "done" and manifest is not None
+    assert manifest.prepared == []
+    assert manifest.not_prepared == [
+        {
+            "head": "sequence-classification",
+            "task": "text-classification",
+            "requested": "auto",
+            "reason": "no recipe for model_type 'mystery'",
+        }
+    ]
+    assert "not prepared" in {line["event"] for line in log()}
+
+
+def test_running_out_of_time_in_prepare_leaves_a_cache_that_torch_can_serve(
+    warming: Warming, preparer: Preparer
+) -> None:
+    preparer.outcome = Unfinished("the step 'export' needs more than 300 s")
+    state = warming.warm(AUTO)
+    assert state["state"] == "incomplete"
+    assert state["models"][KEY]["left"] == "text-classification: export"
+    manifest = warming.manifest()
+    assert manifest is not None and manifest.prepared == []
+    preparer.outcome = None
+    assert warming.warm(AUTO)["state"] == "done"
+    assert len(warming.manifest().prepared) == 1  # type: ignore[union-attr]
+
+
+def test_a_new_commit_does_not_take_over_before_it_is_prepared(
+    warming: Warming, preparer: Preparer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from local.hub import Hub, serve
+
+    warming.warm(AUTO)
+    old = warming.manifest()
+    (models / "org" / "tiny" / "config.json").write_text('{"model_type": "bert", "v": 2}')
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        preparer.outcome = Unfinished("no time")
+        warming.warm(AUTO)
+        assert warming.manifest() == old
+        preparer.outcome = None
+        warming.warm(AUTO)
+    new = warming.manifest()
+    assert new is not None and old is not None
+    assert new.commit != old.commit and new.commit in new.prepared[0]["path"]
+
+
+def test_what_another_use_prepared_of_the_same_commit_stays(warming: Warming, preparer: Preparer) -> None:
+    warming.warm(AUTO)
+    warming.warm({**AUTO, "precision": "fp32"})
+    manifest = warming.manifest()
+    assert manifest is not None
+    assert {entry["requested"] for entry in manifest.prepared} == {"auto", "fp32"}
+    warming.warm(TINY)
+    assert len(warming.manifest().prepared) == 2  # type: ignore[union-attr]
+
+
+def test_what_is_refused_after_a_change_is_no_longer_served_as_it_was(
+    warming: Warming, preparer: Preparer
+) -> None:
+    warming.warm(AUTO)
+    preparer.outcome = NotPrepared("onnxruntime and transformers disagree")
+    warming.warm({**AUTO, "samples": ["A text that shows it."]})
+    manifest = warming.manifest()
+    assert manifest is not None
+    assert manifest.prepared == []
+    assert [entry["reason"] for entry in manifest.not_prepared] == ["onnxruntime and transformers disagree"]
+
+
+def test_what_an_older_recipe_made_is_forgotten(
+    warming: Warming, preparer: Preparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming.warm(AUTO)
+    monkeypatch.setattr("warmup.worker.preparing.RECIPE", RECIPE + 1)
+    warming.warm(TINY)
+    assert warming.manifest().prepared == []  # type: ignore[union-attr]
+
+
+def test_a_folder_that_several_uses_share_is_checked_with_the_samples_of_all(
+    warming: Warming, preparer: Preparer
+) -> None:
+    zero_shot = {**AUTO, "task": "zero-shot-classification", "samples": ["Three."]}
+    on_torch = {**AUTO, "engine": "torch", "samples": ["Four."]}
+    fp32 = {**AUTO, "precision": "fp32", "samples": ["Five."]}
+    warming.warm({**AUTO, "samples": ["One.", "Two."]}, AUTO, zero_shot, on_torch, fp32)
+    assert [call["samples"] for call in preparer.calls] == [["One.", "Two.", "Three."], ["Five."]]
+
+
+def test_prepared_folders_that_are_gone_are_forgotten(warming: Warming, preparer: Preparer) -> None:
+    warming.warm(AUTO)
+    manifest = warming.manifest()
+    assert manifest is not None
+    (warming.cache / manifest.prepared[0]["path"]).rmdir()
+    warming.warm(TINY)
+    assert warming.manifest().prepared == []  # type: ignore[union-attr]
+
+
+def test_too_little_time_before_prepare_stops_there(warming: Warming, preparer: Preparer) -> None:
+    warming.context = Context(lambda: 900_000 if warming.manifest() is None else 0)
+    assert warming.warm(AUTO)["state"] == "incomplete"
+    assert preparer.calls == []
+
+
+def test_the_tolerance_comes_from_the_environment() -> None:
+    assert tolerance_of({}) == Tolerance()
+    some = '{"probability": 0.1, "sameText": 0.5}'
+    assert tolerance_of({"PREPARE_TOLERANCE": some}) == Tolerance(probability=0.1, same_text=0.5)
+    assert tolerance_of({"PREPARE_TOLERANCE": '{"cosine": 0.9}'}) == Tolerance(cosine=0.9)
+
+
+def test_a_model_is_prepared_with_the_tolerance_of_the_function(
+    warming: Warming, preparer: Preparer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREPARE_TOLERANCE", '{"probability": 0.2}')
+    warming.warm(AUTO)
+    assert preparer.calls[0]["tolerance"] == Tolerance(probability=0.2)
+
+
+@pytest.mark.slow
+def test_a_real_model_is_exported_checked_and_found_prepared_by_the_next_run(
+    warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from local.hub import Hub, serve
+
+    _distilbert(models / "org" / "real")
+    entry = {**AUTO, "model": "org/real"}
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        state = warming.warm(entry)
+        again = warming.warm(entry)
+    [prepared] = state["models"]["org/real@main"]["result"]["prepared"]
+    assert prepared["agreement"]["fp32"]["probability_difference"] < 1e-4
+    assert (warming.cache / prepared["path"] / "model.onnx").is_file()
+    assert again["models"]["org/real@main"]["result"]["prepared"] == [prepared]
+    assert again["models"]["org/real@main"]["result"]["seconds"] < 5
+
+
+def _distilbert(folder: Path) -> None:
+    from transformers import BertTokenizerFast, DistilBertConfig, DistilBertForSequenceClassification
+
+    folder.mkdir(parents=True)
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "i", "love", "this", "good", "bad", "."]
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizerFast(vocab_file=str(folder / "vocab.txt")).save_pretrained(folder)
+    config = DistilBertConfig(vocab_size=len(words), dim=32, hidden_dim=64, n_layers=2, n_heads=2)
+    DistilBertForSequenceClassification(config).save_pretrained(folder)

@@ -1,0 +1,208 @@
+"""Egress none: the command puts models into a bucket, the Lambda takes them from there; no Hub in between."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from hf_lambda.cache import repo_folder
+from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming
+from warmup.cli.stage import stage
+from warmup.errors import Stopped, WarmupError
+from warmup.models import Model, models_of_event
+from warmup.worker.hub import HubSource
+from warmup.worker.staging import StagedSource
+
+BUCKET = "staging"
+FOLDER = repo_folder("org/tiny")
+
+
+@pytest.fixture(scope="module")
+def s3_url() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    for name, value in {
+        "AWS_ENDPOINT_URL_S3": s3_url,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    yield client
+    for key in keys(client):
+        client.delete_object(Bucket=BUCKET, Key=key)
+
+
+@pytest.fixture
+def staged(warming: Warming, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Stages org/tiny from the Hub; the Lambda's side then has the bucket and no Hub."""
+    hub_url, seen = warming.url, list[tuple[str, int, int]]()
+    [model] = models_of_event([TINY])
+
+    def run(model: Model = model) -> int:
+        return stage(
+            model,
+            BUCKET,
+            HubSource(hub_url, None, lambda note: None),
+            tmp_path / "own",
+            lambda phase, done, total: seen.append((phase, done, total)),
+        )
+
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setenv("STAGING_BUCKET", BUCKET)
+    return SimpleNamespace(run=run, seen=seen)
+
+
+def keys(client: Any) -> set[str]:
+    return {entry["Key"] for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+
+
+def test_a_staged_model_is_warmed_without_the_hub_and_looks_the_same(
+    warming: Warming, staged: Any, models: Path
+) -> None:
+    assert staged.run() == SNAPSHOT_BYTES
+    assert warming.warm()["state"] == "done"
+    path = warming.file("model.safetensors")
+    assert path.is_symlink() and not path.readlink().is_absolute()
+    assert path.read_bytes() == (models / "org" / "tiny" / "model.safetensors").read_bytes()
+    manifest = warming.manifest()
+    assert manifest is not None and len(manifest.files) == 3
+    assert (warming.cache / "hub" / FOLDER / "refs" / "main").read_text() == manifest.commit
+
+
+def test_what_the_bucket_has_is_not_sent_again(staged: Any, s3: Any) -> None:
+    staged.run()
+    assert staged.run() == 0
+    s3.delete_object(Bucket=BUCKET, Key=next(key for key in keys(s3) if len(key.rsplit("/")[-1]) == 64))
+    assert staged.run() == WEIGHT_BYTES
+
+
+def test_progress_tells_download_and_upload_in_bytes(staged: Any) -> None:
+    staged.run()
+    phases = dict.fromkeys(phase for phase, _, _ in staged.seen)
+    assert list(phases) == ["resolve", "check", "fetch", "upload"]
+    assert staged.seen[-1] == ("upload", SNAPSHOT_BYTES, SNAPSHOT_BYTES)
+
+
+def test_a_damaged_upload_is_found_by_the_lambda(warming: Warming, staged: Any, s3: Any) -> None:
+    staged.run()
+    key = next(key for key in keys(s3) if len(key.rsplit("/")[-1]) == 64)
+    s3.put_object(Bucket=BUCKET, Key=key, Body=b"x" * WEIGHT_BYTES)
+    error = warming.error()
+    assert error["kind"] == "damaged"
+    assert warming.manifest() is None
+    assert not any(name.endswith(".incomplete") for name in warming.blobs())
+
+
+def test_a_cached_file_that_went_bad_is_copied_again(warming: Warming, staged: Any) -> None:
+    staged.run()
+    warming.warm()
+    good = warming.file("model.safetensors").read_bytes()
+    warming.file("model.safetensors").write_bytes(b"short")
+    assert warming.warm()["state"] == "done"
+    assert warming.file("model.safetensors").read_bytes() == good
+
+
+def test_a_model_that_was_not_staged_says_what_to_run(warming: Warming, staged: Any) -> None:
+    error = warming.error()
+    assert error == {
+        "kind": "not staged",
+        "message": "org/tiny is not in s3://staging. `python -m warmup` on your machine puts it there.",
+    }
+
+
+def test_a_bucket_that_is_not_there_is_named_on_both_sides(
+    warming: Warming, staged: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAGING_BUCKET", "no-such-bucket")
+    assert warming.error()["message"].startswith(
+        "s3://no-such-bucket/models--org--tiny/refs/main: NoSuchBucket"
+    )
+    with monkeypatch.context() as patched:
+        patched.setitem(globals(), "BUCKET", "no-such-bucket")
+        _staging_fails(staged)
+
+
+def _staging_fails(staged: Any) -> None:
+    with pytest.raises(WarmupError, match=r"cannot upload org/tiny to s3://no-such-bucket.*s3:PutObject"):
+        staged.run()
+
+
+def test_the_deadline_stops_a_copy_and_leaves_no_orphan(warming: Warming, staged: Any) -> None:
+    from tests.warmup.support import Context
+
+    staged.run()
+    warming.context = Context(lambda: 900_000 if not (warming.cache / "hub").exists() else 0)
+    state = warming.warm()
+    assert state["state"] == "incomplete" and state["models"][KEY]["phase"] == "incomplete"
+    warming.context = Context()
+    assert warming.warm()["state"] == "done"
+
+
+def test_a_copy_that_is_stopped_midway_leaves_nothing_behind(tmp_path: Path, staged: Any) -> None:
+    staged.run()
+    source, stop = StagedSource(BUCKET), threading.Event()
+    commit = source.resolve("org/tiny", None, stop)
+    [weights] = [file for file in source.tree("org/tiny", commit, stop) if file.sha256]
+    stop.set()
+    with pytest.raises(Stopped):
+        source.download("org/tiny", commit, weights, tmp_path / "hub", lambda count: None, stop)
+    assert [path for path in (tmp_path / "hub").rglob("*") if path.is_file()] == []
+
+
+def test_the_command_stages_then_warms(
+    warming: Warming, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    from tests.warmup.lambda_api import Api, serve_functions
+    from tests.warmup.support import Context
+    from warmup.__main__ import main
+    from warmup.worker.actions import Surroundings
+    from warmup.worker.handler import answer
+
+    monkeypatch.setenv("WARMUP_STAGING_CACHE", str(tmp_path / "own"))
+    monkeypatch.setattr("warmup.cli.drive.POLL_SECONDS", (0.01, 0.05))
+    (tmp_path / "scripts" / "answer.py").write_text(
+        'from hf_lambda import endpoint, pipeline\nrun = pipeline("text-classification", model="org/tiny", '
+        'engine="torch")\n@endpoint\ndef handler(text: str): return run(text)\n'
+    )
+    around = Surroundings(
+        {"MODEL_CACHE": str(warming.cache), "STAGING_BUCKET": BUCKET, "LAMBDA_TASK_ROOT": "/x"}
+    )
+    functions = {
+        "warmup": lambda event: answer(
+            event, around, lambda: Context().get_remaining_time_in_millis() / 1000
+        ),
+        "answer": lambda event: {"statusCode": 200, "body": "yes"},
+    }
+    outputs = tmp_path / "outputs.json"
+    with serve_functions(Api(functions)) as api:
+        outputs.write_text(
+            json.dumps(
+                {
+                    "warmupArn": api.arn("warmup"),
+                    "functions": {"answer": api.arn("answer")},
+                    "endpointUrl": api.url,
+                    "stagingBucket": BUCKET,
+                }
+            )
+        )
+        code = main(["--outputs", str(outputs), "--scripts", str(tmp_path / "scripts")])
+    assert code == 0, capfd.readouterr()
+    assert "org/tiny@main: stage: upload" in capfd.readouterr().out
+    assert warming.manifest() is not None
+    assert f"{FOLDER}/refs/main" in keys(s3)

@@ -1,0 +1,1 @@
+"""Encoders: classification, token classification, question answering, fill-mask, features."""

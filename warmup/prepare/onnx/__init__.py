@@ -1,0 +1,1 @@
+"""What works on ONNX graphs, whatever the model family."""

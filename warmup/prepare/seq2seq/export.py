@@ -1,0 +1,88 @@
+"""Exports an encoder-decoder model: one encoder graph and one decoder step that serves every step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+
+from ..onnx.torch_export import export_graph
+from ..plan import NotPrepared, Plan
+from .contract import write_contract
+from .graphs import DecoderGraph, EncoderGraph, attentions_of
+from .reference import write_reference
+
+FAMILIES = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
+"""`model_type`s whose graphs have been compared with transformers; NLLB is an m2m_100."""
+
+
+def export(snapshot: Path, task: str, folder: Path) -> None:
+    """Write encoder.onnx and decoder.onnx with weights, tokenizer.json and serving.json into `folder`.
+
+    transformers' answers to the gate's samples, and the plan, are in the folder above.
+    Raises NotPrepared for a family, a tokenizer or a generation option that would not come out the same.
+    """
+    plan = Plan.read(folder.parent)
+    config = AutoConfig.from_pretrained(snapshot)
+    if config.model_type not in FAMILIES:
+        known = ", ".join(sorted(FAMILIES))
+        raise NotPrepared(f"{config.model_type} models are not prepared for {task}; these are: {known}")
+    transformers.utils.logging.disable_progress_bar()
+    tokenizer = AutoTokenizer.from_pretrained(snapshot)
+    model = load_model(snapshot)
+    write_contract(folder, plan, tokenizer, model)
+    write_reference(folder.parent, plan, tokenizer, model)
+    export_encoder(model, folder / "encoder.onnx")
+    export_decoder(model, folder / "decoder.onnx")
+
+
+def load_model(snapshot: Path) -> Any:
+    """The model as transformers loads it, fp32 on the CPU, with attention that the tracer can follow."""
+    model = AutoModelForSeq2SeqLM.from_pretrained(snapshot, dtype=torch.float32, attn_implementation="eager")
+    return model.eval()
+
+
+def export_encoder(model: Any, path: Path) -> None:
+    batch = {0: "batch", 1: "source"}
+    outputs = [f"cross_{part}_{layer}" for layer in range(len(attentions_of(model))) for part in "kv"]
+    ids = torch.full((2, 5), 5)
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    axes = dict.fromkeys(inputs, batch)
+    for layer in range(len(outputs) // 2):
+        axes |= _cross_axes(layer)
+    export_graph(EncoderGraph(model).eval(), inputs, outputs, axes, path)
+
+
+def export_decoder(model: Any, path: Path) -> None:
+    """Changes `model`: its decoder's attention is replaced, so export the encoder first."""
+    module = DecoderGraph(model).eval()
+    # Sizes that differ from each other and from 0 and 1: the tracer shall take none of them for a constant.
+    batch, beams, source, past = 2, 3, 5, 4
+    rows = batch * beams
+    inputs = {
+        "input_ids": torch.full((rows, 1), 5),
+        "beam_idx": torch.arange(rows),
+        "encoder_attention_mask": torch.ones((batch, source), dtype=torch.int64),
+    }
+    axes: dict[str, dict[int, str]] = {name: {0: "rows"} for name in ("input_ids", "beam_idx", "logits")}
+    axes["encoder_attention_mask"] = {0: "batch", 1: "source"}
+    outputs = ["logits"]
+    for layer, own in enumerate(module.selfs):
+        size = own.k.out_features // own.heads
+        for part in "kv":
+            inputs[f"past_{part}_{layer}"] = torch.zeros(rows, own.heads, past, size)
+            axes[f"past_{part}_{layer}"] = {0: "past_rows", 2: "past"}
+        inputs[f"cross_k_{layer}"] = torch.zeros(batch, own.heads, source, size)
+        inputs[f"cross_v_{layer}"] = torch.zeros(batch, own.heads, size, source)
+        axes |= _cross_axes(layer)
+        for part in "kv":
+            outputs.append(f"new_{part}_{layer}")
+            axes[f"new_{part}_{layer}"] = {0: "rows", 2: "now"}
+    export_graph(module, inputs, outputs, axes, path)
+
+
+def _cross_axes(layer: int) -> dict[str, dict[int, str]]:
+    return {f"cross_k_{layer}": {0: "batch", 2: "source"}, f"cross_v_{layer}": {0: "batch", 3: "source"}}

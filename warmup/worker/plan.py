@@ -1,0 +1,121 @@
+"""Which files of a repository transformers needs: one weight format, tokenizer, configs, modules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ..errors import WarmupError
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file of the Hub's tree. `oid` is git's blob SHA-1; `sha256` is there for large (LFS) files alone."""
+
+    path: str
+    size: int
+    oid: str
+    sha256: str | None = None
+
+    @property
+    def blob(self) -> str:
+        """Name of the blob in the Hub's cache layout: the ETag that the Hub serves."""
+        return self.sha256 or self.oid
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A commit of a model in the cache; `files` are all there and verified."""
+
+    commit: str
+    path: Path
+    files: tuple[RemoteFile, ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+
+# In the order in which transformers looks for them.
+_FORMATS = (
+    ("model.safetensors", "model.safetensors.index.json", r"model-\d+-of-\d+\.safetensors"),
+    ("pytorch_model.bin", "pytorch_model.bin.index.json", r"pytorch_model-\d+-of-\d+\.bin"),
+)
+_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
+_KEPT = (".json", ".txt", ".model", ".spm", ".bpe", ".codes", ".tiktoken", ".jinja", ".py", ".vocab")
+# Weight lists and training leftovers that end like something useful.
+_LEFT = re.compile(
+    r".*\.index\.json|(flax|tf)_.*|.*results\.json|(trainer|training)_.*|readme.*|license.*|notice.*"
+    r"|requirements.*\.txt|setup\.py|convert.*\.py|.*\.onnx.*|.*\.ipynb",
+    re.IGNORECASE,
+)
+_MODULE = re.compile(r"\d+_\w+")  # sentence-transformers: 1_Pooling, 2_Dense, ...
+
+
+def select(model: str, files: Iterable[RemoteFile], index: str | None = None) -> tuple[RemoteFile, ...]:
+    """The files of `model` to keep, sorted by path.
+
+    `index` is the text of the chosen weight index once it is there: it alone knows which of several shardings
+    counts. Raises WarmupError where nothing in the repository is a weight file that transformers loads.
+    """
+    by_path = {file.path: file for file in files}
+    chosen = _of_folder(by_path, "", index)
+    if not any(_is_weight(path) for path in chosen):
+        raise WarmupError("no weights", _no_weights(model, by_path))
+    if "modules.json" in by_path:
+        folders = {path.split("/")[0] for path in by_path if "/" in path}
+        for folder in sorted(name for name in folders if _MODULE.fullmatch(name)):
+            chosen |= _of_folder(by_path, f"{folder}/", None)
+    chosen |= {path for path in by_path if re.fullmatch(r"additional_chat_templates/[^/]+\.jinja", path)}
+    return tuple(by_path[path] for path in sorted(chosen))
+
+
+def weight_index(files: Iterable[RemoteFile]) -> str | None:
+    """Path of the weight index among selected `files`, if their weights are sharded."""
+    names = {file.path for file in files}
+    return next((index for _, index, _ in _FORMATS if index in names), None)
+
+
+def _of_folder(by_path: Mapping[str, RemoteFile], prefix: str, index: str | None) -> set[str]:
+    names = {path[len(prefix) :] for path in by_path if path.startswith(prefix)}
+    names = {name for name in names if "/" not in name}
+    kept = {
+        name for name in names if PurePosixPath(name).suffix in _KEPT and not _LEFT.fullmatch(name)
+    } | _weights(names, index)
+    return {prefix + name for name in kept}
+
+
+def _weights(names: set[str], index_text: str | None) -> set[str]:
+    for single, index, shard in _FORMATS:
+        if single in names:
+            return {single}
+        shards = {name for name in names if re.fullmatch(shard, name)}
+        if index in names and shards:
+            return {index} | (shards & _listed(index_text) if index_text else shards)
+    adapter = next((name for name in _ADAPTERS if name in names and "adapter_config.json" in names), None)
+    return {adapter} if adapter else set()
+
+
+def _listed(index_text: str) -> set[str]:
+    weight_map = json.loads(index_text).get("weight_map", {})
+    return set(weight_map.values())
+
+
+def _is_weight(path: str) -> bool:
+    return path.endswith((".safetensors", ".bin"))
+
+
+def _no_weights(model: str, by_path: Mapping[str, RemoteFile]) -> str:
+    others = sorted(
+        path
+        for path in by_path
+        if path.endswith((".h5", ".msgpack", ".ot", ".gguf", ".onnx", ".pth", ".ckpt")) or _is_weight(path)
+    )
+    found = f"only {', '.join(others[:4])}" if others else "no weights at all"
+    return (
+        f"{model}: expected model.safetensors or pytorch_model.bin, the repository has {found}. "
+        "Name another model or revision, or convert it with transformers' save_pretrained."
+    )

@@ -1,0 +1,117 @@
+"""The staging bucket as a source of models: the way into a stack whose functions have no egress."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from hf_lambda.cache import DEFAULT_REVISION, repo_folder
+
+from ..errors import Stopped, WarmupError
+from .plan import RemoteFile
+from .verify import CHUNK_BYTES, snapshot_file
+
+
+class StagedSource:
+    """Reads what `warmup.cli.stage` uploaded to `bucket`.
+
+    Keys: `<repository>/refs/<revision>` (a commit), `<repository>/trees/<commit>.json`,
+    `<repository>/blobs/<name of the blob>`.
+    """
+
+    def __init__(self, bucket: str) -> None:
+        self._bucket = bucket
+        self._s3 = s3_client()
+
+    def resolve(self, model: str, revision: str | None, stop: threading.Event) -> str:
+        return self._read(ref_key(model, revision), model).decode().strip()
+
+    def tree(self, model: str, commit: str, stop: threading.Event) -> list[RemoteFile]:
+        entries = json.loads(self._read(tree_key(model, commit), model))
+        return [RemoteFile(**entry) for entry in entries]
+
+    def download(
+        self,
+        model: str,
+        commit: str,
+        file: RemoteFile,
+        hub_cache: Path,
+        received: Callable[[int], None],
+        stop: threading.Event,
+    ) -> None:
+        repository = hub_cache / repo_folder(model)
+        blob = repository / "blobs" / file.blob
+        if not blob.is_file():
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            # The Hub client's own name for a partial file: one rule finds the orphans of both.
+            partial = blob.with_name(f"{file.blob}.{uuid.uuid4().hex[:8]}.incomplete")
+            try:
+                self._copy(blob_key(model, file), model, partial, received, stop)
+                partial.replace(blob)
+            finally:
+                partial.unlink(missing_ok=True)
+        _point(snapshot_file(repository / "snapshots" / commit, file), blob)
+
+    def _copy(
+        self, key: str, model: str, target: Path, received: Callable[[int], None], stop: threading.Event
+    ) -> None:
+        try:
+            body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
+            with target.open("wb") as file:
+                for chunk in body.iter_chunks(CHUNK_BYTES):
+                    if stop.is_set():
+                        raise Stopped
+                    file.write(chunk)
+                    received(len(chunk))
+        except (BotoCoreError, ClientError) as error:
+            raise self._fault(error, key, model) from error
+
+    def _read(self, key: str, model: str) -> bytes:
+        try:
+            content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            raise self._fault(error, key, model) from error
+        return content
+
+    def _fault(self, error: BotoCoreError | ClientError, key: str, model: str) -> WarmupError:
+        code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+        if code in ("NoSuchKey", "404"):
+            message = (
+                f"{model} is not in s3://{self._bucket}. `python -m warmup` on your machine puts it there."
+            )
+            return WarmupError("not staged", message)
+        return WarmupError(
+            "staging", f"s3://{self._bucket}/{key}: {code}. Check the warm-up's role and VPC endpoint."
+        )
+
+
+def s3_client() -> Any:
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
+
+
+def ref_key(model: str, revision: str | None) -> str:
+    return f"{repo_folder(model)}/refs/{revision or DEFAULT_REVISION}"
+
+
+def tree_key(model: str, commit: str) -> str:
+    return f"{repo_folder(model)}/trees/{commit}.json"
+
+
+def blob_key(model: str, file: RemoteFile) -> str:
+    return f"{repo_folder(model)}/blobs/{file.blob}"
+
+
+def _point(pointer: Path, blob: Path) -> None:
+    """A relative link, as the Hub's client makes it: the cache may be mounted elsewhere."""
+    pointer.parent.mkdir(parents=True, exist_ok=True)
+    pointer.unlink(missing_ok=True)
+    pointer.symlink_to(os.path.relpath(blob, pointer.parent))
