@@ -47,8 +47,8 @@ else
 	pulumi destroy --stack $(STACK) $(if $(YES),--yes)
 endif
 
-test: setup ## the tests that take no minutes
-	@$(PY) -m pytest -q
+test: setup ## the tests that take no minutes, on every processor
+	@$(PY) -m pytest -q -n auto
 
 check: setup ## format, lint and types, changing nothing
 	@$(VENV)/bin/ruff format --check .
