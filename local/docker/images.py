@@ -94,7 +94,7 @@ def base_image(engine: Engine) -> str:
     pulled = engine.run("pull", "--quiet", OFFICIAL_BASE, check=False)
     if pulled.returncode == 0:
         return OFFICIAL_BASE
-    script = ROOT / "local/base_image.sh"
+    script = Path(__file__).with_name("base_image.sh")
     made = subprocess.run(["bash", str(script), engine.client, OWN_BASE], capture_output=True, text=True)
     if made.returncode:
         refused = pulled.stderr.decode(errors="replace").strip()
