@@ -1,0 +1,69 @@
+"""Why a warm-up, or the command that drives it, did not do what it was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .records import Record
+
+
+class ErrorKind(StrEnum):
+    """For programs; people read the message."""
+
+    USAGE = "usage"
+    BUG = "bug"
+    # between the command and AWS
+    ACCESS_DENIED = "access denied"
+    ANOTHER_VERSION = "another version"
+    CREDENTIALS = "credentials"
+    ENDPOINT = "endpoint"
+    INVOKE = "invoke"
+    NO_PROGRESS = "no progress"
+    NOT_DEPLOYED = "not deployed"
+    NOT_STARTED = "not started"
+    PULUMI = "pulumi"
+    UNREACHABLE = "unreachable"
+    WARMUP = "warm-up"
+    # of a model
+    COLD = "cold"
+    DAMAGED = "damaged"
+    DISK_FULL = "disk full"
+    FILE_NOT_FOUND = "file not found"
+    GATED = "gated"
+    HUB = "hub"
+    NO_TOKENIZER = "no tokenizer"
+    NO_WEIGHTS = "no weights"
+    NOT_FOUND = "not found"
+    NOT_PREPARED = "not prepared"
+    NOT_STAGED = "not staged"
+    RATE_LIMITED = "rate limited"
+    REVISION_NOT_FOUND = "revision not found"
+    STAGING = "staging"
+    TOKEN_REFUSED = "token refused"
+    TOKEN_UNREADABLE = "token unreadable"
+    TRUNCATED = "truncated"
+    UNTRAINED_HEAD = "untrained head"
+
+
+@dataclass(frozen=True)
+class ErrorReport(Record):
+    """An error as JSON."""
+
+    kind: ErrorKind
+    message: str
+
+
+class WarmupError(Exception):
+    """One line for the operator: what was asked, what came back, what to do. `kind` is for programs.
+
+    Where a function failed, the last lines that it logged follow.
+    """
+
+    def __init__(self, kind: ErrorKind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def report(self) -> ErrorReport:
+        return ErrorReport(self.kind, str(self))

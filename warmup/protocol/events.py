@@ -1,0 +1,150 @@
+"""What the warm-up Lambda can be asked for."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
+
+from .errors import ErrorKind, WarmupError
+from .models import ModelRequest, entries_of, models_of_json
+from .records import Json, Record, WrongShape, shown
+
+
+class Action(StrEnum):
+    """What to do with models: `warm` is `fetch`, then `prepare`; `plan` and `verify` change nothing."""
+
+    WARM = "warm"
+    PLAN = "plan"
+    FETCH = "fetch"
+    PREPARE = "prepare"
+    VERIFY = "verify"
+    PRUNE = "prune"
+    STATUS = "status"
+
+
+@dataclass(frozen=True)
+class ModelEvent:
+    """Warm, plan, fetch, prepare or verify `models`; none: those of the deployed scripts.
+
+    `job` names the progress file, which a JobsEvent reads; the Lambda makes one up where there is none.
+    """
+
+    action: Action = Action.WARM
+    models: tuple[ModelRequest, ...] = ()
+    job: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        return {"action": self.action.value, **_models(self.models), **_job(self.job)}
+
+
+@dataclass(frozen=True)
+class PruneEvent:
+    """Remove what neither `models` nor the deployed scripts use. `only`: of this repository alone."""
+
+    models: tuple[ModelRequest, ...] = ()
+    only: str | None = None
+    dry_run: bool = False
+    job: str | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        named = {"only": self.only, "dry_run": self.dry_run}
+        return {"action": Action.PRUNE.value, **_models(self.models), **named, **_job(self.job)}
+
+
+@dataclass(frozen=True)
+class JobsEvent:
+    """How `jobs` stand. Answered by a JobsAnswer."""
+
+    jobs: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Json]:
+        return {"action": Action.STATUS.value, "jobs": [*self.jobs]}
+
+
+@dataclass(frozen=True)
+class StatusEvent:
+    """What the cache holds of `models`; none: of those of the deployed scripts. Answered by a CacheStatus."""
+
+    models: tuple[ModelRequest, ...] = ()
+
+    def to_json(self) -> dict[str, Json]:
+        return {"action": Action.STATUS.value, **_models(self.models)}
+
+
+Event = ModelEvent | PruneEvent | JobsEvent | StatusEvent
+
+
+def event_from_json(raw: Json) -> Event:
+    """The event that `raw` is. Raises WarmupError (usage) that names what is wrong with it."""
+    if not isinstance(raw, Mapping):
+        raise WarmupError(
+            ErrorKind.USAGE, f"event: expected an object, got {shown(raw)}. Write {{}} or {_EXAMPLE}"
+        )
+    name = raw.get("action", Action.WARM.value)
+    if not isinstance(name, str) or name not in [*Action]:
+        names = ", ".join(Action)
+        raise WarmupError(ErrorKind.USAGE, f"action: {shown(name)} is not one of {names}")
+    action = Action(name)
+    known = _KEYS.get(action, ("action", "models", "job"))
+    for key in raw:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            message = f"{shown(key)} is not a key of {action.value}. Known are {', '.join(known)}{hint}"
+            raise WarmupError(ErrorKind.USAGE, message)
+    return _event(action, raw)
+
+
+def _event(action: Action, raw: Mapping[str, Json]) -> Event:
+    if action is Action.STATUS and raw.get("jobs") is not None:
+        return JobsEvent(_read(_Jobs, raw).jobs)
+    models = () if raw.get("models") is None else models_of_json(raw["models"])
+    if action is Action.STATUS:
+        return StatusEvent(models)
+    if action is Action.PRUNE:
+        options = _read(_Prune, raw)
+        return PruneEvent(models, options.only, bool(options.dry_run), options.job)
+    return ModelEvent(action, models, _read(_Named, raw).job)
+
+
+_Shape = TypeVar("_Shape", bound=Record)
+_EXAMPLE = '{"action": "warm", "models": [{"model": "org/name", "task": "text-classification"}]}'
+_KEYS = {
+    Action.STATUS: ("action", "models", "jobs"),
+    Action.PRUNE: ("action", "models", "only", "dry_run", "job"),
+}
+
+
+@dataclass(frozen=True)
+class _Jobs(Record):
+    jobs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Named(Record):
+    job: str | None = None
+
+
+@dataclass(frozen=True)
+class _Prune(Record):
+    only: str | None = None
+    dry_run: bool | None = None
+    job: str | None = None
+
+
+def _read(shape: type[_Shape], raw: Mapping[str, Json]) -> _Shape:
+    try:
+        return shape.from_json(raw)
+    except WrongShape as wrong:
+        raise WarmupError(ErrorKind.USAGE, f"event: {wrong}. Write for instance {_EXAMPLE}") from wrong
+
+
+def _models(models: tuple[ModelRequest, ...]) -> dict[str, Json]:
+    return {"models": [entry.to_json() for entry in entries_of(models)]}
+
+
+def _job(job: str | None) -> dict[str, Json]:
+    return {"job": job} if job else {}

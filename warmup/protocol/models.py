@@ -1,0 +1,121 @@
+"""What is to be warmed: a model at a revision, with every use that scripts make of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from discovery import Script, read_scripts
+
+from .errors import ErrorKind, WarmupError
+from .records import Json, Key, Record, WrongShape, shown
+
+RepoId: TypeAlias = Annotated[str, Key("model")]
+"""`org/name`; called `model` in JSON."""
+_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
+
+
+@dataclass(frozen=True)
+class Use:
+    """One pipeline over a model. `samples`: the script's own inputs for the check of prepared models."""
+
+    task: str
+    engine: str = "auto"
+    precision: str = "auto"
+    samples: tuple[Json, ...] | None = None
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """A model that the warm-up is asked for. `revision` None: the default branch."""
+
+    repo_id: str
+    revision: str | None
+    uses: tuple[Use, ...]
+
+    @property
+    def key(self) -> str:
+        """Its name in progress and reports."""
+        return f"{self.repo_id}@{self.revision or 'main'}"
+
+
+@dataclass(frozen=True)
+class ModelEntry(Record):
+    """One use of one model, as an event lists it."""
+
+    strict = True
+
+    repo_id: RepoId
+    task: str
+    revision: str | None = None
+    engine: str | None = None
+    precision: str | None = None
+    samples: tuple[Json, ...] | None = None
+
+
+def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
+    """The `models` of an event."""
+    return tuple(
+        ModelEntry(model.repo_id, use.task, model.revision, use.engine, use.precision, use.samples)
+        for model in models
+        for use in model.uses
+    )
+
+
+def models_of_json(raw: Json) -> tuple[ModelRequest, ...]:
+    """The models of an event's `models`. Raises WarmupError that shows a valid entry."""
+    if not isinstance(raw, list):
+        raise WarmupError(ErrorKind.USAGE, f"models: expected a list, got {shown(raw)}. {_VALID}")
+    return _grouped(_entry(each) for each in raw)
+
+
+def models_of_scripts(scripts: Iterable[Script]) -> tuple[ModelRequest, ...]:
+    """Every model that `scripts` declare, once per revision."""
+    return _grouped(
+        ModelEntry(
+            pipeline.model,
+            pipeline.task,
+            pipeline.revision,
+            # A plain script loads with transformers by itself: nothing could use a prepared model.
+            "torch" if pipeline.plain else pipeline.engine,
+            pipeline.precision,
+            tuple(pipeline.samples) if pipeline.samples else None,
+        )
+        for script in scripts
+        for pipeline in script.pipelines
+    )
+
+
+def read_models(folder: Path) -> tuple[ModelRequest, ...]:
+    """Every model that the scripts in `folder` declare."""
+    return models_of_scripts(read_scripts(folder))
+
+
+_VALID = 'Write for instance {"model": "org/name", "revision": null, "task": "text-classification"}'
+
+
+def _entry(raw: Json) -> ModelEntry:
+    try:
+        entry = ModelEntry.from_json(raw)
+    except WrongShape as wrong:
+        raise WarmupError(
+            ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID} ({wrong})"
+        ) from wrong
+    if not _REPO_ID.fullmatch(entry.repo_id):
+        raise WarmupError(ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID}")
+    return entry
+
+
+def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:
+    uses: dict[tuple[str, str | None], list[Use]] = {}
+    for entry in entries:
+        # "main" spelt out is the same manifest as none given.
+        revision = None if entry.revision == "main" else entry.revision
+        use = Use(entry.task, entry.engine or "auto", entry.precision or "auto", entry.samples or None)
+        known = uses.setdefault((entry.repo_id, revision), [])
+        if use not in known:
+            known.append(use)
+    return tuple(ModelRequest(repo_id, revision, tuple(found)) for (repo_id, revision), found in uses.items())
