@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from bench.workloads import Workload
+
+if TYPE_CHECKING:
+    from hf_lambda.manifest import PreparedEntry
 
 
 def fill(
@@ -30,15 +33,13 @@ def fill(
 def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], None]) -> list[str]:
     from huggingface_hub import HfApi
 
-    from hf_lambda.cache import Manifest, repo_folder, write_manifest
+    from hf_lambda.manifest import CachedFile, Manifest, repo_folder, write_manifest
 
     say(f"fetching {workload.model}")
     snapshot = Path(HfApi(endpoint=hub_url).snapshot_download(workload.model, cache_dir=cache / "hub"))
     entries = [_prepared(cache, snapshot, workload, precision, say) for precision in ("fp32", "int8")]
     files = [
-        {"path": str(f.relative_to(snapshot)), "size": f.stat().st_size}
-        for f in snapshot.rglob("*")
-        if f.is_file()
+        CachedFile(str(f.relative_to(snapshot)), f.stat().st_size) for f in snapshot.rglob("*") if f.is_file()
     ]
     write_manifest(
         cache,
@@ -47,23 +48,23 @@ def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], No
             revision="main",
             commit=snapshot.name,
             snapshot=f"hub/{repo_folder(workload.model)}/snapshots/{snapshot.name}",
-            files=files,
-            bytes=sum(f.stat().st_size for f in snapshot.rglob("*") if f.is_file()),
+            files=tuple(files),
+            bytes=sum(file.size for file in files),
             warmed_at=datetime.now(UTC).isoformat(timespec="seconds"),
-            prepared=entries,
+            prepared=tuple(entries),
         ),
     )
     return [
-        f"{workload.name} prepared in {entry['precision']}: {entry['bytes'] / 1e6:.0f} MB, "
-        f"{entry['seconds']:.0f} s, peak {entry['peak_mb']:,} MB."
+        f"{workload.name} prepared in {entry.precision}: {entry.bytes / 1e6:.0f} MB, "
+        f"{entry.seconds:.0f} s, peak {entry.peak_mb:,} MB."
         for entry in entries
     ]
 
 
 def _prepared(
     cache: Path, snapshot: Path, workload: Workload, precision: str, say: Callable[[str], None]
-) -> dict[str, Any]:
-    from hf_lambda.cache import repo_folder
+) -> PreparedEntry:
+    from hf_lambda.manifest import PreparedEntry, repo_folder
     from warmup.prepare import Tolerance, prepare
 
     entry = prepare(
@@ -80,4 +81,4 @@ def _prepared(
         raise RuntimeError(
             f"{workload.model}: asked for {precision}, prepared {entry['precision']}: {entry['reason']}"
         )
-    return {**entry, "path": str(Path(entry["path"]).relative_to(cache))}
+    return PreparedEntry.from_json({**entry, "path": str(Path(entry["path"]).relative_to(cache))})

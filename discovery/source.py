@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ast
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hf_lambda import tasks
 from hf_lambda.parameters import POSITIONAL
+from hf_lambda.repo_id import is_repo_id
 
 from .imports import Imports
 from .literals import Constants, NotLiteralError
-
-_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ class Source:
 
     def check_model(self, line: int, model: Any, revision: Any) -> None:
         """Raises Skip where these cannot be a repository of the Hub and a revision of it."""
-        if not isinstance(model, str) or not _REPO_ID.fullmatch(model) or "--" in model or ".." in model:
+        if not is_repo_id(model):
             raise self.refuse(line, f'`model={model!r}` is not a Hub repository: write model="org/name"')
         if revision is not None and (not isinstance(revision, str) or not revision.strip()):
             raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from .cache import DEFAULT_REVISION, Manifest, read_manifest, repo_folder, write_manifest
 from .errors import ColdCache
+from .manifest import DEFAULT_REVISION, CachedFile, Manifest, read_manifest, repo_folder, write_manifest
 
 _SMALL = ["*.json", "*.txt", "*.model", "*.spm", "*.jinja", "*.bpe", "*.codes", "*.tiktoken"]
 _NEVER = ["onnx/*", "openvino/*", "*.onnx*", "tf_*", "flax_*", "rust_*"]
@@ -57,12 +57,7 @@ def _weights(model: str, revision: str | None) -> str:
 def _manifest(cache: Path, model: str, revision: str | None, snapshot: Path) -> Manifest:
     paths = sorted(path for path in snapshot.rglob("*") if path.is_file())
     files = [
-        {
-            "path": str(path.relative_to(snapshot)),
-            "size": path.stat().st_size,
-            "sha256": None,
-            "blob_id": path.resolve().name,
-        }
+        CachedFile(str(path.relative_to(snapshot)), path.stat().st_size, None, path.resolve().name)
         for path in paths
     ]
     return Manifest(
@@ -70,7 +65,7 @@ def _manifest(cache: Path, model: str, revision: str | None, snapshot: Path) -> 
         revision=revision or DEFAULT_REVISION,
         commit=snapshot.name,
         snapshot=str(snapshot.relative_to(cache)),
-        files=files,
+        files=tuple(files),
         bytes=sum(path.stat().st_size for path in paths),
         warmed_at=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     )

@@ -9,8 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from .cache import Manifest
 from .errors import EngineUnavailable
+from .manifest import Manifest
 from .tasks import head_of
 
 Engine = Callable[..., list[Any]]
@@ -41,9 +41,9 @@ def choose(
     if engine != "torch":
         head = head_of(task)
         for entry in manifest.prepared:
-            key = (entry["head"], entry["requested"], entry["machine"], entry["onnxruntime"])
+            key = (entry.head, entry.requested, entry.machine, entry.onnxruntime)
             if key == (head, precision, machine, onnxruntime):
-                return Choice(f"onnx-{entry['precision']}", cache / entry["path"])
+                return Choice(f"onnx-{entry.precision}", cache / entry.path)
     # A model that the first request downloaded was never prepared.
     may_fall_back = engine != "onnx" or environ.get("COLD_DOWNLOAD") == "1"
     if torch and may_fall_back:
@@ -79,13 +79,13 @@ def has_torch() -> bool:
 def _why_not(manifest: Manifest, task: str, precision: str, machine: str, onnxruntime: str | None) -> str:
     head = head_of(task)
     wanted = f"precision {precision}, {machine}, onnxruntime {onnxruntime or 'not installed'}"
-    for entry in manifest.not_prepared:
-        if entry["head"] == head and entry["requested"] == precision:
-            return f"it was not prepared ({entry['reason']})"
+    for refused in manifest.not_prepared:
+        if (refused.head, refused.requested) == (head, precision):
+            return f"it was not prepared ({refused.reason})"
     others = [
-        f"precision {entry['requested']}, {entry['machine']}, onnxruntime {entry['onnxruntime']}"
+        f"precision {entry.requested}, {entry.machine}, onnxruntime {entry.onnxruntime}"
         for entry in manifest.prepared
-        if entry["head"] == head
+        if entry.head == head
     ]
     if others:
         return f"it is prepared for {'; '.join(others)}, this function needs {wanted}"

@@ -9,10 +9,10 @@ from typing import Any
 
 from . import cold, engines, tasks
 from .background import Background
-from .cache import read_manifest
 from .errors import BadRequest, ColdCache
 from .inputs import alone, in_list, read_inputs
 from .json_types import json_type
+from .manifest import read_manifest
 from .parameters import ENGINES, OWN_OPTIONS, PRECISIONS, option_problem, parameters_of
 from .trace import Stopwatch, current
 from .values import default_problem, expected_value

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from discovery import Script, read_scripts
+from hf_lambda.repo_id import is_repo_id
 
 from .errors import WarmupError
-
-REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -60,10 +58,10 @@ def models_of_scripts(scripts: Iterable[Script]) -> tuple[Model, ...]:
 
 def models_of_event(entries: Iterable[Mapping[str, Any]]) -> tuple[Model, ...]:
     """The `models` of an event. Raises WarmupError that shows a valid entry."""
-    declared = []
+    declared: list[tuple[str, str | None, Use]] = []
     for entry in entries:
         name, task = entry.get("model"), entry.get("task")
-        if not (isinstance(name, str) and REPOSITORY.fullmatch(name) and isinstance(task, str)):
+        if not (is_repo_id(name) and isinstance(task, str)):
             raise WarmupError(
                 "usage",
                 f"models: {dict(entry)!r} is not a model. Write for instance "

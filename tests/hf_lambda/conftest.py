@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hf_lambda import engines
-from hf_lambda.cache import Manifest, write_manifest
+from hf_lambda.manifest import Manifest, write_manifest
 
 COMMIT = "b" * 40
 WORDS = """
@@ -68,7 +68,7 @@ def warm(cache):
             snapshot.mkdir(parents=True, exist_ok=True)
         else:
             shutil.copytree(folder, snapshot)
-        fields = {"files": [], "bytes": 0, "warmed_at": "", **changes}
+        fields = {"files": (), "bytes": 0, "warmed_at": "", **changes}
         write_manifest(cache, Manifest(model, "main", COMMIT, str(snapshot.relative_to(cache)), **fields))
 
     return publish

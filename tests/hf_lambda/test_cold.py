@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from hf_lambda import cold
-from hf_lambda.cache import manifest_path, read_manifest
 from hf_lambda.errors import ColdCache
+from hf_lambda.manifest import manifest_path, read_manifest
 from local.hub import Hub, serve
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +66,7 @@ def test_one_weight_format_is_fetched_and_the_manifest_published(tmp_path, hub, 
     with serve(Hub({"org/name": hub})) as running:
         finish(start(DOWNLOAD, running.url, tmp_path))
     manifest = read_manifest(tmp_path, "org/name", None)
-    assert {file["path"] for file in manifest.files} == {"config.json", "tokenizer.json", weights}
+    assert {file.path for file in manifest.files} == {"config.json", "tokenizer.json", weights}
     assert manifest.bytes == len(b"weights") + 4
     assert (manifest.snapshot_path(tmp_path) / weights).read_bytes() == b"weights"
 

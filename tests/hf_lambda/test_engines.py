@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import importlib.metadata
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hf_lambda.cache import Manifest
 from hf_lambda.engines import choose, has_torch, installed_onnxruntime
 from hf_lambda.errors import EngineUnavailable
+from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry
 
-ENTRY = {
-    "head": "sequence-classification",
-    "requested": "auto",
-    "precision": "int8",
-    "path": "prepared/models--org--name/abc/x",
-    "machine": "x86_64",
-    "onnxruntime": "1.32.0",
-}
+ENTRY = PreparedEntry(
+    head="sequence-classification",
+    requested="auto",
+    precision="int8",
+    path="prepared/models--org--name/abc/x",
+    machine="x86_64",
+    onnxruntime="1.32.0",
+)
 
 
 def manifest(*prepared, not_prepared=()):
-    return Manifest("org/name", "main", "c" * 40, "hub/x", [], 0, "", list(prepared), list(not_prepared))
+    return Manifest("org/name", "main", "c" * 40, "hub/x", (), 0, "", prepared, tuple(not_prepared))
 
 
 def chosen(known, **changes):
@@ -46,7 +47,7 @@ def test_a_prepared_model_is_preferred(engine):
 
 
 def test_the_label_is_the_precision_that_was_published():
-    assert chosen(manifest({**ENTRY, "precision": "fp32"})).label == "onnx-fp32"
+    assert chosen(manifest(replace(ENTRY, precision="fp32"))).label == "onnx-fp32"
 
 
 def test_torch_is_taken_when_asked_for():
@@ -71,7 +72,7 @@ def test_what_was_prepared_for_something_else_is_not_used(changes):
 
 
 def test_the_reason_of_the_warm_up_is_passed_on():
-    refused = {"head": "sequence-classification", "requested": "auto", "reason": "labels differ"}
+    refused = NotPreparedEntry("sequence-classification", "auto", "labels differ")
     with pytest.raises(
         EngineUnavailable, match=r"org/name cannot answer: it was not prepared \(labels differ\)"
     ):

@@ -8,8 +8,8 @@ import threading
 import pytest
 
 from hf_lambda import cold, endpoint, engines, pipeline, tasks
-from hf_lambda.cache import read_manifest
 from hf_lambda.errors import ColdCache, EngineUnavailable
+from hf_lambda.manifest import NotPreparedEntry, read_manifest
 
 COMMIT = "b" * 40
 
@@ -65,8 +65,8 @@ def test_with_cold_download_the_first_call_fetches(cache, warm, engine, monkeypa
 
 
 def test_a_model_that_is_not_prepared_for_onnx_is_503(cache, warm):
-    refused = {"head": "sequence-classification", "requested": "auto", "reason": "labels differ"}
-    warm(not_prepared=[refused])
+    refused = NotPreparedEntry("sequence-classification", "auto", "labels differ")
+    warm(not_prepared=(refused,))
     with pytest.raises(EngineUnavailable, match="labels differ"):
         pipeline("text-classification", model="org/name", engine="onnx")("a")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hf_lambda.cache import Manifest, repo_folder
+from hf_lambda.manifest import Manifest, repo_folder
 from local.hub import Hub
 from warmup.worker.handler import handler
 from warmup.worker.plan import RemoteFile
@@ -82,7 +82,7 @@ class Warming:
 
     def manifest(self, model: str = "org/tiny", revision: str = "main") -> Manifest | None:
         path = self.cache / "manifests" / repo_folder(model) / f"{revision}.json"
-        return Manifest(**json.loads(path.read_text())) if path.is_file() else None
+        return Manifest.from_json(json.loads(path.read_text())) if path.is_file() else None
 
     def file(self, name: str, model: str = "org/tiny") -> Path:
         """A file of the published snapshot."""

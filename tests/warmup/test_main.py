@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from hf_lambda.atomic import replace_text
 from local.hub import Stall
 from tests.warmup.lambda_api import Api, Failure, serve_functions
 from tests.warmup.support import Context, Warming
 from warmup.__main__ import main
-from warmup.worker.files import replace_text
 from warmup.worker.handler import handler
 
 SCRIPT = '''"""Answers."""

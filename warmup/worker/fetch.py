@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import repo_folder
 
 from ..errors import WarmupError
 from ..models import Model

@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.atomic import replace_text
+
 from ..errors import OutOfTime, WarmupError
-from .files import replace_text
 
 HEARTBEAT_SECONDS = 1.0
 MARGIN_SECONDS = 20.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import repo_folder
 
 RETRY_SECONDS = 0.2
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from hf_lambda.cache import Manifest, repo_folder
+from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
 
 from ..errors import OutOfTime
@@ -20,20 +20,19 @@ from .jobs import Job
 from .logs import log
 from .plan import Snapshot
 
-Entries = list[dict[str, Any]]
 _FIELDS = {"probability": "probability", "cosine": "cosine", "sameText": "same_text"}
 
 
 def prepare_uses(
     cache: Path, model: Model, snapshot: Snapshot, job: Job, environ: Mapping[str, str] = os.environ
-) -> tuple[Entries, Entries]:
+) -> tuple[list[PreparedEntry], list[NotPreparedEntry]]:
     """`prepared` and `not_prepared` of the manifest for every use that may run on onnxruntime.
 
     Uses of one head and precision share a folder, which has to pass with the samples of all of them.
     Raises OutOfTime near the deadline; the steps that are done are found by the next call.
     """
-    prepared: dict[tuple[str, str], dict[str, Any]] = {}
-    refused: dict[tuple[str, str], dict[str, Any]] = {}
+    prepared: dict[tuple[str, str], PreparedEntry] = {}
+    refused: dict[tuple[str, str], NotPreparedEntry] = {}
     for use in model.uses:
         if use.engine == "torch":
             continue
@@ -46,12 +45,7 @@ def prepare_uses(
         except Unfinished as unfinished:
             raise OutOfTime from unfinished
         except NotPrepared as refusal:
-            refused[key] = {
-                "head": key[0],
-                "task": use.task,
-                "requested": use.precision,
-                "reason": refusal.reason,
-            }
+            refused[key] = NotPreparedEntry(*key, refusal.reason, use.task)
             log("not prepared", model=model.key, task=use.task, reason=refusal.reason)
     return [*prepared.values()], [*refused.values()]
 
@@ -65,7 +59,7 @@ def _samples(model: Model, key: tuple[str, str]) -> list[Any] | None:
     return [sample for use in uses for sample in use.gate_samples or []] or None
 
 
-def still_valid(cache: Path, manifest: Manifest | None, commit: str) -> Entries:
+def still_valid(cache: Path, manifest: Manifest | None, commit: str) -> list[PreparedEntry]:
     """Prepared entries of an older manifest that this recipe would make of `commit` on this machine."""
     if manifest is None or manifest.commit != commit:
         return []
@@ -73,8 +67,7 @@ def still_valid(cache: Path, manifest: Manifest | None, commit: str) -> Entries:
     return [
         entry
         for entry in manifest.prepared
-        if (entry["machine"], entry["onnxruntime"], entry["recipe"]) == here
-        and (cache / entry["path"]).is_dir()
+        if (entry.machine, entry.onnxruntime, entry.recipe) == here and (cache / entry.path).is_dir()
     ]
 
 
@@ -92,7 +85,7 @@ def _prepare(
     samples: list[Any] | None,
     job: Job,
     environ: Mapping[str, str],
-) -> dict[str, Any]:
+) -> PreparedEntry:
     steps: list[str] = []
 
     def progress(step: str) -> None:
@@ -116,4 +109,4 @@ def _prepare(
     if steps:  # none where a valid folder was there already
         made = {name: entry[name] for name in ("precision", "seconds", "peak_mb")}
         log("prepared", model=model.key, task=use.task, **made)
-    return {**entry, "path": str(Path(entry["path"]).relative_to(cache.absolute()))}
+    return PreparedEntry.from_json({**entry, "path": str(Path(entry["path"]).relative_to(cache.absolute()))})

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hf_lambda.cache import Manifest, manifest_path, repo_folder
+from hf_lambda.manifest import Manifest, all_manifests, manifest_path, repo_folder
 
 from .locks import held_if_free, lock_path_of
 from .logs import log
-from .publish import read_manifests
 
 JOBS_KEPT_SECONDS = 7 * 24 * 3600
 
@@ -74,7 +73,7 @@ def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:
         stale = [path for path in sorted(manifests.iterdir()) if path not in kept]
         whole = not any(path.parent == manifests for path in kept)
         yield from [manifests] if whole else stale
-    alive = [manifest for path, manifest in read_manifests(cache, folder) if path in kept]
+    alive = [manifest for path, manifest in all_manifests(cache, folder) if path in kept]
     if not alive and any(path.parent == manifests for path in kept):
         yield from _orphans(cache / "hub" / folder)  # wanted, and its first warm-up is not done yet
         return
@@ -105,7 +104,7 @@ def _of_hub(repository: Path, commits: set[str]) -> Iterator[Path]:
 def _of_prepared(cache: Path, prepared: Path, alive: list[Manifest]) -> Iterator[Path]:
     if not prepared.is_dir():
         return
-    needed = {cache / entry["path"] for manifest in alive for entry in manifest.prepared}
+    needed = {cache / entry.path for manifest in alive for entry in manifest.prepared}
     for commit in sorted(prepared.iterdir()):
         if not any(path.parent == commit for path in needed):
             yield commit

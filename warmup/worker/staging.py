@@ -14,7 +14,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from hf_lambda.cache import DEFAULT_REVISION, repo_folder
+from hf_lambda.manifest import DEFAULT_REVISION, repo_folder
 
 from ..errors import Stopped, WarmupError
 from .plan import RemoteFile

@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from hf_lambda.cache import Manifest
+from hf_lambda.manifest import Manifest, PreparedEntry, all_manifests
 
 from ..models import Model
 from ..prepare.publish import valid_entry
 from .jobs import Job
 from .parallel import each
-from .publish import published, read_manifests, report_of, snapshot_of
+from .publish import published, report_of, snapshot_of
 from .verify import fault, snapshot_file
 
 WORKERS = 4
@@ -31,7 +31,7 @@ def status(cache: Path, models: Iterable[Model]) -> dict[str, Any]:
         else:
             entries.append({**report_of(manifest), "warmed_at": manifest.warmed_at})
     rest = [
-        manifest for _, manifest in read_manifests(cache) if (manifest.model, manifest.revision) not in seen
+        manifest for _, manifest in all_manifests(cache) if (manifest.model, manifest.revision) not in seen
     ]
     unused = [
         {"model": manifest.model, "revision": manifest.revision, "bytes": manifest.bytes} for manifest in rest
@@ -70,10 +70,10 @@ def verify(cache: Path, model: Model, job: Job) -> dict[str, Any]:
 
 
 def _prepared_faults(cache: Path, manifest: Manifest, job: Job) -> list[dict[str, str]]:
-    def check(entry: dict[str, Any], _: threading.Event) -> dict[str, str] | None:
-        if valid_entry(cache / entry["path"]) is not None:
+    def check(entry: PreparedEntry, _: threading.Event) -> dict[str, str] | None:
+        if valid_entry(cache / entry.path) is not None:
             return None
-        return {"path": entry["path"], "fault": "is not as it was published"}
+        return {"path": entry.path, "fault": "is not as it was published"}
 
     found = each(manifest.prepared, check, workers=WORKERS, check=job.check)
     return [entry for entry in found if entry is not None]

@@ -6,7 +6,7 @@ import hashlib
 import threading
 from pathlib import Path
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import repo_folder
 
 from ..errors import Stopped
 from .plan import RemoteFile

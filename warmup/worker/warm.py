@@ -52,8 +52,9 @@ def _publish(model: Model, cache: Path, snapshot: Snapshot, job: Job, began: flo
     job.check()
     prepared, refused = prepare_uses(cache, model, snapshot, job)
     # What was refused just now is not served as it was prepared before, for other samples or bounds.
-    settled = {(entry["head"], entry["requested"]) for entry in [*prepared, *refused]}
-    kept = [entry for entry in kept if (entry["head"], entry["requested"]) not in settled]
+    settled = {(entry.head, entry.requested) for entry in prepared}
+    settled |= {(entry.head, entry.requested) for entry in refused}
+    kept = [entry for entry in kept if (entry.head, entry.requested) not in settled]
     job.progress(model.key, phase="publish", note="")
     manifest = publish(cache, model, snapshot, [*prepared, *kept], refused)
     seconds = round(time.monotonic() - began, 2)

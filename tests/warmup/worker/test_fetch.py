@@ -160,7 +160,7 @@ def test_a_sharded_model_follows_the_index_that_was_downloaded(
         warming.warm({**TINY, "model": "org/big"})
     manifest = warming.manifest("org/big")
     assert manifest is not None
-    names = {entry["path"] for entry in manifest.files}
+    names = {file.path for file in manifest.files}
     assert names == {"config.json", "tokenizer.json", "model.safetensors.index.json", *shards}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import PreparedEntry, repo_folder
 from tests.warmup.support import KEY, OTHER, SNAPSHOT_BYTES, TINY, Context, Warming
 from warmup.worker.handler import handler
 
@@ -100,9 +100,10 @@ def test_verify_hashes_prepared_folders_too(warming: Warming) -> None:
     warming.warm()
     path = f"prepared/{repo_folder('org/tiny')}/x/y"
     (warming.cache / path).mkdir(parents=True)
+    entry = PreparedEntry("sequence-classification", "auto", "int8", path, "x86_64", "1.32.0")
     manifest = warming.cache / "manifests" / repo_folder("org/tiny") / "main.json"
     document = json.loads(manifest.read_text())
-    manifest.write_text(json.dumps({**document, "prepared": [{"path": path}]}))
+    manifest.write_text(json.dumps({**document, "prepared": [entry.to_json()]}))
     faults = warming.invoke("verify", TINY)["models"][KEY]["result"]["faults"]
     assert faults == [{"path": path, "fault": "is not as it was published"}]
 

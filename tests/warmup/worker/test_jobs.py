@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_lambda.atomic import replace_text
 from warmup.errors import OutOfTime
-from warmup.worker.files import replace_text
 from warmup.worker.jobs import MARGIN_SECONDS, Job, read_job
 
 
@@ -48,7 +48,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
     def fail(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("warmup.worker.files.os.fsync", fail)
+    monkeypatch.setattr("hf_lambda.atomic.os.fsync", fail)
     with pytest.raises(OSError, match="No space"):
         replace_text(path, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import NotPreparedEntry, repo_folder
 from tests.warmup.support import KEY, TINY, Context, Warming
 from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished
 from warmup.worker.preparing import tolerance_of
@@ -49,9 +49,9 @@ def test_a_prepared_model_is_in_manifest_and_report_with_a_path_below_the_cache(
     manifest = warming.manifest()
     assert manifest is not None
     folder = f"prepared/{repo_folder('org/tiny')}/{manifest.commit}/sequence-classification-auto"
-    assert [entry["path"] for entry in manifest.prepared] == [folder]
-    assert result["prepared"] == manifest.prepared
-    assert manifest.not_prepared == []
+    assert [entry.path for entry in manifest.prepared] == [folder]
+    assert result["prepared"] == [entry.to_json() for entry in manifest.prepared]
+    assert manifest.not_prepared == ()
 
 
 def test_it_is_given_the_snapshot_the_samples_and_the_time_left(warming: Warming, preparer: Preparer) -> None:
@@ -88,15 +88,15 @@ def test_what_cannot_be_prepared_is_published_for_torch_with_its_reason(
     state = warming.warm(AUTO)
     manifest = warming.manifest()
     assert state["state"] == "done" and manifest is not None
-    assert manifest.prepared == []
-    assert manifest.not_prepared == [
-        {
-            "head": "sequence-classification",
-            "task": "text-classification",
-            "requested": "auto",
-            "reason": "no recipe for model_type 'mystery'",
-        }
-    ]
+    assert manifest.prepared == ()
+    assert manifest.not_prepared == (
+        NotPreparedEntry(
+            head="sequence-classification",
+            requested="auto",
+            reason="no recipe for model_type 'mystery'",
+            task="text-classification",
+        ),
+    )
     assert "not prepared" in {line["event"] for line in log()}
 
 
@@ -108,7 +108,7 @@ def test_running_out_of_time_in_prepare_leaves_a_cache_that_torch_can_serve(
     assert state["state"] == "incomplete"
     assert state["models"][KEY]["left"] == "text-classification: export"
     manifest = warming.manifest()
-    assert manifest is not None and manifest.prepared == []
+    assert manifest is not None and manifest.prepared == ()
     preparer.outcome = None
     assert warming.warm(AUTO)["state"] == "done"
     assert len(warming.manifest().prepared) == 1  # type: ignore[union-attr]
@@ -131,7 +131,7 @@ def test_a_new_commit_does_not_take_over_before_it_is_prepared(
         warming.warm(AUTO)
     new = warming.manifest()
     assert new is not None and old is not None
-    assert new.commit != old.commit and new.commit in new.prepared[0]["path"]
+    assert new.commit != old.commit and new.commit in new.prepared[0].path
 
 
 def test_what_another_use_prepared_of_the_same_commit_stays(warming: Warming, preparer: Preparer) -> None:
@@ -139,7 +139,7 @@ def test_what_another_use_prepared_of_the_same_commit_stays(warming: Warming, pr
     warming.warm({**AUTO, "precision": "fp32"})
     manifest = warming.manifest()
     assert manifest is not None
-    assert {entry["requested"] for entry in manifest.prepared} == {"auto", "fp32"}
+    assert {entry.requested for entry in manifest.prepared} == {"auto", "fp32"}
     warming.warm(TINY)
     assert len(warming.manifest().prepared) == 2  # type: ignore[union-attr]
 
@@ -152,8 +152,8 @@ def test_what_is_refused_after_a_change_is_no_longer_served_as_it_was(
     warming.warm({**AUTO, "samples": ["A text that shows it."]})
     manifest = warming.manifest()
     assert manifest is not None
-    assert manifest.prepared == []
-    assert [entry["reason"] for entry in manifest.not_prepared] == ["onnxruntime and transformers disagree"]
+    assert manifest.prepared == ()
+    assert [entry.reason for entry in manifest.not_prepared] == ["onnxruntime and transformers disagree"]
 
 
 def test_what_an_older_recipe_made_is_forgotten(
@@ -162,7 +162,7 @@ def test_what_an_older_recipe_made_is_forgotten(
     warming.warm(AUTO)
     monkeypatch.setattr("warmup.worker.preparing.RECIPE", RECIPE + 1)
     warming.warm(TINY)
-    assert warming.manifest().prepared == []  # type: ignore[union-attr]
+    assert warming.manifest().prepared == ()  # type: ignore[union-attr]
 
 
 def test_a_folder_that_several_uses_share_is_checked_with_the_samples_of_all(
@@ -179,9 +179,9 @@ def test_prepared_folders_that_are_gone_are_forgotten(warming: Warming, preparer
     warming.warm(AUTO)
     manifest = warming.manifest()
     assert manifest is not None
-    (warming.cache / manifest.prepared[0]["path"]).rmdir()
+    (warming.cache / manifest.prepared[0].path).rmdir()
     warming.warm(TINY)
-    assert warming.manifest().prepared == []  # type: ignore[union-attr]
+    assert warming.manifest().prepared == ()  # type: ignore[union-attr]
 
 
 def test_too_little_time_before_prepare_stops_there(warming: Warming, preparer: Preparer) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import PreparedEntry, repo_folder
 from local.hub import Hub, serve
 from tests.warmup.support import OTHER, TINY, WEIGHT_BYTES, Warming
 from warmup.worker.locks import held_if_free, lock_path, lock_path_of
@@ -129,7 +129,8 @@ def test_prepared_folders_that_no_manifest_names_go_with_stale_work(warming: War
         (commit / name).mkdir(parents=True)
     (warming.cache / "prepared" / FOLDER / ("0" * 40)).mkdir()
     path = warming.cache / "manifests" / FOLDER / "main.json"
-    entry = {"path": str((commit / "head-auto-r1").relative_to(warming.cache))}
+    folder = str((commit / "head-auto-r1").relative_to(warming.cache))
+    entry = PreparedEntry("sequence-classification", "auto", "int8", folder, "x86_64", "1.32.0").to_json()
     path.write_text(json.dumps({**json.loads(path.read_text()), "prepared": [entry]}))
     prune(warming)
     assert [path.name for path in (warming.cache / "prepared" / FOLDER).iterdir()] == [manifest.commit]

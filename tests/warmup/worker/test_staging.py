@@ -11,7 +11,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from hf_lambda.cache import repo_folder
+from hf_lambda.manifest import repo_folder
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming
 from warmup.cli.stage import stage
 from warmup.errors import Stopped, WarmupError

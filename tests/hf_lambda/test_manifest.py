@@ -6,8 +6,16 @@ import json
 
 import pytest
 
-from hf_lambda.cache import Manifest, manifest_path, read_manifest, repo_folder, write_manifest
 from hf_lambda.errors import ColdCache
+from hf_lambda.manifest import (
+    CachedFile,
+    Manifest,
+    NotPreparedEntry,
+    manifest_path,
+    read_manifest,
+    repo_folder,
+    write_manifest,
+)
 
 COMMIT = "714eb0fa89d2f80546fda750413ed43d93601a13"
 
@@ -18,7 +26,7 @@ def manifest(**changes):
         "revision": "main",
         "commit": COMMIT,
         "snapshot": f"hub/models--org--name/snapshots/{COMMIT}",
-        "files": [{"path": "config.json", "size": 2, "sha256": None, "blob_id": "abc"}],
+        "files": (CachedFile("config.json", 2, None, "abc"),),
         "bytes": 2,
         "warmed_at": "2026-11-22T12:00:00Z",
     }
@@ -80,9 +88,57 @@ def test_a_manifest_that_cannot_be_read_counts_as_cold(cache, text):
         read_manifest(cache, "org/name", None, environ={})
 
 
+def test_what_a_warm_up_of_this_version_wrote_before_is_read(cache):
+    """The JSON of version 1, written out: a newer image has to read what lies on the file system."""
+    prepared = {
+        "head": "sequence-classification",
+        "requested": "auto",
+        "precision": "int8",
+        "machine": "x86_64",
+        "onnxruntime": "1.32.0",
+        "recipe": 3,
+        "bytes": 7,
+        "peak_mb": 640,
+        "agreement": {"int8": {"same_labels": 1.0}},
+        "reason": None,
+        "prepared_at": "2026-11-22T12:00:00+00:00",
+        "seconds": 4.5,
+        "path": "prepared/models--org--name/x/y",
+    }
+    refused = {"head": "masked-lm", "task": "fill-mask", "requested": "auto", "reason": "labels differ"}
+    document = {
+        "model": "org/name",
+        "revision": "main",
+        "commit": COMMIT,
+        "snapshot": f"hub/models--org--name/snapshots/{COMMIT}",
+        "files": [{"path": "config.json", "size": 2, "sha256": None, "blob_id": "abc"}],
+        "bytes": 2,
+        "warmed_at": "2026-11-22T12:00:00+00:00",
+        "prepared": [prepared],
+        "not_prepared": [refused],
+        "version": 1,
+    }
+    path = manifest_path(cache, "org/name", None)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(document))
+    read = read_manifest(cache, "org/name", None)
+    assert read.files == (CachedFile("config.json", 2, None, "abc"),)
+    assert (read.prepared[0].seconds, read.prepared[0].agreement) == (4.5, {"int8": {"same_labels": 1.0}})
+    assert read.not_prepared == (NotPreparedEntry("masked-lm", "auto", "labels differ", "fill-mask"),)
+    assert read.to_json() == document
+
+
+def test_keys_of_a_newer_warm_up_are_left_out(cache):
+    path = write_manifest(cache, manifest())
+    document = json.loads(path.read_text())
+    document["files"][0]["colour"] = document["weather"] = "blue"
+    path.write_text(json.dumps(document))
+    assert read_manifest(cache, "org/name", None) == manifest()
+
+
 def test_a_failed_write_leaves_the_old_manifest_and_no_rest(cache):
     path = write_manifest(cache, manifest())
     with pytest.raises(TypeError):
-        write_manifest(cache, manifest(files=[object()]))
+        write_manifest(cache, manifest(bytes=object()))
     assert read_manifest(cache, "org/name", None) == manifest()
     assert [entry.name for entry in path.parent.iterdir()] == ["main.json"]

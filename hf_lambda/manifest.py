@@ -1,0 +1,195 @@
+"""What the cache holds of one model: written last by the warm-up, read by inference before any load."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self
+
+from .errors import ColdCache
+
+VERSION = 1
+DEFAULT_REVISION = "main"
+
+
+class _Record:
+    """A frozen dataclass whose fields are those of its JSON object."""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Keys that a newer writer added are left out. Raises TypeError where one is missing."""
+        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        return cls(**{name: value for name, value in document.items() if name in names})
+
+    def to_json(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class CachedFile(_Record):
+    """A file of a snapshot; `sha256` is known of large files alone, `blob_id` is what the Hub calls it."""
+
+    path: str
+    size: int
+    sha256: str | None = None
+    blob_id: str = ""
+
+
+@dataclass(frozen=True)
+class PreparedEntry(_Record):
+    """A prepared form of a snapshot: for which head and precision, on what it runs, how it was checked."""
+
+    head: str
+    requested: str
+    """The `precision` that was asked for; `precision` is what was published."""
+    precision: str
+    path: str
+    """Its folder, relative to the cache."""
+    machine: str
+    onnxruntime: str
+    recipe: int = 0
+    bytes: int = 0
+    peak_mb: int = 0
+    seconds: float = 0.0
+    agreement: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Per precision that was checked against transformers: what was measured."""
+    reason: str | None = None
+    """Why it is not int8 where int8 was possible."""
+    prepared_at: str = ""
+
+
+@dataclass(frozen=True)
+class NotPreparedEntry(_Record):
+    """What stays on torch, and why."""
+
+    head: str
+    requested: str
+    reason: str
+    task: str = ""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the warm-up left of one model at one revision."""
+
+    model: str
+    revision: str
+    commit: str
+    snapshot: str
+    """Folder of the snapshot, relative to the cache."""
+    files: tuple[CachedFile, ...]
+    bytes: int
+    warmed_at: str
+    prepared: tuple[PreparedEntry, ...] = ()
+    not_prepared: tuple[NotPreparedEntry, ...] = ()
+
+    def snapshot_path(self, cache: Path) -> Path:
+        return cache / self.snapshot
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Raises ValueError or TypeError where this is not a manifest of VERSION."""
+        if document.get("version") != VERSION:
+            raise ValueError(f"a manifest of version {document.get('version')}, expected {VERSION}")
+        return cls(
+            model=document["model"],
+            revision=document["revision"],
+            commit=document["commit"],
+            snapshot=document["snapshot"],
+            files=tuple(map(CachedFile.from_json, document["files"])),
+            bytes=document["bytes"],
+            warmed_at=document["warmed_at"],
+            prepared=tuple(map(PreparedEntry.from_json, document.get("prepared", ()))),
+            not_prepared=tuple(map(NotPreparedEntry.from_json, document.get("not_prepared", ()))),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "model": self.model,
+            "revision": self.revision,
+            "commit": self.commit,
+            "snapshot": self.snapshot,
+            "files": [file.to_json() for file in self.files],
+            "bytes": self.bytes,
+            "warmed_at": self.warmed_at,
+            "prepared": [entry.to_json() for entry in self.prepared],
+            "not_prepared": [entry.to_json() for entry in self.not_prepared],
+            "version": VERSION,
+        }
+
+
+def repo_folder(model: str) -> str:
+    """`org/name` -> `models--org--name`, the Hub's own folder name."""
+    return "--".join(["models", *model.split("/")])
+
+
+def manifest_path(cache: Path, model: str, revision: str | None) -> Path:
+    return cache / "manifests" / repo_folder(model) / f"{_quoted(revision or DEFAULT_REVISION)}.json"
+
+
+def find_manifest(cache: Path, model: str, revision: str | None) -> Manifest | None:
+    """The manifest of `model` at `revision` (None: main), whether or not its files are still there."""
+    return _read(manifest_path(cache, model, revision))
+
+
+def all_manifests(cache: Path, folder: str = "models--*") -> Iterator[tuple[Path, Manifest]]:
+    """Every readable manifest of the repositories that match `folder`, with its path."""
+    for path in sorted((cache / "manifests").glob(f"{folder}/[!.]*.json")):
+        manifest = _read(path)
+        if manifest is not None:
+            yield path, manifest
+
+
+def read_manifest(
+    cache: Path, model: str, revision: str | None, *, environ: Mapping[str, str] = os.environ
+) -> Manifest:
+    """The manifest that an endpoint loads from.
+
+    A commit, whole or its first characters, is also found through a manifest that another name wrote.
+    Raises ColdCache, with the command from `WARM_COMMAND`, when there is none or its snapshot is gone.
+    """
+    manifest = find_manifest(cache, model, revision) or _by_commit(cache, model, revision)
+    if manifest is None or not manifest.snapshot_path(cache).is_dir():
+        raise ColdCache(cold_message(model, revision, environ))
+    return manifest
+
+
+def write_manifest(cache: Path, manifest: Manifest) -> Path:
+    """Publish `manifest` by atomic rename; readers see the old one or the new one, whole."""
+    from .atomic import replace_text  # only writers need it: inference starts sooner without
+
+    path = manifest_path(cache, manifest.model, manifest.revision)
+    replace_text(path, json.dumps(manifest.to_json(), indent=1))
+    return path
+
+
+def cold_message(model: str, revision: str | None, environ: Mapping[str, str]) -> str:
+    command = environ.get("WARM_COMMAND") or "python -m warmup"
+    return f"{model} at {revision or DEFAULT_REVISION} is not in the model cache. Warm it: {command}"
+
+
+def _quoted(revision: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9_.-]+", revision):
+        return revision
+    from urllib.parse import quote  # seldom needed, so not imported at every cold start
+
+    return quote(revision, safe="")
+
+
+def _by_commit(cache: Path, model: str, revision: str | None) -> Manifest | None:
+    if revision is None or not re.fullmatch(r"[0-9a-f]{7,40}", revision):
+        return None
+    known = (manifest for _, manifest in all_manifests(cache, repo_folder(model)))
+    return next((manifest for manifest in known if manifest.commit.startswith(revision)), None)
+
+
+def _read(path: Path) -> Manifest | None:
+    """None also for one of another version or one that is not JSON: the fix is the same, warm again."""
+    try:
+        return Manifest.from_json(json.loads(path.read_bytes()))
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError, KeyError):
+        return None

@@ -1,0 +1,52 @@
+"""What may be a repository of the Hub: one rule, whether or not the Hub's client is installed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from hf_lambda.repo_id import is_repo_id
+
+VALID = ["gpt2", "org/name", "org/_name", "_org/name", "a/b.c-d_e", "123", "a" * 96 + "/" + "b" * 96, "x_/y_"]
+INVALID = [
+    "",
+    "/",
+    "org/",
+    "/name",
+    "a/b/c",
+    "/opt/model",
+    ".name",
+    "org/-name",
+    "org/name.",
+    "name-",
+    "a--b",
+    "a..b",
+    "org/name.git",
+    "a" * 97,
+    "org/" + "a" * 97,
+    "café",
+    "org/文件",
+    "org name",
+    "org/name\n",
+    "\ud83d",
+    None,
+    7,
+    ["org/name"],
+]
+
+
+@pytest.fixture(params=["with huggingface_hub", "without"])
+def client(request, monkeypatch):
+    if request.param == "without":
+        monkeypatch.setitem(sys.modules, "huggingface_hub.errors", None)
+
+
+@pytest.mark.parametrize("text", VALID)
+def test_an_id_is_one(client, text):
+    assert is_repo_id(text)
+
+
+@pytest.mark.parametrize("text", INVALID)
+def test_what_is_no_id_is_none(client, text):
+    assert not is_repo_id(text)
