@@ -11,7 +11,7 @@ import yaml
 
 from local.program.functions import Program
 
-PROJECT, STACK = "hf-lambda", "local"
+STACK = "local"
 
 
 class ProgramError(Exception):

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.asked import Asked, Deployed
+from local.program.mock import Resource
+from tests.infra.asked import Deployed
 from tests.infra.program import ZONES, Deploy
 
 
@@ -118,7 +119,7 @@ def rules(deployed: Deployed, direction: str) -> set[tuple[str, str, int]]:
     }
 
 
-def egress_to_hosts(deployed: Deployed) -> list[Asked]:
+def egress_to_hosts(deployed: Deployed) -> list[Resource]:
     found = deployed.all("vpc/securityGroupEgressRule").values()
     return [each for each in found if "cidrIpv4" in each.inputs or "cidrIpv6" in each.inputs]
 

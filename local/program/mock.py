@@ -1,0 +1,195 @@
+"""Pulumi's mock monitor: runs the real program, answers in AWS's place and keeps what was registered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import runpy
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+from pulumi.runtime import get_root_resource, mocks, rpc, set_all_config
+from pulumi.runtime.stack import Stack, run_pulumi_func
+
+ACCOUNT = "123456789012"
+PROJECT = "hf-lambda"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource as the program registered it, and what it was answered."""
+
+    type: str
+    name: str
+    id: str
+    urn: str
+    inputs: dict[str, Any]
+    outputs: dict[str, Any]
+    wire: Any
+    """Inputs as they were sent, where secrets are still marked."""
+    dependencies: frozenset[str]
+    parent: str
+    provider: str
+    protect: bool
+
+    def policy(self, key: str = "policy") -> list[dict[str, Any]]:
+        """The statements of an IAM policy that is an input as JSON."""
+        statements: list[dict[str, Any]] = json.loads(self.inputs[key])["Statement"]
+        return statements
+
+
+@dataclass
+class Registrations:
+    """What one run of the program registered, in no particular order, and its stack outputs."""
+
+    resources: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+
+
+class Answers(mocks.Mocks):
+    """What AWS would compute: ids, ARNs, and the other outputs that the program's next steps refer to."""
+
+    def __init__(self, region: str, zones: Collection[str]) -> None:
+        self.region, self.zones = region, list(zones)
+
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        id_, computed = self.computed(args.typ, args.name, args.inputs)
+        # An input that is given as None must not hide what AWS computes for it.
+        given = {key: value for key, value in args.inputs.items() if value or key not in computed}
+        return id_, {**computed, **given}
+
+    def computed(self, type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Id and computed outputs of a resource. Ids are the name given, else Pulumi's and seven digits."""
+        kind = type_.rpartition(":")[2]
+        suffix = hashlib.sha256(f"{type_} {name}".encode()).hexdigest()[:7]
+        id_ = str(inputs.get("name") or f"{name}-{suffix}")
+        arn = f"arn:aws:{type_.split(':')[1].split('/')[0]}:{self.region}:{ACCOUNT}:{kind}/{id_}"
+        made: dict[str, Any] = {"name": id_, "arn": arn}
+        function = f"arn:aws:lambda:{self.region}:{ACCOUNT}:function"
+        match type_:
+            case "aws:lambda/function:Function":
+                made |= {"arn": f"{function}:{id_}", "version": "1"}
+            case "aws:lambda/alias:Alias":
+                made["arn"] = f"{function}:{inputs['functionName']}:{id_}"
+            case "aws:lambda/functionUrl:FunctionUrl":
+                made["functionUrl"] = f"https://{inputs['functionName']}.invalid/"
+            case "aws:ecr/repository:Repository":
+                url = f"{ACCOUNT}.dkr.ecr.{self.region}.amazonaws.com/{id_}"
+                made |= {"repositoryUrl": url, "registryId": ACCOUNT}
+            case "docker:index/image:Image":
+                digest = f"sha256:{hashlib.sha256(name.encode()).hexdigest()}"
+                made["repoDigest"] = f"{str(inputs['imageName']).rpartition(':')[0]}@{digest}"
+            case "aws:ec2/vpc:Vpc":
+                made["ipv6CidrBlock"] = "2600:1f18::/56"
+            case "aws:ec2/vpcEndpoint:VpcEndpoint":
+                made["prefixListId"] = "pl-1"
+            case "aws:s3/bucket:Bucket":
+                made["bucket"] = id_
+            case "aws:iam/role:Role":
+                made["arn"] = f"arn:aws:iam::{ACCOUNT}:role/{id_}"
+        return id_, made
+
+    def call(self, args: mocks.MockCallArgs) -> Any:
+        known: dict[str, dict[str, Any]] = {
+            "aws:index/getAvailabilityZones:getAvailabilityZones": {
+                "names": self.zones,
+                "zoneIds": self.zones,
+            },
+            "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "s3cret"},
+        }
+        return {"id": args.token, **args.args, **known[args.token]}
+
+
+def run_program(
+    root: Path,
+    config: Mapping[str, Any],
+    *,
+    stack: str,
+    answers: Answers,
+    secret_keys: Collection[str] = (),
+    preview: bool = False,
+) -> Registrations:
+    """Run `root`/__main__.py as `stack` with `config` by full key. Raises what the program raises.
+
+    With `preview`, what `answers` leaves out is unknown to the program.
+    """
+    monitor = _Monitor(answers)
+
+    async def program() -> dict[str, Any]:
+        # All in one loop: setting the mocks makes a root resource, which would wait for ever on another one.
+        mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
+        set_all_config({key: as_text(value) for key, value in config.items()}, secret_keys=[*secret_keys])
+        await run_pulumi_func(lambda: _run_main(root))
+        stack_resource = get_root_resource()
+        if not isinstance(stack_resource, Stack):
+            raise TypeError(f"the root resource is {stack_resource!r}; expected the stack")
+        return {
+            key: await pulumi.Output.from_input(value).future()
+            for key, value in stack_resource.outputs.items()
+        }
+
+    outputs = asyncio.run(program())
+    return Registrations(monitor.resources_seen, outputs)
+
+
+def as_text(value: Any) -> str:
+    """Config reaches a program as text: objects, numbers and booleans as JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _run_main(root: Path) -> None:
+    runpy.run_path(str(root / "__main__.py"), run_name="__main__")
+
+
+class _Monitor(mocks.MockMonitor):
+    """Keeps whole requests: Pulumi's own mock forgets parents, dependencies and protection."""
+
+    def __init__(self, answers: Answers) -> None:
+        super().__init__(answers)
+        self.resources_seen: list[Resource] = []
+
+    def Invoke(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
+        with _event_loop_of_this_thread():
+            return super().Invoke(request)  # type: ignore[no-untyped-call]
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
+        with _event_loop_of_this_thread():
+            response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+            inputs = rpc.deserialize_properties(request.object)
+            outputs = rpc.deserialize_properties(response.object)
+        seen = Resource(
+            request.type,
+            request.name,
+            response.id,
+            response.urn,
+            inputs,
+            outputs,
+            wire=request.object,
+            dependencies=frozenset(request.dependencies),
+            parent=request.parent,
+            provider=request.provider,
+            protect=request.protect,
+        )
+        self.resources_seen.append(seen)
+        return response
+
+
+@contextlib.contextmanager
+def _event_loop_of_this_thread() -> Iterator[None]:
+    """Pulumi's mock makes an event loop in each thread that it is called in, and leaves it open."""
+    if threading.current_thread() is threading.main_thread():
+        yield
+        return
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    try:
+        yield
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
