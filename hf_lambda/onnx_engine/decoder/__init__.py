@@ -1,0 +1,1 @@
+"""Language models: one graph, one cache, one loop from prompt to text."""

@@ -1,0 +1,59 @@
+"""Tokens to text that may be shown: whole characters, nothing that may still become a stop text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class Text:
+    """The text of one generation, piece by piece."""
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._tokenizer, self._stop = tokenizer, [text for text in stop if text]
+        self._stream = DecodeStream(skip_special_tokens=True)
+        self._tokens: list[int] = []
+        self._decoded = ""
+        self._held = ""
+        self.stopped = False
+        """Whether a stop text came; what it was and what follows is not shown."""
+
+    def add(self, token: int) -> str:
+        """What may be shown now that `token` has come."""
+        self._tokens.append(token)
+        piece = self._stream.step(self._tokenizer, token) or ""
+        self._decoded += piece
+        return self._shown(piece)
+
+    def end(self) -> str:
+        """What is left when no token follows: text that was held back, and bytes that are no character."""
+        if self.stopped:
+            return ""
+        whole = self._tokenizer.decode(self._tokens, skip_special_tokens=True)
+        rest = whole[len(self._decoded) :] if whole.startswith(self._decoded) else ""
+        piece = self._shown(rest)
+        if self.stopped:
+            return piece
+        held, self._held = self._held, ""
+        return piece + held
+
+    def _shown(self, piece: str) -> str:
+        if self.stopped or not self._stop:
+            return "" if self.stopped else piece
+        text = self._held + piece
+        found = [place for place in (text.find(stop) for stop in self._stop) if place >= 0]
+        if found:
+            self.stopped, self._held = True, ""
+            return text[: min(found)]
+        hold = max((_overlap(text, stop) for stop in self._stop), default=0)
+        self._held = text[len(text) - hold :]
+        return text[: len(text) - hold]
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Characters at the end of `text` that `stop` begins with."""
+    return next(
+        (size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0
+    )
