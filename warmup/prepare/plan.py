@@ -48,6 +48,16 @@ class Tolerance:
     """int8: smallest cosine between embeddings."""
     same_text: float = 0.75
     """int8: smallest share of generations whose text is the same."""
+    int8_kl: float = 0.01
+    """Language models in 8 bits: largest mean KL divergence from transformers, in nats a token."""
+    int8_same_choice: float = 0.98
+    """The same: smallest share of the tokens that transformers is sure of that are the likeliest here too."""
+    int8_perplexity: float = 0.01
+    """The same: by how much the perplexity may grow, as a share."""
+    int4_kl: float = 0.05
+    """These three in 4 bits."""
+    int4_same_choice: float = 0.95
+    int4_perplexity: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -43,22 +43,28 @@ class Model:
         """Of one row's cache."""
         return sum(4 * shape[1] * shape[3] for shape in self._caches.values())
 
-    def read(self, row: int, tokens: Sequence[int], *, scores: str = "last") -> Floats:
-        """Make `row` hold `tokens`; the graph's output after the last of them (width), or after all of them.
-
-        scores: "last", or "all" for (len(tokens), width), which reads every token anew.
-        """
+    def read(self, row: int, tokens: Sequence[int]) -> Floats:
+        """Make `row` hold `tokens`; the graph's output after the last of them (width)."""
         tokens = list(tokens)
         self._make_rows(row + 1)
-        start = 0 if scores == "all" else self._reuse(row, tokens)
+        for begin in range(self._reuse(row, tokens), len(tokens), CHUNK):
+            chunk = tokens[begin : begin + CHUNK]
+            self.held[row] = tokens[: begin + len(chunk)]
+            output = self._run(row, row + 1, np.array([chunk], np.int64), np.array([[len(chunk) - 1]]))
+        last: Floats = output[0, 0]
+        return last
+
+    def outputs(self, row: int, tokens: Sequence[int], start: int = 0) -> Floats:
+        """Make `row` hold `tokens`, of which it has the first `start`; the output after the others."""
+        tokens = list(tokens)
+        self._make_rows(row + 1)
         outputs = []
         for begin in range(start, len(tokens), CHUNK):
             chunk = tokens[begin : begin + CHUNK]
-            asked = np.arange(len(chunk)) if scores == "all" else np.array([len(chunk) - 1])
-            ids = np.array([chunk], np.int64)
             self.held[row] = tokens[: begin + len(chunk)]
-            outputs.append(self._run(row, row + 1, ids, asked[None])[0])
-        return np.concatenate(outputs) if scores == "all" else outputs[-1][0]
+            outputs.append(self._run(row, row + 1, np.array([chunk], np.int64), np.arange(len(chunk))[None]))
+        joined: Floats = np.concatenate(outputs, axis=1)[0]
+        return joined
 
     def step(self, tokens: Sequence[int]) -> Floats:
         """Append one token to each of the first rows; the graph's output after them (rows, width)."""
@@ -90,6 +96,12 @@ class Model:
         for target, tokens in held.items():
             self.held[target] = tokens
 
+    def keep_rows(self, count: int) -> None:
+        """Give back the memory of all rows but the first `count`."""
+        if len(self.held) > count:
+            self._allocate(count)
+            del self.held[count:]
+
     def _reuse(self, row: int, tokens: list[int]) -> int:
         """How many of `tokens` the row holds after taking what any row has of them; one is left to read."""
         most = len(tokens) - 1
@@ -99,15 +111,18 @@ class Model:
         return shared[best]
 
     def _make_rows(self, count: int) -> None:
-        if count <= len(self.held):
-            return
+        if count > len(self.held):
+            self._allocate(count)
+            self.held += [[] for _ in range(count - len(self.held))]
+
+    def _allocate(self, count: int) -> None:
+        """Buffers of `count` rows, with what the rows before hold."""
         self._bindings.clear()
         for name, shape in self._caches.items():
-            grown = np.empty((count, shape[1], self.context, shape[3]), np.float32)
-            for row, held in enumerate(self.held):
-                grown[row, :, : len(held)] = self._buffers[name][row, :, : len(held)]
-            self._buffers[name] = grown
-        self.held += [[] for _ in range(count - len(self.held))]
+            buffer = np.empty((count, shape[1], self.context, shape[3]), np.float32)
+            for row, held in enumerate(self.held[:count]):
+                buffer[row, :, : len(held)] = self._buffers[name][row, :, : len(held)]
+            self._buffers[name] = buffer
 
     def _run(self, first: int, end: int, ids: Ids, asked: Ids) -> Floats:
         """The rows `first` to `end` read `ids`, which `held` has already; the output at `asked` (rows, n)."""

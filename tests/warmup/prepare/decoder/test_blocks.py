@@ -8,13 +8,13 @@ import pytest
 from warmup.prepare.decoder.blocks import restored, rounded
 
 
-def _rows(seed: int = 0):
+def _rows(seed=0):
     random = np.random.default_rng(seed)
     rows: np.ndarray = random.standard_normal((50, 96)) * random.uniform(0.01, 10, (50, 1))
     return rows.astype(np.float32)
 
 
-def _loss(rows: np.ndarray, bits: int) -> np.ndarray:
+def _loss(rows, bits):
     return np.abs(restored(*rounded(rows, bits), bits) - rows)
 
 

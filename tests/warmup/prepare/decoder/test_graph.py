@@ -40,9 +40,9 @@ def test_every_family_scores_as_transformers_does_in_one_run_in_chunks_and_token
     theirs, tokens = write(family, tmp_path, VOCABULARY), _tokens(40)
     wanted = _logits(theirs, tokens)
     model = Model(tmp_path, 64)
-    assert _difference(model.read(0, tokens, scores="all"), wanted) <= 1e-4
+    assert _difference(model.outputs(0, tokens), wanted) <= 1e-4
     monkeypatch.setattr("hf_lambda.onnx_engine.decoder.model.CHUNK", 7)
-    assert _difference(Model(tmp_path, 64).read(0, tokens, scores="all"), wanted) <= 1e-4
+    assert _difference(Model(tmp_path, 64).outputs(0, tokens), wanted) <= 1e-4
     model.read(0, tokens[:3])
     for place in range(3, len(tokens)):
         assert _difference(model.step([tokens[place]])[0], wanted[place]) <= 1e-4
@@ -67,7 +67,7 @@ def test_half_precision_checkpoints_in_several_files_are_read_as_they_are(dtype,
     theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
     write_decoder(tmp_path, tmp_path, "fp32")
     tokens = _tokens(20)
-    got = Model(tmp_path, 32).read(0, tokens, scores="all")
+    got = Model(tmp_path, 32).outputs(0, tokens)
     assert _difference(got, _logits(theirs, tokens)) <= 1e-4
 
 
@@ -84,7 +84,7 @@ def test_rounded_weights_stay_near(family, precision, most, tmp_path):
     write_decoder(tmp_path, tmp_path, precision)
     tokens = _tokens(40)
     wanted = _logits(theirs, tokens)
-    got = Model(tmp_path, 64).read(0, tokens, scores="all")
+    got = Model(tmp_path, 64).outputs(0, tokens)
     distance = np.abs(got - wanted).mean() / wanted.std()
     assert 0 < distance <= most
 
@@ -156,7 +156,7 @@ def test_widths_that_blocks_do_not_divide_are_refused_in_8_bits_and_written_in_f
         write_decoder(tmp_path, tmp_path, "int8")
     write_decoder(tmp_path, tmp_path, "fp32")
     tokens = _tokens(9)
-    assert _difference(Model(tmp_path, 16).read(0, tokens, scores="all"), _logits(model, tokens)) <= 1e-4
+    assert _difference(Model(tmp_path, 16).outputs(0, tokens), _logits(model, tokens)) <= 1e-4
 
 
 def test_a_snapshot_without_safetensors_or_with_other_types_is_refused(tmp_path):

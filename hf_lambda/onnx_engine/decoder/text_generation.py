@@ -1,0 +1,185 @@
+"""text-generation without torch, in the shapes of transformers' pipeline, whole or piece by piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...errors import BadRequest, Unprocessable
+from ...parameters import parameters_of
+from ..contract import Contract
+from ..later import Later, load_tokenizer
+from ..parameters import merged
+from .chat import Template
+from .loop import Row, decode
+from .model import Model
+from .options import Generation, generation_of
+from .text import Text
+
+DEFAULT_CONTEXT = 4096
+"""Tokens of prompt and answer together, where the script does not say (`max_context`)."""
+MAX_ROWS = 8
+"""Texts that grow side by side: more of them make no token cheaper."""
+_CACHE_SHARE = 0.25
+"""Of the function's memory that keys and values of all rows may take."""
+_CACHE_MB = 512
+"""The same where nobody says how much memory there is."""
+_TEXT = ("return_full_text", "stop_sequence", "tools", "documents", "chat_template_kwargs")
+
+
+def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> TextGeneration:
+    """Load the folder `prepared`; `options` are defaults of the call's parameters, and `max_context`."""
+    contract = Contract.read(prepared)
+    tokenizer = Later(load_tokenizer, prepared)
+    asked = options.pop("max_context", None)
+    if asked is not None and contract.positions is not None and asked > contract.positions:
+        raise Unprocessable(
+            "max_context", f"max_context={asked}: the model holds at most {contract.positions} tokens"
+        )
+    context = asked or min(DEFAULT_CONTEXT, contract.positions or DEFAULT_CONTEXT)
+    return TextGeneration(task, contract, tokenizer.get(), Model(prepared, context), options)
+
+
+class TextGeneration:
+    def __init__(
+        self, task: str, contract: Contract, tokenizer: Any, model: Model, options: Mapping[str, Any]
+    ) -> None:
+        self._task, self._contract, self._options = task, contract, dict(options)
+        self._tokenizer, self._model = tokenizer, model
+        extra = contract.extra
+        self._template = Template(extra["chat_template"], extra["special_tokens"])
+
+    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+        """Per input a list of `num_return_sequences` dicts with "generated_text"."""
+        chosen = merged(self._options, parameters, parameters_of(self._task))
+        completions = [self._completion(item, chosen) for item in inputs]
+        every = [(one, index) for one in completions for index in range(one.count)]
+        for start in range(0, len(every), self._rows(every)):
+            self._run(every[start : start + self._rows(every)])
+        self._model.keep_rows(1)
+        full = chosen.get("return_full_text", True)
+        return [
+            [{"generated_text": _whole(item, text) if full else text} for text in one.texts]
+            for item, one in zip(inputs, completions, strict=True)
+        ]
+
+    def complete(self, item: Any, **parameters: Any) -> Completion:
+        """The generation of one input, to iterate over: its pieces of text as they come."""
+        chosen = merged(self._options, parameters, parameters_of(self._task))
+        completion = self._completion(item, chosen)
+        completion.pieces = self._pieces(completion)
+        return completion
+
+    def reads(self, name: str) -> bool:
+        """Whether the model's chat template mentions `name`, for instance tools."""
+        return self._template.reads(name)
+
+    def _completion(self, item: Any, chosen: Mapping[str, Any]) -> Completion:
+        prompt = self._prompt(item, chosen)
+        asked = {name: value for name, value in chosen.items() if name not in _TEXT}
+        if (ending := chosen.get("stop_sequence")) is not None:
+            asked["eos_token_id"] = self._tokenizer.encode(ending, add_special_tokens=False).ids[:1]
+        generation = generation_of(
+            self._contract.extra["generation"],
+            asked,
+            len(prompt),
+            context=self._model.context,
+            vocabulary=self._contract.extra["vocabulary"],
+        )
+        return Completion(prompt, generation)
+
+    def _prompt(self, item: Any, chosen: Mapping[str, Any]) -> list[int]:
+        if isinstance(item, str):
+            for name in ("tools", "documents", "chat_template_kwargs"):
+                if chosen.get(name):
+                    raise BadRequest(name, "chat messages beside it, not a text", "a text")
+            ids: list[int] = self._tokenizer.encode(item).ids
+        else:
+            text = self._template.render(
+                item,
+                tools=chosen.get("tools"),
+                documents=chosen.get("documents"),
+                variables=chosen.get("chat_template_kwargs"),
+            )
+            ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+        if not ids and (start := self._contract.tokenizer.get("bos_id")) is not None:
+            ids = [start]
+        if not ids:
+            raise Unprocessable(None, "the prompt has no tokens, and the model none that starts a text")
+        return ids
+
+    def _rows(self, every: Sequence[tuple[Completion, int]]) -> int:
+        """How many texts grow side by side: as many as the memory holds keys and values of."""
+        longest = max((one.generation.options.max_length for one, _ in every), default=1)
+        memory_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+        share = int(int(memory_mb) * _CACHE_SHARE) if memory_mb.isdecimal() else _CACHE_MB
+        return max(1, min(MAX_ROWS, (share << 20) // (longest * self._model.bytes_per_token)))
+
+    def _run(self, group: Sequence[tuple[Completion, int]]) -> None:
+        rows = [one.row(index) for one, index in group]
+        texts = [Text(self._tokenizer, one.generation.stop) for one, _ in group]
+        shown = [""] * len(group)
+        for at, token in decode(self._model, [one.prompt for one, _ in group], rows):
+            shown[at] += _show(rows[at], texts[at], token)
+        for (one, _), row, text, begun in zip(group, rows, texts, shown, strict=True):
+            one.end(row, begun + text.end())
+
+    def _pieces(self, completion: Completion) -> Iterator[str]:
+        row, text = completion.row(0), Text(self._tokenizer, completion.generation.stop)
+        shown = ""
+        for _, token in decode(self._model, [completion.prompt], [row]):
+            completion.tokens += 1
+            if piece := _show(row, text, token):
+                shown += piece
+                yield piece
+        rest = text.end()
+        completion.tokens = 0  # counted anew with the rest
+        completion.end(row, shown + rest)
+        if rest:
+            yield rest
+
+
+class Completion:
+    """One input's generations: what they were asked for, what they have come to."""
+
+    def __init__(self, prompt: list[int], generation: Generation) -> None:
+        self.prompt, self.generation = prompt, generation
+        self.pieces: Iterator[str] = iter(())
+        self.texts: list[str] = []
+        self.finishes: list[str] = []
+        """Per text "stop" (it ended) or "length" (it was cut)."""
+        self.tokens = 0
+        """Generated so far, of all texts."""
+
+    @property
+    def count(self) -> int:
+        return self.generation.options.num_return_sequences
+
+    def row(self, index: int) -> Row:
+        seed = self.generation.options.seed
+        return Row(self.prompt, self.generation, None if seed is None else [seed, index])
+
+    def end(self, row: Row, text: str) -> None:
+        self.texts.append(text)
+        self.finishes.append(row.finish or "stop")
+        self.tokens += len(row.tokens)
+
+
+def _show(row: Row, text: Text, token: int) -> str:
+    """What `token` adds to the text that is shown; ends the row at a stop text."""
+    piece = text.add(token)
+    if text.stopped:
+        row.finish = "stop"
+    return piece
+
+
+def _whole(item: Any, text: str) -> Any:
+    """The prompt with its answer, as transformers gives it: a text, or the messages with one more."""
+    if isinstance(item, str):
+        return item + text
+    last = item[-1]
+    if last["role"] == "assistant":
+        return [*item[:-1], {**last, "content": last["content"] + text}]
+    return [*item, {"role": "assistant", "content": text}]

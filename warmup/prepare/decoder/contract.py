@@ -1,0 +1,117 @@
+"""Writing `serving.json` and `tokenizer.json` of a language model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2.exceptions import TemplateError
+from tokenizers import Tokenizer
+from transformers import GenerationConfig
+
+from hf_lambda.errors import ServingError
+from hf_lambda.onnx_engine.decoder.chat import Template
+from hf_lambda.onnx_engine.decoder.options import generation_of
+from hf_lambda.onnx_engine.decoder.text import Text
+from hf_lambda.onnx_engine.later import load_tokenizer
+
+from ..plan import NotPrepared, Plan
+from ..samples import LONG, SENTENCES
+from .architecture import Architecture
+
+_CHATS = (
+    [{"role": "user", "content": "What is the capital of France?"}],
+    [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Hi <there> & you!"}],
+    [
+        {"role": "user", "content": "One, two, ..."},
+        {"role": "assistant", "content": "three."},
+        {"role": "user", "content": "  And then?\n"},
+    ],
+    [{"role": "user", "content": "Count."}, {"role": "assistant", "content": "One, two,"}],
+)
+
+
+def write_contract(folder: Path, plan: Plan, tokenizer: Any, config: Any, shape: Architecture) -> None:
+    """Raises NotPrepared where the tokenizer, a chat template or an option would come out otherwise."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        name = type(tokenizer).__name__
+        raise NotPrepared(f"{name} cannot be rebuilt without its own library: write engine='torch'")
+    served = Tokenizer.from_str(backend.to_str())
+    served.no_truncation()
+    served.no_padding()
+    (folder / "tokenizer.json").write_text(served.to_str())
+    document = {
+        "head": plan.head,
+        "model_type": shape.model_type,
+        "max_length": None,
+        "positions": shape.positions,
+        "vocabulary": shape.vocabulary,
+        "tokenizer": {"bos_id": tokenizer.bos_token_id, "pad_id": tokenizer.pad_token_id},
+        "generation": _generation(Path(plan.snapshot), config, tokenizer),
+        "chat_template": tokenizer.chat_template,
+        "special_tokens": dict(tokenizer.special_tokens_map),
+    }
+    (folder / "serving.json").write_text(json.dumps(document, ensure_ascii=False))
+    _check_options(plan, document)
+    own = [sample for sample in plan.samples or [] if isinstance(sample, str)]
+    _check_tokenizer(folder, tokenizer, own)
+    _check_template(document, tokenizer)
+
+
+def _generation(snapshot: Path, config: Any, tokenizer: Any) -> dict[str, Any]:
+    """Options that the model ships, as transformers reads them."""
+    if (snapshot / "generation_config.json").is_file():
+        shipped = GenerationConfig.from_pretrained(snapshot)
+    else:
+        shipped = GenerationConfig.from_model_config(config)
+    options = {name: value for name, value in shipped.to_diff_dict().items() if value is not None}
+    if "eos_token_id" not in options and tokenizer.eos_token_id is not None:
+        options["eos_token_id"] = tokenizer.eos_token_id
+    return options
+
+
+def _check_options(plan: Plan, document: Mapping[str, Any]) -> None:
+    shipped, positions = document["generation"], document["positions"]
+    try:
+        generation_of(shipped, {}, 1, context=positions, vocabulary=document["vocabulary"])
+    except ServingError as error:
+        raise NotPrepared(f"{plan.model} ships what the decoding loop does not do: {error}") from error
+
+
+def _check_tokenizer(folder: Path, tokenizer: Any, own: list[str]) -> None:
+    """The served tokenizer must split, and put together by pieces, each sample as transformers' does."""
+    served, name = load_tokenizer(folder), type(tokenizer).__name__
+    for sample in [*SENTENCES, LONG, " two  spaces ", "a\n\nb", *own]:
+        ids = list(tokenizer(sample)["input_ids"])
+        if served.encode(sample).ids != ids:
+            raise NotPrepared(f"the served tokenizer splits {sample[:40]!r} otherwise than {name}")
+        text = Text(served)
+        pieces = "".join([*(text.add(token) for token in ids), text.end()])
+        if pieces != tokenizer.decode(ids, skip_special_tokens=True):
+            raise NotPrepared(f"the served tokenizer puts {sample[:40]!r} together otherwise than {name}")
+
+
+def _check_template(document: Mapping[str, Any], tokenizer: Any) -> None:
+    if document["chat_template"] is None:
+        return
+    template = Template(document["chat_template"], document["special_tokens"])
+    for chat in _CHATS:
+        is_continued = chat[-1]["role"] == "assistant"
+        try:
+            wanted = tokenizer.apply_chat_template(
+                chat,
+                tokenize=False,
+                add_generation_prompt=not is_continued,
+                continue_final_message=is_continued,
+            )
+        except (TemplateError, ValueError, TypeError, KeyError):
+            continue  # a template without a system role, for instance, refuses it on both sides
+        try:
+            rendered = template.render(chat)
+        except ServingError as error:
+            raise NotPrepared(f"the chat template is refused here, not by transformers: {error}") from error
+        if rendered != wanted:
+            raise NotPrepared("the chat template comes out otherwise than transformers renders it")
