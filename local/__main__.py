@@ -12,6 +12,7 @@ from local.invoke import InvokeError, invoke
 from local.layout import Folder
 from local.program.declare import ProgramError
 from local.report import complete, table
+from warmup.protocol.reports import EndpointAnswer
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Folder(ROOT / ".local", ROOT)
@@ -36,27 +37,27 @@ def main(arguments: list[str] | None = None) -> int:
 def up(options: argparse.Namespace) -> int:
     began = time.monotonic()
     choices = stack.Choices(options.hub or None, tuple(filter(None, options.models)), options.container)
-    with stack.alone(FOLDER):
+    with stack.locked(FOLDER):
         running = stack.start(FOLDER, choices, _say)
         _say("warming the cache and asking every endpoint ...")
         code, warmed = stack.warm(FOLDER)
-        report = complete(warmed, running.hub.upstream or running.hub.url, running.hub.requests())
-        FOLDER.report.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+        report = complete(warmed, running.hub.source, running.hub.requests())
+        FOLDER.report.write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     print("", *table(report), "", sep="\n")
-    for asked in report["endpoints"][:1]:
-        event = json.dumps(asked["request"], ensure_ascii=False)
-        print(f"ask:   make invoke FN={asked['name']} EVENT='{event}'")
+    if answered := next((each for each in report.endpoints if isinstance(each, EndpointAnswer)), None):
+        event = json.dumps(answered.request, ensure_ascii=False)
+        print(f"ask:   make invoke FN={answered.name} EVENT='{event}'")
     print(f"read:  {_shown(FOLDER.report)}, {_shown(FOLDER.path / 'logs')}/")
     print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
     if code:
         print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
-        if not running.hub.upstream and any(running.hub.url in line for line in report.get("errors", [])):
+        if not running.hub.upstream and any(running.hub.url in line for line in report.errors):
             print(f"the embedded Hub lacks a model; {_OTHER_HUBS}", file=sys.stderr)
     return code
 
 
 def down(options: argparse.Namespace) -> int:
-    with stack.alone(FOLDER):
+    with stack.locked(FOLDER):
         stopped = stack.stop(FOLDER)
     print("stopped; the cache stays, in .local/efs" if stopped else "nothing was running")
     return 0

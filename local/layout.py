@@ -36,9 +36,5 @@ class Folder:
     def report(self) -> Path:
         return self.path / "report.json"
 
-    @property
-    def surroundings(self) -> Path:
-        return self.run / "surroundings"
-
     def log(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"

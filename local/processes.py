@@ -46,12 +46,6 @@ def stop(record: Path) -> bool:
     return mine
 
 
-def runs(record: Path) -> bool:
-    """Whether the process that `record` names is alive."""
-    named = _read(record)
-    return named is not None and started(named[0]) == named[1]
-
-
 def kill_session(session: int) -> None:
     """Kill every process of a session, and return when all are gone.
 
@@ -71,11 +65,7 @@ def started(pid: int) -> str | None:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return None if fields[0] in "ZX" else fields[19]
     except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self/stat").exists():
-            return None
-    shown = subprocess.run(["ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True)
-    state, _, since = shown.stdout.strip().partition(" ")
-    return since.strip() if since and "Z" not in state else None
+        return None
 
 
 def _read(record: Path) -> tuple[int, str] | None:
@@ -88,11 +78,6 @@ def _read(record: Path) -> tuple[int, str] | None:
 
 
 def _session(session: int) -> Iterator[int]:
-    if not Path("/proc/self/stat").exists():
-        shown = subprocess.run(["ps", "-axo", "pid=,pgid=,stat="], capture_output=True, text=True)
-        rows = [line.split() for line in shown.stdout.splitlines()]
-        yield from (int(row[0]) for row in rows if row[1] == str(session) and "Z" not in row[2])
-        return
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(FileNotFoundError, ProcessLookupError):

@@ -1,7 +1,6 @@
 """Puts the local stack together and takes it apart again."""
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -12,12 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from local import processes
-from local.addresses import Hub, surroundings
+from local.hub.address import HubAddress
 from local.layout import Folder
 from local.program.declare import declare
 from local.program.functions import Program
 from local.service.isolation import NONE, NOTICE, available
+from warmup.protocol.reports import WarmReport
 
 READY_S = 60
 Say = Callable[[str], None]
@@ -39,27 +41,30 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningStack:
     """A stack that is up."""
 
     program: Program
     outputs: dict[str, Any]
-    hub: Hub
+    hub: HubAddress
 
 
 @contextlib.contextmanager
-def alone(folder: Folder) -> Iterator[None]:
+def locked(folder: Folder) -> Iterator[None]:
     """Keeps a second `make up` or `make down` out. Raises StackError."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    with (folder.path / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError("another `make up` or `make down` is at work here; wait for it") from None
+    lock = FileLock(folder.path / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise StackError("another `make up` or `make down` is at work here; wait for it") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def start(folder: Folder, choices: Choices, say: Say) -> Running:
+def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     """Replace whatever runs by the stack that the program declares now. Raises StackError, ProgramError."""
     _check_emulator(folder)
     program = declare(folder.root)
@@ -70,13 +75,13 @@ def start(folder: Folder, choices: Choices, say: Say) -> Running:
         (folder.path / name).mkdir(exist_ok=True)
     _compile(folder)
     hub = _start_hub(folder, choices, say)
-    folder.program.write_text(program.dumps())
+    folder.program.write_text(json.dumps(program.to_json(), indent=2))
     url = _start_gateway(folder, choices, program, hub, say)
     outputs = {**program.outputs, "stack": "local", "endpointUrl": url}
     urls = {function.name: f"{url}/urls/{function.name}/" for function in program.functions if function.url}
     outputs["functionUrls"] = urls
     folder.outputs.write_text(json.dumps(outputs, indent=2) + "\n")
-    return Running(program, outputs, hub)
+    return RunningStack(program, outputs, hub)
 
 
 def stop(folder: Folder) -> bool:
@@ -91,14 +96,16 @@ def stop(folder: Folder) -> bool:
     return any(stopped)
 
 
-def warm(folder: Folder) -> tuple[int, dict[str, Any]]:
+def warm(folder: Folder) -> tuple[int, WarmReport]:
     """Run the warm-up command against the running stack: its exit code and its report."""
     report = folder.path / "warmup.json"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "warmup", "--outputs", str(folder.outputs)]
     command += ["--json", "--report", str(report)]
     code = subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode
-    return code, json.loads(report.read_text()) if report.exists() else {}
+    if not report.exists():
+        return code, WarmReport("local")
+    return code, WarmReport.from_json(json.loads(report.read_text()))
 
 
 def _check_emulator(folder: Folder) -> None:
@@ -114,7 +121,7 @@ def _compile(folder: Folder) -> None:
     subprocess.run(command, cwd=folder.root, check=False)
 
 
-def _start_hub(folder: Folder, choices: Choices, say: Say) -> Hub:
+def _start_hub(folder: Folder, choices: Choices, say: Say) -> HubAddress:
     stand_ins = folder.path / "models"
     if choices.hub is None:
         if not stand_ins.exists():
@@ -125,15 +132,14 @@ def _start_hub(folder: Folder, choices: Choices, say: Say) -> Hub:
     given = [str(stand_ins), *choices.models] if choices.hub is None else choices.models
     models = [argument for each in given for argument in ("--models", each)]
     port = _background(folder, "hub", [sys.executable, "-m", "local.hub", *models])
-    hub = Hub(f"http://127.0.0.1:{port}", choices.hub)
+    hub = HubAddress(f"http://127.0.0.1:{port}", choices.hub)
     say(f"Hub: {hub.upstream or f'{hub.url} (embedded)'}")
     return hub
 
 
-def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: Hub, say: Say) -> str:
-    extra = {each.name: surroundings(each, hub) for each in program.functions}
-    folder.surroundings.write_text(json.dumps(extra))
-    command = [sys.executable, "-m", "local.service.daemon"]
+def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubAddress, say: Say) -> str:
+    command = [sys.executable, "-m", "local.service.daemon", "--hub", hub.url]
+    command += ["--upstream", hub.upstream] if hub.upstream else []
     if choices.container:
         _build_images(folder, program, say)
         command.append("--container")

@@ -8,7 +8,7 @@ import statistics
 import time
 from dataclasses import dataclass
 
-from local.docker.engine import Engine
+from local.docker.engine import ContainerEngine
 from local.service.container import Container
 
 from .setting import Setting
@@ -51,7 +51,7 @@ def measure_all(setting: Setting, ways: list[str]) -> dict[str, Measured]:
     }
 
 
-def layers(engine: Engine, image: str) -> list[tuple[str, int]]:
+def layers(engine: ContainerEngine, image: str) -> list[tuple[str, int]]:
     """Name and bytes of every layer that is not empty, the base image's as one."""
     printed = engine.text(
         "history", "--no-trunc", "--human=false", "--format", "{{.Size}}\t{{.CreatedBy}}", image

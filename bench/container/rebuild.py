@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 
 from local.docker import images
-from local.docker.engine import Engine
+from local.docker.engine import ContainerEngine
 
 from .setting import Setting
 
@@ -35,7 +35,7 @@ def rebuild(setting: Setting, target: str) -> Rebuild:
     return Rebuild(seconds, changed, sum(int(size) for size in sizes[:changed]))
 
 
-def _layers(engine: Engine, image: str) -> list[str]:
+def _layers(engine: ContainerEngine, image: str) -> list[str]:
     found: list[str] = json.loads(
         engine.text("image", "inspect", "--format", "{{json .RootFS.Layers}}", image)
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from local import models
 from local.docker import images
-from local.docker.engine import Engine
+from local.docker.engine import ContainerEngine
 from local.hub import Hub, serve
 from local.program.functions import Function
 from local.service.container import Containers
@@ -54,7 +54,7 @@ class Setting:
         )
 
 
-def warmed(engine: Engine, work: Path) -> Setting:
+def warmed(engine: ContainerEngine, work: Path) -> Setting:
     """Build the images and warm a cache in `work`."""
     tree = _tree(work / "tree")
     names = {
@@ -79,7 +79,7 @@ def _tree(into: Path) -> Path:
     return into
 
 
-def _plain(engine: Engine, tree: Path) -> str:
+def _plain(engine: ContainerEngine, tree: Path) -> str:
     """The image as the ancestor sample builds its own, from the same wheels and the same base."""
     name, dockerfile = "hf-lambda-bench:plain", tree / "bench/container/plain.Dockerfile"
     (tree / "build/wheels").mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,7 @@ class EngineError(Exception):
 
 
 @dataclass
-class Engine:
+class ContainerEngine:
     """A client that reaches an engine and can build with BuildKit."""
 
     client: str
@@ -59,7 +59,7 @@ class Engine:
         )
 
 
-def find_engine() -> Engine:
+def find_engine() -> ContainerEngine:
     """The first `docker` on the path that reaches an engine and can build. Raises EngineError."""
     clients = [str(client) for client in _clients()]
     if not clients:
@@ -68,7 +68,7 @@ def find_engine() -> Engine:
     for client in clients:
         problem = _problem(client)
         if problem is None:
-            return Engine(client)
+            return ContainerEngine(client)
         problems.append(problem)
     raise EngineError(f"no container engine: {'; '.join(problems)}; {HOW}")
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.docker import package_index
-from local.docker.engine import Engine, EngineError
+from local.docker.engine import ContainerEngine, EngineError
 
 ROOT = Path(__file__).resolve().parents[2]
 OFFICIAL_BASE = "python:3.11-slim-bookworm"
@@ -26,7 +26,7 @@ def tag(target: str) -> str:
 
 
 def build(
-    engine: Engine,
+    engine: ContainerEngine,
     target: str,
     *,
     root: Path = ROOT,
@@ -84,7 +84,7 @@ def packages(root: Path) -> Iterator[list[str]]:
         yield options
 
 
-def base_image(engine: Engine) -> str:
+def base_image(engine: ContainerEngine) -> str:
     """$BASE_IMAGE, else the official image, else one made from Debian's packages. Raises EngineError."""
     if given := os.environ.get("BASE_IMAGE"):
         return given

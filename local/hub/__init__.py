@@ -1,7 +1,9 @@
 """The embedded Hub: the Hub's HTTP API over folders of models, for one machine without a network."""
 
-from .answers import (
-    Answer,
+from .faults import FAULTS, Corrupt, Drop, Fault, Slow, Stall, Truncate
+from .repositories import Repository, find_repositories
+from .responses import (
+    Response,
     entry_not_found,
     gated,
     rate_limited,
@@ -10,21 +12,19 @@ from .answers import (
     server_error,
     token_refused,
 )
-from .faults import FAULTS, Corrupt, Drop, Fault, Slow, Stall, Truncate
-from .repositories import Repository, find_repositories
-from .server import UNNAMED, Asked, Hub, Running, serve
+from .server import UNNAMED, Asked, Hub, RunningHub, serve
 
 __all__ = [
     "FAULTS",
     "UNNAMED",
-    "Answer",
     "Asked",
     "Corrupt",
     "Drop",
     "Fault",
     "Hub",
     "Repository",
-    "Running",
+    "Response",
+    "RunningHub",
     "Slow",
     "Stall",
     "Truncate",

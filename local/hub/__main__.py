@@ -2,11 +2,12 @@
 
 import argparse
 import logging
-import os
 import signal
 import sys
 import threading
 from pathlib import Path
+
+from hf_lambda.atomic import replace_text
 
 from .repositories import Repository, find_repositories
 from .server import Hub, serve
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, lambda *_: stop.set())
     with serve(hub, host=options.host, port=options.port) as running:
         if options.port_file:
-            _write(options.port_file, str(running.port))
+            replace_text(options.port_file, str(running.port))
         print(f"{running.url} serves {', '.join(sorted(hub.repositories)) or 'no models'}", flush=True)
         stop.wait()
     return 0
@@ -58,13 +59,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="0 takes a free port")
     parser.add_argument("--port-file", type=Path, help="where to write the port once it listens")
     return parser
-
-
-def _write(path: Path, content: str) -> None:
-    """At once or not at all: whoever waits for the file reads a whole port."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}")
-    partial.write_text(content)
-    partial.replace(path)
 
 
 if __name__ == "__main__":

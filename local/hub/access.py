@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .answers import Answer, gated, repository_not_found, token_refused
+from .responses import Response, gated, repository_not_found, token_refused
 
 
 class _Request(Protocol):
@@ -24,7 +24,7 @@ class Access:
     tokens: Mapping[str, Collection[str]] = field(default_factory=dict)
     repositories: Collection[str] = ()
 
-    def refusal(self, request: _Request, repo: str | None) -> Answer | None:
+    def refusal(self, request: _Request, repo: str | None) -> Response | None:
         """The Hub's refusal, or None. Strangers cannot tell a private repository from none."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         if token and self.tokens and token not in self.tokens:

@@ -8,8 +8,15 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote
 
 from .access import Access
-from .answers import Answer, entry_not_found, error, json_answer, repository_not_found, revision_not_found
 from .repositories import DEFAULT_BRANCH, File, Repository
+from .responses import (
+    Response,
+    entry_not_found,
+    error,
+    json_response,
+    repository_not_found,
+    revision_not_found,
+)
 
 _REPO = r"(?P<repo>[^/]+(?:/[^/]+)?)"
 
@@ -35,7 +42,7 @@ class Api:
     def __init__(self, repositories: Mapping[str, Repository], access: Access) -> None:
         self._repositories = repositories
         self._access = access
-        self._routes: list[tuple[re.Pattern[str], Callable[..., Answer]]] = [
+        self._routes: list[tuple[re.Pattern[str], Callable[..., Response]]] = [
             (re.compile(r"/api/whoami-v2"), self._whoami),
             (re.compile(rf"/api/models/{_REPO}/tree/(?P<rev>[^/]+)(?:/(?P<path>.*))?"), self._tree),
             (re.compile(rf"/api/models/{_REPO}/paths-info/(?P<rev>[^/]+)"), self._paths_info),
@@ -45,7 +52,7 @@ class Api:
             (re.compile(rf"/lfs/{_REPO}/resolve/(?P<rev>[0-9a-f]{{40}})/(?P<path>.+)"), self._lfs),
         ]
 
-    def answer(self, request: Request) -> Answer:
+    def answer(self, request: Request) -> Response:
         """The Hub's answer, error answers included."""
         for pattern, route in self._routes:
             if match := pattern.fullmatch(request.path):
@@ -56,14 +63,14 @@ class Api:
                 return refusal or route(request, **parts)
         return error(404, None, f"Not served here: {request.path}")
 
-    def _whoami(self, _request: Request) -> Answer:
-        return json_answer({"type": "user", "name": "local", "auth": {"type": "access_token"}})
+    def _whoami(self, _request: Request) -> Response:
+        return json_response({"type": "user", "name": "local", "auth": {"type": "access_token"}})
 
-    def _info(self, request: Request, repo: str, rev: str = DEFAULT_BRANCH) -> Answer:
+    def _info(self, request: Request, repo: str, rev: str = DEFAULT_BRANCH) -> Response:
         return self._with_commit(repo, rev, lambda found, commit: self._describe(request, found, commit))
 
-    def _tree(self, request: Request, repo: str, rev: str, path: str = "") -> Answer:
-        def listing(found: Repository, commit: str) -> Answer:
+    def _tree(self, request: Request, repo: str, rev: str, path: str = "") -> Response:
+        def listing(found: Repository, commit: str) -> Response:
             entries = _entries(found.files())
             inside = {
                 name: entry for name, entry in entries.items() if not path or name.startswith(f"{path}/")
@@ -73,21 +80,21 @@ class Api:
             depth = path.count("/") + 1 if path else 0
             recursive = _flag(request.query, "recursive")
             shown = [entry for name, entry in inside.items() if recursive or name.count("/") == depth]
-            return json_answer(shown, headers={"X-Repo-Commit": commit})
+            return json_response(shown, headers={"X-Repo-Commit": commit})
 
         return self._with_commit(repo, rev, listing)
 
-    def _paths_info(self, request: Request, repo: str, rev: str) -> Answer:
+    def _paths_info(self, request: Request, repo: str, rev: str) -> Response:
         asked = parse_qs(request.body.decode()).get("paths", [])
 
-        def listing(found: Repository, _commit: str) -> Answer:
+        def listing(found: Repository, _commit: str) -> Response:
             entries = _entries(found.files())
-            return json_answer([entries[path] for path in asked if path in entries])
+            return json_response([entries[path] for path in asked if path in entries])
 
         return self._with_commit(repo, rev, listing)
 
-    def _resolve(self, request: Request, repo: str, rev: str, path: str) -> Answer:
-        def redirect_or_content(found: Repository, commit: str) -> Answer:
+    def _resolve(self, request: Request, repo: str, rev: str, path: str) -> Response:
+        def redirect_or_content(found: Repository, commit: str) -> Response:
             file = _named(found, path)
             if file is None:
                 return entry_not_found(commit)
@@ -96,30 +103,32 @@ class Api:
             location = f"{request.base}/lfs/{repo}/resolve/{commit}/{quote(path)}"
             linked = {"X-Linked-Etag": f'"{file.sha256}"', "X-Linked-Size": str(file.size)}
             common = {"X-Repo-Commit": commit, "ETag": f'"{file.blob_id}"', "Accept-Ranges": "bytes"}
-            return Answer(302, {"Location": location, **linked, **common}, f"Found. See {location}".encode())
+            return Response(
+                302, {"Location": location, **linked, **common}, f"Found. See {location}".encode()
+            )
 
         return self._with_commit(repo, rev, redirect_or_content)
 
-    def _lfs(self, request: Request, repo: str, rev: str, path: str) -> Answer:
+    def _lfs(self, request: Request, repo: str, rev: str, path: str) -> Response:
         # On the same host as the rest, so the client follows the redirect and reads the commit here.
-        def content(found: Repository, commit: str) -> Answer:
+        def content(found: Repository, commit: str) -> Response:
             file = _named(found, path)
             return _content(file, commit, request.headers.get("range")) if file else entry_not_found(commit)
 
         return self._with_commit(repo, rev, content)
 
-    def _with_commit(self, repo: str, rev: str, then: Callable[[Repository, str], Answer]) -> Answer:
+    def _with_commit(self, repo: str, rev: str, then: Callable[[Repository, str], Response]) -> Response:
         found = self._repositories.get(repo)
         if found is None:
             return repository_not_found()
         commit = found.commit_of(rev)
         return then(found, commit) if commit else revision_not_found(rev)
 
-    def _describe(self, request: Request, found: Repository, commit: str) -> Answer:
+    def _describe(self, request: Request, found: Repository, commit: str) -> Response:
         files = found.files()
         newest_s = max((file.source.stat().st_mtime for file in files), default=0.0)
         blobs = _flag(request.query, "blobs")
-        return json_answer(
+        return json_response(
             {
                 "_id": commit[:24],
                 "id": found.id,
@@ -181,7 +190,7 @@ def _entries(files: list[File]) -> dict[str, dict[str, Any]]:
     return entries
 
 
-def _content(file: File, commit: str, byte_range: str | None) -> Answer:
+def _content(file: File, commit: str, byte_range: str | None) -> Response:
     """The file, or the part of it that a Range header asks for."""
     headers = {"X-Repo-Commit": commit, "ETag": f'"{file.etag}"', "Accept-Ranges": "bytes"}
     if file.sha256:
@@ -190,11 +199,11 @@ def _content(file: File, commit: str, byte_range: str | None) -> Answer:
     headers["Content-Disposition"] = f"inline; filename*=UTF-8''{quote(file.path.rpartition('/')[2])}"
     match = re.fullmatch(r"bytes=(\d*)-(\d*)", byte_range or "")
     if not match or match.groups() == ("", ""):
-        return Answer(200, headers, source=file.source, length=file.size)
+        return Response(200, headers, source=file.source, length=file.size)
     first, last = match.groups()
     start = int(first) if first else max(file.size - int(last), 0)
     end = min(int(last), file.size - 1) if first and last else file.size - 1
     if start > end:
         return error(416, None, "Range Not Satisfiable", {"Content-Range": f"bytes */{file.size}"})
     partial = {**headers, "Content-Range": f"bytes {start}-{end}/{file.size}"}
-    return Answer(206, partial, source=file.source, start=start, length=end - start + 1)
+    return Response(206, partial, source=file.source, start=start, length=end - start + 1)

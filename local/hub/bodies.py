@@ -4,14 +4,14 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
 
-from .answers import Answer
 from .faults import Corrupt, Drop, Fault, Slow, Stall, Truncate
+from .responses import Response
 
 _CHUNK_BYTES = 1 << 18
 _SLOW_TICKS_PER_S = 20
 
 
-def send_body(handler: BaseHTTPRequestHandler, answer: Answer, fault: Fault | None) -> None:
+def send_body(handler: BaseHTTPRequestHandler, answer: Response, fault: Fault | None) -> None:
     """Send status, headers and (but to HEAD) the body, with a fault that touches bodies if given."""
     length = answer.content_length
     if isinstance(fault, Truncate):
@@ -37,7 +37,7 @@ def send_body(handler: BaseHTTPRequestHandler, answer: Answer, fault: Fault | No
         handler.close_connection = True
 
 
-def _chunks(answer: Answer, stop: int, chunk_bytes: int) -> Iterator[tuple[int, bytes]]:
+def _chunks(answer: Response, stop: int, chunk_bytes: int) -> Iterator[tuple[int, bytes]]:
     """The first `stop` bytes of the body with their offsets."""
     if answer.source is None:
         if stop:

@@ -5,8 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from .answers import (
-    Answer,
+from .responses import (
+    Response,
     entry_not_found,
     gated,
     rate_limited,
@@ -51,8 +51,8 @@ class Stall:
     reached: threading.Event = field(default_factory=threading.Event)
 
 
-Fault = Truncate | Corrupt | Drop | Slow | Stall | Answer
-"""An `Answer` replaces the right one, to HEAD and GET alike; the others strike where a body is sent."""
+Fault = Truncate | Corrupt | Drop | Slow | Stall | Response
+"""A `Response` replaces the right one, to HEAD and GET alike; the others strike where a body is sent."""
 
 FAULTS: dict[str, Fault] = {
     "truncate": Truncate(),
@@ -94,7 +94,7 @@ class FaultBook:
         """The first fault that fits a request known by `paths`, counted down."""
         with self._lock:
             for pending in self._pending:
-                fits = isinstance(pending.fault, Answer) or has_body
+                fits = isinstance(pending.fault, Response) or has_body
                 if pending.left and fits and any(fnmatchcase(path, pending.pattern) for path in paths):
                     pending.left -= 1
                     return pending.fault

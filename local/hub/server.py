@@ -12,11 +12,11 @@ from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from .access import Access
-from .answers import Answer, json_answer
 from .api import Api, Request
 from .bodies import send_body
 from .faults import FAULTS, Fault, FaultBook
 from .repositories import Repository, find_repositories
+from .responses import Response, json_response
 
 UNNAMED = "unnamed"
 """The client in whose name requests without the prefix /as/<client>/ are counted."""
@@ -70,14 +70,14 @@ class Hub:
             fault = FAULTS[fault]
         self.faults.add(pattern, fault, times)
 
-    def answer(self, client: str, request: Request) -> tuple[Answer, Fault | None]:
+    def answer(self, client: str, request: Request) -> tuple[Response, Fault | None]:
         """The answer and the fault to send it with; counted."""
         if request.path == "/-/requests":
-            return json_answer(self.requests), None
+            return json_response(self.requests), None
         answer = self._api.answer(request)
         has_body = request.method == "GET" and answer.status < 300
         fault = self.faults.take({request.path, request.path.removeprefix("/lfs")}, has_body=has_body)
-        if isinstance(fault, Answer):
+        if isinstance(fault, Response):
             answer = fault
         with self._lock:
             self._counts[client] += 1
@@ -86,26 +86,22 @@ class Hub:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningHub:
     """A Hub that listens."""
 
     hub: Hub
     url: str
     port: int
 
-    def url_for(self, client: str) -> str:
-        """The HF_ENDPOINT under which the requests of `client` are counted."""
-        return f"{self.url}/as/{client}"
-
 
 @contextlib.contextmanager
-def serve(hub: Hub, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[Running]:
+def serve(hub: Hub, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[RunningHub]:
     """Serve `hub` from threads until the block ends; port 0 takes a free one."""
     server = _Server((host, port), _handler(hub))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
-        yield Running(hub, f"http://{host}:{server.server_port}", server.server_port)
+        yield RunningHub(hub, f"http://{host}:{server.server_port}", server.server_port)
     finally:
         hub.faults.clear()
         server.shutdown()

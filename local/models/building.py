@@ -1,6 +1,5 @@
 """Building every stand-in that is missing or out of date, two at a time, each in a process of its own."""
 
-import fcntl
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -11,6 +10,8 @@ import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from filelock import FileLock
 
 from .stand_ins import STAND_INS, StandIn
 
@@ -38,8 +39,7 @@ def build(
     thing done. Raises BuildError.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder / ".lock"):
         stamp = _stamp()
         missing = [stand_in for stand_in in stand_ins if _stamp_of(folder, stand_in) != stamp]
         with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -1,5 +1,6 @@
 """Runs the Pulumi program for the local stack and takes from it what it declares."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -26,7 +27,7 @@ def declare(root: Path) -> Program:
         run = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
         if run.returncode:
             raise ProgramError(run.stderr.strip())
-        return Program.load(written)
+        return Program.from_json(json.loads(written.read_text()))
 
 
 def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:

@@ -1,17 +1,37 @@
 """What the program declares, as far as one machine needs it: functions and outputs."""
 
-import dataclasses
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+
+from warmup.protocol.records import Json, Record
 
 WARMUP_COMMAND = "warmup.worker.handler.handler"
 DEFAULT_RETRIES = 2  # Lambda's own, for asynchronous invocations without an EventInvokeConfig
 
 
 @dataclass(frozen=True)
-class Function:
+class Cors(Record):
+    """What a Function URL answers browsers of other origins; header and method names as configured."""
+
+    origins: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    headers: tuple[str, ...] = ()
+    exposed: tuple[str, ...] = ()
+    max_age_s: int = 0
+    credentials: bool = False
+
+
+@dataclass(frozen=True)
+class FunctionUrl(Record):
+    """HTTPS address of a function."""
+
+    needs_signature: bool
+    """Callers sign with AWS credentials (`functionUrl: iam`)."""
+    cors: Cors | None = None
+
+
+@dataclass(frozen=True)
+class Function(Record):
     """One Lambda function of the program."""
 
     name: str
@@ -21,7 +41,7 @@ class Function:
     arn: str
     command: str
     """What the image runs, for instance `sentiment.handler`."""
-    environment: dict[str, str]
+    environment: Mapping[str, str]
     memory_mb: int
     timeout_s: int
     mount: str | None
@@ -34,26 +54,21 @@ class Function:
     """Reserved concurrency; None without a reservation."""
     retries: int = DEFAULT_RETRIES
     """How often a failed asynchronous invocation is tried again."""
-    url: str | None = None
-    """Authorisation of its Function URL (`NONE` or `AWS_IAM`); None without one."""
+    url: FunctionUrl | None = None
 
     @property
     def is_warmup(self) -> bool:
         return self.command == WARMUP_COMMAND
 
+    @property
+    def downloads(self) -> bool:
+        """Whether it asks the Hub for models."""
+        return self.is_warmup or self.environment.get("COLD_DOWNLOAD") == "1"
+
 
 @dataclass(frozen=True)
-class Program:
+class Program(Record):
     """Functions and stack outputs that a run of `__main__.py` registered."""
 
     functions: tuple[Function, ...]
-    outputs: dict[str, Any]
-
-    def dumps(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2)
-
-    @classmethod
-    def load(cls, path: Path) -> "Program":
-        """Read what `dumps` wrote."""
-        data = json.loads(path.read_text())
-        return cls(tuple(Function(**each) for each in data["functions"]), data["outputs"])
+    outputs: Mapping[str, Json]

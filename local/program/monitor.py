@@ -1,5 +1,6 @@
 """`python -m local.program.monitor ROOT FILE`: runs the program under the mock, writes what it declares."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def main(arguments: list[str]) -> int:
     except (pulumi.RunError, ScriptError, ProgramError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    written.write_text(program.dumps())
+    written.write_text(json.dumps(program.to_json()))
     return 0
 
 

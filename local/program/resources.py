@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from local.program.functions import DEFAULT_RETRIES, WARMUP_COMMAND, Function
+from local.program.functions import DEFAULT_RETRIES, WARMUP_COMMAND, Cors, Function, FunctionUrl
 from local.program.mock import Resource
 
 _WRITE = "elasticfilesystem:ClientWrite"
@@ -27,7 +27,6 @@ def _function(given: Resource, resources: Sequence[Resource], targets: dict[str,
         "warmup" if command == WARMUP_COMMAND else command.split(".")[0]
     )
     reserved = inputs.get("reservedConcurrentExecutions")
-    url = _about(given, resources, "aws:lambda/functionUrl:FunctionUrl")
     later = _about(given, resources, "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
     return Function(
         name=name,
@@ -42,8 +41,22 @@ def _function(given: Resource, resources: Sequence[Resource], targets: dict[str,
         target=targets.get(_digest(inputs.get("imageUri"))),
         max_instances=None if reserved is None or reserved < 0 else int(reserved),
         retries=int(later["maximumRetryAttempts"]) if "maximumRetryAttempts" in later else DEFAULT_RETRIES,
-        url=url.get("authorizationType"),
+        url=_url(_about(given, resources, "aws:lambda/functionUrl:FunctionUrl")),
     )
+
+
+def _url(inputs: dict[str, Any]) -> FunctionUrl | None:
+    if not inputs:
+        return None
+    cors = inputs.get("cors")
+    return FunctionUrl(inputs["authorizationType"] == "AWS_IAM", _cors(cors) if cors else None)
+
+
+def _cors(inputs: dict[str, Any]) -> Cors:
+    lists = ("allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders")
+    origins, methods, headers, exposed = (tuple(inputs.get(key) or ()) for key in lists)
+    age_s = int(inputs.get("maxAge") or 0)
+    return Cors(origins, methods, headers, exposed, age_s, bool(inputs.get("allowCredentials")))
 
 
 def _targets(resources: Iterable[Resource]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.docker import images
-from local.docker.engine import Engine
+from local.docker.engine import ContainerEngine
 from local.program.functions import Function
 from local.service.emulator import GRACE_S, Emulator
 from local.service.environment import environment
@@ -38,7 +38,7 @@ _numbers = itertools.count(1)
 class Containers:
     """Starts instances of functions in containers of the images that `local.docker.images` built."""
 
-    engine: Engine
+    engine: ContainerEngine
     cache: Path
     """Stands for the EFS."""
     state: Path
@@ -93,8 +93,7 @@ class Containers:
 
     def network_of(self, function: Function) -> str:
         """A warmed function needs no network, so it gets none: whatever it tried to reach would fail."""
-        downloads = function.environment.get("COLD_DOWNLOAD") == "1"
-        return self.network if function.is_warmup or downloads else "none"
+        return self.network if function.downloads else "none"
 
     def adopt_cache(self) -> None:
         """Give the cache to the id that the functions run as, where that takes root."""

@@ -2,15 +2,19 @@
 
 import argparse
 import json
+import os
 import signal
 import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from hf_lambda.atomic import replace_text
+from local.hub.address import HubAddress
 from local.layout import Folder
 from local.program.functions import Program
 from local.service.emulator import Emulators
+from local.service.environment import machine_environment
 from local.service.gateway import Gateway
 from local.service.http_api import HttpApi
 from local.service.instances import Runtime
@@ -23,28 +27,23 @@ def main(arguments: list[str] | None = None) -> int:
     """Write the port to --port-file once requests are answered, and serve."""
     options = _parser().parse_args(arguments)
     folder = Folder(ROOT / ".local", ROOT)
-    surroundings = json.loads(folder.surroundings.read_text())
-    program = Program.load(folder.program)
-    api = HttpApi(Gateway(program.functions, _runtime(folder, options, surroundings)))
+    program = Program.from_json(json.loads(folder.program.read_text()))
+    hub = HubAddress(options.hub, options.upstream)
+    extra = {each.name: machine_environment(each, hub, os.environ) for each in program.functions}
+    api = HttpApi(Gateway(program.functions, _runtime(folder, options, extra)))
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=api.close).start())
-    partial = options.port_file.with_suffix(".partial")
-    partial.write_text(api.url.rpartition(":")[2])
-    partial.rename(options.port_file)
+    replace_text(options.port_file, api.url.rpartition(":")[2])
     api.serve_forever()
     return 0
 
 
-def _runtime(
-    folder: Folder, options: argparse.Namespace, surroundings: Mapping[str, Mapping[str, str]]
-) -> Runtime:
+def _runtime(folder: Folder, options: argparse.Namespace, extra: Mapping[str, Mapping[str, str]]) -> Runtime:
     if options.container:
         from local.docker.engine import find_engine
         from local.service.container import Containers
 
-        containers = Containers(
-            find_engine(), folder.efs, folder.path, binary=folder.emulator, extra=surroundings
-        )
+        containers = Containers(find_engine(), folder.efs, folder.path, binary=folder.emulator, extra=extra)
         containers.adopt_cache()
         return containers
     return Emulators(
@@ -53,13 +52,15 @@ def _runtime(
         isolation=options.isolation,
         binary=folder.emulator,
         root=folder.root,
-        extra=surroundings,
+        extra=extra,
     )
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.service.daemon", description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--hub", required=True, metavar="URL", help="the embedded Hub")
+    parser.add_argument("--upstream", metavar="URL", help="the Hub to download from instead")
     parser.add_argument("--isolation", choices=(*MODES, NONE), default=NONE)
     parser.add_argument("--container", action="store_true")
     return parser

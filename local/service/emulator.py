@@ -19,7 +19,7 @@ from pathlib import Path
 from local.processes import kill_session, remember
 from local.program.functions import Function
 from local.service.environment import environment
-from local.service.instances import Answer, InstanceError
+from local.service.instances import InstanceError, InvocationResult
 from local.service.ports import Ports
 from local.service.runtime_log import RuntimeLog
 
@@ -121,7 +121,7 @@ class Emulator:
             time.sleep(0.003)
         return False
 
-    def invoke(self, payload: bytes, client_context: str | None = None) -> Answer:
+    def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
         request = self.log.begin()
         try:
             status, body = self._post(payload, client_context)
@@ -130,7 +130,7 @@ class Emulator:
         request_id, text = self.log.end(request)
         request_id = request_id or str(uuid.uuid4())
         failure = self._failure(status, body, request_id)
-        return Answer(failure or body, failure is not None, text, request_id)
+        return InvocationResult(failure or body, failure is not None, text, request_id)
 
     def stop(self) -> None:
         self._stopped = True

@@ -4,9 +4,31 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from local.hub.address import HubAddress
 from local.program.functions import Function
 
 REGION = "us-east-1"
+_FOR_THE_HUB = (
+    "HF_TOKEN",
+    "HTTPS_PROXY",
+    "https_proxy",
+    "HTTP_PROXY",
+    "http_proxy",
+    "NO_PROXY",
+    "no_proxy",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+)
+"""What the way to a real Hub may need; only functions that download get it."""
+
+
+def machine_environment(function: Function, hub: HubAddress, environ: Mapping[str, str]) -> dict[str, str]:
+    """What this machine adds to the environment of `function`; `environ` is that of the machine."""
+    upstream = hub.upstream if function.downloads else None
+    given = {"HF_ENDPOINT": upstream or hub.counted(function.name), "WARM_COMMAND": "make warm"}
+    if upstream:
+        given |= {key: environ[key] for key in _FOR_THE_HUB if key in environ}
+    return given
 
 
 def environment(

@@ -7,9 +7,10 @@ import threading
 import uuid
 from collections.abc import Sequence
 
-from local.program.functions import Function
+from local.program.functions import Function, FunctionUrl
 from local.service import function_urls
-from local.service.instances import Answer, InstanceError, Pool, Runtime, Throttled
+from local.service.function_urls import UrlRequest
+from local.service.instances import InstanceError, InvocationResult, Pool, Runtime, Throttled
 from local.service.lambda_api import (
     LOG_TAIL_BYTES,
     SYNC_LIMIT_BYTES,
@@ -87,11 +88,8 @@ class Gateway:
         found = configuration(find(self.functions, name))
         return _json(found if what else {"Configuration": found, "Code": {"RepositoryType": "ECR"}})
 
-    def call_url(
-        self, method: str, path: str, query: str, headers: dict[str, str], body: bytes, source_ip: str
-    ) -> Reply:
-        """One request to a Function URL, `/urls/<name>/...`. Raises ApiError."""
-        name, _, rest = path.removeprefix(function_urls.PREFIX).partition("/")
+    def call_url(self, name: str, request: UrlRequest) -> Reply:
+        """One request to the Function URL of the script `name`. Raises ApiError."""
         function = next((each for each in self.functions.values() if each.name == name), None)
         if function is None or function.url is None:
             raise ApiError(
@@ -99,14 +97,23 @@ class Gateway:
                 "ResourceNotFoundException",
                 f"{name!r} has no Function URL; set `functionUrl` and `make up`",
             )
-        payload = function_urls.event(method, "/" + rest, query, headers, body, source_ip)
+        cors = function.url.cors
+        if cors and request.is_preflight:
+            return function_urls.preflight(cors, request)
+        answer = self._call_url(function, function.url, request)
+        return function_urls.with_cors(answer, cors, request) if cors else answer
+
+    def _call_url(self, function: Function, url: FunctionUrl, request: UrlRequest) -> Reply:
+        if url.needs_signature and not request.is_signed:
+            return function_urls.forbidden()
+        payload = function_urls.event(request)
         if len(payload) > SYNC_LIMIT_BYTES:
             raise ApiError(413, "RequestTooLargeException", "Request body is too large")
         return function_urls.reply(self._run(function, payload, None))
 
     def _run(
         self, function: Function, payload: bytes, client_context: str | None, *, wait: bool = False
-    ) -> Answer:
+    ) -> InvocationResult:
         try:
             return self._pools[function.function_name].invoke(payload, client_context, wait=wait)
         except Throttled:

@@ -5,11 +5,15 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from urllib.parse import parse_qs, urlsplit
 
 from local.service import function_urls
+from local.service.function_urls import UrlRequest
 from local.service.gateway import Gateway
 from local.service.lambda_api import ApiError, Reply, parse_path
+
+_LONGEST_LINE = 65_536
 
 
 class HttpApi:
@@ -59,9 +63,8 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
 
         def answer(self) -> None:
             address = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             try:
-                reply = self.route(address.path, address.query, body)
+                reply = self.route(address.path, address.query, self.body())
             except ApiError as error:
                 headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.kind}
                 reply = Reply(error.status, json.dumps(error.body).encode(), headers)
@@ -74,10 +77,24 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
             if self.command != "HEAD":
                 self.wfile.write(reply.body)
 
+        def body(self) -> bytes:
+            """Raises ApiError for one whose end cannot be told; the connection then ends with the answer."""
+            try:
+                if self.headers.get("Transfer-Encoding", "identity").lower() == "chunked":
+                    return b"".join(_chunks(self.rfile))
+                return self.rfile.read(_length(self.headers.get("Content-Length") or "0", 10))
+            except ValueError as error:
+                self.close_connection = True
+                message = f"the body is not well formed: {error}"
+                raise ApiError(400, "InvalidRequestContentException", message) from None
+
         def route(self, path: str, query: str, body: bytes) -> Reply:
             if path.startswith(function_urls.PREFIX):
-                headers = dict(self.headers.items())
-                return gateway.call_url(self.command, path, query, headers, body, self.client_address[0])
+                script, _, rest = path.removeprefix(function_urls.PREFIX).partition("/")
+                headers = {key.lower(): value for key, value in self.headers.items()}
+                source_ip = self.client_address[0]
+                request = UrlRequest(self.command, f"/{rest}", query, headers, body, source_ip)
+                return gateway.call_url(script, request)
             name, what = parse_path(path)
             if self.command == "GET" and what != "invocations":
                 return gateway.describe(name, what)
@@ -90,6 +107,25 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
                 name = f"{name}:{qualifier[0]}"
             return gateway.invoke(name, kind, body, tail=tail, client_context=context)
 
-        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = answer  # noqa: N815 (the parent's names)
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 
     return Handler
+
+
+def _length(text: str, base: int) -> int:
+    """Raises ValueError: a negative length would be read as one without end."""
+    length = int(text, base)
+    if length < 0:
+        raise ValueError(f"a length of {length}")
+    return length
+
+
+def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
+    """The parts of a chunked body. Raises ValueError where it is cut or malformed."""
+    while size := _length(stream.readline(_LONGEST_LINE).partition(b";")[0].decode("latin-1"), 16):
+        chunk = stream.read(size)
+        if len(chunk) < size or stream.readline(_LONGEST_LINE) not in (b"\r\n", b"\n"):
+            raise ValueError("a chunk is cut")
+        yield chunk
+    while stream.readline(_LONGEST_LINE) not in (b"\r\n", b"\n", b""):
+        pass  # trailers

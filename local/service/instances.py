@@ -12,7 +12,7 @@ DEFAULT_MAX_INSTANCES = 10  # what new AWS accounts get
 
 
 @dataclass(frozen=True)
-class Answer:
+class InvocationResult:
     """What one invocation gave."""
 
     payload: bytes
@@ -26,8 +26,8 @@ class Answer:
 class Instance(Protocol):
     """One started copy of a function, serving one request at a time."""
 
-    def invoke(self, payload: bytes, client_context: str | None = None) -> Answer:
-        """Answer a request; whatever goes wrong in the function is an `Answer` with `error`."""
+    def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
+        """Answer a request; whatever goes wrong in the function is a result with `error`."""
 
     @property
     def usable(self) -> bool:
@@ -69,7 +69,9 @@ class Pool:
         reserved = self.function.max_instances
         return DEFAULT_MAX_INSTANCES if reserved is None else reserved
 
-    def invoke(self, payload: bytes, client_context: str | None = None, *, wait: bool = False) -> Answer:
+    def invoke(
+        self, payload: bytes, client_context: str | None = None, *, wait: bool = False
+    ) -> InvocationResult:
         """Answer with an idle instance, else a new one. With `wait`, queue while all are busy.
 
         Raises Throttled, without `wait`, and InstanceError.

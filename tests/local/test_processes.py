@@ -42,10 +42,8 @@ def begin(tmp_path):
 
 def test_a_process_is_found_again_by_its_record_and_ended(begin):
     process, record, _ = begin(SLEEPER)
-    assert processes.runs(record)
     assert processes.stop(record)
     assert process.wait() == -signal.SIGTERM
-    assert not processes.runs(record)
     assert not record.exists()
 
 
@@ -67,7 +65,6 @@ def test_a_process_that_does_not_end_when_asked_is_killed(begin, monkeypatch):
 def test_a_recycled_pid_is_left_alone(begin):
     process, record, _ = begin(SLEEPER)
     record.write_text(json.dumps({"pid": process.pid, "started": "1"}))
-    assert not processes.runs(record)
     assert not processes.stop(record)
     assert process.poll() is None
 
@@ -86,7 +83,6 @@ def test_children_of_a_leader_that_was_killed_are_ended(begin):
 def test_a_file_that_is_no_record_ends_nothing(tmp_path, content):
     (tmp_path / "x.json").write_text(content)
     assert not processes.stop(tmp_path / "x.json")
-    assert not processes.runs(tmp_path / "x.json")
 
 
 def test_a_missing_record_ends_nothing(tmp_path):

@@ -30,12 +30,12 @@ def test_without_the_emulator_it_says_what_to_run(folder):
 
 def test_two_at_once_keep_out_of_each_other_s_way(folder):
     with (
-        stack.alone(folder),
+        stack.locked(folder),
         pytest.raises(stack.StackError, match="another `make up` or `make down` is at work"),
-        stack.alone(folder),
+        stack.locked(folder),
     ):
         pass
-    with stack.alone(folder):
+    with stack.locked(folder):
         pass
 
 

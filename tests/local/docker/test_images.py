@@ -5,10 +5,10 @@ import subprocess
 import pytest
 
 from local.docker import images, package_index
-from local.docker.engine import Engine, EngineError
+from local.docker.engine import ContainerEngine, EngineError
 
 
-class Notes(Engine):
+class Notes(ContainerEngine):
     """Has the images `present`, lets `pullable` be pulled, and fails to build with `trouble`."""
 
     def __init__(self, present=(), pullable=(), trouble=""):

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from local.docker.engine import Engine
+from local.docker.engine import ContainerEngine
 from local.service import container
 from local.service.container import LABEL, Containers
 from local.service.instances import InstanceError
@@ -36,7 +36,7 @@ class Kept(io.BytesIO):
         super().close()
 
 
-class Notes(Engine):
+class Notes(ContainerEngine):
     """Notes what it is asked; a container that it runs says `said`."""
 
     def __init__(self):

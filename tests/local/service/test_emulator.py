@@ -55,7 +55,7 @@ def test_nothing_of_the_user_s_environment_reaches_a_function(start, monkeypatch
     assert "of the user" not in ask(start())[0]["environment"].values()
 
 
-def test_what_the_surroundings_add_comes_over_the_program_s_environment(start, emulators):
+def test_what_the_machine_adds_comes_over_the_program_s_environment(start, emulators):
     settings = replace(
         emulators, extra={"probe": {"HF_ENDPOINT": "http://127.0.0.1:1", "ENDPOINT_NAME": "x"}}
     )

@@ -2,10 +2,12 @@
 
 import base64
 import contextlib
+import gzip
 import http.client
 import json
 import os
 import signal
+import socket
 import threading
 import time
 import urllib.error
@@ -17,6 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from local.program.functions import Cors, FunctionUrl
 from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare, wait_for
@@ -296,18 +299,27 @@ def test_closing_ends_the_instances_that_are_busy_too(gateway, emulators, root):
     assert list((root / "state/run").iterdir()) == []
 
 
-def open_url(url, data=None, kind=""):
-    request = urllib.request.Request(url, data, {"Content-Type": kind} if kind else {})
+def lowered(headers):
+    return {name.lower(): value for name, value in headers.items()}
+
+
+OPEN, SIGNED = FunctionUrl(needs_signature=False), FunctionUrl(needs_signature=True)
+
+
+def open_url(url, data=None, kind="", method=None, **headers):
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    given |= {"Content-Type": kind} if kind else {}
+    request = urllib.request.Request(url, data, given, method=method)
     try:
         with contextlib.closing(urllib.request.urlopen(request)) as answer:
-            return answer.status, answer.read(), dict(answer.headers)
+            return answer.status, answer.read(), lowered(answer.headers)
     except urllib.error.HTTPError as error:
         with error:
-            return error.code, error.read(), dict(error.headers)
+            return error.code, error.read(), lowered(error.headers)
 
 
 def test_a_function_url_hands_over_a_version_2_event(gateway):
-    _, url = gateway(declare(url="NONE"))
+    _, url = gateway(declare(url=OPEN))
     url = f"{url}/urls/probe/some/path?a=1&a=2&b="
     status, answer, _ = open_url(url, b'{"text": "hi"}', "application/json")
     event = json.loads(answer)["event"]
@@ -324,7 +336,7 @@ def test_a_function_url_hands_over_a_version_2_event(gateway):
 
 
 def test_a_function_url_hands_over_other_bodies_in_base64(gateway):
-    _, url = gateway(declare(url="AWS_IAM"))
+    _, url = gateway(declare(url=OPEN))
     _, answer, _ = open_url(f"{url}/urls/probe/", b"\xff\x00", "image/png")
     event = json.loads(answer)["event"]
     assert event["isBase64Encoded"] and base64.b64decode(event["body"]) == b"\xff\x00"
@@ -336,16 +348,163 @@ def test_a_function_url_sends_what_the_function_says(gateway, root):
         "    return {'statusCode': 418, 'headers': {'X-Kind': 'tea'},\n"
         "            'body': 'aGk=', 'isBase64Encoded': True}\n"
     )
-    _, url = gateway(declare(url="NONE", command="says.handler"))
+    _, url = gateway(declare(url=OPEN, command="says.handler"))
     status, answer, headers = open_url(f"{url}/urls/probe/")
-    assert (status, answer, headers["X-Kind"]) == (418, b"hi", "tea")
+    assert (status, answer, headers["x-kind"]) == (418, b"hi", "tea")
 
 
 def test_a_function_url_hides_errors_of_the_function(gateway, root):
     (root / "inference/bad.py").write_text("def handler(event, context):\n    raise ValueError('secret')\n")
-    _, url = gateway(declare(url="NONE", command="bad.handler"))
+    _, url = gateway(declare(url=OPEN, command="bad.handler"))
     status, answer, _ = open_url(f"{url}/urls/probe/")
     assert (status, answer) == (502, b'{"Message":"Internal Server Error"}')
+
+
+SIGNATURE = "AWS4-HMAC-SHA256 Credential=x/20261127/us-east-1/lambda/aws4_request, Signature=0"
+
+
+def test_a_url_for_signed_requests_refuses_the_others_before_the_function_sees_them(gateway, root):
+    _, url = gateway(declare(url=SIGNED))
+    for method in ("GET", "POST", "OPTIONS"):
+        status, answer, _ = open_url(f"{url}/urls/probe/", method=method)
+        assert (status, answer) == (403, b'{"Message":"Forbidden"}')
+    assert not (root / "state/logs/probe.log").exists()
+    assert open_url(f"{url}/urls/probe/", authorization=SIGNATURE)[0] == 200
+    assert open_url(f"{url}/urls/probe/?X-Amz-Signature=0")[0] == 200
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"])
+def test_every_method_reaches_the_function(gateway, root, method):
+    _, url = gateway(declare(url=OPEN, command="method.handler"))
+    (root / "inference/method.py").write_text(
+        "def handler(event, context):\n"
+        "    return {'statusCode': 200, 'headers': {'x-method': event['requestContext']['http']['method']}}\n"
+    )
+    status, _, headers = open_url(f"{url}/urls/probe/", method=method)
+    assert (status, headers["x-method"]) == (200, method)
+
+
+@pytest.mark.parametrize("name", ["content-type", "Content-Type", "CONTENT-TYPE"])
+def test_a_header_of_the_function_replaces_the_default_whatever_its_case(gateway, root, name):
+    says = {"statusCode": 200, "headers": {name: "text/x", "Content-Length": "99"}, "body": "x"}
+    (root / "inference/says.py").write_text(f"def handler(event, context):\n    return {says}\n")
+    _, url = gateway(declare(url=OPEN, command="says.handler"))
+    host = url.removeprefix("http://")
+    with contextlib.closing(http.client.HTTPConnection(host)) as connection:
+        connection.request("GET", "/urls/probe/")
+        answer = connection.getresponse()
+        assert answer.read() == b"x"
+        assert answer.headers.get_all("content-type") == ["text/x"]
+        assert answer.headers.get_all("content-length") == ["1"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "{'statusCode': 'no'}",
+        "{'statusCode': 42}",
+        "{'statusCode': 200, 'headers': {'x': 'a\\r\\nb: c'}}",
+        "{'statusCode': 200, 'headers': [1]}",
+        "{'statusCode': 200, 'isBase64Encoded': True, 'body': 'x'}",
+    ],
+)
+def test_an_answer_that_cannot_be_sent_is_a_bad_gateway(gateway, root, answer):
+    (root / "inference/says.py").write_text(f"def handler(event, context):\n    return {answer}\n")
+    _, url = gateway(declare(url=OPEN, command="says.handler"))
+    assert open_url(f"{url}/urls/probe/")[:2] == (502, b'{"Message":"Internal Server Error"}')
+
+
+def test_a_chunked_body_arrives_whole_and_the_connection_lives_on(gateway):
+    _, url = gateway(declare(url=OPEN))
+    host = url.removeprefix("http://")
+    with contextlib.closing(http.client.HTTPConnection(host)) as connection:
+        for parts in ([b'{"te', b'xt": ', b'"hi"}'], [b'{"text": "again"}']):
+            headers = {"Content-Type": "application/json"}
+            connection.request("POST", "/urls/probe/", iter(parts), headers, encode_chunked=True)
+            event = json.loads(connection.getresponse().read())["event"]
+            assert event["body"] == b"".join(parts).decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+        b"Transfer-Encoding: chunked\r\n\r\n2\r\nabc\r\n0\r\n\r\n",
+        b"Content-Length: -1\r\n\r\n",
+        b"Content-Length: x\r\n\r\n",
+    ],
+)
+def test_a_body_whose_end_cannot_be_told_is_refused(gateway, body):
+    _, url = gateway(declare(url=OPEN))
+    address = url.removeprefix("http://").split(":")
+    with socket.create_connection((address[0], int(address[1]))) as connection:
+        connection.sendall(b"POST /urls/probe/ HTTP/1.1\r\nHost: x\r\n" + body)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 400 ") and b"not well formed" in answer
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "encoding"),
+    [
+        (gzip.compress(b'{"text": "hi"}', mtime=0), "application/json", "gzip"),
+        (b"\xff\xfe", "application/json", ""),
+        (b"plain", "", ""),
+    ],
+)
+def test_a_body_that_is_no_text_goes_in_base64_whatever_its_type_says(gateway, body, kind, encoding):
+    _, url = gateway(declare(url=OPEN))
+    headers = {"content_encoding": encoding} if encoding else {}
+    _, answer, _ = open_url(f"{url}/urls/probe/", body, kind or "image/png", **headers)
+    event = json.loads(answer)["event"]
+    assert event["isBase64Encoded"] and base64.b64decode(event["body"]) == body
+
+
+def test_cookies_are_a_field_of_their_own(gateway):
+    _, url = gateway(declare(url=OPEN))
+    event = json.loads(open_url(f"{url}/urls/probe/", cookie="a=1; b=2")[1])["event"]
+    assert event["cookies"] == ["a=1", "b=2"] and "cookie" not in event["headers"]
+
+
+CORS = Cors(("https://here.example",), ("POST",), ("content-type",), ("x-kind",), 60)
+ASKS = {"access_control_request_method": "POST"}
+
+
+def test_without_cors_a_preflight_is_a_request_like_any_other(gateway):
+    _, url = gateway(declare(url=OPEN))
+    status, answer, _ = open_url(f"{url}/urls/probe/", method="OPTIONS", origin="https://x", **ASKS)
+    assert status == 200 and json.loads(answer)["event"]["requestContext"]["http"]["method"] == "OPTIONS"
+
+
+def test_with_cors_a_preflight_is_answered_without_the_function(gateway, root):
+    _, url = gateway(declare(url=replace(SIGNED, cors=CORS)))
+    status, answer, headers = open_url(
+        f"{url}/urls/probe/", method="OPTIONS", origin="https://here.example", **ASKS
+    )
+    assert (status, answer) == (200, b"")
+    assert headers["access-control-allow-origin"] == "https://here.example"
+    assert headers["access-control-allow-methods"] == "POST"
+    assert headers["access-control-allow-headers"] == "content-type"
+    assert headers["access-control-max-age"] == "60"
+    assert not (root / "state/logs/probe.log").exists()
+
+
+def test_another_origin_is_allowed_nothing(gateway):
+    _, url = gateway(declare(url=replace(OPEN, cors=CORS)))
+    for method, asks in (("OPTIONS", ASKS), ("POST", {})):
+        _, _, headers = open_url(f"{url}/urls/probe/", method=method, origin="https://x.example", **asks)
+        assert not [name for name in headers if name.startswith("access-control")]
+
+
+@pytest.mark.parametrize(
+    ("origins", "credentials", "allowed"),
+    [(("*",), False, "*"), (("*",), True, "https://a"), (("https://a", "https://b"), False, "https://a")],
+)
+def test_answers_name_the_origin_that_may_read_them(gateway, origins, credentials, allowed):
+    _, url = gateway(declare(url=replace(OPEN, cors=Cors(origins, ("*",), credentials=credentials))))
+    _, _, headers = open_url(f"{url}/urls/probe/", b"{}", "application/json", origin="https://a")
+    assert headers["access-control-allow-origin"] == allowed
+    assert headers.get("access-control-allow-credentials") == ("true" if credentials else None)
 
 
 def test_a_function_without_a_url_has_none_here_either(gateway):

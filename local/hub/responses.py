@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An HTTP answer. A body in a file is the slice [start, start + length) of `source`."""
 
     status: int
@@ -22,34 +22,31 @@ class Answer:
     def content_length(self) -> int:
         return self.length if self.source else len(self.body)
 
-    def with_headers(self, **headers: str) -> "Answer":
-        return replace(self, headers={**self.headers, **headers})
 
-
-def json_answer(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     body = json.dumps(content).encode()
-    return Answer(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
+    return Response(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
 
 
-def error(status: int, code: str | None, message: str, headers: Mapping[str, str] | None = None) -> Answer:
+def error(status: int, code: str | None, message: str, headers: Mapping[str, str] | None = None) -> Response:
     """An error as the Hub words it: huggingface_hub tells them apart by X-Error-Code, not by status."""
     named = {"X-Error-Code": code} if code else {}
-    return json_answer({"error": message}, status, {**named, "X-Error-Message": message, **(headers or {})})
+    return json_response({"error": message}, status, {**named, "X-Error-Message": message, **(headers or {})})
 
 
-def repository_not_found(status: int = 404) -> Answer:
+def repository_not_found(status: int = 404) -> Response:
     return error(status, "RepoNotFound", "Repository not found")
 
 
-def revision_not_found(revision: str = "") -> Answer:
+def revision_not_found(revision: str = "") -> Response:
     return error(404, "RevisionNotFound", f"Invalid rev id: {revision}")
 
 
-def entry_not_found(commit: str | None = None) -> Answer:
+def entry_not_found(commit: str | None = None) -> Response:
     return error(404, "EntryNotFound", "Entry not found", {"X-Repo-Commit": commit} if commit else None)
 
 
-def gated(repo_id: str = "this model", *, status: int = 403) -> Answer:
+def gated(repo_id: str = "this model", *, status: int = 403) -> Response:
     """403: the token is good but not on the list; 401: no token was given."""
     restricted = f"Access to model {repo_id} is restricted"
     if status == 401:
@@ -61,11 +58,11 @@ def gated(repo_id: str = "this model", *, status: int = 403) -> Answer:
     return error(status, "GatedRepo", message)
 
 
-def token_refused() -> Answer:
+def token_refused() -> Response:
     return error(401, None, "Invalid credentials in Authorization header")
 
 
-def rate_limited(retry_after_s: int = 1) -> Answer:
+def rate_limited(retry_after_s: int = 1) -> Response:
     limits = {
         "Retry-After": str(retry_after_s),
         "ratelimit": f'"resolvers";r=0;t={retry_after_s}',
@@ -74,5 +71,5 @@ def rate_limited(retry_after_s: int = 1) -> Answer:
     return error(429, None, "Too many requests", limits)
 
 
-def server_error(status: int = 500) -> Answer:
+def server_error(status: int = 500) -> Response:
     return error(status, None, "Internal Error - We're working hard to fix this as soon as possible!")
