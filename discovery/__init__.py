@@ -32,6 +32,8 @@ _TAKEN = {
         "onnx",
         "onnxruntime",
         "tokenizers",
+        "PIL",
+        "soundfile",
     ),
     *("torch", "transformers", "huggingface_hub", "safetensors", "sentencepiece"),
 }

@@ -66,7 +66,7 @@ class _Endpoint:
         http = events.is_http(event)
         try:
             request = events.read(event)
-            arguments = self._signature.bind(request.fields, is_text=request.is_text)
+            arguments = self._signature.bind(request.fields, is_text=request.is_text, file=request.file)
             return events.answer(200, _unwrapped(self._function(**arguments)), http=http)
         except ServingError as error:
             return events.answer(error.status, error.body(), http=http)

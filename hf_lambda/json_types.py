@@ -10,11 +10,15 @@ import typing
 from collections.abc import Callable
 from typing import Any
 
+from .errors import Unprocessable
+from .media.encoded import WANTED, decoded
+
 _NAMES: dict[Any, str] = {
     str: "string",
     int: "integer",
     float: "number",
     bool: "boolean",
+    bytes: WANTED,
     dict: "object",
     list: "array",
     type(None): "null",
@@ -49,7 +53,19 @@ def expected(kind: Any) -> str:
         return expected(arguments[0])
     if origin is list:
         return f"array of {expected(arguments[0])}"
+    if is_file(kind):
+        return str(getattr(kind, "json_name", WANTED))
     return _NAMES.get(type(None) if kind is None else origin or kind, str(kind))
+
+
+def is_file(kind: Any) -> bool:
+    """Whether values of this type come as files: bytes, or a class that reads itself (`Image`, `Audio`)."""
+    return kind is bytes or (isinstance(kind, type) and hasattr(kind, "from_json"))
+
+
+def takes_file(kind: Any) -> bool:
+    """Whether `kind` is such a type, or a union or list with one."""
+    return is_file(kind) or any(map(takes_file, typing.get_args(kind)))
 
 
 def is_checkable(kind: Any) -> bool:
@@ -60,17 +76,20 @@ def is_checkable(kind: Any) -> bool:
         return is_checkable(arguments[0])
     if origin is dict:
         return arguments[0] is str and is_checkable(arguments[1])
-    return origin is typing.Literal or kind in (Any, object, None) or kind in _NAMES
+    return origin is typing.Literal or kind in (Any, object, None) or is_file(kind) or kind in _NAMES
 
 
 def converted(value: Any, kind: Any, *, is_text: bool = False) -> Any:
     """`value`, where it fits `kind`; with `is_text` what its text says. Raises Mismatch.
 
-    An integer is a number too, and then a float; a boolean is neither.
+    An integer is a number too, and then a float; a boolean is neither. Files come as base64, or as bytes
+    where the body of the request is one; Unprocessable is raised for one that cannot be read.
     """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in (Any, object):
         return value
+    if is_file(kind):
+        return _bytes(value) if kind is bytes else kind.from_json(value)
     if origin in (types.UnionType, typing.Union):
         return _one_of(value, arguments, kind, is_text)
     if origin is typing.Annotated:
@@ -93,10 +112,12 @@ def converted(value: Any, kind: Any, *, is_text: bool = False) -> Any:
 
 
 def _one_of(value: Any, kinds: tuple[Any, ...], union: Any, is_text: bool) -> Any:
-    inner = None
+    inner: Mismatch | Unprocessable | None = None
     for kind in kinds:
         try:
             return converted(value, kind, is_text=is_text)
+        except Unprocessable as problem:
+            inner = inner or problem
         except Mismatch as mismatch:
             # Right on the outside, wrong within: the place within says more than the whole union.
             inner = mismatch if mismatch.place else inner
@@ -108,6 +129,20 @@ def _part(place: str, value: Any, kind: Any) -> Any:
         return converted(value, kind)
     except Mismatch as mismatch:
         raise Mismatch(place + mismatch.place, mismatch.expected, mismatch.given) from None
+    except Unprocessable as problem:
+        problem.field = place + (problem.field or "")
+        raise
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    if not isinstance(value, str):
+        raise Mismatch("", WANTED, json_type(value))
+    try:
+        return decoded(value)
+    except ValueError as problem:
+        raise Mismatch("", WANTED, str(problem)) from None
 
 
 def _parsed(text: str, kind: type) -> Any:

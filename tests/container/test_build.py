@@ -41,6 +41,7 @@ def test_the_slim_image_has_nothing_that_serving_prepared_models_does_without(en
 
 def test_everything_imported_at_start_up_comes_compiled(engine, images, target):
     code = "import asyncio, awslambdaric.bootstrap, numpy, onnxruntime, tokenizers, hf_lambda, sentiment"
+    code += ", PIL.Image, PIL.ImageOps, PIL.JpegImagePlugin, soundfile"
     more = ", torch, transformers, warmup.worker.handler" if target == "full" else ""
     done = engine.run("run", "--rm", "--entrypoint", "python", images[target], "-v", "-c", code + more)
     sources = re.findall(r"code object from '([^']+\.py)'", done.stderr.decode())

@@ -86,3 +86,28 @@ def test_an_answer_that_lambda_cannot_return_says_what_to_do(http):
     with pytest.raises(TooLarge, match=r"has 6\.\d MB, Lambda returns at most 6 MB: send fewer"):
         events.answer(200, "x" * (6 * 2**20), http=http)
     assert events.answer(200, "x" * (5 * 2**20), http=http)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["image/jpeg", "IMAGE/PNG; q=1", "audio/x-wav", "application/octet-stream", "video/mp4"]
+)
+def test_a_body_of_a_file_is_kept_as_bytes_and_the_query_gives_the_fields(content_type):
+    event = url_event(
+        base64.b64encode(b"\xff\xd8\xff").decode(),
+        isBase64Encoded=True,
+        headers={"Content-Type": content_type},
+        queryStringParameters={"top_k": "2"},
+    )
+    assert events.read(event) == events.Request({"top_k": "2"}, is_text=True, file=b"\xff\xd8\xff")
+
+
+def test_json_stays_json_whatever_else_the_headers_say():
+    event = url_event('{"text": "a"}', headers={"content-type": "application/json", "accept": "image/png"})
+    assert events.read(event).fields == {"text": "a"}
+
+
+@pytest.mark.parametrize(("body", "encoded"), [("\ufffd\ufffd", False), ("%%%", True)])
+def test_a_file_that_came_as_text_is_refused(body, encoded):
+    event = url_event(body, isBase64Encoded=encoded, headers={"content-type": "image/jpeg"})
+    with pytest.raises(BadRequest, match="base64"):
+        events.read(event)

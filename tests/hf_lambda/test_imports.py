@@ -17,6 +17,8 @@ HEAVY = {
     "onnxruntime",
     "tokenizers",
     "huggingface_hub",
+    "PIL",
+    "soundfile",
     "importlib.metadata",
 }
 EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot"]
