@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from tokenizers import ByteLevelBPETokenizer
 
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 from warmup.prepare.decoder.architecture import architecture_of, rotations
+from warmup.prepare.decoder.contract import write_contract
+from warmup.prepare.decoder.export import export_graph
 from warmup.prepare.decoder.graph import write_graph
 from warmup.prepare.decoder.tensors import Tensors
+from warmup.prepare.plan import Plan
+from warmup.prepare.samples import LONG, SENTENCES
 
 _SIZES = {
     "hidden_size": 64,
@@ -108,3 +114,45 @@ def write_decoder(snapshot: Path, folder: Path, precision: str) -> None:
     shape = architecture_of(loaded)
     tables = rotations(loaded, shape.positions)
     write_graph(Tensors(snapshot), shape, tables, folder / GRAPH, precision)
+
+
+TEMPLATE = (
+    "{%- for message in messages %}"
+    "{%- if message.role not in ['system', 'user', 'assistant'] %}"
+    "{{- raise_exception('Only system, user and assistant speak here, not ' + message.role) }}"
+    "{%- endif %}"
+    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{%- endfor %}"
+    "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}"
+)
+_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+
+def snapshot(family: str, folder: Path, **config: Any) -> Path:
+    """Save a random model of `family` with a tokenizer and a chat template, as the Hub would hold it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = ByteLevelBPETokenizer()
+    trained.train_from_iterator([*SENTENCES, LONG], vocab_size=500, special_tokens=list(_SPECIAL))
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=trained._tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    tokenizer.chat_template = TEMPLATE
+    tokenizer.save_pretrained(folder)
+    ids = {"bos_token_id": None, "eos_token_id": 2, "pad_token_id": 0}
+    model = random_model(family, len(tokenizer), **{**ids, **config})
+    model.generation_config.do_sample = False
+    model.save_pretrained(folder)
+    return folder
+
+
+def prepared(snapshot_folder: Path, folder: Path, precision: str = "fp32") -> Path:
+    """The folder that serving reads, without the gate."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plan = Plan("text-generation", "org/tiny", "0" * 40, str(snapshot_folder), str(folder))
+    dense = export_graph(plan, folder, precision)
+    config = transformers.AutoConfig.from_pretrained(snapshot_folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(snapshot_folder)
+    write_contract(folder, plan, tokenizer, config, architecture_of(config))
+    document = json.loads((folder / "serving.json").read_text())
+    (folder / "serving.json").write_text(json.dumps({**document, "prefetch": dense}))
+    return folder

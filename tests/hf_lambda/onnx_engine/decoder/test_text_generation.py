@@ -1,0 +1,178 @@
+"""text-generation without torch: the shapes, texts and errors of transformers' pipeline, and streams."""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pytest
+import transformers
+
+from hf_lambda.errors import BadRequest, Unprocessable
+from hf_lambda.onnx_engine.decoder import text_generation
+from tests.tiny_decoders import prepared, snapshot
+from tests.tiny_seq2seq import one_thread
+
+CHAT = [{"role": "user", "content": "Where does the train leave?"}]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    parent = tmp_path_factory.mktemp("generation")
+    source = snapshot("qwen3", parent / "snapshot", max_position_embeddings=512)
+    return source, prepared(source, parent / "prepared")
+
+
+@pytest.fixture(scope="module")
+def theirs(folders):
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield transformers.pipeline("text-generation", str(folders[0]), dtype="float32", device="cpu")
+
+
+def _load(folders, **options):
+    return text_generation.load("text-generation", folders[1], folders[0], **options)
+
+
+@pytest.fixture(scope="module")
+def ours(folders):
+    return _load(folders)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"max_new_tokens": 12},
+        {"max_new_tokens": 12, "return_full_text": False},
+        {"max_length": 40, "repetition_penalty": 1.3},
+        {"max_new_tokens": 12, "stop_sequence": " the"},
+        {"min_new_tokens": 5, "max_new_tokens": 9},
+    ],
+)
+@pytest.mark.parametrize(
+    "item", ["The train to Edinburgh leaves at", CHAT, [*CHAT, {"role": "assistant", "content": "It"}]]
+)
+def test_answers_are_those_of_transformers_pipeline(ours, theirs, item, parameters):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert ours([item], **parameters) == [theirs(item, **parameters)]
+
+
+def test_a_batch_gives_what_each_input_gives_alone(ours):
+    items = ["The train", CHAT, "ok", "The train to Edinburgh leaves at 7:45", "Rain is"]
+    together = ours(items, max_new_tokens=10)
+    assert together == [ours([item], max_new_tokens=10)[0] for item in items]
+
+
+def test_more_inputs_than_fit_side_by_side_are_all_answered(ours, monkeypatch):
+    items = [f"Text {at}" for at in range(7)]
+    whole = ours(items, max_new_tokens=6)
+    monkeypatch.setattr(text_generation, "MAX_ROWS", 3)
+    assert ours(items, max_new_tokens=6) == whole
+
+
+def test_memory_says_how_many_rows_grow_side_by_side(ours, monkeypatch):
+    groups = []
+    monkeypatch.setattr(ours, "_run", lambda group: groups.append(len(group)))
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
+    ours(["a"] * 5, max_new_tokens=4)
+    assert groups == [5]
+    groups.clear()
+    monkeypatch.setattr(text_generation, "_CACHE_SHARE", 0.0005)
+    ours(["a"] * 5, max_new_tokens=10)
+    assert sum(groups) == 5
+    assert 1 <= max(groups) < 5
+
+
+def test_sampling_is_repeatable_by_seed_and_differs_by_sequence(ours):
+    asked = {"max_new_tokens": 12, "do_sample": True, "temperature": 2.0, "num_return_sequences": 3}
+    first, again = (ours([CHAT], seed=5, **asked)[0] for _ in range(2))
+    other = ours([CHAT], seed=6, **asked)[0]
+    assert first == again != other
+    assert len({json.dumps(record) for record in first}) == 3
+    alone = ours(["x", CHAT], seed=5, **asked)[1]
+    assert alone == first
+
+
+def test_a_stop_text_ends_the_answer_before_it(ours):
+    whole = ours(["The train"], max_new_tokens=20, return_full_text=False)[0][0]["generated_text"]
+    stop = whole[6:9]
+    cut = ours(["The train"], max_new_tokens=20, return_full_text=False, stop=[stop, "never there"])
+    assert cut[0][0]["generated_text"] == whole[: whole.find(stop)]
+
+
+def test_pieces_of_a_stream_make_up_the_answer_and_say_how_it_ended(ours):
+    asked = {"max_new_tokens": 15}
+    whole = ours([CHAT], return_full_text=False, **asked)[0][0]["generated_text"]
+    completion = ours.complete(CHAT, **asked)
+    pieces = list(completion.pieces)
+    assert len(pieces) > 3
+    assert "".join(pieces) == whole == completion.texts[0]
+    assert completion.tokens == 15
+    assert completion.finishes == ["length"]
+    assert len(completion.prompt) > 5
+
+
+def test_a_stream_that_nobody_reads_to_its_end_leaves_the_engine_usable(ours):
+    completion = ours.complete("The train to Edinburgh", max_new_tokens=15)
+    next(completion.pieces)
+    completion.pieces.close()
+    expected = ours(["The train to Edinburgh"], max_new_tokens=5)
+    assert ours(["The train to Edinburgh"], max_new_tokens=5) == expected
+
+
+def test_an_end_token_is_a_stop(ours):
+    asked = {"max_new_tokens": 50, "eos_token_id": list(range(400))}
+    completion = ours.complete("The train", **asked)
+    list(completion.pieces)
+    assert (completion.finishes, completion.tokens) == (["stop"], 1)
+
+
+def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(folders):
+    engine = _load(folders, max_context=32)
+    prompt = "the quick brown fox " * 20
+    count = len(engine._tokenizer.encode(prompt).ids)
+    with pytest.raises(
+        Unprocessable,
+        match=f"the prompt has {count} tokens, this endpoint holds 32 with the answer: shorten it",
+    ):
+        engine([prompt])
+    with pytest.raises(Unprocessable, match=r"shorten it, or ask for at most 3\d new tokens"):
+        engine(["ok"], max_new_tokens=33)
+    assert engine(["ok"])  # what is not asked for is cut to what there is room for
+
+
+def test_a_context_beyond_the_models_is_refused(folders):
+    with pytest.raises(Unprocessable, match="max_context=9999: the model holds at most 512 tokens"):
+        _load(folders, max_context=9999)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ({"num_beams": 3}, "num_beams"),
+        ({"top_p": 3}, "top_p"),
+        ({"suppress_tokens": [10**6]}, "suppress_tokens"),
+        ({"max_words": 3}, "max_words"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+    ],
+)
+def test_options_that_are_none_are_a_400_that_names_them(ours, parameters, field):
+    with pytest.raises(BadRequest) as refused:
+        ours(["ok"], **parameters)
+    assert refused.value.field == field
+
+
+def test_template_variables_reach_the_template(folders, tmp_path):
+    copy = tmp_path / "prepared"
+    copy.mkdir()
+    for path in folders[1].iterdir():
+        (copy / path.name).symlink_to(path)
+    document = json.loads((folders[1] / "serving.json").read_text())
+    document["chat_template"] = "{{ messages[0].content }}{{ enable_thinking }}{{ tools }}{{ documents }}"
+    (copy / "serving.json").unlink()
+    (copy / "serving.json").write_text(json.dumps(document))
+    engine = text_generation.load("text-generation", copy, folders[0])
+    given = {"tools": [1], "documents": [2], "chat_template_kwargs": {"enable_thinking": False}}
+    completion = engine.complete(CHAT, **given)
+    assert engine._tokenizer.decode(completion.prompt) == CHAT[0]["content"] + "False[1][2]"

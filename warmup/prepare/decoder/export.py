@@ -1,0 +1,40 @@
+"""Writing a language model as a folder that is served: graph, tokenizer, contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import transformers
+from transformers import AutoConfig, AutoTokenizer
+
+from hf_lambda.onnx_engine.decoder.model import GRAPH
+
+from ..plan import Plan
+from .architecture import architecture_of, rotations
+from .contract import write_contract
+from .graph import write_graph
+from .reference import write_reference
+from .tensors import Tensors
+
+
+def export_reference(work: Path) -> None:
+    """Write tokenizer.json and serving.json into `work`/export, transformers' answers into `work`.
+
+    Raises NotPrepared for a family, a tokenizer or an option that would not come out the same.
+    """
+    plan = Plan.read(work)
+    transformers.utils.logging.disable_progress_bar()
+    config = AutoConfig.from_pretrained(plan.snapshot)
+    shape = architecture_of(config)
+    tokenizer = AutoTokenizer.from_pretrained(plan.snapshot)
+    write_contract(work / "export", plan, tokenizer, config, shape)
+    write_reference(work, plan, tokenizer)
+
+
+def export_graph(plan: Plan, folder: Path, precision: str) -> dict[str, int]:
+    """Write the graph into `folder`; return the bytes of its weight file that every token reads."""
+    config = AutoConfig.from_pretrained(plan.snapshot)
+    shape = architecture_of(config)
+    tables = rotations(config, shape.positions)
+    dense = write_graph(Tensors(Path(plan.snapshot)), shape, tables, folder / GRAPH, precision)
+    return {f"{GRAPH}.data": dense}
