@@ -55,9 +55,10 @@ check: setup ## format, lint and types, changing nothing
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy --strict .
 
-fix: setup ## format, and what the linter can mend
+fix: setup ## format, what the linter can mend, the table of keys in README
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
+	@$(PY) -m infra.reference
 
 bench: setup ## measure every number of the README
 	@$(PY) -m bench

@@ -1,59 +1,88 @@
 """hf-lambda: each script in inference/ becomes a Lambda that answers from a warmed cache of models."""
 
 from pathlib import Path
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from infra.cache import ModelCache
-from infra.function import InferenceFunction
+from infra.function import InferenceFunction, WarmupFunction
+from infra.hooks import warm_after_changes
 from infra.image import InferenceImage
 from infra.network import Network
 from infra.observability import Observability
+from infra.registry import ManifestReader, read_manifest
 from infra.role import ExecutionRole
 from infra.settings import read_settings
 from infra.staging import StagingBucket
-from infra.warming import Warming
-from infra.warmup_function import WarmupFunction
 
-settings, scripts = read_settings(Path(__file__).with_name("inference"))
-account, endpoints = settings.account, settings.endpoints
-tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags}
-provider = aws.Provider("aws", region=account.region, profile=account.profile, default_tags={"tags": tags})
-opts = pulumi.ResourceOptions(providers=[provider])
 
-network = Network("network", az_count=settings.az_count, egress=settings.egress, opts=opts)
-staging = None
-if settings.egress == "none":
-    staging = StagingBucket("staging", network=network, region=account.region, opts=opts)
+def deploy(read_manifest: ManifestReader = read_manifest) -> None:
+    """Declares the stack. `read_manifest` looks up in ECR what was pushed."""
+    settings, account, scripts = read_settings(Path(__file__).with_name("inference"))
+    tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags}
+    provider = aws.Provider(
+        "aws", region=account.region, profile=account.profile, default_tags={"tags": tags}
+    )
+    opts = pulumi.ResourceOptions(providers=[provider])
 
-# Roles come before the cache: its policy names who may read and who may write.
-warmup_role = ExecutionRole("warmup", log_retention_days=settings.log_retention_days, opts=opts)
-roles = {
-    name: ExecutionRole(name, log_retention_days=endpoint.log_retention_days, opts=opts)
-    for name, endpoint in endpoints.items()
-}
-writers = [warmup_role, *(roles[name] for name, endpoint in endpoints.items() if endpoint.cold_download)]
-cache = ModelCache(
-    "cache", network=network, readers=roles.values(), writers=writers, protect=settings.protect, opts=opts
-)
-image = InferenceImage("image", settings=settings, opts=opts)
+    network = Network("network", settings=settings, opts=opts)
+    staging = None
+    if settings.egress == "none":
+        staging = StagingBucket("staging", network=network, account=account, opts=opts)
 
-parts: dict[str, Any] = {"image": image, "network": network, "cache": cache, "settings": settings}
-warmup = WarmupFunction("warmup", role=warmup_role, staging=staging, **parts, opts=opts)
-functions = {name: InferenceFunction(name, role=roles[name], **parts, opts=opts) for name in endpoints}
-Observability("observability", settings=settings, functions=functions, warmup=warmup, opts=opts)
-if settings.warm_on_deploy:
-    after = pulumi.ResourceOptions(depends_on=[warmup])
-    Warming("warming", scripts=scripts, warmup=warmup, image=image, account=account, opts=after)
+    # Roles come before the cache: its policy names who may read and who may write.
+    warmup_role = ExecutionRole("warmup", log_retention_days=settings.log_retention_days, opts=opts)
+    roles = {
+        name: ExecutionRole(name, log_retention_days=endpoint.log_retention_days, opts=opts)
+        for name, endpoint in settings.endpoints.items()
+    }
+    downloading = [roles[name] for name, endpoint in settings.endpoints.items() if endpoint.cold_download]
+    cache = ModelCache(
+        "cache",
+        settings=settings,
+        network=network,
+        readers=roles.values(),
+        writers=[warmup_role, *downloading],
+        opts=opts,
+    )
+    image = InferenceImage(
+        "image", settings=settings, account=account, read_manifest=read_manifest, opts=opts
+    )
 
-pulumi.export("functions", {name: function.arn for name, function in functions.items()})
-for name, function in functions.items():
-    pulumi.export(f"{name}Arn", function.arn)
-pulumi.export("functionUrls", {name: function.url for name, function in functions.items() if function.url})
-pulumi.export("warmupArn", warmup.arn)
-pulumi.export("cache", cache.summary)
-pulumi.export("imageUri", image.uri)
-if staging:
-    pulumi.export("stagingBucket", staging.name)
+    warmup = WarmupFunction(
+        "warmup",
+        settings=settings,
+        image=image,
+        network=network,
+        staging=staging,
+        cache=cache,
+        role=warmup_role,
+        hooks=warm_after_changes(scripts, account) if settings.warm_on_deploy else None,
+        opts=opts,
+    )
+    functions = {
+        name: InferenceFunction(
+            name, settings=settings, image=image, network=network, cache=cache, role=role, opts=opts
+        )
+        for name, role in roles.items()
+    }
+    Observability(
+        "observability", settings=settings, account=account, functions=functions, warmup=warmup, opts=opts
+    )
+
+    pulumi.export("functions", {name: function.arn for name, function in functions.items()})
+    for name, function in functions.items():
+        pulumi.export(f"{name}Arn", function.arn)
+    pulumi.export(
+        "functionUrls", {name: function.url for name, function in functions.items() if function.url}
+    )
+    pulumi.export("warmupArn", warmup.arn)
+    pulumi.export("cache", cache.summary)
+    pulumi.export("imageUri", image.uri)
+    if staging:
+        pulumi.export("stagingBucket", staging.name)
+
+
+if __name__ == "__main__":
+    deploy()

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import Template
 
 from bench.workloads import Workload
-from infra.mounted import CACHE_ENVIRONMENT
+from infra.function import CACHE_ENVIRONMENT
 
 HANDLERS = Path(__file__).parent / "handlers"
 _OURS = {name: CACHE_ENVIRONMENT[name] for name in ("OPENBLAS_NUM_THREADS", "ORT_DISABLE_TELEMETRY")}

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from .network import Network
 from .role import ExecutionRole
+from .settings import Settings
 
 MOUNT_PATH = "/mnt/hf_models_cache"
 _UID = _GID = 1001
@@ -33,15 +34,15 @@ class ModelCache(pulumi.ComponentResource):
         self,
         name: str,
         *,
+        settings: Settings,
         network: Network,
         readers: Iterable[ExecutionRole],
         writers: Iterable[ExecutionRole],
-        protect: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ModelCache", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        guarded = pulumi.ResourceOptions(parent=self, protect=protect)
+        guarded = pulumi.ResourceOptions(parent=self, protect=settings.protect)
         file_system = aws.efs.FileSystem(
             name,
             encrypted=True,  # cannot be changed later
@@ -72,18 +73,18 @@ class ModelCache(pulumi.ComponentResource):
             opts=child,
         )
         # Without a policy all that reaches a mount target may do everything: so there is none before it.
-        # One after the other: next to building the image that takes no longer, and what watches the program
-        # from outside (the emulated deployment of .ci/apply) can tell their registrations apart.
-        self.ready = [policy, *network.cache_rules]
-        for index, subnet_id in enumerate(network.private_subnet_ids):
-            mount_target = aws.efs.MountTarget(
+        before = pulumi.ResourceOptions(parent=self, depends_on=[policy, *network.cache_rules])
+        mount_targets = [
+            aws.efs.MountTarget(
                 f"{name}-{index}",
                 file_system_id=file_system.id,
                 subnet_id=subnet_id,
                 security_groups=[network.cache_group_id],
-                opts=pulumi.ResourceOptions(parent=self, depends_on=list(self.ready)),
+                opts=before,
             )
-            self.ready.append(mount_target)
+            for index, subnet_id in enumerate(network.private_subnet_ids)
+        ]
+        self.ready = [policy, *network.cache_rules, *mount_targets]
         self.register_outputs(dict(self.summary))
 
     def mount_statement(self, *, write: bool) -> dict[str, Any]:

@@ -1,17 +1,33 @@
-"""The function of one script."""
+"""The Lambda functions: one endpoint for each script, and the warm-up that fills their cache."""
 
 from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from .cache import ModelCache
+from .cache import MOUNT_PATH, ModelCache
 from .image import InferenceImage
-from .mounted import mounted_function
+from .naming import function_name
 from .network import Network
 from .role import ExecutionRole
 from .settings import Settings
+from .staging import StagingBucket
 
+WARMUP_TIMEOUT_S = 900
+"""Lambda's longest; the warm-up stops before it and says what is left."""
+
+CACHE_ENVIRONMENT = {
+    "MODEL_CACHE": MOUNT_PATH,
+    "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
+    "HF_HOME": "/tmp/hf",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "OPENBLAS_NUM_THREADS": "1",  # its threads spin while numpy is imported, at every cold start
+    "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise
+}
 _ALIAS = "live"
 
 
@@ -39,21 +55,20 @@ class InferenceFunction(pulumi.ComponentResource):
         endpoint = settings.endpoints[name]
         downloads = endpoint.cold_download
         policy = role.allow("cache", [cache.mount_statement(write=downloads)], parent=self)
-        function = mounted_function(
+        function = _function_with_cache(
             name,
             command=f"{name}.handler",
+            settings=settings,
             image=image,
             target=endpoint.image,
-            architecture=settings.architecture,
             memory_mb=endpoint.memory_mb,
-            timeout_s=endpoint.timeout_s,
+            timeout_s=endpoint.timeout_seconds,
             environment=_environment(name, settings.hub_endpoint if downloads else None),
             network=network,
             security_group_id=network.download_group_id if downloads else network.endpoint_group_id,
             cache=cache,
             role=role,
-            depends_on=[policy],
-            parent=self,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
             reserved_concurrent_executions=endpoint.reserved_concurrency,
             publish=endpoint.provisioned_concurrency > 0,
             tags=dict(endpoint.tags),
@@ -119,6 +134,141 @@ class InferenceFunction(pulumi.ComponentResource):
                 opts=child,
             )
         return url.function_url
+
+
+class WarmupFunction(pulumi.ComponentResource):
+    """The only writer of the cache; `python -m warmup` invokes it and asks how far it is."""
+
+    arn: pulumi.Output[str]
+    name: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        image: InferenceImage,
+        network: Network,
+        staging: StagingBucket | None,
+        cache: ModelCache,
+        role: ExecutionRole,
+        hooks: pulumi.ResourceHookBinding | None = None,  # of the function
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:WarmupFunction", name, None, opts)
+        statements = [cache.mount_statement(write=True)]
+        tolerance = settings.tolerance.model_dump(by_alias=True, exclude_none=True)
+        environment: dict[str, pulumi.Input[str]] = {
+            "HF_ENDPOINT": settings.hub_endpoint,
+            "PREPARE_TOLERANCE": json.dumps(tolerance),
+        }
+        if network.dual_stack:
+            # Secrets Manager too is reached over IPv6 alone.
+            environment["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
+        if staging:
+            environment["STAGING_BUCKET"] = staging.name
+            statements.append(staging.read_statement())
+        elif settings.hf_token.get_secret_value():
+            secret = self._secret(name, settings.hf_token.get_secret_value())
+            environment["HF_TOKEN_SECRET_ARN"] = secret.arn
+            statements.append(
+                {
+                    "Sid": "ReadHubToken",
+                    "Effect": "Allow",
+                    "Action": "secretsmanager:GetSecretValue",
+                    "Resource": secret.arn,
+                }
+            )
+        policy = role.allow("warm", statements, parent=self)
+        function = _function_with_cache(
+            name,
+            command="warmup.worker.handler.handler",
+            settings=settings,
+            image=image,
+            target="full",
+            memory_mb=settings.warmup_memory_mb,
+            timeout_s=WARMUP_TIMEOUT_S,
+            environment=environment,
+            network=network,
+            security_group_id=network.download_group_id,
+            cache=cache,
+            role=role,
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[policy, *(staging.ready if staging else [])], hooks=hooks
+            ),
+            ephemeral_storage={"size": 10240},
+        )
+        # Lambda would run a failed warm-up twice more, minutes later and beside the command's own retry.
+        aws.lambda_.FunctionEventInvokeConfig(
+            name,
+            function_name=function.id,
+            maximum_retry_attempts=0,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.arn, self.name = function.arn, function.id
+        self.register_outputs({"arn": self.arn})
+
+    def _secret(self, name: str, hf_token: str) -> aws.secretsmanager.Secret:
+        child = pulumi.ResourceOptions(parent=self)
+        secret = aws.secretsmanager.Secret(
+            f"{name}-hf-token",
+            description=f"Token with which {function_name(name)} reads private and gated models",
+            recovery_window_in_days=0,  # kept, it would outlive `pulumi destroy`; whoever set it has it
+            opts=child,
+        )
+        aws.secretsmanager.SecretVersion(
+            f"{name}-hf-token",
+            secret_id=secret.id,
+            secret_string=pulumi.Output.secret(hf_token),
+            opts=child,
+        )
+        return secret
+
+
+def _function_with_cache(
+    name: str,
+    *,
+    command: str,
+    settings: Settings,
+    image: InferenceImage,
+    target: str,
+    memory_mb: int,
+    timeout_s: int,
+    environment: Mapping[str, pulumi.Input[str]],
+    network: Network,
+    security_group_id: pulumi.Input[str],
+    cache: ModelCache,
+    role: ExecutionRole,
+    opts: pulumi.ResourceOptions,
+    **others: Any,
+) -> aws.lambda_.Function:
+    """A function of the image with the cache mounted; `others` are arguments of aws.lambda_.Function.
+
+    It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group,
+    for what its role may do and for a network that leads where it should.
+    """
+    return aws.lambda_.Function(
+        function_name(name),
+        package_type="Image",
+        image_uri=image.uris[target],
+        image_config={"commands": [command]},
+        architectures=[settings.architecture],
+        memory_size=memory_mb,
+        timeout=timeout_s,
+        role=role.arn,
+        environment={"variables": {**CACHE_ENVIRONMENT, **environment}},
+        vpc_config={
+            "subnet_ids": network.private_subnet_ids,
+            "security_group_ids": [security_group_id],
+            "ipv6_allowed_for_dual_stack": network.dual_stack,
+        },
+        file_system_config={"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
+        logging_config={"log_format": "Text", "log_group": role.log_group.name},
+        opts=pulumi.ResourceOptions.merge(
+            pulumi.ResourceOptions(depends_on=[image, network, *cache.ready, role]), opts
+        ),
+        **others,
+    )
 
 
 def _environment(name: str, hub_endpoint: str | None) -> dict[str, pulumi.Input[str]]:

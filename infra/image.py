@@ -9,8 +9,8 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker as docker
 
-from .manifest import CheckedImage
-from .settings import Settings
+from .registry import ManifestReader, check_push
+from .settings import Account, Settings
 
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _UNTAGGED_KEPT = 30
@@ -21,12 +21,15 @@ digest that is still in use be among those that expire."""
 class InferenceImage(pulumi.ComponentResource):
     """ECR repository, and in it one image for each target of inference/Dockerfile that is used.
 
-    pulumi-docker has no switch for attestations, and what the engine pushes depends on its image store: so
-    each push is checked before a function refers to it (see manifest.py).
+    pulumi-docker has no switch for attestations, and what the engine pushes depends on its image store: so at
+    every deployment each image is looked up in ECR before a function refers to it (see registry.py).
     """
 
     uris: Mapping[str, pulumi.Output[str]]
-    """Target -> `<repository>@sha256:...`, never a tag: a function would not notice that a tag has moved."""
+    """Target -> `<repository>@sha256:...`, never a tag: a function would not notice that a tag has moved.
+
+    All come from one output: where one image is refused, no function has changed.
+    """
     uri: pulumi.Output[str]
     """The one that most endpoints use."""
 
@@ -35,6 +38,8 @@ class InferenceImage(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        account: Account,
+        read_manifest: ManifestReader,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:InferenceImage", name, None, opts)
@@ -44,20 +49,26 @@ class InferenceImage(pulumi.ComponentResource):
         self._build_args = settings.build_args
         usage = Counter(endpoint.image for endpoint in settings.endpoints.values())
         registry = self._registry()
-        uris: dict[str, pulumi.Output[str]] = {}
-        before: list[pulumi.Resource] = []
+        images: dict[str, docker.Image] = {}
         for target in sorted({*usage, "full"}, reverse=True):  # slim, then full, which shares its base layers
-            image = self._build(target, registry, before)
-            uris[target] = CheckedImage(
-                f"{name}-{target}",
-                pushed=image.repo_digest,
-                platform=self._platform,
-                account=settings.account,
-                opts=pulumi.ResourceOptions(parent=self),
-            ).uri
-            before = [image]
-        self.uris, self.uri = uris, uris[usage.most_common(1)[0][0]]
-        self.register_outputs({"uris": uris})
+            images[target] = self._build(target, registry, after=list(images.values()))
+        checked = pulumi.Output.all(
+            **{target: self._checked(image, account, read_manifest) for target, image in images.items()}
+        )
+        self.uris = {target: checked[target] for target in images}
+        self.uri = self.uris[usage.most_common(1)[0][0]]
+        self.register_outputs({"uris": self.uris})
+
+    def _checked(
+        self, image: docker.Image, account: Account, read_manifest: ManifestReader
+    ) -> pulumi.Output[str]:
+        def check(made: list[str]) -> str:
+            urn, pushed = made
+            return check_push(
+                pushed, urn=urn, platform=self._platform, read=lambda uri: read_manifest(account, uri)
+            )
+
+        return pulumi.Output.all(image.urn, image.repo_digest).apply(check)
 
     def _make_repository(self, protect: bool) -> aws.ecr.Repository:
         repository = aws.ecr.Repository(
@@ -102,7 +113,7 @@ class InferenceImage(pulumi.ComponentResource):
         )
 
     def _build(
-        self, target: str, registry: docker.RegistryArgs, before: list[pulumi.Resource]
+        self, target: str, registry: docker.RegistryArgs, *, after: list[docker.Image]
     ) -> docker.Image:
         return docker.Image(
             f"{self._name}-{target}",
@@ -119,5 +130,5 @@ class InferenceImage(pulumi.ComponentResource):
             build_on_preview=False,
             registry=registry,
             # One after the other: the second finds the layers that they share.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=before),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )

@@ -1,21 +1,24 @@
-"""The VPC: subnets over the zones, who may talk to whom, and the warm-up's way to the Hub."""
+"""The VPC: subnets over the zones, who may talk to whom, and the ways out of it."""
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Sequence
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
-from .addresses import VPC_CIDR, ipv6_cidr, private_cidr
-from .egress import Egress
+from .settings import Settings
+
+VPC_CIDR = "10.0.0.0/16"
 
 
 class Network(pulumi.ComponentResource):
     """VPC with a private subnet per zone; public ones and a way out as `egress` asks for.
 
     Endpoints reach the cache and nothing else; the warm-up also reaches the Hub over HTTPS.
-    Raises RunError where the region has fewer zones than `az_count`.
+    Raises RunError where the region has fewer zones than `azCount`.
     """
 
     vpc_id: pulumi.Output[str]
@@ -28,14 +31,12 @@ class Network(pulumi.ComponentResource):
     download_group_id: pulumi.Output[str]
     dual_stack: bool
 
-    def __init__(
-        self, name: str, *, az_count: int, egress: str, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
+    def __init__(self, name: str, *, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("hf-lambda:infra:Network", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
-        self.dual_stack = egress == "ipv6"
-        self._zones = self._first_zones(az_count)
+        self.dual_stack = settings.egress == "ipv6"
+        self._zones = self._first_zones(settings.az_count)
         self._vpc = aws.ec2.Vpc(
             name,
             cidr_block=VPC_CIDR,
@@ -50,16 +51,16 @@ class Network(pulumi.ComponentResource):
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=self.vpc_id, opts=self._child)
         route_tables = self._private_subnets()
         self.private_route_table_ids = [table.id for table in route_tables]
-        if egress != "none":
+        if settings.egress != "none":
             Egress(
                 f"{name}-egress",
-                egress=egress,
+                egress=settings.egress,
                 vpc_id=self.vpc_id,
                 zones=self._zones,
                 private_route_table_ids=self.private_route_table_ids,
                 opts=self._child,
             )
-        self._security_groups(egress)
+        self._security_groups(settings.egress)
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def _first_zones(self, az_count: int) -> list[str]:
@@ -145,3 +146,104 @@ class Network(pulumi.ComponentResource):
         return aws.ec2.SecurityGroup(
             f"{self._name}-{label}", vpc_id=self.vpc_id, description=description, opts=self._child
         )
+
+
+class Egress(pulumi.ComponentResource):
+    """Default routes of the private subnets: `nat` (one gateway), `natPerAz` or `ipv6`."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        egress: str,
+        vpc_id: pulumi.Input[str],
+        zones: Sequence[str],
+        private_route_table_ids: Sequence[pulumi.Input[str]],  # one for each zone
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:Egress", name, None, opts)
+        self._name, self._vpc_id = name, vpc_id
+        self._child = pulumi.ResourceOptions(parent=self)
+        if egress == "ipv6":
+            # Outbound alone, and without a price by the hour.
+            gateway = aws.ec2.EgressOnlyInternetGateway(name, vpc_id=vpc_id, opts=self._child)
+            for index, table_id in enumerate(private_route_table_ids):
+                aws.ec2.Route(
+                    f"{name}-{index}",
+                    route_table_id=table_id,
+                    destination_ipv6_cidr_block="::/0",
+                    egress_only_gateway_id=gateway.id,
+                    opts=self._child,
+                )
+        else:
+            public = self._public_subnets(zones)
+            nats = [
+                self._nat(index, public[index]) for index in range(len(zones) if egress == "natPerAz" else 1)
+            ]
+            for index, table_id in enumerate(private_route_table_ids):
+                aws.ec2.Route(
+                    f"{name}-{index}",
+                    route_table_id=table_id,
+                    destination_cidr_block="0.0.0.0/0",
+                    nat_gateway_id=nats[index % len(nats)].id,
+                    opts=self._child,
+                )
+        self.register_outputs({})
+
+    def _public_subnets(self, zones: Sequence[str]) -> list[tuple[aws.ec2.Subnet, aws.ec2.Route]]:
+        """Subnets with the internet gateway's route that makes each of them public."""
+        gateway = aws.ec2.InternetGateway(self._name, vpc_id=self._vpc_id, opts=self._child)
+        table = aws.ec2.RouteTable(f"{self._name}-public", vpc_id=self._vpc_id, opts=self._child)
+        route = aws.ec2.Route(
+            f"{self._name}-public",
+            route_table_id=table.id,
+            destination_cidr_block="0.0.0.0/0",
+            gateway_id=gateway.id,
+            opts=self._child,
+        )
+        subnets = []
+        for index, zone in enumerate(zones):
+            label = f"{self._name}-public-{index}"
+            subnet = aws.ec2.Subnet(
+                label,
+                vpc_id=self._vpc_id,
+                availability_zone=zone,
+                cidr_block=public_cidr(index),
+                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-public-{zone}"},
+                opts=self._child,
+            )
+            aws.ec2.RouteTableAssociation(
+                label, subnet_id=subnet.id, route_table_id=table.id, opts=self._child
+            )
+            subnets.append((subnet, route))
+        return subnets
+
+    def _nat(self, index: int, public: tuple[aws.ec2.Subnet, aws.ec2.Route]) -> aws.ec2.NatGateway:
+        subnet, internet_route = public
+        address = aws.ec2.Eip(f"{self._name}-nat-{index}", domain="vpc", opts=self._child)
+        return aws.ec2.NatGateway(
+            f"{self._name}-nat-{index}",
+            allocation_id=address.id,
+            subnet_id=subnet.id,
+            # A NAT gateway in a subnet that has no way out yet fails to start.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[internet_route]),
+        )
+
+
+def private_cidr(zone_index: int) -> str:
+    """A /20 each: Lambda's network interfaces take addresses by the dozen."""
+    return f"10.0.{16 * zone_index}.0/20"
+
+
+def public_cidr(zone_index: int) -> str:
+    """A /24 each, after the last private block: a NAT gateway is all that lies there."""
+    return f"10.0.{240 + zone_index}.0/24"
+
+
+def ipv6_cidr(vpc_block: str, zone_index: int) -> str:
+    """The `zone_index`th /64 of the /56 that AWS gives a VPC; what is no block (a mock's) stays as it is."""
+    try:
+        block = ipaddress.IPv6Network(vpc_block)
+    except ValueError:
+        return vpc_block
+    return str(ipaddress.IPv6Network((int(block.network_address) + (zone_index << 64), 64)))

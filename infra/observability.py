@@ -8,10 +8,9 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from .function import InferenceFunction
+from .function import WARMUP_TIMEOUT_S, InferenceFunction, WarmupFunction
 from .naming import function_name
-from .settings import Settings
-from .warmup_function import WARMUP_TIMEOUT_S, WarmupFunction
+from .settings import Account, Settings
 
 _NEAR_TIMEOUT = 0.9
 _PERIOD_S = 300
@@ -25,6 +24,7 @@ class Observability(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        account: Account,
         functions: Mapping[str, InferenceFunction],
         warmup: WarmupFunction,
         opts: pulumi.ResourceOptions | None = None,
@@ -37,14 +37,14 @@ class Observability(pulumi.ComponentResource):
             aws.cloudwatch.Dashboard(
                 name,
                 dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}",
-                dashboard_body=pulumi.Output.json_dumps(_dashboard(names, settings.account.region)),
+                dashboard_body=pulumi.Output.json_dumps(_dashboard(names, account.region)),
                 opts=self._child,
             )
         if settings.alarm_email:
             topic = self._topic(settings.alarm_email)
             self._alarms("warmup", warmup.name, WARMUP_TIMEOUT_S, topic.arn)
             for script, function in functions.items():
-                self._alarms(script, function.name, settings.endpoints[script].timeout_s, topic.arn)
+                self._alarms(script, function.name, settings.endpoints[script].timeout_seconds, topic.arn)
         if settings.monthly_budget_usd:
             self._budget(settings.monthly_budget_usd, settings.alarm_email)
         self.register_outputs({})

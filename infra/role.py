@@ -1,4 +1,4 @@
-"""Who a function is: its role, its log group, and what it may do before it may do anything with models."""
+"""The role that a function runs with, and the log group that it writes to."""
 
 from __future__ import annotations
 

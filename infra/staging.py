@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from .network import Network
+from .settings import Account
 
 _KEPT_DAYS = 7
 """The cache is what lasts: the warm-up copies a model within minutes."""
@@ -25,7 +26,7 @@ class StagingBucket(pulumi.ComponentResource):
         name: str,
         *,
         network: Network,
-        region: str,
+        account: Account,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:StagingBucket", name, None, opts)
@@ -37,7 +38,7 @@ class StagingBucket(pulumi.ComponentResource):
         endpoint = aws.ec2.VpcEndpoint(
             name,
             vpc_id=network.vpc_id,
-            service_name=f"com.amazonaws.{region}.s3",
+            service_name=f"com.amazonaws.{account.region}.s3",
             vpc_endpoint_type="Gateway",
             route_table_ids=network.private_route_table_ids,
             policy=_policy({"Sid": "ReadStagedModels", "Effect": "Allow", "Principal": "*", **self._read()}),

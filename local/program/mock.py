@@ -15,7 +15,11 @@ from typing import Any
 
 import pulumi
 from pulumi.runtime import get_root_resource, mocks, rpc, set_all_config
+from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
+
+from infra.registry import Manifest, ManifestReader
+from infra.settings import Account
 
 ACCOUNT = "123456789012"
 PROJECT = "hf-lambda"
@@ -37,6 +41,8 @@ class Resource:
     parent: str
     provider: str
     protect: bool
+    hooks: frozenset[tuple[str, str]]
+    """(when, name of the hook), such as ("after_create", "start-warmup")."""
 
     def policy(self, key: str = "policy") -> list[dict[str, Any]]:
         """The statements of an IAM policy that is an input as JSON."""
@@ -50,6 +56,8 @@ class Registrations:
 
     resources: list[Resource] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
+    hooks: dict[str, Any] = field(default_factory=dict)
+    """Resource hooks by name, as they were sent. The mock calls none of them."""
 
 
 class Answers(mocks.Mocks):
@@ -106,6 +114,11 @@ class Answers(mocks.Mocks):
         return {"id": args.token, **args.args, **known[args.token]}
 
 
+def read_one_image(account: Account, uri: str) -> Manifest:
+    """An ECR in which everything that was pushed is what Lambda runs."""
+    return Manifest("application/vnd.oci.image.manifest.v1+json")
+
+
 def run_program(
     root: Path,
     config: Mapping[str, Any],
@@ -114,18 +127,23 @@ def run_program(
     answers: Answers,
     secret_keys: Collection[str] = (),
     preview: bool = False,
+    read_manifest: ManifestReader = read_one_image,
+    registered: Registrations | None = None,
 ) -> Registrations:
     """Run `root`/__main__.py as `stack` with `config` by full key. Raises what the program raises.
 
-    With `preview`, what `answers` leaves out is unknown to the program.
+    With `preview`, what `answers` leaves out is unknown to the program. `registered` is filled and returned;
+    given, it shows what a program registered that then stopped.
     """
-    monitor = _Monitor(answers)
+    registered = Registrations() if registered is None else registered
+    monitor = _Monitor(answers, registered)
 
     async def program() -> dict[str, Any]:
         # All in one loop: setting the mocks makes a root resource, which would wait for ever on another one.
         mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
         set_all_config({key: as_text(value) for key, value in config.items()}, secret_keys=[*secret_keys])
-        await run_pulumi_func(lambda: _run_main(root))
+        with _nothing_left_behind():
+            await run_pulumi_func(lambda: _run_main(root, read_manifest))
         stack_resource = get_root_resource()
         if not isinstance(stack_resource, Stack):
             raise TypeError(f"the root resource is {stack_resource!r}; expected the stack")
@@ -134,8 +152,8 @@ def run_program(
             for key, value in stack_resource.outputs.items()
         }
 
-    outputs = asyncio.run(program())
-    return Registrations(monitor.resources_seen, outputs)
+    registered.outputs = asyncio.run(program())
+    return registered
 
 
 def as_text(value: Any) -> str:
@@ -143,16 +161,32 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _run_main(root: Path) -> None:
-    runpy.run_path(str(root / "__main__.py"), run_name="__main__")
+def _run_main(root: Path, read_manifest: ManifestReader) -> None:
+    runpy.run_path(str(root / "__main__.py"))["deploy"](read_manifest)
+
+
+@contextlib.contextmanager
+def _nothing_left_behind() -> Iterator[None]:
+    """A program that stopped leaves outputs which the next run in this process would wait for."""
+    try:
+        yield
+    except BaseException:
+        SETTINGS.outputs.clear()
+        # What depended on the mistake has failed with it, and asyncio would print a traceback for each.
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: None)
+        raise
 
 
 class _Monitor(mocks.MockMonitor):
     """Keeps whole requests: Pulumi's own mock forgets parents, dependencies and protection."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, registered: Registrations) -> None:
         super().__init__(answers)
-        self.resources_seen: list[Resource] = []
+        self._registered = registered
+
+    def RegisterResourceHook(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
+        self._registered.hooks[request.name] = request
+        return super().RegisterResourceHook(request)  # type: ignore[no-untyped-call]
 
     def Invoke(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
         with _event_loop_of_this_thread():
@@ -175,8 +209,11 @@ class _Monitor(mocks.MockMonitor):
             parent=request.parent,
             provider=request.provider,
             protect=request.protect,
+            hooks=frozenset(
+                (when.name, name) for when, names in request.hooks.ListFields() for name in names
+            ),
         )
-        self.resources_seen.append(seen)
+        self._registered.resources.append(seen)
         return response
 
 

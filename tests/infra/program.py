@@ -9,6 +9,7 @@ from typing import Any
 
 from pulumi.runtime import mocks
 
+from infra.registry import ManifestReader
 from local.program import mock
 from local.program.declare import read_config
 from local.program.mock import ACCOUNT as ACCOUNT
@@ -55,19 +56,29 @@ class PlainAnswers(mock.Answers):
 
 
 def run_program(
-    root: Path, stack: str = "dev", *, zones: list[str] = ZONES, preview: bool = False, **keys: Any
+    root: Path,
+    stack: str = "dev",
+    *,
+    zones: list[str] = ZONES,
+    preview: bool = False,
+    read_manifest: ManifestReader = mock.read_one_image,
+    registered: Deployed | None = None,
+    **keys: Any,
 ) -> Deployed:
     """`root`/__main__.py with Pulumi.yaml, the file of the stack and these keys; None takes a key away."""
+    deployed = Deployed() if registered is None else registered
     config = {**read_config(ROOT, stack), **{full_key(key): value for key, value in keys.items()}}
-    registered = mock.run_program(
+    mock.run_program(
         root,
         {key: value for key, value in config.items() if value is not None},
         stack=stack,
         answers=PlainAnswers(zones, preview),
         secret_keys=["hf-lambda:hfToken"],
         preview=preview,
+        read_manifest=read_manifest,
+        registered=deployed,
     )
-    return Deployed(registered.resources, registered.outputs)
+    return deployed
 
 
 def full_key(key: str) -> str:

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network, IPv6Network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.addresses import VPC_CIDR, ipv6_cidr, private_cidr, public_cidr
+from infra.network import VPC_CIDR, ipv6_cidr, private_cidr, public_cidr
 
 ZONES = range(6)
 

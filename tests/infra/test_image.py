@@ -2,8 +2,12 @@
 
 import json
 
+from infra.registry import Manifest, PlatformImage
+from infra.settings import Account
 from tests.infra.asked import SECRET, Deployed
 from tests.infra.program import REPOSITORY, URIS, Deploy
+
+OCI, INDEX = (f"application/vnd.oci.image.{kind}.v1+json" for kind in ("manifest", "index"))
 
 
 def test_endpoints_run_the_image_that_they_need_and_the_warm_up_the_full_one(deploy: Deploy):
@@ -46,17 +50,27 @@ def test_arm64_builds_and_runs_on_arm64(deploy: Deploy):
     assert [each.inputs["architectures"] for each in functions] == [["arm64"]] * 3
 
 
-def test_functions_refer_to_the_checked_digest(dev: Deployed):
-    checked = {each.name: each for each in dev.resources if each.type == "pulumi-python:dynamic:CheckedImage"}
-    assert set(checked) == {"image-slim", "image-full"}
-    for each in checked.values():
-        assert each.inputs["pushed"] == URIS[each.name.removeprefix("image-")]
-        assert (each.inputs["platform"], each.inputs["region"]) == ("linux/amd64", "us-east-1")
-    for name in ("sentiment", "summarization", "warmup"):
-        function = dev.function(name)
-        assert function.inputs["imageUri"] == URIS["full" if name == "warmup" else "slim"]
+def test_functions_refer_to_the_digest_that_was_found_in_ecr(deploy: Deploy):
+    found = {uri: "sha256:" + letter * 64 for uri, letter in zip(URIS.values(), "12", strict=True)}
+
+    def read(account: Account, uri: str) -> Manifest:
+        digest = found.get(uri)
+        return Manifest(INDEX, images=[PlatformImage("linux/amd64", digest)]) if digest else Manifest(OCI)
+
+    deployed = deploy("dev", read_manifest=read)
+    for name, target in (("sentiment", "slim"), ("summarization", "slim"), ("warmup", "full")):
+        function = deployed.function(name)
+        assert function.inputs["imageUri"] == f"{REPOSITORY}@{found[URIS[target]]}"
         # Both: where one is refused, no function has changed.
-        assert dev.before(function) >= {("dynamic", "image-slim"), ("dynamic", "image-full")}
+        pushed = {("index/image", "image-slim"), ("index/image", "image-full")}
+        assert deployed.before(function) >= pushed
+    assert deployed.outputs["imageUri"] == f"{REPOSITORY}@{found[URIS['slim']]}"
+
+
+def test_no_provider_of_ours_is_in_a_new_state(deploy: Deploy):
+    """Its class would be found by its module's path: a state outlives where the code lies."""
+    deployed = deploy("dev", warmOnDeploy=True)
+    assert not [each.urn for each in deployed.resources if "dynamic" in each.type]
 
 
 def test_the_credentials_of_the_registry_are_secrets(dev: Deployed):

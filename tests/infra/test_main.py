@@ -10,10 +10,6 @@ from tests.infra.asked import SECRET, Deployed, statements
 from tests.infra.program import ACCOUNT, ROOT, URIS, Deploy
 
 
-def test_the_architecture_fits_one_screen():
-    assert len((ROOT / "__main__.py").read_text().splitlines()) <= 60
-
-
 def test_every_script_is_one_function_and_the_warm_up_another(dev: Deployed):
     commands = {each.inputs["imageConfig"]["commands"][0] for each in dev.all("lambda/function").values()}
     assert commands == {"sentiment.handler", "summarization.handler", "warmup.worker.handler.handler"}

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.rules import ENDPOINT_RULES, STACK_RULES
+from infra.settings import Settings, keys_of
 from tests.infra.program import ROOT, Deploy
 from warmup.prepare import Tolerance
 from warmup.worker.preparing import tolerance_of
@@ -18,7 +18,16 @@ TYPES = {"integer": int, "boolean": bool, "string": str, "object": dict}
 
 
 def test_every_key_is_known_to_the_settings_and_every_setting_is_a_key():
-    assert set(KEYS) == {*ENDPOINT_RULES, *STACK_RULES, "endpoints"}
+    assert set(KEYS) == set(keys_of(Settings))
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_key_means_here_what_it_means_to_the_settings(key: str):
+    assert KEYS[key]["description"] == keys_of(Settings)[key].description
+    given = Settings.model_json_schema()["properties"][key]
+    while "$ref" in given:
+        given = Settings.model_json_schema()["$defs"][given["$ref"].rpartition("/")[2]]
+    assert KEYS[key]["type"] == given["type"]
 
 
 def test_the_default_tolerance_is_what_the_warm_up_takes_for_what_is_left_out():
@@ -34,11 +43,10 @@ def test_a_key_has_a_type_a_description_and_a_default_of_that_type(key: str):
     assert spec["description"].endswith(".")
 
 
-@pytest.mark.parametrize("key", [*ENDPOINT_RULES, *STACK_RULES])
-def test_a_default_is_allowed(key: str):
-    spec = KEYS[key]
-    rule = {**ENDPOINT_RULES, **STACK_RULES}[key]
-    assert rule.apply(spec["default"]) == spec["default"]
+def test_a_default_is_allowed_and_stays_as_it_is():
+    defaults = {key: spec["default"] for key, spec in KEYS.items()}
+    settings = Settings.model_validate(defaults).model_dump(by_alias=True)
+    assert {**settings, "hfToken": settings["hfToken"].get_secret_value()} == defaults
 
 
 def test_no_key_is_secret_with_a_default_for_then_the_cli_refuses_every_stack():
@@ -100,5 +108,5 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         assert asked(deploy, **also, **{key: value}) != (asked(deploy, **also) if also else usual), key
 
 
-def asked(deploy: Callable[..., Any], **keys: Any) -> dict[str, tuple[Any, bool]]:
-    return {each.urn: (each.inputs, each.protect) for each in deploy("dev", **keys).resources}
+def asked(deploy: Callable[..., Any], **keys: Any) -> dict[str, Any]:
+    return {each.urn: (each.inputs, each.protect, each.hooks) for each in deploy("dev", **keys).resources}

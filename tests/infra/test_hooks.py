@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from infra.warming import Starter
+from discovery import read_scripts
+from infra.hooks import queue, warm_events
+from infra.settings import Account
 from tests.infra.asked import Deployed
-from tests.infra.program import ACCOUNT, URIS, Deploy
+from tests.infra.program import ACCOUNT, ROOT, Deploy
+from warmup.protocol.events import ModelEvent
 
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
-PROPS = {"function": ARN, "image": "r@1", "events": ['{"job": "a"}', '{"job": "b"}'], "region": "us-east-1"}
 
 
 @pytest.fixture
@@ -44,32 +46,32 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, Any
     server.server_close()
 
 
-def started(deployed: Deployed) -> list[Any]:
-    return [each for each in deployed.resources if each.type == "pulumi-python:dynamic:Warming"]
-
-
 def test_it_is_off_by_default(dev: Deployed):
-    assert not started(dev)
+    assert not dev.hooks and not [each for each in dev.resources if each.hooks]
 
 
-def test_each_model_has_an_event_as_the_command_would_send_it(deploy: Deploy):
+def test_the_function_of_the_warm_up_starts_it_when_it_is_new_or_changed(deploy: Deploy):
     deployed = deploy("dev", warmOnDeploy=True)
-    (warming,) = started(deployed)
-    events = [json.loads(each) for each in warming.inputs["events"]]
+    hooked = {each.name: each.hooks for each in deployed.resources if each.hooks}
+    starts = frozenset({("after_create", "start-warmup"), ("after_update", "start-warmup")})
+    assert hooked == {"hf-lambda-dev-warmup": starts}
+
+
+def test_a_start_that_fails_does_not_fail_the_deployment_and_a_preview_starts_nothing(deploy: Deploy):
+    hook = deploy("dev", warmOnDeploy=True).hooks["start-warmup"]
+    assert (hook.ignore_errors, hook.on_dry_run) == (True, False)
+
+
+def test_each_model_has_an_event_as_the_command_would_send_it():
+    events = [each.to_json() for each in warm_events(read_scripts(ROOT / "inference"))]
     assert [(each["action"], each["job"]) for each in events] == [("warm", "deploy-1"), ("warm", "deploy-2")]
     assert {entry["model"] for each in events for entry in each["models"]} == {
         *("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "sshleifer/distilbart-cnn-12-6")
     }
-    assert warming.inputs["image"] == URIS["full"]
-    assert warming.inputs["function"] == deployed.outputs["warmupArn"]
 
 
-def test_it_starts_when_the_warm_up_can_run(deploy: Deploy):
-    deployed = deploy("dev", warmOnDeploy=True)
-    (warming,) = started(deployed)
-    assert deployed.before(warming) >= {
-        ("lambda/function", "hf-lambda-dev-warmup"),
-        ("lambda/functionEventInvokeConfig", "warmup"),
+def test_it_starts_when_the_warm_up_can_run(dev: Deployed):
+    assert dev.before(dev.function("warmup")) >= {
         ("efs/mountTarget", "cache-0"),
         ("efs/mountTarget", "cache-1"),
         ("ec2/route", "network-egress-0"),
@@ -77,19 +79,8 @@ def test_it_starts_when_the_warm_up_can_run(deploy: Deploy):
     }
 
 
-def test_creating_it_queues_every_event_and_does_not_wait(queued: list[tuple[str, str, Any]]):
-    Starter().create({**PROPS, "profile": None})
+def test_the_hook_queues_every_event_and_does_not_wait(queued: list[tuple[str, str, Any]]):
+    events = [ModelEvent(job="a"), ModelEvent(job="b")]
+    queue(ARN, events, Account("us-east-1", None))
     path = f"/2015-03-31/functions/{ARN.replace(':', '%3A')}/invocations"
-    assert queued == [(path, "Event", {"job": "a"}), (path, "Event", {"job": "b"})]
-
-
-def test_updating_it_queues_them_again(queued: list[tuple[str, str, Any]]):
-    outs = Starter().update("id", PROPS, {**PROPS, "image": "r@2", "profile": None}).outs or {}
-    assert outs["image"] == "r@2"
-    assert [event for _, _, event in queued] == [{"job": "a"}, {"job": "b"}]
-
-
-def test_it_starts_again_for_other_models_another_image_or_another_function_alone():
-    assert Starter().diff("id", PROPS, dict(PROPS)).changes is False
-    for key in ("events", "image", "function"):
-        assert Starter().diff("id", PROPS, {**PROPS, key: "other"}).changes is True
+    assert queued == [(path, "Event", event.to_json()) for event in events]

@@ -1,27 +1,27 @@
 """What was pushed is looked up in ECR before a function refers to it."""
 
-import base64
 import hashlib
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import boto3
+import pulumi
 import pytest
 from moto import mock_aws
-from pulumi.dynamic.dynamic import serialize_provider
 
-from infra.manifest import ManifestChecker, UnusableImageError
-from tests.infra.program import ROOT
+from infra.registry import Manifest, check_push, read_manifest
+from infra.settings import Account
+from tests.infra.asked import Deployed
+from tests.infra.program import URIS, Deploy
 
 DOCKER, OCI = (
     "application/vnd.docker.distribution.manifest.v2+json",
     "application/vnd.oci.image.manifest.v1+json",
 )
 INDEX = "application/vnd.oci.image.index.v1+json"
+URN = "urn:pulumi:dev::hf-lambda::hf-lambda:infra:InferenceImage$docker:index/image:Image::image-full"
+AGAIN = f"pulumi up --replace '{URN}'"
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 
@@ -58,13 +58,18 @@ class Registry:
             entries.append({"mediaType": OCI, "digest": digest, "size": 1, "platform": platform})
         return self.push(INDEX, manifests=entries)
 
-    def checked(self, digest: str, platform: str = "linux/amd64") -> str:
+    def checked(self, digest: str, platform: str = "linux/amd64", repository: str | None = None) -> str:
         """The digest that functions would refer to."""
-        props = {"pushed": f"{self.uri}@{digest}", "uri": "", "platform": platform, "region": "us-east-1"}
-        outs = ManifestChecker().create({**props, "profile": None}).outs or {}
-        repository, _, found = outs["uri"].partition("@")
-        assert repository == self.uri
-        return str(found)
+        account = Account("us-east-1", None)
+        repository = repository or self.uri
+        uri = check_push(
+            f"{repository}@{digest}",
+            urn=URN,
+            platform=platform,
+            read=lambda uri: read_manifest(account, uri),
+        )
+        assert uri.partition("@")[0] == repository
+        return uri.partition("@")[2]
 
 
 @pytest.fixture
@@ -96,62 +101,80 @@ def test_of_two_platforms_the_one_of_the_functions_is_taken(registry: Registry):
 
 def test_an_index_without_the_platform_stops_the_deployment_and_says_what_to_set(registry: Registry):
     index = registry.index(arm64=registry.image(), unknown=registry.image(name="attestation"))
-    with pytest.raises(UnusableImageError) as caught:
+    with pytest.raises(pulumi.RunError) as caught:
         registry.checked(index)
     text = str(caught.value)
     assert text.startswith(
         "The image that was pushed is an index of linux/arm64, unknown/unknown without linux/amd64."
     )
     assert '{"features": {"containerd-snapshotter": false}} in /etc/docker/daemon.json' in text
-    assert text.endswith("run `pulumi up` again.")
+    assert text.endswith(f"and push again: {AGAIN}")
 
 
 def test_zstd_layers_stop_the_deployment(registry: Registry):
-    with pytest.raises(UnusableImageError, match="has zstd layers, which Lambda does not unpack"):
+    with pytest.raises(pulumi.RunError, match="has zstd layers, which Lambda does not unpack"):
         registry.checked(registry.image(layer="application/vnd.oci.image.layer.v1.tar+zstd"))
 
 
 def test_an_index_within_an_index_stops_the_deployment(registry: Registry):
     inner = registry.index(amd64=registry.image())
     with pytest.raises(
-        UnusableImageError, match=r"is application/vnd\.oci\.image\.index\.v1\+json, which Lambda"
+        pulumi.RunError, match=r"is application/vnd\.oci\.image\.index\.v1\+json, which Lambda"
     ):
         registry.checked(registry.index(amd64=inner))
 
 
-def test_what_is_not_in_ecr_stops_the_deployment(registry: Registry):
-    with pytest.raises(UnusableImageError, match="is not in ECR after the push"):
+def test_an_image_that_was_deleted_from_ecr_is_named_with_the_command_that_pushes_it_again(
+    registry: Registry,
+):
+    with pytest.raises(pulumi.RunError) as caught:
         registry.checked("sha256:" + "1" * 64)
-
-
-def test_it_looks_again_when_the_digest_the_platform_or_the_region_has_changed():
-    checker, old = (
-        ManifestChecker(),
-        {"pushed": "r@1", "uri": "r@2", "platform": "linux/amd64", "region": "x"},
+    assert str(caught.value).endswith(
+        f"is not in ECR, where functions would look for it. Push it again: {AGAIN}"
     )
-    # Where the image was taken out of an index, `uri` differs from what was pushed, and that is no change.
-    assert checker.diff("id", old, {**old, "uri": "r@1"}).changes is False
-    for key in ("pushed", "platform", "region"):
-        assert checker.diff("id", old, {**old, key: "other"}).changes is True
 
 
-def test_an_update_gives_the_new_image(registry: Registry):
-    digest = registry.image()
-    new = {"pushed": f"{registry.uri}@{digest}", "uri": "", "platform": "linux/amd64", "region": "us-east-1"}
-    outs = ManifestChecker().update("id", {}, {**new, "profile": None}).outs or {}
-    assert outs["uri"] == f"{registry.uri}@{digest}"
+def test_a_repository_that_was_deleted_is_an_image_that_was_deleted(registry: Registry):
+    with pytest.raises(pulumi.RunError, match="is not in ECR"):
+        registry.checked(registry.image(), repository=registry.uri.replace("hf-lambda-dev", "another"))
 
 
-@pytest.mark.parametrize("provider", ["infra.manifest.ManifestChecker", "infra.warming.Starter"])
-def test_pulumi_can_load_the_provider_in_its_own_process(provider: str, tmp_path: Path):
-    """Pulumi starts it in the project's folder, and has nothing but the pickled object."""
-    module, _, name = provider.rpartition(".")
-    pickled = serialize_provider(getattr(__import__(module, fromlist=[name]), name)())
-    (tmp_path / "load.py").write_text(
-        "import base64, dill, sys\nsys.path.insert(0, '.')\n"
-        "print(type(dill.loads(base64.b64decode(sys.argv[1]))).__name__)\n"
-    )
-    command = [sys.executable, str(tmp_path / "load.py"), pickled]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == name
-    assert base64.b64decode(pickled)
+@pytest.mark.parametrize("pushed", [None, "", "123456789012.dkr.ecr.us-east-1.amazonaws.com/hf-lambda-dev"])
+def test_a_push_that_gave_no_digest_is_named_with_the_command_that_pushes_again(pushed: str | None):
+    def read(uri: str) -> Manifest:
+        raise AssertionError(uri)
+
+    with pytest.raises(pulumi.RunError) as caught:
+        check_push(pushed, urn=URN, platform="linux/amd64", read=read)
+    expected = "The Docker provider gave no digest for what it pushed. Push again:"
+    assert str(caught.value) == f"{expected} {AGAIN}"
+
+
+def test_a_refusal_of_aws_itself_is_one_sentence(registry: Registry, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    with pytest.raises(pulumi.RunError, match=r"^ECR cannot be asked for .*: Unable to locate credentials$"):
+        registry.checked(registry.image())
+
+
+def test_every_image_in_use_is_looked_up_at_every_deployment(deploy: Deploy):
+    asked = []
+
+    def read(account: Account, uri: str) -> Manifest:
+        asked.append((account.region, uri))
+        return Manifest(OCI)
+
+    deploy("dev", read_manifest=read)
+    assert sorted(asked) == sorted(("us-east-1", uri) for uri in URIS.values())
+
+
+def test_where_one_image_is_refused_no_function_is_declared(deploy: Deploy):
+    def read(account: Account, uri: str) -> Manifest | None:
+        return None if uri == URIS["full"] else Manifest(OCI)
+
+    declared = Deployed()
+    with pytest.raises(pulumi.RunError, match=r"image-full'$"):
+        deploy("dev", read_manifest=read, registered=declared)
+    assert declared.all("docker:index/image")
+    assert not declared.all("lambda/function")

@@ -1,0 +1,40 @@
+"""`python -m infra.reference` writes README's table of config keys; `make fix` runs it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .settings import EndpointSettings, keys_of
+
+_TABLE = re.compile(r"(?<=\| key \| default \| what \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")
+
+
+def with_table(readme: str, project: dict[str, Any]) -> str:
+    """`readme` with a row for each key that `project`, the content of Pulumi.yaml, declares."""
+    rows = [
+        f"| `{key}`{_mark(key)} | `{_shown(declared['default'])}` | {declared['description']} |\n"
+        for key, declared in project["config"].items()
+        if ":" not in key
+    ]
+    return _TABLE.sub(lambda _: "".join(rows), readme)
+
+
+def _mark(key: str) -> str:
+    return r" \*" if key in keys_of(EndpointSettings) else ""
+
+
+def _shown(value: Any) -> str:
+    """As Pulumi.yaml has it."""
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {each}' for key, each in value.items())}}}"
+    return str(value) if isinstance(value, str) and value else json.dumps(value)
+
+
+if __name__ == "__main__":
+    readme, project = Path("README.md"), Path("Pulumi.yaml")
+    readme.write_text(with_table(readme.read_text(), yaml.safe_load(project.read_text())))
