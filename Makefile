@@ -48,7 +48,7 @@ else
 endif
 
 test: setup ## the tests that take no minutes, on every processor
-	@$(PY) -m pytest -q -n auto
+	@$(PY) -m pytest -q -n auto --dist worksteal
 
 check: setup ## format, lint and types, changing nothing
 	@$(VENV)/bin/ruff format --check .

@@ -9,6 +9,8 @@ import yaml
 
 from local.program.declare import ProgramError, declare, read_config
 from local.program.functions import FunctionUrl
+from local.program.monitor import run
+from tests.infra.program import loaded  # the provider, whose own warnings are no error here
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,6 +37,7 @@ def configure(tree, **values):
 
 @pytest.fixture(scope="module")
 def real():
+    assert loaded
     return declare(ROOT)
 
 
@@ -82,7 +85,7 @@ def test_a_change_of_the_program_or_its_config_changes_the_local_stack(tree):
     (tree / "inference/second.py").write_text((tree / "inference/sentiment.py").read_text())
     override = {"memoryMb": 1024, "coldDownload": True, "functionUrl": "public", "image": "full"}
     configure(tree, timeoutSeconds=30, endpoints={"second": override}, reservedConcurrency=3)
-    second, sentiment, warmup = declare(tree).functions
+    second, sentiment, warmup = run(tree).functions
     assert (sentiment.timeout_s, sentiment.memory_mb, sentiment.max_instances) == (30, 3008, 3)
     assert (second.name, second.memory_mb, second.target, second.url) == (
         "second",
@@ -96,12 +99,12 @@ def test_a_change_of_the_program_or_its_config_changes_the_local_stack(tree):
 
 def test_the_tolerance_of_the_config_reaches_the_local_warm_up_too(tree):
     configure(tree, tolerance={"cosine": "0.95"})
-    assert declare(tree).functions[-1].environment["PREPARE_TOLERANCE"] == '{"cosine": 0.95}'
+    assert run(tree).functions[-1].environment["PREPARE_TOLERANCE"] == '{"cosine": 0.95}'
 
 
 def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to_stage_through(tree):
     configure(tree, egress="none")
-    program = declare(tree)
+    program = run(tree)
     assert "STAGING_BUCKET" not in program.functions[-1].environment
     assert "stagingBucket" not in program.outputs
 
