@@ -11,6 +11,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
+_COMMIT_OR_PREFIX = re.compile(r"[0-9a-f]{7,40}")
 DEFAULT_BRANCH = "main"
 
 _LFS_SUFFIXES = frozenset(
@@ -66,22 +67,29 @@ class Repository:
     folder: Path
     pinned: str | None = None
     """The commit that the folder stands for; None: any commit asked for is answered from it."""
+    names: frozenset[str] = frozenset({DEFAULT_BRANCH})
+    """Branches and tags at that commit."""
 
     def files(self) -> list[File]:
         """What the folder holds now, sorted by path; hashed once per path, size and modification time."""
         return [_file(self.folder, source) for source in sorted(_sources(self.folder))]
 
     def commit_of(self, revision: str) -> str | None:
-        """The 40-hex commit that `revision` means here, None where the repository does not have it."""
-        if revision == DEFAULT_BRANCH:
+        """The 40-hex commit that `revision` means here, None where the repository does not have it.
+
+        `revision`: a branch, a tag, a commit, or the first 7 digits or more of one.
+        """
+        if revision in self.names:
             return self.pinned or _content_commit(self.files())
-        if not COMMIT.fullmatch(revision):
+        if not _COMMIT_OR_PREFIX.fullmatch(revision):
             return None
         if self.pinned:
-            return revision if revision == self.pinned else None
-        if revision != _content_commit(self.files()):
-            logger.info("%s: %s stands in for commit %s", self.id, self.folder, revision)
-        return revision
+            return self.pinned if self.pinned.startswith(revision) else None
+        of_content = _content_commit(self.files())
+        commit = revision + of_content[len(revision) :]
+        if commit != of_content:
+            logger.info("%s: %s stands in for commit %s", self.id, self.folder, commit)
+        return commit
 
 
 def find_repositories(roots: Mapping[str, Path] | Path | Iterable[Path]) -> dict[str, Repository]:
@@ -118,11 +126,16 @@ def _below(root: Path) -> Iterator[Repository]:
 def _cached(storage: Path) -> Iterator[Repository]:
     """A repository in the layout of the Hub client's cache: its default branch, else any one snapshot."""
     snapshots = sorted(path for path in storage.glob("snapshots/*") if COMMIT.fullmatch(path.name))
-    branch = storage / "refs" / DEFAULT_BRANCH
-    commit = branch.read_text().strip() if branch.is_file() else None
-    chosen = [path for path in snapshots if path.name == commit] or snapshots[-1:]
+    refs = {
+        path.relative_to(storage / "refs").as_posix(): path.read_text().strip()
+        for path in (storage / "refs").rglob("*")
+        if path.is_file()
+    }
+    chosen = [path for path in snapshots if path.name == refs.get(DEFAULT_BRANCH)] or snapshots[-1:]
+    repo_id = storage.name.removeprefix("models--").replace("--", "/")
     for snapshot in chosen:
-        yield Repository(storage.name.removeprefix("models--").replace("--", "/"), snapshot, snapshot.name)
+        names = {name for name, commit in refs.items() if commit == snapshot.name}
+        yield Repository(repo_id, snapshot, snapshot.name, frozenset({DEFAULT_BRANCH, *names}))
 
 
 def _is_model(folder: Path) -> bool:

@@ -36,9 +36,12 @@ def test_a_cache_of_the_client_is_a_root_too(tmp_path: Path) -> None:
     _model(storage / "snapshots" / ("b" * 40))
     (storage / "refs").mkdir()
     (storage / "refs" / "main").write_text("a" * 40)
+    (storage / "refs" / "pr").mkdir()
+    (storage / "refs" / "pr" / "1").write_text("a" * 40)
+    (storage / "refs" / "old").write_text("b" * 40)
     repository = find_repositories(tmp_path)["org/name"]
-    assert repository.commit_of("main") == "a" * 40
-    assert repository.commit_of("b" * 40) is None
+    assert repository.commit_of("main") == repository.commit_of("pr/1") == "a" * 40
+    assert repository.commit_of("b" * 40) is repository.commit_of("old") is None
 
 
 def test_the_commit_of_a_folder_follows_its_content(tmp_path: Path) -> None:
@@ -48,6 +51,27 @@ def test_the_commit_of_a_folder_follows_its_content(tmp_path: Path) -> None:
     assert first == repository.commit_of("main")
     (folder / "config.json").write_text("changed")
     assert repository.commit_of("main") not in (first, None)
+
+
+@pytest.mark.parametrize("digits", [7, 8, 39])
+def test_the_first_digits_of_a_commit_mean_that_commit(tmp_path: Path, digits: int) -> None:
+    pinned = "0123456789" * 4
+    _model(tmp_path / "org" / "pinned", commit=pinned)
+    _model(tmp_path / "org" / "any")
+    found = find_repositories(tmp_path)
+    assert found["org/pinned"].commit_of(pinned[:digits]) == pinned
+    assert found["org/pinned"].commit_of("f" * digits) is None
+    whole = found["org/any"].commit_of("f" * digits)
+    assert whole and len(whole) == 40 and whole.startswith("f" * digits)
+    assert found["org/any"].commit_of("f" * digits) == whole == found["org/any"].commit_of(whole)
+
+
+@pytest.mark.parametrize("revision", ["012345", "0123456789" * 4 + "0", "0123456G", "v1", ""])
+def test_what_is_no_commit_of_a_repository_is_none(tmp_path: Path, revision: str) -> None:
+    _model(tmp_path / "org" / "pinned", commit="0123456789" * 4)
+    _model(tmp_path / "org" / "any")
+    for repository in find_repositories(tmp_path).values():
+        assert repository.commit_of(revision) is None
 
 
 def test_a_pinned_folder_has_its_commit_alone(tmp_path: Path) -> None:
