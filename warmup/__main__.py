@@ -4,52 +4,51 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from discovery import ScriptError, read_scripts
+from hf_lambda.atomic import replace_text
 
-from .cli.command import Command, Report
+from .cli.command import Command, Outcome
 from .cli.display import display
-from .cli.outputs import read_deployment
+from .cli.stack import StackClient, read_outputs
 from .cli.tables import lines_of
-from .errors import WarmupError
-from .worker.logs import muted
+from .protocol.errors import ErrorKind, WarmupError
 
 ROOT = Path(__file__).parents[1]
+MOST_AT_ONCE = 64
 _EPILOG = "Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        report = _run(options)
+        outcome = _run(options)
+        document = json.dumps(outcome.report.to_json(), indent=2, ensure_ascii=False)
+        if options.report:
+            _write(options.report, document)
     except ScriptError as error:
         return _say(error.problems, 2)
     except WarmupError as error:
-        return _say([str(error)], 2 if error.kind == "usage" else 1)
+        return _say([str(error)], 2 if error.kind is ErrorKind.USAGE else 1)
     except KeyboardInterrupt:
         return _say(["interrupted; what runs in Lambda goes on, run again to join it"], 1)
-    if options.report:
-        options.report.parent.mkdir(parents=True, exist_ok=True)
-        options.report.write_text(json.dumps(report.document, indent=2, ensure_ascii=False) + "\n")
-    if options.json:
-        print(json.dumps(report.document, indent=2, ensure_ascii=False))
-    else:
-        action = "plan" if options.dry_run and options.action == "warm" else options.action
-        for line in lines_of(action, report.document):
-            print(line)
-    return _say(report.failures, 1) if report.failures else 0
+    for line in [document] if options.json else lines_of(outcome.report):
+        print(line)
+    return _say(outcome.failures, 1) if outcome.failures else 0
 
 
-def _run(options: argparse.Namespace) -> Report:
-    deployment = read_deployment(ROOT, options.stack, options.outputs, options.endpoint_url)
+def _run(options: argparse.Namespace) -> Outcome:
+    outputs = read_outputs(ROOT, options.stack, options.outputs, options.endpoint_url)
     scripts = read_scripts(options.scripts)
-    command = Command(deployment, scripts, only=options.model, parallel=options.parallel)
+    command = Command(StackClient(outputs), scripts, only=options.model, parallel=options.parallel)
     if options.action == "status":
         return command.status()
     # --json keeps stdout for the report.
-    with muted(), display(sys.stderr if options.json else sys.stdout) as shown:
+    with display(sys.stderr if options.json else sys.stdout) as shown:
         if options.action == "verify":
             return command.verify(shown)
         if options.action == "prune":
@@ -57,7 +56,14 @@ def _run(options: argparse.Namespace) -> Report:
         return command.plan(shown) if options.dry_run else command.warm(shown)
 
 
-def _say(lines: list[str], code: int) -> int:
+def _write(path: Path, document: str) -> None:
+    try:
+        replace_text(path, document + "\n")
+    except OSError as error:
+        raise WarmupError(ErrorKind.USAGE, f"--report: {path} cannot be written: {error.strerror}") from error
+
+
+def _say(lines: Sequence[str], code: int) -> int:
     for line in lines:
         print(f"warmup: {line}", file=sys.stderr)
     return code
@@ -79,9 +85,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--dry-run", action="store_true", help="show files and bytes, change nothing")
     parser.add_argument("--json", action="store_true", help="the report on stdout, progress on stderr")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
-    parser.add_argument("--parallel", type=int, default=4, metavar="N", help="models at once; default: 4")
+    parser.add_argument(
+        "--parallel",
+        type=_number_of_models,
+        default=4,
+        metavar="N",
+        help=f"models at once, 1 to {MOST_AT_ONCE}; default: 4",
+    )
     parser.add_argument("--scripts", type=Path, default=ROOT / "inference", help=argparse.SUPPRESS)
     return parser
+
+
+def _number_of_models(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", text) or not 1 <= int(text) <= MOST_AT_ONCE:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_AT_ONCE}")
+    return int(text)
 
 
 if __name__ == "__main__":

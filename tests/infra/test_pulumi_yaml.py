@@ -10,7 +10,7 @@ import yaml
 from infra.settings import Settings, keys_of
 from tests.infra.program import ROOT, Deploy
 from warmup.prepare import Tolerance
-from warmup.worker.preparing import tolerance_of
+from warmup.worker.warm import tolerance_of
 
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 KEYS = {key: spec for key, spec in PROJECT["config"].items() if ":" not in key}

@@ -1,7 +1,9 @@
 """Models to warm, an embedded Hub that serves them, a cache, and the handler as Lambda would call it."""
 
 import json
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,7 +37,7 @@ def hub(models: Path) -> Hub:
 @pytest.fixture
 def warming(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The warm-up Lambda over a cache of its own, with the embedded Hub."""
-    monkeypatch.setattr("warmup.worker.hub_errors.BACKOFF_SECONDS", 0.01)
+    monkeypatch.setattr("warmup.worker.hub.BACKOFF_SECONDS", 0.01)
     cache = tmp_path / "cache"
     with serve(hub) as running:
         monkeypatch.setenv("MODEL_CACHE", str(cache))
@@ -44,6 +46,22 @@ def warming(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         (tmp_path / "scripts").mkdir()
         yield Warming(cache, hub, running.url)
     close_session()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Outages that do not pass are given up at once."""
+    monkeypatch.setattr("warmup.worker.hub.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("warmup.worker.hub.RATE_LIMIT_PATIENCE_SECONDS", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What a test makes the Lambda log ends with it."""
+    logger = logging.getLogger("warmup")
+    before = [*logger.handlers]
+    yield
+    logger.handlers[:] = before
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from typing import Any
 from hf_lambda.manifest import Manifest, repo_folder
 from local.hub import Hub
 from warmup.worker.handler import handler
-from warmup.worker.plan import RemoteFile
+from warmup.worker.source import RemoteFile
 
 WEIGHT_BYTES = 1 << 20
 SNAPSHOT_BYTES = WEIGHT_BYTES + 33 + 2

@@ -37,7 +37,9 @@ def scripts(tmp_path: Path) -> Path:
 @pytest.fixture
 def api(warming: Warming, monkeypatch: pytest.MonkeyPatch):
     """The deployed functions: the warm-up and two endpoints that answer from memory."""
-    monkeypatch.setattr("warmup.cli.drive.POLL_SECONDS", (0.01, 0.05))
+    monkeypatch.setattr("warmup.cli.run_jobs.POLL_SECONDS", (0.01, 0.05))
+    # The Lambda has a stdout of its own.
+    monkeypatch.setattr("warmup.worker.handler.log_to_stdout", lambda: None)
     line = json.dumps({"event": "request", "engine": "torch", "cold": True, "load_ms": 5})
     functions = {
         "warmup": lambda event: handler(event, Context()),
@@ -233,7 +235,7 @@ def test_a_warm_up_that_stops_at_its_deadline_is_started_again_until_it_is_done(
 def test_a_lambda_that_dies_is_noticed_by_its_silence_and_started_again(
     command, api: Api, warming: Warming, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warmup.cli.drive.STALE_SECONDS", 5.0)
+    monkeypatch.setattr("warmup.cli.run_jobs.STALE_SECONDS", 5.0)
     invocations: list[str] = []
 
     def warmup(event: dict[str, object]) -> dict[str, object] | None:

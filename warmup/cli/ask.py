@@ -3,89 +3,87 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from discovery import Script
 
-from ..errors import WarmupError
-from .client import Answer, Lambdas
-from .outputs import Deployment
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.records import Json
+from ..protocol.reports import EndpointAnswer, EndpointFailure, EndpointReport
+from .stack import Invocation, StackClient
+
+Commits = Callable[[str, str | None], str | None]
+"""The warm commit of a repository at a revision."""
 
 
 def ask_endpoints(
-    lambdas: Lambdas,
-    deployment: Deployment,
+    client: StackClient,
     scripts: Sequence[Script],
-    commits: Callable[[str, str | None], str | None],
+    commits: Commits,
     *,
     parallel: int,
-) -> list[dict[str, Any]]:
-    """The report's `endpoints`, in the order of `scripts`; one that fails has `error` in place of an answer.
+    cold: Mapping[str, str],
+) -> list[EndpointReport]:
+    """What each of `scripts` answers to its example, in their order.
 
-    `commits` gives the warm commit of a model at a revision.
+    cold: by script name, the model that is not warm; such a script is not asked.
     """
 
-    def ask(script: Script) -> dict[str, Any]:
-        entry = _about(script, commits)
+    def ask(script: Script) -> EndpointReport:
         try:
-            arn = deployment.functions.get(script.name)
-            if arn is None:
-                raise WarmupError("not deployed", f"{script.path.name} is not deployed. Run {deployment.up}")
-            return {**entry, **_asked_twice(lambdas, arn, script)}
+            if script.name in cold:
+                model = cold[script.name]
+                raise WarmupError(ErrorKind.COLD, f"not asked: its model {model} is not warm")
+            return _asked_twice(client, script, commits)
         except WarmupError as error:
-            return {**entry, "error": str(error)}
+            return EndpointFailure(**_about(script, commits), error=str(error))
 
-    with ThreadPoolExecutor(max_workers=max(1, parallel)) as pool:
+    with ThreadPoolExecutor(max_workers=parallel) as pool:
         return list(pool.map(ask, scripts))
 
 
-def _about(script: Script, commits: Callable[[str, str | None], str | None]) -> dict[str, Any]:
+def _about(script: Script, commits: Commits) -> dict[str, Any]:
     first = script.pipelines[0] if script.pipelines else None
     return {
         "name": script.name,
         "task": first.task if first else None,
-        "model": first.model if first else None,
+        "repo_id": first.model if first else None,
         "commit": commits(first.model, first.revision) if first else None,
         "request": script.example,
     }
 
 
-def _asked_twice(lambdas: Lambdas, arn: str, script: Script) -> dict[str, Any]:
-    answers = [lambdas.ask(arn, script.example) for _ in range(2)]
-    for answer in answers:
-        fault = _fault(answer)
-        if fault:
-            raise WarmupError("endpoint", fault)
-    logged = [_request_line(answer.log) for answer in answers]
-    cold, warm = (round(answer.seconds * 1000, 1) for answer in answers)
-    return {
-        "engine": logged[1].get("engine") or logged[0].get("engine"),
-        "cold": logged[0].get("cold"),
-        "cold_ms": cold,
-        "warm_ms": warm,
-        "phases": {
-            name: logged[0][name] for name in ("import_ms", "load_ms", "infer_ms") if name in logged[0]
-        },
-        "response": _body(answers[1].payload),
-    }
+def _asked_twice(client: StackClient, script: Script, commits: Commits) -> EndpointAnswer:
+    event = json.dumps(script.example).encode()
+    first, second = client.ask(script.name, event), client.ask(script.name, event)
+    for invocation in (first, second):
+        if fault := _fault(invocation):
+            raise WarmupError(ErrorKind.ENDPOINT, fault)
+    at_first, at_second = _request_line(first.log), _request_line(second.log)
+    return EndpointAnswer(
+        **_about(script, commits),
+        engine=at_second.get("engine") or at_first.get("engine"),
+        cold=at_first.get("cold"),
+        cold_ms=round(first.seconds * 1000, 1),
+        warm_ms=round(second.seconds * 1000, 1),
+        phases={name: at_first[name] for name in ("import_ms", "load_ms", "infer_ms") if name in at_first},
+        response=_body(second.payload),
+    )
 
 
-def _fault(answer: Answer) -> str | None:
-    payload = answer.payload
-    if answer.function_error:
-        return answer.failure
-    if (
-        isinstance(payload, dict)
-        and isinstance(payload.get("statusCode"), int)
-        and payload["statusCode"] >= 400
-    ):
-        return f"answers {payload['statusCode']}: {json.dumps(payload.get('body'))}"
+def _fault(invocation: Invocation) -> str | None:
+    if invocation.function_error:
+        return invocation.failure
+    payload = invocation.payload
+    status = payload.get("statusCode") if isinstance(payload, dict) else None
+    if isinstance(status, int) and status >= 400:
+        return f"answers {status}: {json.dumps(payload.get('body'))}"
     return None
 
 
-def _request_line(log: str) -> dict[str, Any]:
+def _request_line(log: str) -> dict[str, Json]:
     """The endpoint's own line about the request; a plain script has none."""
     for line in reversed(log.splitlines()):
         start = line.find("{")
@@ -100,5 +98,5 @@ def _request_line(log: str) -> dict[str, Any]:
     return {}
 
 
-def _body(payload: Any) -> Any:
+def _body(payload: Json) -> Json:
     return payload["body"] if isinstance(payload, dict) and "statusCode" in payload else payload

@@ -1,149 +1,152 @@
-"""What `python -m warmup` does: orders to the warm-up Lambda, questions to the endpoints, one report."""
+"""What `python -m warmup` does: jobs for the warm-up Lambda, questions to the endpoints, one report."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from discovery import Script
 
-from ..errors import WarmupError
-from ..models import Model, models_of_scripts
-from ..worker.actions import read_token
+from ..protocol.answers import (
+    CacheStatus,
+    DownloadPlan,
+    ModelProgress,
+    PruneResult,
+    VerifiedModel,
+    WarmedModel,
+)
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.events import Action, ModelEvent, PruneEvent, StatusEvent
+from ..protocol.models import models_of_scripts
+from ..protocol.reports import (
+    EndpointFailure,
+    EndpointReport,
+    PlanReport,
+    PruneReport,
+    Report,
+    StatusReport,
+    VerifyReport,
+    WarmReport,
+)
+from ..worker.hub_token import read_token
 from .ask import ask_endpoints
-from .client import Lambdas
 from .display import Display
-from .drive import Order, drive
-from .outputs import Deployment
+from .run_jobs import JobRun, run_jobs
+from .stack import StackClient
 
 
-@dataclass
-class Report:
-    """`document` is what --json prints and --report writes; `failures` names what went wrong, a line each."""
+@dataclass(frozen=True)
+class Outcome:
+    """`failures` names what went wrong, a line each."""
 
-    document: dict[str, Any]
-    failures: list[str] = field(default_factory=list)
+    report: Report
+    failures: tuple[str, ...] = ()
 
 
 class Command:
-    """One run against one deployment."""
+    """One run against one deployed stack. `only`: the models of this repository alone."""
 
     def __init__(
-        self, deployment: Deployment, scripts: Sequence[Script], *, only: str | None, parallel: int
+        self, client: StackClient, scripts: Sequence[Script], *, only: str | None, parallel: int
     ) -> None:
-        self.deployment, self.parallel = deployment, parallel
-        every = models_of_scripts(scripts)
-        self.models = [model for model in every if only in (None, model.model)]
-        if not self.models and only is not None:
-            known = ", ".join(sorted({model.model for model in every})) or "no model at all"
-            raise WarmupError("usage", f"--model: no script uses {only!r}; they use {known}")
-        self.every, self.only = every, only
-        self.scripts = [script for script in scripts if self._concerns(script)]
-        self._lambdas = Lambdas(deployment)
+        self._client, self._parallel, self._only = client, parallel, only
+        self._stack = client.outputs.stack
+        self._every_model = models_of_scripts(scripts)
+        self._models = [model for model in self._every_model if only in (None, model.repo_id)]
+        if not self._models and only is not None:
+            known = ", ".join(sorted({model.repo_id for model in self._every_model})) or "no model at all"
+            raise WarmupError(ErrorKind.USAGE, f"--model: no script uses {only!r}; they use {known}")
+        self._scripts = [script for script in scripts if self._concerns(script)]
 
-    def warm(self, display: Display) -> Report:
-        """Stage where there is no egress, warm every model, ask every endpoint."""
-        orders = self._orders("warm", display, staged=True)
-        warm = [{**(order.result or {})} for order in orders if order.result]
-        failures = [f"{order.key}: {order.error}" for order in orders if order.error]
-        failed = {order.key for order in orders if order.error}
-        endpoints = self._ask(warm, failed)
-        failures += [f"{entry['name']}: {entry['error']}" for entry in endpoints if "error" in entry]
-        document = {"stack": self.deployment.stack, "warmup": warm, "endpoints": endpoints}
-        return Report({**document, "errors": failures} if failures else document, failures)
+    def warm(self, display: Display) -> Outcome:
+        """Upload where there is no egress, warm every model, ask every endpoint."""
+        runs = self._run(Action.WARM, display, upload=True)
+        warmed = tuple(run.result for run in runs if isinstance(run.result, WarmedModel))
+        endpoints = self._ask(warmed, {run.key for run in runs if run.error})
+        failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
+        failures = (*_failures(runs), *(f"{each.name}: {each.error}" for each in failed))
+        return Outcome(WarmReport(self._stack, warmed, endpoints, failures), failures)
 
-    def plan(self, display: Display) -> Report:
-        return self._each("plan", display)
+    def plan(self, display: Display) -> Outcome:
+        runs = self._run(Action.PLAN, display)
+        plans = tuple(run.result for run in runs if isinstance(run.result, DownloadPlan))
+        return Outcome(PlanReport(self._stack, plans), _failures(runs))
 
-    def verify(self, display: Display) -> Report:
-        report = self._each("verify", display)
-        for entry in report.document["models"]:
-            report.failures += [f"{bad['path']} {bad['fault']}" for bad in entry["faults"]]
-        return report
+    def verify(self, display: Display) -> Outcome:
+        runs = self._run(Action.VERIFY, display)
+        verified = tuple(run.result for run in runs if isinstance(run.result, VerifiedModel))
+        damaged = tuple(f"{bad.path} {bad.fault}" for each in verified for bad in each.faults)
+        return Outcome(VerifyReport(self._stack, verified), (*_failures(runs), *damaged))
 
-    def status(self) -> Report:
-        answer = self._lambdas.ask_warmup({"action": "status", "models": self._events(self.models)})
-        return Report({"stack": self.deployment.stack, **answer})
+    def status(self) -> Outcome:
+        found = self._client.ask_warmup(StatusEvent(tuple(self._models)), CacheStatus)
+        return Outcome(StatusReport(self._stack, found.models, found.unused, found.free_bytes))
 
-    def prune(self, display: Display, dry_run: bool) -> Report:
-        event = {"action": "prune", "models": self._events(self.every), "only": self.only, "dry_run": dry_run}
-        order = Order("cache", event)
-        drive(self._lambdas, [order], parallel=1, show=lambda order: display.show(order.key, order.progress))
-        failures = [str(order.error)] if order.error else []
-        return Report({"stack": self.deployment.stack, "prune": order.result}, failures)
+    def prune(self, display: Display, dry_run: bool) -> Outcome:
+        run = JobRun("cache", PruneEvent(self._every_model, self._only, dry_run))
+        self._run_jobs([run], display)
+        result = run.result if isinstance(run.result, PruneResult) else None
+        return Outcome(PruneReport(self._stack, result), (str(run.error),) if run.error else ())
 
-    def _each(self, action: str, display: Display) -> Report:
-        orders = self._orders(action, display)
-        document = {
-            "stack": self.deployment.stack,
-            "models": [order.result for order in orders if order.result],
-        }
-        return Report(document, [f"{order.key}: {order.error}" for order in orders if order.error])
+    def _run(self, action: Action, display: Display, *, upload: bool = False) -> list[JobRun]:
+        runs = [JobRun(model.key, ModelEvent(action, (model,))) for model in self._models]
+        if upload and self._client.outputs.staging_bucket:
+            self._upload(runs, self._client.outputs.staging_bucket, display)
+        self._run_jobs([run for run in runs if run.error is None], display)
+        return runs
 
-    def _orders(self, action: str, display: Display, *, staged: bool = False) -> list[Order]:
-        orders = [Order(model.key, {"action": action, "models": model.to_event()}) for model in self.models]
-        ready = orders
-        if staged and self.deployment.staging_bucket:
-            ready = self._staged(orders, self.deployment.staging_bucket, display)
-        drive(
-            self._lambdas,
-            ready,
-            parallel=self.parallel,
-            show=lambda order: display.show(order.key, order.progress),
-        )
-        return orders
+    def _run_jobs(self, runs: Sequence[JobRun], display: Display) -> None:
+        def show(run: JobRun) -> None:
+            display.show(run.key, run.progress)
 
-    def _staged(self, orders: list[Order], bucket: str, display: Display) -> list[Order]:
-        """Upload every model; those that failed keep their error and are not ordered."""
+        run_jobs(self._client, runs, parallel=self._parallel, show=show)
+
+    def _upload(self, runs: Sequence[JobRun], bucket: str, display: Display) -> None:
+        """Upload every model; runs whose upload failed get its error."""
         from huggingface_hub import get_token
 
         from ..worker.hub import HubSource
-        from .stage import stage
+        from .upload import upload_model
 
         cache = Path(os.environ.get("WARMUP_STAGING_CACHE") or Path.home() / ".cache" / "hf-lambda")
-        for model, order in zip(self.models, orders, strict=True):
+        for model, run in zip(self._models, runs, strict=True):
 
-            def note(text: str, order: Order = order) -> None:
-                order.progress["note"] = text
+            def note(text: str, run: JobRun = run) -> None:
+                run.progress = replace(run.progress, note=text)
+                display.show(run.key, run.progress)
 
-            def sent(phase: str, done: int, total: int, order: Order = order) -> None:
-                order.progress |= {"phase": f"stage: {phase}", "bytes_done": done, "bytes_total": total}
-                display.show(order.key, order.progress)
+            def show(progress: ModelProgress, run: JobRun = run) -> None:
+                run.progress = replace(progress, phase=f"upload: {progress.phase}", note=run.progress.note)
+                display.show(run.key, run.progress)
 
             source = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ) or get_token(), note)
             try:
-                stage(model, bucket, source, cache, sent)
+                upload_model(model, bucket, source, cache, show)
             except WarmupError as error:
-                order.error = error
-        return [order for order in orders if order.error is None]
+                run.error = error
 
-    def _ask(self, warm: list[dict[str, Any]], failed: set[str]) -> list[dict[str, Any]]:
-        commits = {(entry["model"], entry["revision"]): entry["commit"] for entry in warm}
-        cold = {script.name: self._failed_model(script, failed) for script in self.scripts}
-        askable = [script for script in self.scripts if cold[script.name] is None]
-        asked = ask_endpoints(
-            self._lambdas,
-            self.deployment,
-            askable,
-            lambda model, revision: commits.get((model, revision or "main")),
-            parallel=self.parallel,
+    def _ask(self, warmed: Sequence[WarmedModel], failed: set[str]) -> tuple[EndpointReport, ...]:
+        commits = {(model.repo_id, model.revision): model.commit for model in warmed}
+        cold = {script.name: key for script in self._scripts if (key := _failed_model(script, failed))}
+        return tuple(
+            ask_endpoints(
+                self._client,
+                self._scripts,
+                lambda repo_id, revision: commits.get((repo_id, revision or "main")),
+                parallel=self._parallel,
+                cold=cold,
+            )
         )
-        skipped = [
-            {"name": name, "error": f"not asked: its model {key} is not warm"}
-            for name, key in cold.items()
-            if key
-        ]
-        return sorted([*asked, *skipped], key=lambda entry: str(entry["name"]))
-
-    def _failed_model(self, script: Script, failed: set[str]) -> str | None:
-        return next((model.key for model in models_of_scripts([script]) if model.key in failed), None)
 
     def _concerns(self, script: Script) -> bool:
-        return self.only is None or any(pipeline.model == self.only for pipeline in script.pipelines)
+        return self._only is None or any(pipeline.model == self._only for pipeline in script.pipelines)
 
-    @staticmethod
-    def _events(models: Sequence[Model]) -> list[dict[str, Any]]:
-        return [entry for model in models for entry in model.to_event()]
+
+def _failures(runs: Sequence[JobRun]) -> tuple[str, ...]:
+    return tuple(f"{run.key}: {run.error}" for run in runs if run.error)
+
+
+def _failed_model(script: Script, failed: set[str]) -> str | None:
+    return next((model.key for model in models_of_scripts([script]) if model.key in failed), None)

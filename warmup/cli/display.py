@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -18,13 +18,14 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
+from ..protocol.answers import ModelProgress
+
 LINE_SECONDS = 10.0
 """Plain lines: at most one per model in so long, unless its phase changes."""
 
 
 class Display(Protocol):
-    def show(self, key: str, progress: dict[str, Any]) -> None:
-        """`progress`: phase, note, bytes_done, bytes_total; any may be missing."""
+    def show(self, key: str, progress: ModelProgress) -> None: ...
 
 
 @contextmanager
@@ -52,11 +53,10 @@ class Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def show(self, key: str, progress: dict[str, Any]) -> None:
+    def show(self, key: str, progress: ModelProgress) -> None:
         if key not in self._tasks:
             self._tasks[key] = self._progress.add_task(key, total=None, doing="")
-        total = progress.get("bytes_total") or None
-        done = progress.get("bytes_done", 0)
+        total, done = progress.bytes_total or None, progress.bytes_done
         self._progress.update(self._tasks[key], total=total, completed=done, doing=_doing(progress))
 
 
@@ -68,7 +68,7 @@ class Lines:
         self._last: dict[str, tuple[str, float]] = {}
         self._rates: dict[str, tuple[float, int]] = {}
 
-    def show(self, key: str, progress: dict[str, Any]) -> None:
+    def show(self, key: str, progress: ModelProgress) -> None:
         doing, now = _doing(progress), time.monotonic()
         last, at = self._last.get(key, ("", 0.0))
         if not doing or (doing == last and (now - at < LINE_SECONDS or doing == "done")):
@@ -77,8 +77,8 @@ class Lines:
         self._stream.write(f"{key}: {doing}{self._amount(key, progress, now)}\n")
         self._stream.flush()
 
-    def _amount(self, key: str, progress: dict[str, Any], now: float) -> str:
-        total, done = progress.get("bytes_total", 0), progress.get("bytes_done", 0)
+    def _amount(self, key: str, progress: ModelProgress, now: float) -> str:
+        total, done = progress.bytes_total, progress.bytes_done
         if not total:
             return ""
         began, first = self._rates.setdefault(key, (now, done))
@@ -99,6 +99,5 @@ def size(count: int) -> str:
     return f"{amount:.2f} GiB"
 
 
-def _doing(progress: dict[str, Any]) -> str:
-    phase, note = progress.get("phase", ""), progress.get("note", "")
-    return f"{phase} ({note})" if note else str(phase)
+def _doing(progress: ModelProgress) -> str:
+    return f"{progress.phase} ({progress.note})" if progress.note else progress.phase

@@ -2,107 +2,131 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..protocol.answers import ColdModel, PruneResult, WarmedModel
+from ..protocol.records import Json
+from ..protocol.reports import (
+    EndpointAnswer,
+    PlanReport,
+    PruneReport,
+    Report,
+    StatusReport,
+    VerifyReport,
+    WarmReport,
+)
 from .display import size
 
 _RESPONSE_WIDTH = 60
 _WAS_UP = " (was up)"
 """Beside a first answer that an instance gave which was there already."""
+_WIDTH = 10_000
+"""Of a line: what a terminal cannot show is its own to wrap, a file and a pipe get whole lines."""
 
 
-def lines_of(action: str, document: dict[str, Any]) -> Iterator[str]:
-    """What a person reads of `document`."""
-    return {
-        "warm": _warm,
-        "plan": _plan,
-        "status": _status,
-        "verify": _verify,
-        "prune": _prune,
-    }[action](document)
+def lines_of(report: Report) -> Iterator[str]:
+    """What a person reads of `report`."""
+    if isinstance(report, WarmReport):
+        return _warm(report)
+    if isinstance(report, PlanReport):
+        return _plan(report)
+    if isinstance(report, StatusReport):
+        return _status(report)
+    return _verify(report) if isinstance(report, VerifyReport) else _prune(report)
 
 
-def _warm(document: dict[str, Any]) -> Iterator[str]:
-    for entry in document["warmup"]:
+def table_lines(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[str] = ()
+) -> list[str]:
+    """A table without lines. right: the columns of numbers."""
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    out = io.StringIO()
+    Console(file=out, width=_WIDTH, color_system=None).print(table)
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+def _warm(report: WarmReport) -> Iterator[str]:
+    for model in report.warmup:
         yield (
-            f"{entry['model']}@{entry['revision']}  {entry['commit'][:12]}  {entry['files']} files  "
-            f"{size(entry['bytes'])}  {entry['seconds']:.1f} s"
+            f"{model.repo_id}@{model.revision}  {model.commit[:12]}  {model.files} files  "
+            f"{size(model.bytes)}  {model.seconds or 0:.1f} s"
         )
-        yield from _prepared(entry)
+        yield from _prepared(model)
     yield ""
-    rows = [("endpoint", "engine", "cold ms", "warm ms", "answer")]
-    rows += [
+    rows = [
         (
-            str(entry["name"]),
-            str(entry["engine"] or "-"),
-            f"{entry['cold_ms']:.0f}{_WAS_UP if entry.get('cold') is False else ''}",
-            f"{entry['warm_ms']:.0f}",
-            _short(entry["response"]),
+            endpoint.name,
+            endpoint.engine or "-",
+            f"{endpoint.cold_ms:.0f}{_WAS_UP if endpoint.cold is False else ''}",
+            f"{endpoint.warm_ms:.0f}",
+            _short(endpoint.response),
         )
-        for entry in document["endpoints"]
-        if "error" not in entry
+        for endpoint in report.endpoints
+        if isinstance(endpoint, EndpointAnswer)
     ]
-    yield from _table(rows)
+    yield from table_lines(("endpoint", "engine", "cold ms", "warm ms", "answer"), rows)
 
 
-def _prepared(entry: dict[str, Any]) -> Iterator[str]:
-    for made in entry["prepared"]:
-        figures = made["agreement"].get(made["precision"], {}).items()
+def _prepared(model: WarmedModel) -> Iterator[str]:
+    for made in model.prepared:
+        figures = made.agreement.get(made.precision, {}).items()
         agreement = ", ".join(f"{name} {_figure(value)}" for name, value in figures)
-        reason = f"; not int8: {made['reason']}" if made.get("reason") else ""
-        what = f"{made['head']} as {made['precision']}, {size(made['bytes'])}"
+        reason = f"; not int8: {made.reason}" if made.reason else ""
+        what = f"{made.head} as {made.precision}, {size(made.bytes)}"
         yield f"    prepared {what} ({agreement}){reason}"
-    for refused in entry["not_prepared"]:
-        yield f"    not prepared for {refused['task']}, stays on torch: {refused['reason']}"
+    for refused in model.not_prepared:
+        yield f"    not prepared for {refused.task}, stays on torch: {refused.reason}"
 
 
-def _plan(document: dict[str, Any]) -> Iterator[str]:
-    for entry in document["models"]:
-        missing = size(entry["missing_bytes"])
-        yield f"{entry['model']}  {entry['commit'][:12]}  {size(entry['bytes'])}, {missing} to download"
-        for file in entry["files"]:
-            yield f"    {size(file['size']):>10}  {'cached' if file['cached'] else '      '}  {file['path']}"
+def _plan(report: PlanReport) -> Iterator[str]:
+    for model in report.models:
+        missing = size(model.missing_bytes)
+        yield f"{model.repo_id}  {model.commit[:12]}  {size(model.bytes)}, {missing} to download"
+        for file in model.files:
+            yield f"    {size(file.size):>10}  {'cached' if file.cached else '      '}  {file.path}"
 
 
-def _status(document: dict[str, Any]) -> Iterator[str]:
-    for entry in document["models"]:
-        name = f"{entry['model']}@{entry['revision']}"
-        if entry.get("cold"):
+def _status(report: StatusReport) -> Iterator[str]:
+    for model in report.models:
+        name = f"{model.repo_id}@{model.revision}"
+        if isinstance(model, ColdModel):
             yield f"{name}  cold"
             continue
-        held = f"{entry['files']} files  {size(entry['bytes'])}"
-        yield f"{name}  {entry['commit'][:12]}  {held}  {entry['warmed_at']}"
-        yield from _prepared(entry)
-    for entry in document["unused"]:
-        name = f"{entry['model']}@{entry['revision']}"
-        yield f"{name}  {size(entry['bytes'])}  used by no script: prune removes it"
+        content = f"{model.files} files  {size(model.bytes)}"
+        yield f"{name}  {model.commit[:12]}  {content}  {model.warmed_at}"
+        yield from _prepared(model)
+    for unused in report.unused:
+        name = f"{unused.repo_id}@{unused.revision}"
+        yield f"{name}  {size(unused.bytes)}  used by no script: prune removes it"
 
 
-def _verify(document: dict[str, Any]) -> Iterator[str]:
-    for entry in document["models"]:
-        good = "as the Hub has them" if not entry["faults"] else f"{len(entry['faults'])} damaged"
-        yield f"{entry['model']}  {entry['files']} files, {size(entry['bytes'])}: {good}"
+def _verify(report: VerifyReport) -> Iterator[str]:
+    for model in report.models:
+        good = "as the Hub has them" if not model.faults else f"{len(model.faults)} damaged"
+        yield f"{model.repo_id}  {model.files} files, {size(model.bytes)}: {good}"
 
 
-def _prune(document: dict[str, Any]) -> Iterator[str]:
-    pruned = document["prune"] or {"removed": [], "bytes": 0, "busy": []}
-    yield from (f"    {path}" for path in pruned["removed"])
-    yield f"{len(pruned['removed'])} removed, {size(pruned['bytes'])}"
-    yield from (f"{name}: left alone, a warm-up is working on it" for name in pruned["busy"])
+def _prune(report: PruneReport) -> Iterator[str]:
+    pruned = report.prune or PruneResult((), 0, ())
+    yield from (f"    {path}" for path in pruned.removed)
+    yield f"{len(pruned.removed)} removed, {size(pruned.bytes)}"
+    yield from (f"{name}: left alone, a warm-up is working on it" for name in pruned.busy)
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _short(response: Any) -> str:
+def _short(response: Json) -> str:
     text = json.dumps(response, ensure_ascii=False)
     return text if len(text) <= _RESPONSE_WIDTH else text[: _RESPONSE_WIDTH - 1] + "…"
 
 
-def _figure(value: Any) -> str:
+def _figure(value: Json) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)

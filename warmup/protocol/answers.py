@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
+from hf_lambda.manifest import NotPreparedEntry, PreparedEntry
+
 from .errors import ErrorKind, ErrorReport, WarmupError
 from .events import Action
 from .models import RepoId
@@ -21,8 +23,8 @@ class WarmedModel(Record):
     revision: str
     commit: str
     bytes: int
-    prepared: tuple[Json, ...]
-    not_prepared: tuple[Json, ...]
+    prepared: tuple[PreparedEntry, ...]
+    not_prepared: tuple[NotPreparedEntry, ...]
     files: int
     seconds: Annotated[float | None, OMIT_DEFAULT] = None
     warmed_at: Annotated[str | None, OMIT_DEFAULT] = None
@@ -167,7 +169,7 @@ class JobsAnswer(Record):
 class CacheStatus(Record):
     """The answer to a StatusEvent: what the cache holds."""
 
-    models: tuple[ColdModel | WarmedModel, ...]
+    models: tuple[WarmedModel | ColdModel, ...]
     unused: tuple[UnusedModel, ...]
     free_bytes: int | None = None
 

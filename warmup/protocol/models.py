@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
 from discovery import Script, read_scripts
+from hf_lambda.repo_id import is_repo_id
 
 from .errors import ErrorKind, WarmupError
 from .records import Json, Key, Record, WrongShape, shown
 
 RepoId: TypeAlias = Annotated[str, Key("model")]
 """`org/name`; called `model` in JSON."""
-_REPO_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def _entry(raw: Json) -> ModelEntry:
         raise WarmupError(
             ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID} ({wrong})"
         ) from wrong
-    if not _REPO_ID.fullmatch(entry.repo_id):
+    if not is_repo_id(entry.repo_id):
         raise WarmupError(ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID}")
     return entry
 

@@ -62,7 +62,7 @@ class Record:
         for one in members:
             if one.key in raw:
                 values[one.name] = _read(raw[one.key], one.kind, _path(where, one.key))
-            elif one.default is MISSING:
+            elif one.needed:
                 raise WrongShape(f"{_path(where, one.key)}: is missing")
         return cls(**values)
 
@@ -78,6 +78,7 @@ class _Member:
     name: str
     key: str
     kind: Any
+    needed: bool
     default: Any
     omit_default: bool
 
@@ -94,7 +95,8 @@ def _member(one: Field[Any], hint: Any) -> _Member:
     if typing.get_origin(hint) is Annotated:
         kind, *notes = typing.get_args(hint)
     key = next((note.name for note in notes if isinstance(note, Key)), one.name)
-    return _Member(one.name, key, kind, one.default, OMIT_DEFAULT in notes)
+    needed = one.default is MISSING and one.default_factory is MISSING
+    return _Member(one.name, key, kind, needed, one.default, OMIT_DEFAULT in notes)
 
 
 def _path(where: str, key: str) -> str:

@@ -81,7 +81,7 @@ class StatusReport(Record):
     """`python -m warmup status`."""
 
     stack: str
-    models: tuple[ColdModel | WarmedModel, ...]
+    models: tuple[WarmedModel | ColdModel, ...]
     unused: tuple[UnusedModel, ...]
     free_bytes: int | None = None
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import repo_folder
 
-from ..errors import WarmupError
-from ..models import Model
+from ..protocol.answers import DownloadPlan, ListedFile
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.models import ModelRequest
+from ..protocol.records import WrongShape
 from .jobs import Job
 from .logs import log
-from .parallel import each
-from .plan import RemoteFile, Snapshot, select, weight_index
 from .prune import remove_orphans
-from .source import Source
-from .verify import fault, snapshot_file
+from .selection import select, weight_index
+from .source import ModelSource, RemoteFile, Snapshot, is_commit
+from .threads import map_on_threads
+from .verify import MISSING, find_fault, has_size, snapshot_file
 
 DOWNLOADS = 8
 HASHES = 4
@@ -26,43 +30,111 @@ TRANSFERS = 3
 """How often a file may arrive damaged before this is a fault."""
 
 
-def plan(model: Model, source: Source, job: Job) -> tuple[str, tuple[RemoteFile, ...], list[RemoteFile]]:
-    """Commit, the files that transformers needs of it, and the whole tree."""
-
-    def ask(_: None, stop: threading.Event) -> tuple[str, list[RemoteFile]]:
-        commit = source.resolve(model.model, model.revision, stop)
-        return commit, source.tree(model.model, commit, stop)
-
-    job.progress(model.key, phase="resolve")
-    [(commit, tree)] = each([None], ask, workers=1, check=job.check)
-    return commit, select(model.model, tree), tree
-
-
-def fetch(model: Model, cache: Path, source: Source, job: Job) -> Snapshot:
+def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Snapshot:
     """Download `model` into `cache` and return its verified snapshot.
 
     Safe to repeat; to run twice at once, hold the repository's lock. Files that are there and right are not
     asked for again. Raises WarmupError where the Hub says no or the disk is too small, OutOfTime near the
     deadline; then what arrived whole stays.
     """
-    commit, files, tree = plan(model, source, job)
-    remove_orphans(cache, model.model)
-    snapshot = cache / "hub" / repo_folder(model.model) / "snapshots" / commit
+    commit, tree = _commit_and_tree(model, cache, source, job)
+    files = _selected(model, tree)
+    remove_orphans(cache, model.repo_id)
+    snapshot = _snapshot_folder(cache, model, commit)
     transfer = _Transfer(model, commit, snapshot, cache, source, job)
     index = weight_index(files)
     if index is not None:  # only its text knows which shards count
         transfer.run([file for file in files if file.path == index])
-        files = select(model.model, tree, (snapshot / index).read_text())
+        files = _selected(model, tree, (snapshot / index).read_text(errors="replace"))
     transfer.run(list(files))
     return Snapshot(commit, snapshot, files)
 
 
+def plan_download(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> DownloadPlan:
+    """What `fetch` would download; changes nothing."""
+    commit, tree = _commit_and_tree(model, cache, source, job, keep=False)
+    files = _selected(model, tree)
+    snapshot = _snapshot_folder(cache, model, commit)
+    listed = tuple(
+        ListedFile(file.path, file.size, has_size(snapshot_file(snapshot, file), file)) for file in files
+    )
+    return DownloadPlan(
+        repo_id=model.repo_id,
+        commit=commit,
+        files=listed,
+        bytes=sum(file.size for file in listed),
+        missing_bytes=sum(file.size for file in listed if not file.cached),
+    )
+
+
+def _commit_and_tree(
+    model: ModelRequest, cache: Path, source: ModelSource, job: Job, *, keep: bool = True
+) -> tuple[str, list[RemoteFile]]:
+    """What the revision is now, and every file of that commit.
+
+    A tree never changes, so it is kept in the cache: a model that is pinned by its commit, and is there,
+    needs no Hub.
+    """
+
+    def ask(_: None, stop: threading.Event) -> tuple[str, list[RemoteFile]]:
+        if model.revision and is_commit(model.revision) and _read_tree(cache, model, model.revision):
+            commit = model.revision
+        else:
+            commit = source.resolve(model.repo_id, model.revision, stop)
+        if not is_commit(commit):
+            message = (
+                f"{model.repo_id}: {commit[:100]!r} is not a commit. The Hub, or a proxy, answers wrongly"
+            )
+            raise WarmupError(ErrorKind.MALFORMED, message)
+        return commit, _read_tree(cache, model, commit) or source.tree(model.repo_id, commit, stop)
+
+    job.progress(model.key, phase="resolve")
+    [(commit, tree)] = map_on_threads([None], ask, workers=1, check=job.check)
+    if keep and source.whole_trees and not _read_tree(cache, model, commit):
+        replace_text(_tree_path(cache, model, commit), json.dumps([file.to_json() for file in tree]))
+    return commit, tree
+
+
+def _tree_path(cache: Path, model: ModelRequest, commit: str) -> Path:
+    return cache / "trees" / repo_folder(model.repo_id) / f"{commit}.json"
+
+
+def _read_tree(cache: Path, model: ModelRequest, commit: str) -> list[RemoteFile] | None:
+    try:
+        text = _tree_path(cache, model, commit).read_bytes()
+        return [RemoteFile.from_json(entry) for entry in json.loads(text)]
+    except (OSError, WrongShape, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _selected(
+    model: ModelRequest, tree: list[RemoteFile], index: str | None = None
+) -> tuple[RemoteFile, ...]:
+    files = select(model.repo_id, tree, index)
+    for file in files:
+        if file.problem:
+            message = f"{model.repo_id}: {file.problem}. The Hub, or a proxy, answers wrongly"
+            raise WarmupError(ErrorKind.MALFORMED, message)
+    return files
+
+
+def _snapshot_folder(cache: Path, model: ModelRequest, commit: str) -> Path:
+    return cache / "hub" / repo_folder(model.repo_id) / "snapshots" / commit
+
+
 class _Transfer:
     def __init__(
-        self, model: Model, commit: str, snapshot: Path, cache: Path, source: Source, job: Job
+        self,
+        model: ModelRequest,
+        commit: str,
+        snapshot: Path,
+        cache: Path,
+        source: ModelSource,
+        job: Job,
     ) -> None:
         self._model, self._commit, self._snapshot = model, commit, snapshot
         self._cache, self._source, self._job = cache, source, job
+        self._blobs = snapshot.parents[1] / "blobs"
         self._lock = threading.Lock()
         self._received: dict[str, int] = {}
 
@@ -70,52 +142,71 @@ class _Transfer:
         key, check = self._model.key, self._job.check
         total = sum(file.size for file in files)
         self._job.progress(key, phase="check", bytes_total=total, files_total=len(files))
-        faults = each(files, self._fault, workers=HASHES, check=check)
+        faults = map_on_threads(files, self._fault, workers=HASHES, check=check)
         with self._lock:
             self._received = {
                 file.path: 0 if bad else file.size for file, bad in zip(files, faults, strict=True)
             }
         missing = [file for file, bad in zip(files, faults, strict=True) if bad]
         for file, bad in zip(files, faults, strict=True):
-            if bad and bad != "is missing":
+            if bad and bad != MISSING:
                 log("damaged", model=key, path=file.path, fault=bad)
-                # The client takes any file of that name as complete, so the damaged one has to go first.
-                _remove(snapshot_file(self._snapshot, file), self._blob(file))
+            if bad:
+                self._clear(file, bad)
         self._show()
         # An unchanged file of another commit is a blob already: the client only adds the pointer.
         needed = sum(file.size for file in missing if not self._blob(file).is_file())
-        _check_space(self._cache, needed, self._model.model)
+        _check_space(self._cache, needed, self._model.repo_id)
         self._job.progress(key, phase="fetch")
         missing.sort(key=lambda file: -file.size)
-        each(missing, self._fetch, workers=DOWNLOADS, check=check)
+        map_on_threads(missing, self._fetch, workers=DOWNLOADS, check=check)
 
     def _fault(self, file: RemoteFile, stop: threading.Event) -> str | None:
-        return fault(snapshot_file(self._snapshot, file), file, stop)
+        bad = find_fault(snapshot_file(self._snapshot, file), file, stop)
+        if bad is None and not self._is_a_blob(file):
+            return "leads out of the repository's blobs"
+        return bad
 
     def _fetch(self, file: RemoteFile, stop: threading.Event) -> None:
-        pointer, began = snapshot_file(self._snapshot, file), time.monotonic()
-        bad: str | None = None
+        began = time.monotonic()
         for _ in range(TRANSFERS):
             self._set(file, 0)
             self._source.download(
-                self._model.model, self._commit, file, self._cache / "hub", self._adder(file), stop
+                self._model.repo_id, self._commit, file, self._cache / "hub", self._adder(file), stop
             )
-            bad = fault(pointer, file, stop)
+            bad = self._fault(file, stop)
             if bad is None:
                 self._set(file, file.size)
                 seconds = round(time.monotonic() - began, 3)
                 log("fetched", model=self._model.key, path=file.path, bytes=file.size, seconds=seconds)
                 return
             log("damaged", model=self._model.key, path=file.path, fault=bad)
-            _remove(pointer, self._blob(file))
+            _remove(snapshot_file(self._snapshot, file), self._blob(file))
         raise WarmupError(
-            "damaged",
-            f"{self._model.model}/{file.path} {bad}, {TRANSFERS} times in a row. "
+            ErrorKind.DAMAGED,
+            f"{self._model.repo_id}/{file.path} {bad}, {TRANSFERS} times in a row. "
             "A proxy in between may change it; try again or from another network.",
         )
 
     def _blob(self, file: RemoteFile) -> Path:
-        return self._snapshot.parents[1] / "blobs" / file.blob
+        return self._blobs / file.blob
+
+    def _is_a_blob(self, file: RemoteFile) -> bool:
+        """Or a file in the place of its pointer: the client copies where links fail."""
+        pointer = snapshot_file(self._snapshot, file)
+        return not pointer.is_symlink() or pointer.resolve().parent == self._blobs.resolve()
+
+    def _clear(self, file: RemoteFile, bad: str) -> None:
+        """Remove what lies where the file, its blob or their folders belong: the client would take it."""
+        pointer, blob = snapshot_file(self._snapshot, file), self._blob(file)
+        if bad != MISSING or pointer.is_symlink():
+            _remove(pointer)
+        if bad != MISSING or blob.is_symlink() or blob.is_dir():
+            _remove(blob)
+        inside = [path for path in pointer.parents if path.is_relative_to(self._snapshot)]
+        for folder in (self._blobs.parent, self._blobs, self._snapshot.parent, *reversed(inside)):
+            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+                _remove(folder)
 
     def _adder(self, file: RemoteFile) -> Callable[[int], None]:
         return lambda count: self._set(file, min(file.size, self._received[file.path] + count))
@@ -126,19 +217,23 @@ class _Transfer:
         self._show()
 
     def _show(self) -> None:
-        self._job.progress(self._model.key, bytes_done=sum(self._received.values()))
+        with self._lock:
+            done = sum(self._received.values())
+        self._job.progress(self._model.key, bytes_done=done)
 
 
-def _remove(pointer: Path, blob: Path) -> None:
-    """The pointer, and the file's own blob: a pointer astray may lead to one that another snapshot needs."""
-    pointer.unlink(missing_ok=True)
-    blob.unlink(missing_ok=True)
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
-def _check_space(cache: Path, needed: int, model: str) -> None:
+def _check_space(cache: Path, needed: int, repo_id: str) -> None:
     free = shutil.disk_usage(cache).free
     if needed > free:
         raise WarmupError(
-            "disk full",
-            f"{model} needs {needed:,} more bytes, {cache} has {free:,} free. Try: python -m warmup prune",
+            ErrorKind.DISK_FULL,
+            f"{repo_id} needs {needed:,} more bytes, {cache} has {free:,} free. Try: python -m warmup prune",
         )

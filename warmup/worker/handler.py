@@ -1,20 +1,29 @@
-"""The warm-up Lambda: event -> warm | plan | fetch | prepare | verify | prune | status."""
+"""The warm-up Lambda: warms, plans, fetches, prepares, verifies or prunes, and says how it stands."""
 
 from __future__ import annotations
 
+import errno
 import os
 import traceback
 import uuid
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-from ..errors import OutOfTime, Stopped, WarmupError
-from ..models import Model, models_of_event, read_models
-from .actions import ACTIONS, Surroundings, prune_cache
-from .jobs import Job, read_job
-from .logs import log
+from discovery import ScriptError
+
+from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, PruneResult, Result
+from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
+from ..protocol.events import Action, Event, JobsEvent, ModelEvent, PruneEvent, StatusEvent, event_from_json
+from ..protocol.models import ModelRequest, read_models
+from ..protocol.records import Json, Record
+from .jobs import Job, OutOfTime, read_job, recorded
+from .logs import log, log_to_stdout
+from .source import ModelSource
 from .status import status
+from .threads import Stopped
 
 WITHOUT_CONTEXT_SECONDS = 900.0
 # Read when huggingface_hub and hf_xet are imported, which is after this. By themselves hf_xet's buffers may
@@ -29,87 +38,174 @@ _CLIENT = {
 }
 
 
-def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Environment:
+    """What the environment variables say: where cache and scripts are, where models come from."""
+
+    cache: Path
+    scripts: Path
+    variables: Mapping[str, str]
+
+    @classmethod
+    def of(cls, variables: Mapping[str, str]) -> Environment:
+        return cls(
+            cache=Path(variables.get("MODEL_CACHE") or "/mnt/hf_models_cache"),
+            scripts=Path(variables.get("LAMBDA_TASK_ROOT") or Path.cwd()),
+            variables=variables,
+        )
+
+    def source(self, model: ModelRequest, job: Job) -> ModelSource:
+        """The staging bucket where the stack has one, else the Hub."""
+        if bucket := self.variables.get("STAGING_BUCKET"):
+            from .bucket import BucketSource
+
+            return BucketSource(bucket)
+        from .hub import HubSource
+        from .hub_token import read_token
+
+        def note(text: str) -> None:
+            job.progress(model.key, note=text)
+
+        return HubSource(self.variables.get("HF_ENDPOINT"), read_token(self.variables), note, job.remaining_s)
+
+
+def handler(event: Json, context: Any) -> dict[str, Json]:
     """Lambda's entry. Never raises: an asynchronous invocation that fails is run again by Lambda itself."""
     for name, value in _CLIENT.items():
         os.environ.setdefault(name, value)
+    log_to_stdout()
     try:
-        return answer(event, Surroundings(os.environ), _clock(context))
-    except WarmupError as error:
-        return {"state": "failed", "error": {"kind": error.kind, "message": str(error)}}
+        return answer(event_from_json(event), Environment.of(os.environ), _clock(context)).to_json()
+    except Exception as error:  # noqa: BLE001 - the edge
+        return JobState(JobStatus.FAILED, error=_report(error, "warm-up")).to_json()
 
 
-def answer(
-    event: Mapping[str, Any], around: Surroundings, remaining_s: Callable[[], float]
-) -> dict[str, Any]:
-    """The job's last state, which the cache keeps too; for `status` what the job file or the cache says."""
-    action = event.get("action", "warm")
-    if action == "status":
-        return _status(event, around)
-    if action not in ACTIONS and action != "prune":
-        names = ", ".join([*ACTIONS, "prune", "status"])
-        raise WarmupError("usage", f"action: {action!r} is not one of {names}")
-    models = _models(event, around)
-    job = Job(around.cache, str(event.get("job") or uuid.uuid4().hex), action, remaining_s)
-    log("began", job=job.document["job"], action=action, models=[model.key for model in models])
-    with job.running():
-        if action == "prune":
-            _one(lambda: prune_cache(around, models, event), "cache", job)
+def answer(event: Event, environment: Environment, remaining_s: Callable[[], float]) -> Record:
+    """The job's last state, which the cache keeps too; for a status, what the job files or the cache say."""
+    if isinstance(event, JobsEvent):
+        return JobsAnswer({name: read_job(environment.cache, name) for name in event.jobs})
+    models = event.models or read_models(environment.scripts)
+    if isinstance(event, StatusEvent):
+        return status(environment.cache, models)
+    action = event.action if isinstance(event, ModelEvent) else Action.PRUNE
+    job = Job(event.job or uuid.uuid4().hex, action, remaining_s)
+    log("began", job=job.name, action=action.value, models=[model.key for model in models])
+    with recorded(job, environment.cache):
+        if isinstance(event, PruneEvent):
+            _run("cache", job, partial(_prune, event, models, environment))
         else:
             for model in models:
-                _one(partial(ACTIONS[action], around, model, job), model.key, job)
-        job.document["state"] = _state(job)
-    log("ended", job=job.document["job"], action=action, state=job.document["state"])
-    return job.document
+                _run(model.key, job, partial(_ACTIONS[action], environment, model, job))
+        job.end(_status(job))
+    log("ended", job=job.name, action=action.value, state=job.state.status.value)
+    return job.state
 
 
-def _one(act: Callable[[], dict[str, Any]], key: str, job: Job) -> None:
+def _run(key: str, job: Job, act: Callable[[], Result]) -> None:
     """Run `act` for the model `key` and note how it ended; one model's fault leaves the others alone."""
     try:
         job.check()
         job.progress(key, result=act(), phase="done", note="")
     except (OutOfTime, Stopped):
-        left = _left(job.document["models"].get(key, {}))
+        left = _left(job.state.progress(key))
         job.progress(key, phase="incomplete", left=left)
         log("out of time", model=key, left=left)
-    except WarmupError as error:
-        job.progress(key, phase="failed", error={"kind": error.kind, "message": str(error)})
-        log("failed", model=key, kind=error.kind, message=str(error))
-    except Exception as error:  # noqa: BLE001 - the edge: the command shows the id, the log the traceback
-        fault_id = uuid.uuid4().hex[:12]
-        message = f"{type(error).__name__}: {error} (id {fault_id} in the warm-up's log)"
-        job.progress(key, phase="failed", error={"kind": "bug", "message": message})
-        log("bug", model=key, id=fault_id, traceback=traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - the edge
+        job.progress(key, phase="failed", error=_report(error, key))
 
 
-def _left(progress: Mapping[str, Any]) -> str:
+def _report(error: Exception, key: str) -> ErrorReport:
+    """The error for the command; of what nobody foresaw it shows an id, and the log the traceback."""
+    if isinstance(error, OSError):
+        error = _worded(error)
+    if isinstance(error, ScriptError):
+        error = WarmupError(ErrorKind.USAGE, str(error))
+    if isinstance(error, WarmupError):
+        log("failed", model=key, kind=error.kind.value, message=str(error))
+        return error.report
+    fault_id = uuid.uuid4().hex[:12]
+    log("bug", model=key, id=fault_id, traceback=traceback.format_exc())
+    message = f"{type(error).__name__}: {error} (id {fault_id} in the warm-up's log)"
+    return ErrorReport(ErrorKind.BUG, message)
+
+
+def _worded(error: OSError) -> WarmupError | OSError:
+    """What the file system says, as far as it is known what to do about it."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        fix = "Make room: python -m warmup prune"
+        return WarmupError(ErrorKind.DISK_FULL, f"the cache's disk is full. {fix}")
+    if error.errno in (errno.ENOLCK, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE):
+        fix = "Check the access point, the mount and the role of the warm-up"
+        return WarmupError(ErrorKind.CACHE, f"{error.filename or 'the cache'}: {error.strerror}. {fix}")
+    return error
+
+
+def _left(progress: ModelProgress) -> str:
     """Where the next invocation goes on."""
-    if progress.get("phase") == "fetch":
-        return f"fetch: {progress['bytes_total'] - progress['bytes_done']:,} bytes"
-    return str(progress.get("note") or progress.get("phase") or "everything")
+    if progress.phase == "fetch":
+        return f"fetch: {progress.bytes_total - progress.bytes_done:,} bytes"
+    return progress.note or progress.phase or "everything"
 
 
-def _state(job: Job) -> str:
-    phases = {progress["phase"] for progress in job.document["models"].values()}
-    if "failed" in phases:
-        return "failed" if "incomplete" not in phases else "incomplete"
-    return "incomplete" if "incomplete" in phases else "done"
-
-
-def _status(event: Mapping[str, Any], around: Surroundings) -> dict[str, Any]:
-    if "jobs" in event:
-        names = [str(name) for name in event["jobs"]]
-        return {"jobs": {name: read_job(around.cache, name) or {"state": "unknown"} for name in names}}
-    if event.get("job"):
-        return read_job(around.cache, str(event["job"])) or {"job": event["job"], "state": "unknown"}
-    return status(around.cache, _models(event, around))
-
-
-def _models(event: Mapping[str, Any], around: Surroundings) -> tuple[Model, ...]:
-    return models_of_event(event["models"]) if event.get("models") else read_models(around.scripts)
+def _status(job: Job) -> JobStatus:
+    phases = {progress.phase for progress in (job.state.models or {}).values()}
+    if "incomplete" in phases:
+        return JobStatus.INCOMPLETE
+    return JobStatus.FAILED if "failed" in phases else JobStatus.DONE
 
 
 def _clock(context: Any) -> Callable[[], float]:
     if hasattr(context, "get_remaining_time_in_millis"):
         return lambda: float(context.get_remaining_time_in_millis()) / 1000
     return lambda: WITHOUT_CONTEXT_SECONDS
+
+
+# Imports are inside: a poll for status must not pay for the Hub's client.
+
+
+def _warm(environment: Environment, model: ModelRequest, job: Job) -> Result:
+    from .warm import warm
+
+    return warm(model, environment.cache, environment.source(model, job), job, environment.variables)
+
+
+def _plan(environment: Environment, model: ModelRequest, job: Job) -> Result:
+    from .fetch import plan_download
+
+    return plan_download(model, environment.cache, environment.source(model, job), job)
+
+
+def _fetch(environment: Environment, model: ModelRequest, job: Job) -> Result:
+    from .warm import fetch_only
+
+    return fetch_only(model, environment.cache, environment.source(model, job), job)
+
+
+def _prepare(environment: Environment, model: ModelRequest, job: Job) -> Result:
+    from .warm import prepare_only
+
+    return prepare_only(model, environment.cache, job, environment.variables)
+
+
+def _verify(environment: Environment, model: ModelRequest, job: Job) -> Result:
+    from .verify import verify
+
+    return verify(environment.cache, model, job)
+
+
+def _prune(event: PruneEvent, models: tuple[ModelRequest, ...], environment: Environment) -> PruneResult:
+    """Keeps what `models` or the deployed scripts use."""
+    from .prune import prune
+
+    deployed = read_models(environment.scripts) if environment.scripts.is_dir() else ()
+    used = [(model.repo_id, model.revision) for model in (*models, *deployed)]
+    return prune(environment.cache, used, only=event.only, dry_run=event.dry_run)
+
+
+_ACTIONS: Mapping[Action, Callable[[Environment, ModelRequest, Job], Result]] = {
+    Action.WARM: _warm,
+    Action.PLAN: _plan,
+    Action.FETCH: _fetch,
+    Action.PREPARE: _prepare,
+    Action.VERIFY: _verify,
+}

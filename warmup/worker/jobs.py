@@ -1,19 +1,25 @@
-"""The progress file of one invocation: written by the Lambda, polled by the command."""
+"""How far one invocation is: kept in memory, and in a progress file that the command polls."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from hf_lambda.atomic import replace_text
 
-from ..errors import OutOfTime, WarmupError
+from ..protocol.answers import JobState, JobStatus, ModelProgress
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.events import Action
+from ..protocol.records import WrongShape
 
 HEARTBEAT_SECONDS = 1.0
 MARGIN_SECONDS = 20.0
@@ -21,67 +27,104 @@ MARGIN_SECONDS = 20.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,120}")
 
 
-class Job:
-    """State of one invocation. A thread writes it every second while `running`; its age says who is alive."""
+class OutOfTime(Exception):  # noqa: N818 - not a fault: the command invokes again
+    """The deadline is near; what is done stays, the next invocation goes on from there."""
 
-    def __init__(self, cache: Path, name: str, action: str, remaining_s: Callable[[], float]) -> None:
-        self._path = job_path(cache, name)
+
+class Job:
+    """What one invocation does. `changed` is told of every progress of a model."""
+
+    def __init__(
+        self,
+        name: str,
+        action: Action,
+        remaining_s: Callable[[], float],
+        changed: Callable[[str, ModelProgress], None] = lambda key, progress: None,
+    ) -> None:
+        self.name, self.action = name, action
+        self._remaining_s, self._changed = remaining_s, changed
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._remaining_s = remaining_s
-        self.out_of_time = False
-        self.document: dict[str, Any] = {"job": name, "action": action, "state": "running", "models": {}}
+        self._status = JobStatus.RUNNING
+        self._models: dict[str, ModelProgress] = {}
 
     def check(self) -> None:
         """Raises OutOfTime when the deadline is near."""
         if self.remaining_s() <= 0:
-            self.out_of_time = True
             raise OutOfTime
 
     def remaining_s(self) -> float:
         """Seconds of work left before this invocation has to stop by itself."""
         return self._remaining_s() - MARGIN_SECONDS
 
-    def progress(self, key: str, **fields: Any) -> None:
-        """Set fields of the model `key`: phase, bytes_done, bytes_total, files_total, note, ..."""
+    def progress(self, key: str, **changes: Any) -> None:
+        """Set fields of the ModelProgress of `key`."""
         with self._lock:
-            self.document["models"].setdefault(key, {}).update(fields)
+            self._models[key] = replace(self._models.get(key, ModelProgress()), **changes)
+            now = self._models[key]
+        self._changed(key, now)
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Write now, every second from now on, and once more at the end."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._write()
-        beat = threading.Thread(target=self._beat, daemon=True)
-        beat.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            beat.join()
-            self._write()
-
-    def _beat(self) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
-            self._write()
-
-    def _write(self) -> None:
+    def end(self, status: JobStatus) -> None:
         with self._lock:
-            text = json.dumps({**self.document, "heartbeat": time.time()})
-        replace_text(self._path, text)
+            self._status = status
+
+    @property
+    def state(self) -> JobState:
+        with self._lock:
+            return JobState(self._status, self.name, self.action, {**self._models})
+
+
+@contextmanager
+def recorded(job: Job, cache: Path) -> Iterator[None]:
+    """Write the job's state into its file now, every second (its age says who is alive), and at the end.
+
+    Raises WarmupError where its name cannot be that of a file.
+    """
+    path, ended = job_path(cache, job.name), threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(HEARTBEAT_SECONDS):
+            with contextlib.suppress(OSError):  # a full disk may have room again for the next one
+                _write(path, job)
+
+    _write(path, job)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        _write_at_last(path, job)
+
+
+def read_job(cache: Path, name: str) -> JobState:
+    """The state in the file of `name`, with `age_s` since it was written; `unknown` where there is none."""
+    try:
+        state = JobState.from_json(json.loads(job_path(cache, name).read_bytes()))
+    except (FileNotFoundError, IsADirectoryError, WrongShape, ValueError, RecursionError):
+        return JobState(JobStatus.UNKNOWN)
+    # Both clocks are Lambda's: the one of the machine that runs the command may be wrong.
+    return replace(state, age_s=max(0.0, time.time() - (state.heartbeat or 0.0)))
 
 
 def job_path(cache: Path, name: str) -> Path:
     if not _NAME.fullmatch(name):
-        raise WarmupError("usage", f"job: {name!r} is not a name. Use letters, digits, '.', '_' and '-'")
+        raise WarmupError(
+            ErrorKind.USAGE, f"job: {name!r} is not a name. Use letters, digits, '.', '_' and '-'"
+        )
     return cache / "jobs" / f"{name}.json"
 
 
-def read_job(cache: Path, name: str) -> dict[str, Any] | None:
-    """The progress of `name`, with `age_s` since its last sign of life; None where it has not begun."""
+def _write_at_last(path: Path, job: Job) -> None:
+    """Without this file the command believes the run dead, so the one before it goes if it has to."""
     try:
-        document: dict[str, Any] = json.loads(job_path(cache, name).read_text())
-    except FileNotFoundError:
-        return None
-    # Both clocks are Lambda's: the one of the machine that runs the command may be wrong.
-    return {**document, "age_s": max(0.0, time.time() - document["heartbeat"])}
+        _write(path, job)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        path.unlink(missing_ok=True)
+        _write(path, job)
+
+
+def _write(path: Path, job: Job) -> None:
+    replace_text(path, json.dumps(replace(job.state, heartbeat=time.time()).to_json()))

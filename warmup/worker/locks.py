@@ -1,4 +1,9 @@
-"""One writer per repository: flock files in the cache, held across machines through NFSv4."""
+"""One writer per repository: lock files in the cache, held across machines.
+
+flock, because NFSv4.1 (and so EFS) turns it into a lock of the server that ends with its client. `filelock`
+makes the same call, but where a mount lacks it, it silently takes a file for a lock, which a killed Lambda
+would leave behind for ever; here that is an error.
+"""
 
 from __future__ import annotations
 
@@ -7,49 +12,58 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from hf_lambda.manifest import repo_folder
+
+from ..protocol.errors import ErrorKind, WarmupError
 
 RETRY_SECONDS = 0.2
 
 
-def lock_path(cache: Path, model: str) -> Path:
-    return lock_path_of(cache, repo_folder(model))
+def repository_lock(cache: Path, repo_id: str) -> Path:
+    """The lock file of a repository; hold it while its snapshots, prepared models or manifests change."""
+    return lock_of_folder(cache, repo_folder(repo_id))
 
 
-def lock_path_of(cache: Path, folder: str, *, cold: bool = False) -> Path:
-    """The lock of the repository whose folder in the Hub's cache layout is `folder`.
-
-    cold: the one that an endpoint with `coldDownload` holds while it downloads.
-    """
-    return cache / "locks" / f"{folder}{'.cold' if cold else ''}.lock"
+def lock_of_folder(cache: Path, folder: str) -> Path:
+    """The same, by the repository's folder in the Hub's cache layout."""
+    return cache / "locks" / f"{folder}.lock"
 
 
 @contextmanager
-def held(path: Path, *, check: Callable[[], None], waiting: Callable[[], None]) -> Iterator[None]:
+def lock(path: Path, *, check: Callable[[], None], waiting: Callable[[], None]) -> Iterator[None]:
     """Hold `path` alone. While another run has it, `waiting` is called once and `check` again and again."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        if not _taken(file.fileno()):
+    with _opened(path) as file:
+        if not _taken(file, path):
             waiting()
             pause = threading.Event()
-            while not _taken(file.fileno()):
+            while not _taken(file, path):
                 check()
                 pause.wait(RETRY_SECONDS)
         yield
 
 
 @contextmanager
-def held_if_free(path: Path) -> Iterator[bool]:
+def lock_if_free(path: Path) -> Iterator[bool]:
     """Hold `path` if nobody does; yields whether it is held."""
+    with _opened(path) as file:
+        yield _taken(file, path)
+
+
+def _opened(path: Path) -> TextIO:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        yield _taken(file.fileno())
+    return path.open("a")
 
 
-def _taken(descriptor: int) -> bool:
+def _taken(file: TextIO, path: Path) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        message = (
+            f"{path} cannot be locked ({error.strerror}). The cache needs a file system with locks, as EFS"
+        )
+        raise WarmupError(ErrorKind.NO_LOCKS, message) from error
     return True

@@ -6,64 +6,51 @@ import json
 import shutil
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from hf_lambda.manifest import Manifest, all_manifests, manifest_path, repo_folder
 
-from .locks import held_if_free, lock_path_of
+from ..protocol.answers import PruneResult
+from .locks import lock_if_free, lock_of_folder
 from .logs import log
 
 JOBS_KEPT_SECONDS = 7 * 24 * 3600
-
-
-@dataclass
-class Pruned:
-    """What a prune removed, or would remove. `busy`: repositories that a warm-up works on right now."""
-
-    removed: list[str] = field(default_factory=list)
-    bytes: int = 0
-    busy: list[str] = field(default_factory=list)
+UNFINISHED_SECONDS = 2.0
 
 
 def prune(
     cache: Path, used: Iterable[tuple[str, str | None]], *, only: str | None = None, dry_run: bool = False
-) -> Pruned:
+) -> PruneResult:
     """Keep what the manifests of `used` (model, revision) need, remove the rest.
 
     `only`: nothing but this model's repository. A repository whose lock another run holds is left alone.
     """
     kept = {manifest_path(cache, model, revision) for model, revision in used}
-    pruned = Pruned()
+    pruned = _Removal(cache, dry_run)
+    busy = []
     repositories = {repo_folder(only)} if only else _repositories(cache)
     for folder in sorted(repositories):
-        with (
-            held_if_free(lock_path_of(cache, folder)) as no_warmup,
-            held_if_free(lock_path_of(cache, folder, cold=True)) as no_endpoint,
-        ):
-            if not (no_warmup and no_endpoint):
-                pruned.busy.append(folder.removeprefix("models--").replace("--", "/"))
+        with lock_if_free(lock_of_folder(cache, folder)) as free:
+            if not free:
+                busy.append(folder.removeprefix("models--").replace("--", "/"))
                 continue
             for path in _superfluous(cache, folder, kept):
-                _remove(cache, path, pruned, dry_run)
+                pruned.remove(path)
     if only is None:
         for path in _old_jobs(cache):
-            _remove(cache, path, pruned, dry_run)
-    return pruned
+            pruned.remove(path)
+    return PruneResult(tuple(pruned.paths), pruned.bytes, tuple(busy))
 
 
-def remove_orphans(cache: Path, model: str) -> None:
-    """Partial downloads of killed runs; hold the repository's lock, so that none of a live run is there."""
-    folder = repo_folder(model)
-    with held_if_free(lock_path_of(cache, folder, cold=True)) as free:
-        if not free:
-            return
-        # The client locks every file that it downloads. A Lambda that was frozen at its deadline still holds
-        # those of the transfers that it gave up; new files have new locks.
-        shutil.rmtree(cache / "hub" / ".locks" / folder, ignore_errors=True)
-        for path in _orphans(cache / "hub" / folder):
-            log("orphan removed", path=str(path.relative_to(cache)), bytes=_bytes(path))
-            path.unlink(missing_ok=True)
+def remove_orphans(cache: Path, repo_id: str) -> None:
+    """What killed runs left of a repository; hold its lock, so that nothing of a live run is there."""
+    folder = repo_folder(repo_id)
+    # The client locks every file that it downloads. A Lambda that was frozen at its deadline still holds
+    # those of the transfers that it gave up; new files have new locks.
+    shutil.rmtree(cache / "hub" / ".locks" / folder, ignore_errors=True)
+    for path in [*_orphans(cache / "hub" / folder), *_unfinished_job_files(cache)]:
+        log("orphan removed", path=str(path.relative_to(cache)), bytes=_bytes(path))
+        _remove(path)
 
 
 def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:
@@ -78,6 +65,10 @@ def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:
         yield from _orphans(cache / "hub" / folder)  # wanted, and its first warm-up is not done yet
         return
     commits = {manifest.commit for manifest in alive}
+    trees = cache / "trees" / folder
+    if trees.is_dir():
+        stale = [path for path in sorted(trees.iterdir()) if path.stem not in commits]
+        yield from stale if commits else [trees]
     yield from _of_hub(cache / "hub" / folder, commits)
     yield from _of_prepared(cache, cache / "prepared" / folder, alive)
 
@@ -89,12 +80,12 @@ def _of_hub(repository: Path, commits: set[str]) -> Iterator[Path]:
         yield repository
         return
     for ref in sorted(path for path in (repository / "refs").rglob("*") if path.is_file()):
-        if ref.read_text().strip() not in commits:
+        if ref.read_text(errors="replace").strip() not in commits:
             yield ref
     needed: set[str] = set()
     for snapshot in sorted((repository / "snapshots").glob("*")):
         if snapshot.name in commits:
-            needed |= {path.resolve().name for path in snapshot.rglob("*") if path.is_symlink()}
+            needed |= {path.readlink().name for path in snapshot.rglob("*") if path.is_symlink()}
         else:
             yield snapshot
     yield from (path for path in sorted((repository / "trees").glob("*")) if path.stem not in commits)
@@ -113,12 +104,13 @@ def _of_prepared(cache: Path, prepared: Path, alive: list[Manifest]) -> Iterator
 
 
 def _repositories(cache: Path) -> set[str]:
-    parents = [cache / "hub", cache / "prepared", cache / "manifests"]
+    parents = [cache / name for name in ("hub", "prepared", "manifests", "trees")]
     return {path.name for parent in parents for path in parent.glob("models--*")}
 
 
 def _orphans(repository: Path) -> Iterator[Path]:
     yield from (repository / "blobs").glob("*.incomplete")
+    yield from repository.glob(".no_exist")
     # The client probes the umask and symlinks with files of these names.
     yield from (repository / "blobs").glob("tmp_*")
 
@@ -128,19 +120,43 @@ def _old_jobs(cache: Path) -> list[Path]:
     return [path for path in sorted((cache / "jobs").glob("*")) if _heartbeat(path) < old]
 
 
+def _unfinished_job_files(cache: Path) -> list[Path]:
+    """Temporary files of progress files. One that is just being written is milliseconds old."""
+    old = time.time() - UNFINISHED_SECONDS
+    return [path for path in sorted((cache / "jobs").glob(".*")) if _modified(path) < old]
+
+
 def _heartbeat(path: Path) -> float:
     try:
         return float(json.loads(path.read_text())["heartbeat"])
-    except (ValueError, KeyError, TypeError):
-        return path.stat().st_mtime
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return _modified(path)
 
 
-def _remove(cache: Path, path: Path, pruned: Pruned, dry_run: bool) -> None:
-    pruned.removed.append(str(path.relative_to(cache)))
-    pruned.bytes += _bytes(path)
-    if dry_run:
-        return
-    log("pruned", path=pruned.removed[-1])
+def _modified(path: Path) -> float:
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return float("inf")  # another run removed it
+
+
+class _Removal:
+    """What is removed, or would be."""
+
+    def __init__(self, cache: Path, dry_run: bool) -> None:
+        self._cache, self._dry_run = cache, dry_run
+        self.paths: list[str] = []
+        self.bytes = 0
+
+    def remove(self, path: Path) -> None:
+        self.paths.append(str(path.relative_to(self._cache)))
+        self.bytes += _bytes(path)
+        if not self._dry_run:
+            log("pruned", path=self.paths[-1])
+            _remove(path)
+
+
+def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -148,6 +164,9 @@ def _remove(cache: Path, path: Path, pruned: Pruned, dry_run: bool) -> None:
 
 
 def _bytes(path: Path) -> int:
-    if path.is_dir() and not path.is_symlink():
-        return sum(_bytes(child) for child in path.iterdir())
-    return path.lstat().st_size
+    try:
+        if path.is_dir() and not path.is_symlink():
+            return sum(_bytes(child) for child in path.iterdir())
+        return path.lstat().st_size
+    except FileNotFoundError:
+        return 0

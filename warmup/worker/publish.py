@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import (
@@ -19,15 +18,16 @@ from hf_lambda.manifest import (
     write_manifest,
 )
 
-from ..models import Model
-from .plan import RemoteFile, Snapshot
+from ..protocol.answers import WarmedModel
+from ..protocol.models import ModelRequest
+from .source import RemoteFile, Snapshot
 
 _SHA256_DIGITS = 64
 
 
 def publish(
     cache: Path,
-    model: Model,
+    model: ModelRequest,
     snapshot: Snapshot,
     prepared: Iterable[PreparedEntry],
     not_prepared: Iterable[NotPreparedEntry],
@@ -35,7 +35,7 @@ def publish(
     """Write ref and manifest; from now on endpoints load this commit."""
     revision = model.revision or DEFAULT_REVISION
     manifest = Manifest(
-        model=model.model,
+        model=model.repo_id,
         revision=revision,
         commit=snapshot.commit,
         snapshot=str(snapshot.path.relative_to(cache)),
@@ -47,14 +47,14 @@ def publish(
     )
     if revision != snapshot.commit:
         # transformers offline reads this file verbatim; the client would write it before the files are there.
-        replace_text(cache / "hub" / repo_folder(model.model) / "refs" / revision, snapshot.commit)
+        replace_text(cache / "hub" / repo_folder(model.repo_id) / "refs" / revision, snapshot.commit)
     write_manifest(cache, manifest)
     return manifest
 
 
-def published(cache: Path, model: Model) -> Manifest | None:
+def published(cache: Path, model: ModelRequest) -> Manifest | None:
     """The manifest of `model`, whether or not its files are still there."""
-    return find_manifest(cache, model.model, model.revision)
+    return find_manifest(cache, model.repo_id, model.revision)
 
 
 def snapshot_of(cache: Path, manifest: Manifest) -> Snapshot:
@@ -62,11 +62,21 @@ def snapshot_of(cache: Path, manifest: Manifest) -> Snapshot:
     return Snapshot(manifest.commit, manifest.snapshot_path(cache), files)
 
 
-def report_of(manifest: Manifest) -> dict[str, Any]:
+def warmed_model(
+    manifest: Manifest, *, seconds: float | None = None, warmed_at: str | None = None
+) -> WarmedModel:
     """What the report says of a model."""
-    document = manifest.to_json()
-    kept = ("model", "revision", "commit", "bytes", "prepared", "not_prepared")
-    return {**{name: document[name] for name in kept}, "files": len(manifest.files)}
+    return WarmedModel(
+        repo_id=manifest.model,
+        revision=manifest.revision,
+        commit=manifest.commit,
+        bytes=manifest.bytes,
+        prepared=manifest.prepared,
+        not_prepared=manifest.not_prepared,
+        files=len(manifest.files),
+        seconds=seconds,
+        warmed_at=warmed_at,
+    )
 
 
 def _remote_file(cached: CachedFile) -> RemoteFile:

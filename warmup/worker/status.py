@@ -3,77 +3,31 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from hf_lambda.manifest import Manifest, PreparedEntry, all_manifests
+from hf_lambda.manifest import all_manifests
 
-from ..models import Model
-from ..prepare.publish import valid_entry
-from .jobs import Job
-from .parallel import each
-from .publish import published, report_of, snapshot_of
-from .verify import fault, snapshot_file
-
-WORKERS = 4
+from ..protocol.answers import CacheStatus, ColdModel, UnusedModel, WarmedModel
+from ..protocol.models import ModelRequest
+from .publish import published, warmed_model
 
 
-def status(cache: Path, models: Iterable[Model]) -> dict[str, Any]:
-    """Per model: what its manifest says, `cold` where there is none; `unused`: what no script declares."""
-    entries, seen = [], set()
+def status(cache: Path, models: Iterable[ModelRequest]) -> CacheStatus:
+    """Per model: what its manifest says, or that it is cold; `unused`: what none of `models` is."""
+    entries: list[WarmedModel | ColdModel] = []
+    seen = set()
     for model in models:
         manifest = published(cache, model)
-        seen.add((model.model, manifest.revision if manifest else model.revision))
+        seen.add((model.repo_id, manifest.revision if manifest else model.revision))
         if manifest is None:
-            entries.append({"model": model.model, "revision": model.revision or "main", "cold": True})
+            entries.append(ColdModel(model.repo_id, model.revision or "main"))
         else:
-            entries.append({**report_of(manifest), "warmed_at": manifest.warmed_at})
-    rest = [
-        manifest for _, manifest in all_manifests(cache) if (manifest.model, manifest.revision) not in seen
-    ]
-    unused = [
-        {"model": manifest.model, "revision": manifest.revision, "bytes": manifest.bytes} for manifest in rest
-    ]
+            entries.append(warmed_model(manifest, warmed_at=manifest.warmed_at))
+    unused = tuple(
+        UnusedModel(manifest.model, manifest.revision, manifest.bytes)
+        for _, manifest in all_manifests(cache)
+        if (manifest.model, manifest.revision) not in seen
+    )
     free = shutil.disk_usage(cache).free if cache.is_dir() else None
-    return {"models": entries, "unused": unused, "free_bytes": free}
-
-
-def verify(cache: Path, model: Model, job: Job) -> dict[str, Any]:
-    """Hash every file of the published snapshot and of its prepared folders again; changes nothing."""
-    manifest = published(cache, model)
-    if manifest is None:
-        return {
-            "model": model.model,
-            "files": 0,
-            "bytes": 0,
-            "faults": [{"path": model.key, "fault": "is cold"}],
-        }
-    snapshot = snapshot_of(cache, manifest)
-    job.progress(model.key, phase="verify", files_total=len(snapshot.files), bytes_total=snapshot.bytes)
-    done = [0]
-
-    def check(index: int, stop: threading.Event) -> str | None:
-        file = snapshot.files[index]
-        found = fault(snapshot_file(snapshot.path, file), file, stop)
-        done[0] += file.size
-        job.progress(model.key, bytes_done=done[0])
-        return found
-
-    found = each(range(len(snapshot.files)), check, workers=WORKERS, check=job.check)
-    faults = [
-        {"path": file.path, "fault": bad} for file, bad in zip(snapshot.files, found, strict=True) if bad
-    ]
-    faults += _prepared_faults(cache, manifest, job)
-    return {**report_of(manifest), "faults": faults}
-
-
-def _prepared_faults(cache: Path, manifest: Manifest, job: Job) -> list[dict[str, str]]:
-    def check(entry: PreparedEntry, _: threading.Event) -> dict[str, str] | None:
-        if valid_entry(cache / entry.path) is not None:
-            return None
-        return {"path": entry.path, "fault": "is not as it was published"}
-
-    found = each(manifest.prepared, check, workers=WORKERS, check=job.check)
-    return [entry for entry in found if entry is not None]
+    return CacheStatus(tuple(entries), unused, free)

@@ -2,42 +2,98 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import threading
 from pathlib import Path
 
-from hf_lambda.manifest import repo_folder
+from hf_lambda.manifest import Manifest, PreparedEntry
 
-from ..errors import Stopped
-from .plan import RemoteFile
+from ..prepare.publish import valid_entry
+from ..protocol.answers import FileFault, VerifiedModel
+from ..protocol.models import ModelRequest
+from .jobs import Job
+from .publish import published, snapshot_of
+from .source import RemoteFile
+from .threads import Stopped, map_on_threads
 
 CHUNK_BYTES = 1 << 20
+WORKERS = 4
+MISSING = "is missing"
+_NO_PATH = (errno.ENOENT, errno.ENOTDIR)
 
 
-def fault(path: Path, file: RemoteFile, stop: threading.Event | None = None) -> str | None:
+def verify(cache: Path, model: ModelRequest, job: Job) -> VerifiedModel:
+    """Hash every file of the published snapshot and of its prepared folders again; changes nothing."""
+    manifest = published(cache, model)
+    if manifest is None:
+        return VerifiedModel(model.repo_id, 0, 0, (FileFault(model.key, "is cold"),))
+    snapshot = snapshot_of(cache, manifest)
+    job.progress(model.key, phase="verify", files_total=len(snapshot.files), bytes_total=snapshot.bytes)
+    lock, done = threading.Lock(), 0
+
+    def check(file: RemoteFile, stop: threading.Event) -> str | None:
+        nonlocal done
+        found = find_fault(snapshot_file(snapshot.path, file), file, stop)
+        with lock:
+            done += file.size
+            job.progress(model.key, bytes_done=done)
+        return found
+
+    found = map_on_threads(snapshot.files, check, workers=WORKERS, check=job.check)
+    faults = [FileFault(file.path, bad) for file, bad in zip(snapshot.files, found, strict=True) if bad]
+    return VerifiedModel(
+        repo_id=manifest.model,
+        files=len(manifest.files),
+        bytes=manifest.bytes,
+        faults=(*faults, *_prepared_faults(cache, manifest, job)),
+        revision=manifest.revision,
+        commit=manifest.commit,
+    )
+
+
+def find_fault(path: Path, file: RemoteFile, stop: threading.Event | None = None) -> str | None:
     """Why `path` is not `file`, None where it is: by size, then SHA-256 (large) or git SHA-1 (small)."""
     try:
-        size = path.stat().st_size
-    except (FileNotFoundError, NotADirectoryError):
-        return "is missing"
-    if size != file.size:
-        return f"has {size} of {file.size} bytes"
-    digest = hashlib.sha256() if file.sha256 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-    with path.open("rb") as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            if stop is not None and stop.is_set():
-                raise Stopped
-            digest.update(chunk)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place would block for ever
+    except OSError as error:
+        return MISSING if error.errno in _NO_PATH else f"cannot be read ({error.strerror})"
+    try:
+        with os.fdopen(descriptor, "rb") as stream:
+            size = os.fstat(descriptor).st_size
+            if size != file.size:
+                return f"has {size} of {file.size} bytes"
+            plain = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+            digest = hashlib.sha256() if file.sha256 else plain
+            while chunk := stream.read(CHUNK_BYTES):
+                if stop is not None and stop.is_set():
+                    raise Stopped
+                digest.update(chunk)
+    except OSError as error:  # a directory, a bad disk
+        return f"cannot be read ({error.strerror})"
     if digest.hexdigest() == (file.sha256 or file.oid):
         return None
     return f"has another {'SHA-256' if file.sha256 else 'git SHA-1'} than the Hub's"
+
+
+def has_size(path: Path, file: RemoteFile) -> bool:
+    """Whether `path` is a file of the right size; its content is not read."""
+    try:
+        return path.is_file() and path.stat().st_size == file.size
+    except OSError:
+        return False
 
 
 def snapshot_file(snapshot: Path, file: RemoteFile) -> Path:
     return snapshot.joinpath(*file.path.split("/"))
 
 
-def is_there(cache: Path, model: str, commit: str, file: RemoteFile) -> bool:
-    """Whether a file of the right size is in the cache; its content is not read."""
-    path = snapshot_file(cache / "hub" / repo_folder(model) / "snapshots" / commit, file)
-    return path.is_file() and path.stat().st_size == file.size
+def _prepared_faults(cache: Path, manifest: Manifest, job: Job) -> list[FileFault]:
+    def check(entry: PreparedEntry, _: threading.Event) -> FileFault | None:
+        if valid_entry(cache / entry.path) is not None:
+            return None
+        return FileFault(entry.path, "is not as it was published")
+
+    found = map_on_threads(manifest.prepared, check, workers=WORKERS, check=job.check)
+    return [fault for fault in found if fault is not None]

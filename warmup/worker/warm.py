@@ -2,66 +2,202 @@
 
 from __future__ import annotations
 
+import json
+import os
+import platform
 import time
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from ..models import Model
+from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
+from hf_lambda.tasks import head_of
+
+from ..prepare import RECIPE, NotPrepared, Tolerance, Unfinished, prepare
+from ..protocol.answers import FetchedModel, WarmedModel
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.models import ModelRequest, Use
+from ..protocol.records import Json
 from .fetch import fetch
-from .jobs import Job
-from .locks import held, lock_path
+from .jobs import Job, OutOfTime
+from .locks import lock, repository_lock
 from .logs import log
-from .plan import Snapshot
-from .preparing import prepare_uses, still_valid
-from .publish import publish, published, report_of
-from .source import Source
+from .publish import publish, published, snapshot_of, warmed_model
+from .source import ModelSource, Snapshot
+
+_TOLERANCE_KEYS = {"probability": "probability", "cosine": "cosine", "sameText": "same_text"}
 
 
-def warm(model: Model, cache: Path, source: Source, job: Job) -> dict[str, Any]:
-    """Fetch, verify, prepare and publish `model`; returns what the report says of it.
+def warm(
+    model: ModelRequest,
+    cache: Path,
+    source: ModelSource,
+    job: Job,
+    environ: Mapping[str, str] = os.environ,
+) -> WarmedModel:
+    """Fetch, verify, prepare and publish `model`.
 
     Safe to repeat, to interrupt and to run twice at once: the second run waits for the first and then finds
     everything there. Raises WarmupError with the fix, OutOfTime near the deadline.
     """
     began = time.monotonic()
-    with held(lock_path(cache, model.model), check=job.check, waiting=lambda: _waits(model, job)):
+    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
         snapshot = fetch(model, cache, source, job)
-        return _publish(model, cache, snapshot, job, began)
+        return _prepare_and_publish(model, cache, snapshot, job, environ, began)
 
 
-def fetch_alone(model: Model, cache: Path, source: Source, job: Job) -> Snapshot:
+def fetch_only(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> FetchedModel:
     """The first half of `warm`: nothing is published."""
-    with held(lock_path(cache, model.model), check=job.check, waiting=lambda: _waits(model, job)):
-        return fetch(model, cache, source, job)
+    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
+        snapshot = fetch(model, cache, source, job)
+    return FetchedModel(model.repo_id, snapshot.commit, len(snapshot.files), snapshot.bytes)
 
 
-def prepare_and_publish(model: Model, cache: Path, snapshot: Snapshot, job: Job) -> dict[str, Any]:
+def fetch_and_publish(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Manifest:
+    """`warm` without preparing, for an endpoint that downloads its model itself (`coldDownload`).
+
+    What another run has published of `model` meanwhile is taken as it is.
+    """
+    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
+        manifest = published(cache, model)
+        if manifest is not None and manifest.snapshot_path(cache).is_dir():
+            return manifest
+        return publish(cache, model, fetch(model, cache, source, job), [], [])
+
+
+def prepare_only(
+    model: ModelRequest, cache: Path, job: Job, environ: Mapping[str, str] = os.environ
+) -> WarmedModel:
     """The second half of `warm`, for a snapshot that is already there and verified."""
     began = time.monotonic()
-    with held(lock_path(cache, model.model), check=job.check, waiting=lambda: _waits(model, job)):
-        return _publish(model, cache, snapshot, job, began)
+    manifest = published(cache, model)
+    if manifest is None:
+        raise WarmupError(ErrorKind.COLD, f"{model.key} is not in the cache: warm it first")
+    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
+        return _prepare_and_publish(model, cache, snapshot_of(cache, manifest), job, environ, began)
 
 
-def _publish(model: Model, cache: Path, snapshot: Snapshot, job: Job, began: float) -> dict[str, Any]:
+def tolerance_of(environ: Mapping[str, str]) -> Tolerance:
+    """PREPARE_TOLERANCE: the config key `tolerance` as JSON; what it leaves out keeps Tolerance's default."""
+    given = json.loads(environ.get("PREPARE_TOLERANCE") or "{}")
+    return Tolerance(**{_TOLERANCE_KEYS[key]: value for key, value in given.items()})
+
+
+def _prepare_and_publish(
+    model: ModelRequest,
+    cache: Path,
+    snapshot: Snapshot,
+    job: Job,
+    environ: Mapping[str, str],
+    began: float,
+) -> WarmedModel:
     before = published(cache, model)
-    kept = still_valid(cache, before, snapshot.commit)
     if before is None:
         # torch can serve it from now on. Never over another commit's manifest: endpoints that need the
         # prepared model would go down until the new one is prepared.
         publish(cache, model, snapshot, [], [])
     job.check()
-    prepared, refused = prepare_uses(cache, model, snapshot, job)
+    prepared, refused = _prepare_uses(model, cache, snapshot, job, environ)
     # What was refused just now is not served as it was prepared before, for other samples or bounds.
     settled = {(entry.head, entry.requested) for entry in prepared}
     settled |= {(entry.head, entry.requested) for entry in refused}
-    kept = [entry for entry in kept if (entry.head, entry.requested) not in settled]
+    older = [
+        entry
+        for entry in _still_valid(cache, before, snapshot.commit)
+        if (entry.head, entry.requested) not in settled
+    ]
     job.progress(model.key, phase="publish", note="")
-    manifest = publish(cache, model, snapshot, [*prepared, *kept], refused)
+    manifest = publish(cache, model, snapshot, [*prepared, *older], refused)
     seconds = round(time.monotonic() - began, 2)
     log("warm", model=model.key, commit=snapshot.commit, bytes=snapshot.bytes, seconds=seconds)
-    return {**report_of(manifest), "seconds": seconds}
+    return warmed_model(manifest, seconds=seconds)
 
 
-def _waits(model: Model, job: Job) -> None:
+def _prepare_uses(
+    model: ModelRequest, cache: Path, snapshot: Snapshot, job: Job, environ: Mapping[str, str]
+) -> tuple[list[PreparedEntry], list[NotPreparedEntry]]:
+    """`prepared` and `not_prepared` of the manifest for every use that may run on onnxruntime.
+
+    Uses of one head and precision share a folder, which has to pass with the samples of all of them.
+    Raises OutOfTime near the deadline; the steps that are done are found by the next call.
+    """
+    prepared: dict[tuple[str, str], PreparedEntry] = {}
+    refused: dict[tuple[str, str], NotPreparedEntry] = {}
+    for use in model.uses:
+        if use.engine == "torch":
+            continue
+        key = _folder_key(use)
+        if key in prepared:
+            continue
+        try:
+            prepared[key] = _prepare(model, cache, snapshot, use, job, environ)
+            refused.pop(key, None)
+        except Unfinished as unfinished:
+            raise OutOfTime from unfinished
+        except NotPrepared as refusal:
+            refused[key] = NotPreparedEntry(*key, refusal.reason, use.task)
+            log("not prepared", model=model.key, task=use.task, reason=refusal.reason)
+    return [*prepared.values()], [*refused.values()]
+
+
+def _prepare(
+    model: ModelRequest,
+    cache: Path,
+    snapshot: Snapshot,
+    use: Use,
+    job: Job,
+    environ: Mapping[str, str],
+) -> PreparedEntry:
+    steps: list[str] = []
+
+    def progress(step: str) -> None:
+        steps.append(step)
+        job.progress(model.key, phase="prepare", note=f"{use.task}: {step}", steps=len(steps))
+        log("prepare", model=model.key, task=use.task, step=step)
+
+    job.progress(model.key, phase="prepare", note=use.task)
+    samples = _samples(model, _folder_key(use))
+    made = prepare(
+        use.task,
+        snapshot.path,
+        requested=use.precision,
+        into=cache / "prepared" / repo_folder(model.repo_id) / snapshot.commit,
+        model=model.repo_id,
+        commit=snapshot.commit,
+        samples=[*samples] if samples else None,
+        tolerance=tolerance_of(environ),
+        progress=progress,
+        remaining_s=job.remaining_s,
+    )
+    entry = PreparedEntry.from_json(made)
+    if steps:  # none where a valid folder was there already
+        figures = {"precision": entry.precision, "seconds": entry.seconds, "peak_mb": entry.peak_mb}
+        log("prepared", model=model.key, task=use.task, **figures)
+    return replace(entry, path=str(Path(entry.path).relative_to(cache.absolute())))
+
+
+def _folder_key(use: Use) -> tuple[str, str]:
+    return head_of(use.task), use.precision
+
+
+def _samples(model: ModelRequest, key: tuple[str, str]) -> tuple[Json, ...] | None:
+    uses = [use for use in model.uses if use.engine != "torch" and _folder_key(use) == key]
+    return tuple(sample for use in uses for sample in use.samples or ()) or None
+
+
+def _still_valid(cache: Path, manifest: Manifest | None, commit: str) -> list[PreparedEntry]:
+    """Prepared entries of an older manifest that this recipe would make of `commit` on this machine."""
+    if manifest is None or manifest.commit != commit:
+        return []
+    here = (platform.machine(), version("onnxruntime"), RECIPE)
+    return [
+        entry
+        for entry in manifest.prepared
+        if (entry.machine, entry.onnxruntime, entry.recipe) == here and (cache / entry.path).is_dir()
+    ]
+
+
+def _waits(model: ModelRequest, job: Job) -> None:
     log("waits", model=model.key, reason="another run warms this repository")
     job.progress(model.key, phase="wait", note="another run warms this repository")

@@ -1,6 +1,7 @@
 """Asking endpoints: what the answers and the logs say."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from discovery import read_scripts
 from tests.warmup.lambda_api import Api, Failure, serve_functions
 from warmup.cli.ask import ask_endpoints
-from warmup.cli.client import Lambdas
-from warmup.cli.outputs import Deployment
+from warmup.cli.stack import StackClient
+from warmup.protocol.outputs import StackOutputs
+from warmup.protocol.reports import EndpointAnswer, EndpointFailure, EndpointReport
 
 
 @pytest.fixture
@@ -21,16 +23,16 @@ def ask(tmp_path: Path):
         "EXAMPLE = {'text': 'Hi'}\ndef handler(event, context): return p(event['text'])\n"
     )
 
-    def run(function: Any, log: str = "") -> dict[str, Any]:
+    def run(function: Any, log: str = "", cold: Mapping[str, str] = {}) -> EndpointReport:
         with serve_functions(Api({"one": function}, lambda name: log)) as api:
-            deployment = Deployment("dev", api.arn("warmup"), {"one": api.arn("one")}, api.url)
+            outputs = StackOutputs(api.arn("warmup"), {"one": api.arn("one")}, "dev", api.url)
             commits = {("org/m", "v1"): "c" * 40}
             [entry] = ask_endpoints(
-                Lambdas(deployment),
-                deployment,
+                StackClient(outputs),
                 read_scripts(tmp_path),
                 lambda model, revision: commits.get((model, revision or "main")),
                 parallel=2,
+                cold=cold,
             )
         return entry
 
@@ -46,14 +48,10 @@ def test_a_plain_script_is_asked_with_its_example_and_its_answer_is_shown_as_it_
 
     entry = ask(one)
     assert asked == [{"text": "Hi"}] * 2
-    assert entry["response"] == ["Hi", 2]
-    assert (entry["name"], entry["task"], entry["model"], entry["commit"]) == (
-        "one",
-        "fill-mask",
-        "org/m",
-        "c" * 40,
-    )
-    assert entry["engine"] is None and entry["cold_ms"] > 0 and entry["warm_ms"] > 0
+    assert isinstance(entry, EndpointAnswer)
+    assert entry.response == ["Hi", 2]
+    assert (entry.name, entry.task, entry.repo_id, entry.commit) == ("one", "fill-mask", "org/m", "c" * 40)
+    assert entry.engine is None and entry.cold_ms > 0 and entry.warm_ms > 0
 
 
 def test_the_engine_is_read_from_the_last_request_line_of_the_log(ask) -> None:
@@ -67,8 +65,9 @@ def test_the_engine_is_read_from_the_last_request_line_of_the_log(ask) -> None:
         "REPORT RequestId: 1 Duration: 9 ms",
     ]
     entry = ask(lambda event: {"statusCode": 200, "body": {"label": "x"}}, "\n".join(lines))
-    assert (entry["engine"], entry["cold"], entry["phases"]) == ("onnx-int8", True, {"load_ms": 9})
-    assert entry["response"] == {"label": "x"}
+    assert isinstance(entry, EndpointAnswer)
+    assert (entry.engine, entry.cold, entry.phases) == ("onnx-int8", True, {"load_ms": 9})
+    assert entry.response == {"label": "x"}
 
 
 @pytest.mark.parametrize(
@@ -80,5 +79,15 @@ def test_the_engine_is_read_from_the_last_request_line_of_the_log(ask) -> None:
 )
 def test_an_endpoint_that_fails_has_its_error_in_place_of_an_answer(ask, answer: Any, said: str) -> None:
     entry = ask(lambda event: answer)
-    assert entry["error"] == said
-    assert "response" not in entry
+    assert isinstance(entry, EndpointFailure)
+    assert entry.error == said
+    assert entry.request == {"text": "Hi"}
+
+
+def test_an_endpoint_whose_model_is_cold_is_not_asked_and_says_what_it_would_have_been(ask) -> None:
+    asked: list[Any] = []
+    entry = ask(asked.append, cold={"one": "org/m@v1"})
+    assert asked == []
+    assert isinstance(entry, EndpointFailure)
+    assert entry.error == "not asked: its model org/m@v1 is not warm"
+    assert (entry.task, entry.repo_id, entry.request) == ("fill-mask", "org/m", {"text": "Hi"})

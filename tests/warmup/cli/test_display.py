@@ -5,6 +5,7 @@ import io
 import pytest
 
 from warmup.cli.display import display, size
+from warmup.protocol.answers import ModelProgress
 
 
 class Terminal(io.StringIO):
@@ -19,21 +20,21 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def fetching(done: int, total: int = 4 << 20) -> dict[str, object]:
-    return {"phase": "fetch", "bytes_done": done, "bytes_total": total}
+def fetching(done: int, total: int = 4 << 20) -> ModelProgress:
+    return ModelProgress("fetch", bytes_done=done, bytes_total=total)
 
 
 def test_without_a_terminal_a_line_comes_with_every_phase_and_every_ten_seconds(clock: list[float]) -> None:
     out = io.StringIO()
     with display(out) as shown:
-        shown.show("org/m", {"phase": "resolve"})
+        shown.show("org/m", ModelProgress("resolve"))
         shown.show("org/m", fetching(0))
         clock[0] += 1
         shown.show("org/m", fetching(1 << 20))
         clock[0] += 9
         shown.show("org/m", fetching(2 << 20))
-        shown.show("org/m", {"phase": "prepare", "note": "export"})
-        shown.show("org/m", {"phase": "prepare", "note": "export"})
+        shown.show("org/m", ModelProgress("prepare", "export"))
+        shown.show("org/m", ModelProgress("prepare", "export"))
     assert out.getvalue().splitlines() == [
         "org/m: resolve",
         "org/m: fetch, 0 B of 4.0 MiB",
@@ -46,7 +47,7 @@ def test_done_is_said_once(clock: list[float]) -> None:
     out = io.StringIO()
     with display(out) as shown:
         for _ in range(3):
-            shown.show("a", {"phase": "done"})
+            shown.show("a", ModelProgress("done"))
             clock[0] += 60
     assert out.getvalue() == "a: done\n"
 

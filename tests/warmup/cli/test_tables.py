@@ -1,34 +1,41 @@
 """The report as text."""
 
-from warmup.cli.tables import lines_of
+from dataclasses import replace
+from typing import Any
 
-PREPARED = {
-    "head": "sequence-classification",
-    "precision": "int8",
-    "bytes": 3 << 20,
-    "agreement": {"fp32": {"same_labels": 1.0}, "int8": {"probability_difference": 0.0123456, "samples": 39}},
-    "reason": None,
-}
-MODEL = {
-    "model": "org/m",
-    "revision": "main",
-    "commit": "a" * 40,
-    "files": 5,
-    "bytes": 1 << 20,
-    "seconds": 2.25,
-}
-ENDPOINT = {
-    "name": "sentiment",
-    "engine": "onnx-int8",
-    "cold_ms": 412.4,
-    "warm_ms": 3.4,
-    "response": {"label": "GOOD"},
-}
+from hf_lambda.manifest import NotPreparedEntry, PreparedEntry
+from warmup.cli.tables import lines_of, table_lines
+from warmup.protocol.answers import PruneResult, WarmedModel
+from warmup.protocol.reports import EndpointAnswer, EndpointFailure, PruneReport, WarmReport
+
+PREPARED = PreparedEntry(
+    head="sequence-classification",
+    requested="auto",
+    precision="int8",
+    path="prepared/x",
+    machine="x86_64",
+    onnxruntime="1.32.0",
+    bytes=3 << 20,
+    agreement={"fp32": {"same_labels": 1.0}, "int8": {"probability_difference": 0.0123456, "samples": 39}},
+)
+MODEL = WarmedModel("org/m", "main", "a" * 40, 1 << 20, (PREPARED,), (), 5, 2.25)
+ENDPOINT = EndpointAnswer(
+    name="sentiment",
+    task="text-classification",
+    repo_id="org/m",
+    commit="a" * 40,
+    request={"text": "x"},
+    engine="onnx-int8",
+    cold=True,
+    cold_ms=412.4,
+    warm_ms=3.4,
+    phases={},
+    response={"label": "GOOD"},
+)
 
 
-def warm(**changes: object) -> list[str]:
-    entry = {**MODEL, "prepared": [PREPARED], "not_prepared": [], **changes}
-    return list(lines_of("warm", {"warmup": [entry], "endpoints": [ENDPOINT]}))
+def warm(**changes: Any) -> list[str]:
+    return list(lines_of(WarmReport("dev", (replace(MODEL, **changes),), (ENDPOINT,))))
 
 
 def test_the_table_of_a_warm_up_shows_model_agreement_and_times() -> None:
@@ -42,27 +49,42 @@ def test_the_table_of_a_warm_up_shows_model_agreement_and_times() -> None:
 
 
 def test_why_not_int8_and_why_not_prepared_are_said() -> None:
-    refused = {**PREPARED, "precision": "fp32", "reason": "probabilities differ by 0.2"}
-    lines = warm(prepared=[refused], not_prepared=[{"task": "fill-mask", "reason": "no recipe"}])
+    refused = replace(PREPARED, precision="fp32", reason="probabilities differ by 0.2")
+    stays = NotPreparedEntry("masked-lm", "auto", "no recipe", "fill-mask")
+    lines = warm(prepared=(refused,), not_prepared=(stays,))
     assert lines[1].endswith("(same_labels 1); not int8: probabilities differ by 0.2")
     assert lines[2] == "    not prepared for fill-mask, stays on torch: no recipe"
 
 
 def test_a_long_answer_is_cut_and_an_endpoint_that_failed_has_no_row() -> None:
-    endpoints = [{**ENDPOINT, "response": "x" * 200}, {"name": "other", "error": "no"}]
-    lines = list(lines_of("warm", {"warmup": [], "endpoints": endpoints}))
+    failed = EndpointFailure("other", None, None, None, {}, "no")
+    report = WarmReport("dev", (), (replace(ENDPOINT, response="x" * 200), failed))
+    lines = list(lines_of(report))
     assert len(lines) == 3 and lines[-1].endswith("xx…")
 
 
 def test_a_first_answer_that_was_no_cold_start_is_marked() -> None:
-    endpoints = [{**ENDPOINT, "cold": False}]
-    assert "412 (was up)" in list(lines_of("warm", {"warmup": [], "endpoints": endpoints}))[-1]
+    report = WarmReport("dev", (), (replace(ENDPOINT, cold=False),))
+    assert "412 (was up)" in list(lines_of(report))[-1]
 
 
 def test_a_prune_lists_what_went_and_what_was_busy() -> None:
-    document = {"prune": {"removed": ["hub/x"], "bytes": 2048, "busy": ["org/b"]}}
-    assert list(lines_of("prune", document)) == [
+    report = PruneReport("dev", PruneResult(("hub/x",), 2048, ("org/b",)))
+    assert list(lines_of(report)) == [
         "    hub/x",
         "1 removed, 2.0 KiB",
         "org/b: left alone, a warm-up is working on it",
+    ]
+
+
+def test_a_prune_that_failed_removed_nothing() -> None:
+    assert list(lines_of(PruneReport("dev", None))) == ["0 removed, 0 B"]
+
+
+def test_numbers_stand_right_and_nothing_in_a_cell_is_interpreted_or_cut() -> None:
+    long = "[bold]" + "x" * 300
+    assert table_lines(("name", "ms"), [(long, "7"), ("b", "1234")], right=("ms",)) == [
+        f"name{' ' * 302}    ms",
+        f"{long}     7",
+        f"b{' ' * 305}  1234",
     ]

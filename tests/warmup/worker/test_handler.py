@@ -49,7 +49,7 @@ def test_a_job_name_cannot_leave_its_folder(warming: Warming) -> None:
 
 def test_the_last_state_of_a_job_is_kept_for_polling(warming: Warming) -> None:
     returned = warming.warm(job="my-job")
-    polled = warming.invoke("status", job="my-job")
+    polled = warming.invoke("status", jobs=["my-job"])["jobs"]["my-job"]
     assert 0 <= polled.pop("age_s") < 60
     polled.pop("heartbeat")
     assert polled == returned

@@ -11,7 +11,7 @@ import pytest
 from hf_lambda.manifest import PreparedEntry, repo_folder
 from local.hub import Hub, serve
 from tests.warmup.support import OTHER, TINY, WEIGHT_BYTES, Warming
-from warmup.worker.locks import held_if_free, lock_path, lock_path_of
+from warmup.worker.locks import lock_if_free, lock_of_folder, repository_lock
 
 FOLDER = repo_folder("org/tiny")
 
@@ -92,26 +92,14 @@ def test_orphans_of_killed_runs_go(warming: Warming) -> None:
     assert prune(warming)["removed"] == [f"hub/{FOLDER}/blobs/{orphan.name}"]
 
 
-@pytest.mark.parametrize("cold", [False, True], ids=["warm-up", "cold download"])
-def test_a_repository_that_a_live_run_works_on_is_left_alone_and_named(warming: Warming, cold: bool) -> None:
+def test_a_repository_that_a_live_run_works_on_is_left_alone_and_named(warming: Warming) -> None:
     warming.warm()
     orphan = warming.cache / "hub" / FOLDER / "blobs" / "abc.12345678.incomplete"
     orphan.write_bytes(b"half")
-    with held_if_free(lock_path_of(warming.cache, FOLDER, cold=cold)):
+    with lock_if_free(lock_of_folder(warming.cache, FOLDER)):
         result = prune(warming)
     assert result == {"removed": [], "bytes": 0, "busy": ["org/tiny"]}
     assert orphan.exists()
-
-
-def test_a_warm_up_leaves_the_partial_files_of_a_cold_download(warming: Warming) -> None:
-    warming.warm()
-    partial = warming.cache / "hub" / FOLDER / "blobs" / "abc.12345678.incomplete"
-    partial.write_bytes(b"half")
-    with held_if_free(lock_path_of(warming.cache, FOLDER, cold=True)):
-        warming.warm()
-    assert partial.exists()
-    warming.warm()
-    assert not partial.exists()
 
 
 def test_a_first_warm_up_that_is_not_done_keeps_what_it_has(warming: Warming) -> None:
@@ -156,4 +144,4 @@ def test_jobs_of_last_week_go(warming: Warming) -> None:
 
 
 def test_the_lock_of_a_model_is_named_after_its_repository(tmp_path: Path) -> None:
-    assert lock_path(tmp_path, "org/tiny") == tmp_path / "locks" / "models--org--tiny.lock"
+    assert repository_lock(tmp_path, "org/tiny") == tmp_path / "locks" / "models--org--tiny.lock"

@@ -16,7 +16,7 @@ from hf_lambda.errors import ColdCache
 from hf_lambda.manifest import read_manifest
 from local.hub import Hub, Stall, serve
 from tests.warmup.support import KEY, OTHER, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Context, Warming, run
-from warmup.worker.locks import held_if_free
+from warmup.worker.locks import lock_if_free
 
 WEIGHTS = "*/model.safetensors"
 ROOT = Path(__file__).parents[3]
@@ -130,7 +130,7 @@ def test_a_lock_of_the_client_that_a_frozen_lambda_still_holds_stops_nobody(
     weights = (models / "org" / "tiny" / "model.safetensors").read_bytes()
     locks = warming.cache / "hub" / ".locks" / "models--org--tiny"
     locks.mkdir(parents=True)
-    with held_if_free(locks / f"{hashlib.sha256(weights).hexdigest()}.lock") as held:
+    with lock_if_free(locks / f"{hashlib.sha256(weights).hexdigest()}.lock") as held:
         assert held
         assert warming.warm()["state"] == "done"
 

@@ -13,11 +13,14 @@ from moto.server import ThreadedMotoServer
 
 from hf_lambda.manifest import repo_folder
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming
-from warmup.cli.stage import stage
-from warmup.errors import Stopped, WarmupError
-from warmup.models import Model, models_of_event
+from warmup.cli.upload import upload_model
+from warmup.protocol.answers import ModelProgress
+from warmup.protocol.errors import WarmupError
+from warmup.protocol.events import event_from_json
+from warmup.protocol.models import ModelRequest, models_of_json
+from warmup.worker.bucket import BucketSource
 from warmup.worker.hub import HubSource
-from warmup.worker.staging import StagedSource
+from warmup.worker.threads import Stopped
 
 BUCKET = "staging"
 FOLDER = repo_folder("org/tiny")
@@ -51,16 +54,16 @@ def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 @pytest.fixture
 def staged(warming: Warming, s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Stages org/tiny from the Hub; the Lambda's side then has the bucket and no Hub."""
-    hub_url, seen = warming.url, list[tuple[str, int, int]]()
-    [model] = models_of_event([TINY])
+    hub_url, seen = warming.url, list[ModelProgress]()
+    [model] = models_of_json([TINY])
 
-    def run(model: Model = model) -> int:
-        return stage(
+    def run(model: ModelRequest = model) -> int:
+        return upload_model(
             model,
             BUCKET,
             HubSource(hub_url, None, lambda note: None),
             tmp_path / "own",
-            lambda phase, done, total: seen.append((phase, done, total)),
+            seen.append,
         )
 
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
@@ -94,9 +97,10 @@ def test_what_the_bucket_has_is_not_sent_again(staged: Any, s3: Any) -> None:
 
 def test_progress_tells_download_and_upload_in_bytes(staged: Any) -> None:
     staged.run()
-    phases = dict.fromkeys(phase for phase, _, _ in staged.seen)
+    phases = dict.fromkeys(progress.phase for progress in staged.seen)
     assert list(phases) == ["resolve", "check", "fetch", "upload"]
-    assert staged.seen[-1] == ("upload", SNAPSHOT_BYTES, SNAPSHOT_BYTES)
+    whole = ModelProgress(phase="upload", bytes_done=SNAPSHOT_BYTES, bytes_total=SNAPSHOT_BYTES)
+    assert staged.seen[-1] == whole
 
 
 def test_a_damaged_upload_is_found_by_the_lambda(warming: Warming, staged: Any, s3: Any) -> None:
@@ -156,7 +160,7 @@ def test_the_deadline_stops_a_copy_and_leaves_no_orphan(warming: Warming, staged
 
 def test_a_copy_that_is_stopped_midway_leaves_nothing_behind(tmp_path: Path, staged: Any) -> None:
     staged.run()
-    source, stop = StagedSource(BUCKET), threading.Event()
+    source, stop = BucketSource(BUCKET), threading.Event()
     commit = source.resolve("org/tiny", None, stop)
     [weights] = [file for file in source.tree("org/tiny", commit, stop) if file.sha256]
     stop.set()
@@ -171,22 +175,21 @@ def test_the_command_stages_then_warms(
     from tests.warmup.lambda_api import Api, serve_functions
     from tests.warmup.support import Context
     from warmup.__main__ import main
-    from warmup.worker.actions import Surroundings
-    from warmup.worker.handler import answer
+    from warmup.worker.handler import Environment, answer
 
     monkeypatch.setenv("WARMUP_STAGING_CACHE", str(tmp_path / "own"))
-    monkeypatch.setattr("warmup.cli.drive.POLL_SECONDS", (0.01, 0.05))
+    monkeypatch.setattr("warmup.cli.run_jobs.POLL_SECONDS", (0.01, 0.05))
     (tmp_path / "scripts" / "answer.py").write_text(
         'from hf_lambda import endpoint, pipeline\nrun = pipeline("text-classification", model="org/tiny", '
         'engine="torch")\n@endpoint\ndef handler(text: str): return run(text)\n'
     )
-    around = Surroundings(
+    environment = Environment.of(
         {"MODEL_CACHE": str(warming.cache), "STAGING_BUCKET": BUCKET, "LAMBDA_TASK_ROOT": "/x"}
     )
     functions = {
         "warmup": lambda event: answer(
-            event, around, lambda: Context().get_remaining_time_in_millis() / 1000
-        ),
+            event_from_json(event), environment, lambda: Context().get_remaining_time_in_millis() / 1000
+        ).to_json(),
         "answer": lambda event: {"statusCode": 200, "body": "yes"},
     }
     outputs = tmp_path / "outputs.json"
@@ -203,6 +206,6 @@ def test_the_command_stages_then_warms(
         )
         code = main(["--outputs", str(outputs), "--scripts", str(tmp_path / "scripts")])
     assert code == 0, capfd.readouterr()
-    assert "org/tiny@main: stage: upload" in capfd.readouterr().out
+    assert "org/tiny@main: upload: upload" in capfd.readouterr().out
     assert warming.manifest() is not None
     assert f"{FOLDER}/refs/main" in keys(s3)

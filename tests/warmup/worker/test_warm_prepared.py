@@ -10,7 +10,7 @@ import pytest
 from hf_lambda.manifest import NotPreparedEntry, repo_folder
 from tests.warmup.support import KEY, TINY, Context, Warming
 from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished
-from warmup.worker.preparing import tolerance_of
+from warmup.worker.warm import tolerance_of
 
 AUTO = {**TINY, "engine": "auto"}
 
@@ -38,7 +38,7 @@ class Preparer:
 @pytest.fixture
 def preparer(monkeypatch: pytest.MonkeyPatch) -> Preparer:
     stand_in = Preparer()
-    monkeypatch.setattr("warmup.worker.preparing.prepare", stand_in)
+    monkeypatch.setattr("warmup.worker.warm.prepare", stand_in)
     return stand_in
 
 
@@ -160,7 +160,7 @@ def test_what_an_older_recipe_made_is_forgotten(
     warming: Warming, preparer: Preparer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warming.warm(AUTO)
-    monkeypatch.setattr("warmup.worker.preparing.RECIPE", RECIPE + 1)
+    monkeypatch.setattr("warmup.worker.warm.RECIPE", RECIPE + 1)
     warming.warm(TINY)
     assert warming.manifest().prepared == ()  # type: ignore[union-attr]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from warmup.cli.outputs import read_deployment
-from warmup.errors import WarmupError
+from warmup.cli.stack import read_outputs
+from warmup.protocol.errors import WarmupError
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:hf-lambda-dev-warmup"
 OUTPUTS = {"warmupArn": ARN, "functions": {"sentiment": ARN.replace("warmup", "sentiment")}}
@@ -35,12 +35,12 @@ def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_the_outputs_of_a_stack_come_from_pulumi(tmp_path: Path, pulumi) -> None:
     asked = pulumi(json.dumps({**OUTPUTS, "stagingBucket": "bucket"}))
-    deployment = read_deployment(tmp_path, "dev")
+    outputs = read_outputs(tmp_path, "dev")
     assert asked.read_text().split() == [str(tmp_path), *["stack", "output", "--json", "--stack", "dev"]]
-    assert (deployment.stack, deployment.region) == ("dev", "eu-west-1")
-    assert deployment.functions == OUTPUTS["functions"]
-    assert (deployment.staging_bucket, deployment.endpoint_url) == ("bucket", None)
-    assert deployment.up == "pulumi up --stack dev"
+    assert (outputs.stack, outputs.region) == ("dev", "eu-west-1")
+    assert outputs.functions == OUTPUTS["functions"]
+    assert (outputs.staging_bucket, outputs.endpoint_url) == ("bucket", None)
+    assert outputs.deploy_command == "pulumi up --stack dev"
 
 
 def test_without_pulumi_the_error_says_what_to_install_or_pass(
@@ -48,7 +48,7 @@ def test_without_pulumi_the_error_says_what_to_install_or_pass(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(WarmupError, match=r"pulumi is not on the PATH.*--outputs FILE") as raised:
-        read_deployment(tmp_path, "dev")
+        read_outputs(tmp_path, "dev")
     assert raised.value.kind == "usage"
 
 
@@ -57,7 +57,7 @@ def test_what_pulumi_says_is_passed_on_with_the_command_that_deploys(tmp_path: P
     with pytest.raises(
         WarmupError, match=r"failed: error: no stack named 'dev' found\. .* pulumi up --stack dev"
     ):
-        read_deployment(tmp_path, "dev")
+        read_outputs(tmp_path, "dev")
 
 
 def test_a_stack_that_was_never_deployed_is_told_apart(tmp_path: Path, pulumi) -> None:
@@ -65,26 +65,26 @@ def test_a_stack_that_was_never_deployed_is_told_apart(tmp_path: Path, pulumi) -
     with pytest.raises(
         WarmupError, match=r"stack dev has no outputs warmupArn and functions\. Run pulumi up"
     ):
-        read_deployment(tmp_path, "dev")
+        read_outputs(tmp_path, "dev")
 
 
 def test_the_local_stack_is_the_default_and_has_its_own_file(tmp_path: Path) -> None:
     with pytest.raises(
         WarmupError, match=r"\.local/outputs\.json is not there\. Run make up, or name a stack"
     ):
-        read_deployment(tmp_path, None)
+        read_outputs(tmp_path, None)
     (tmp_path / ".local").mkdir()
     (tmp_path / ".local" / "outputs.json").write_text(json.dumps({**OUTPUTS, "endpointUrl": "http://h:1"}))
-    deployment = read_deployment(tmp_path, None)
-    assert (deployment.stack, deployment.endpoint_url) == ("local", "http://h:1")
-    assert deployment.up == "make up"
+    outputs = read_outputs(tmp_path, None)
+    assert (outputs.stack, outputs.endpoint_url) == ("local", "http://h:1")
+    assert outputs.deploy_command == "make up"
 
 
 def test_a_file_stands_for_pulumi_and_an_option_for_its_endpoint(tmp_path: Path) -> None:
     file = tmp_path / "outputs.json"
     file.write_text(json.dumps({**OUTPUTS, "endpointUrl": "http://h:1"}))
-    deployment = read_deployment(tmp_path, "dev", file, "http://other:2")
-    assert (deployment.stack, deployment.endpoint_url) == ("dev", "http://other:2")
+    outputs = read_outputs(tmp_path, "dev", file, "http://other:2")
+    assert (outputs.stack, outputs.endpoint_url) == ("dev", "http://other:2")
 
 
 @pytest.mark.parametrize(("text", "said"), [("{", "is not JSON"), ("[]", "holds no object")])
@@ -92,4 +92,4 @@ def test_a_file_that_holds_no_outputs_says_how_to_write_it(tmp_path: Path, text:
     file = tmp_path / "outputs.json"
     file.write_text(text)
     with pytest.raises(WarmupError, match=f"{said}.*pulumi stack output --json"):
-        read_deployment(tmp_path, None, file)
+        read_outputs(tmp_path, None, file)

@@ -8,8 +8,9 @@ from moto import mock_aws
 
 from local.hub import Hub
 from tests.warmup.support import TINY, Warming
-from warmup.errors import WarmupError
-from warmup.worker.actions import Surroundings, read_token
+from warmup.protocol.errors import WarmupError
+from warmup.worker.handler import Environment
+from warmup.worker.hub_token import read_token
 
 TOKEN = "hf_verysecret"
 
@@ -64,6 +65,6 @@ def test_the_token_opens_a_private_model_and_is_in_no_log_line_and_no_file(
 
 
 def test_places_have_the_defaults_of_the_image() -> None:
-    around = Surroundings({"LAMBDA_TASK_ROOT": "/var/task"})
-    assert str(around.cache) == "/mnt/hf_models_cache"
-    assert str(around.scripts) == "/var/task"
+    environment = Environment.of({"LAMBDA_TASK_ROOT": "/var/task"})
+    assert str(environment.cache) == "/mnt/hf_models_cache"
+    assert str(environment.scripts) == "/var/task"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from warmup.errors import WarmupError
-from warmup.models import Model, Use, models_of_event, read_models
+from warmup.protocol.errors import WarmupError
+from warmup.protocol.models import ModelRequest, Use, entries_of, models_of_json, read_models
 
 
 def write(folder: Path, name: str, *pipelines: str) -> None:
@@ -17,7 +17,7 @@ def test_a_model_that_two_scripts_use_is_warmed_once_for_both_uses(tmp_path: Pat
     write(tmp_path, "a.py", 'p = pipeline("text-classification", model="org/m", engine="onnx")')
     write(tmp_path, "b.py", 'p = pipeline("zero-shot-classification", model="org/m", revision="main")')
     assert read_models(tmp_path) == (
-        Model(
+        ModelRequest(
             "org/m",
             None,
             (Use("text-classification", "onnx", "auto"), Use("zero-shot-classification", "auto", "auto")),
@@ -44,9 +44,9 @@ def test_samples_of_a_script_travel_with_the_event(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('"Good."\n"Bad."\n')
     write(tmp_path, "a.py", 'p = pipeline("text-classification", model="org/m", samples="mine.jsonl")')
     [model] = read_models(tmp_path)
-    [entry] = model.to_event()
-    assert entry["samples"] == ["Good.", "Bad."]
-    assert models_of_event([entry]) == (model,)
+    [entry] = entries_of([model])
+    assert entry.to_json()["samples"] == ["Good.", "Bad."]
+    assert models_of_json([entry.to_json()]) == (model,)
 
 
 def test_an_event_comes_back_as_the_models_it_was_made_of(tmp_path: Path) -> None:
@@ -57,8 +57,7 @@ def test_an_event_comes_back_as_the_models_it_was_made_of(tmp_path: Path) -> Non
         'q = pipeline("fill-mask", model="org/n", revision="v1", engine="torch")',
     )
     models = read_models(tmp_path)
-    entries = [entry for model in models for entry in model.to_event()]
-    assert models_of_event(entries) == models
+    assert models_of_json([entry.to_json() for entry in entries_of(models)]) == models
 
 
 @pytest.mark.parametrize(
@@ -73,4 +72,4 @@ def test_an_event_comes_back_as_the_models_it_was_made_of(tmp_path: Path) -> Non
 )
 def test_an_entry_that_is_no_model_is_shown_with_a_valid_one(entry: dict[str, object]) -> None:
     with pytest.raises(WarmupError, match=r"is not a model\. Write for instance \{\"model\": \"org/name\""):
-        models_of_event([entry])
+        models_of_json([entry])

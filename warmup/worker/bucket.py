@@ -16,53 +16,63 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from hf_lambda.manifest import DEFAULT_REVISION, repo_folder
 
-from ..errors import Stopped, WarmupError
-from .plan import RemoteFile
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.records import WrongShape
+from .source import RemoteFile
+from .threads import Stopped
 from .verify import CHUNK_BYTES, snapshot_file
 
 
-class StagedSource:
-    """Reads what `warmup.cli.stage` uploaded to `bucket`.
+class BucketSource:
+    """Reads what `warmup.cli.upload` uploaded to `bucket`.
 
     Keys: `<repository>/refs/<revision>` (a commit), `<repository>/trees/<commit>.json`,
     `<repository>/blobs/<name of the blob>`.
     """
 
+    whole_trees = False  # of a commit, what was selected by the version that uploaded it
+
     def __init__(self, bucket: str) -> None:
         self._bucket = bucket
         self._s3 = s3_client()
 
-    def resolve(self, model: str, revision: str | None, stop: threading.Event) -> str:
-        return self._read(ref_key(model, revision), model).decode().strip()
+    def resolve(self, repo_id: str, revision: str | None, stop: threading.Event) -> str:
+        return self._read(ref_key(repo_id, revision), repo_id).decode().strip()
 
-    def tree(self, model: str, commit: str, stop: threading.Event) -> list[RemoteFile]:
-        entries = json.loads(self._read(tree_key(model, commit), model))
-        return [RemoteFile(**entry) for entry in entries]
+    def tree(self, repo_id: str, commit: str, stop: threading.Event) -> list[RemoteFile]:
+        key = tree_key(repo_id, commit)
+        try:
+            return [RemoteFile.from_json(entry) for entry in json.loads(self._read(key, repo_id))]
+        except (WrongShape, ValueError, TypeError) as error:
+            message = (
+                f"s3://{self._bucket}/{key} is no list of files ({error}). Upload again: python -m warmup"
+            )
+            raise WarmupError(ErrorKind.STAGING, message) from error
 
     def download(
         self,
-        model: str,
+        repo_id: str,
         commit: str,
         file: RemoteFile,
         hub_cache: Path,
         received: Callable[[int], None],
         stop: threading.Event,
     ) -> None:
-        repository = hub_cache / repo_folder(model)
+        repository = hub_cache / repo_folder(repo_id)
         blob = repository / "blobs" / file.blob
         if not blob.is_file():
             blob.parent.mkdir(parents=True, exist_ok=True)
             # The Hub client's own name for a partial file: one rule finds the orphans of both.
             partial = blob.with_name(f"{file.blob}.{uuid.uuid4().hex[:8]}.incomplete")
             try:
-                self._copy(blob_key(model, file), model, partial, received, stop)
+                self._copy(blob_key(repo_id, file), repo_id, partial, received, stop)
                 partial.replace(blob)
             finally:
                 partial.unlink(missing_ok=True)
         _point(snapshot_file(repository / "snapshots" / commit, file), blob)
 
     def _copy(
-        self, key: str, model: str, target: Path, received: Callable[[int], None], stop: threading.Event
+        self, key: str, repo_id: str, target: Path, received: Callable[[int], None], stop: threading.Event
     ) -> None:
         try:
             body = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"]
@@ -73,24 +83,25 @@ class StagedSource:
                     file.write(chunk)
                     received(len(chunk))
         except (BotoCoreError, ClientError) as error:
-            raise self._fault(error, key, model) from error
+            raise self._fault(error, key, repo_id) from error
 
-    def _read(self, key: str, model: str) -> bytes:
+    def _read(self, key: str, repo_id: str) -> bytes:
         try:
             content: bytes = self._s3.get_object(Bucket=self._bucket, Key=key)["Body"].read()
         except (BotoCoreError, ClientError) as error:
-            raise self._fault(error, key, model) from error
+            raise self._fault(error, key, repo_id) from error
         return content
 
-    def _fault(self, error: BotoCoreError | ClientError, key: str, model: str) -> WarmupError:
+    def _fault(self, error: BotoCoreError | ClientError, key: str, repo_id: str) -> WarmupError:
         code = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
         if code in ("NoSuchKey", "404"):
             message = (
-                f"{model} is not in s3://{self._bucket}. `python -m warmup` on your machine puts it there."
+                f"{repo_id} is not in s3://{self._bucket}. `python -m warmup` on your machine puts it there."
             )
-            return WarmupError("not staged", message)
+            return WarmupError(ErrorKind.NOT_STAGED, message)
         return WarmupError(
-            "staging", f"s3://{self._bucket}/{key}: {code}. Check the warm-up's role and VPC endpoint."
+            ErrorKind.STAGING,
+            f"s3://{self._bucket}/{key}: {code}. Check the warm-up's role and VPC endpoint.",
         )
 
 
@@ -98,16 +109,16 @@ def s3_client() -> Any:
     return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
 
 
-def ref_key(model: str, revision: str | None) -> str:
-    return f"{repo_folder(model)}/refs/{revision or DEFAULT_REVISION}"
+def ref_key(repo_id: str, revision: str | None) -> str:
+    return f"{repo_folder(repo_id)}/refs/{revision or DEFAULT_REVISION}"
 
 
-def tree_key(model: str, commit: str) -> str:
-    return f"{repo_folder(model)}/trees/{commit}.json"
+def tree_key(repo_id: str, commit: str) -> str:
+    return f"{repo_folder(repo_id)}/trees/{commit}.json"
 
 
-def blob_key(model: str, file: RemoteFile) -> str:
-    return f"{repo_folder(model)}/blobs/{file.blob}"
+def blob_key(repo_id: str, file: RemoteFile) -> str:
+    return f"{repo_folder(repo_id)}/blobs/{file.blob}"
 
 
 def _point(pointer: Path, blob: Path) -> None:

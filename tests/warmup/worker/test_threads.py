@@ -4,15 +4,15 @@ import threading
 
 import pytest
 
-from warmup.worker.parallel import each
+from warmup.worker.threads import map_on_threads
 
 
 def test_results_come_in_the_order_of_the_items() -> None:
-    assert each([3, 1, 2], lambda item, stop: item * 2, workers=3, check=lambda: None) == [6, 2, 4]
+    assert map_on_threads([3, 1, 2], lambda item, stop: item * 2, workers=3, check=lambda: None) == [6, 2, 4]
 
 
 def test_nothing_to_do_is_done() -> None:
-    assert each([], lambda item, stop: item, workers=3, check=lambda: None) == []
+    assert map_on_threads([], lambda item, stop: item, workers=3, check=lambda: None) == []
 
 
 def test_the_first_failure_is_raised_and_stops_the_rest() -> None:
@@ -25,7 +25,7 @@ def test_the_first_failure_is_raised_and_stops_the_rest() -> None:
         stop.wait(10)
 
     with pytest.raises(KeyError, match="zero"):
-        each(range(100), work, workers=2, check=lambda: None)
+        map_on_threads(range(100), work, workers=2, check=lambda: None)
     assert len(begun) <= 3
 
 
@@ -41,5 +41,5 @@ def test_a_check_that_raises_ends_the_call_though_a_thread_is_stuck() -> None:
         release.wait(10)
 
     with pytest.raises(TimeoutError):
-        each([1], work, workers=1, check=check)
+        map_on_threads([1], work, workers=1, check=check)
     release.set()

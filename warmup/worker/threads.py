@@ -12,7 +12,11 @@ Result = TypeVar("Result")
 CHECK_SECONDS = 0.2
 
 
-def each(
+class Stopped(Exception):  # noqa: N818 - not a fault
+    """Raised inside `work` once `stop` is set: nobody waits for its result any more."""
+
+
+def map_on_threads(
     items: Sequence[Item],
     work: Callable[[Item, threading.Event], Result],
     *,

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.warmup.support import remote
-from warmup.errors import WarmupError
-from warmup.worker.plan import select, weight_index
+from warmup.protocol.errors import ErrorKind, WarmupError
+from warmup.worker.selection import select, weight_index
 
 BASICS = {"config.json", "tokenizer.json", "vocab.txt", "special_tokens_map.json", "tokenizer_config.json"}
 
@@ -117,3 +117,13 @@ def test_a_repository_without_loadable_weights_is_refused_by_name() -> None:
         kept("config.json", "tf_model.h5", "model.gguf")
     with pytest.raises(WarmupError, match="has no weights at all"):
         kept("config.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"weight_map": 3}', '{"weight_map": [1]}', "[" * 100_000, "null"]
+)
+def test_an_index_without_a_weight_map_is_refused(text: str) -> None:
+    names = ["config.json", "model.safetensors.index.json", "model-00001-of-00001.safetensors"]
+    with pytest.raises(WarmupError, match="has no weight_map") as raised:
+        kept(*names, index=text or " ")
+    assert raised.value.kind is ErrorKind.NO_WEIGHTS

@@ -66,8 +66,9 @@ def test_a_rate_limit_is_waited_for_as_told_and_then_tried_again(warming: Warmin
     assert [path for _, path in warming.asked()].count("/api/models/org/tiny") == 3
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_rate_limit_that_never_ends_is_named_as_one(warming: Warming) -> None:
-    warming.hub.fail("/api/models/org/tiny", rate_limited(0), times=50)
+    warming.hub.fail("/api/models/org/tiny", rate_limited(0), times=500)
     error = warming.error()
     assert error["kind"] == "rate limited"
     assert "still rate limited after all waits" in error["message"]
@@ -78,13 +79,15 @@ def test_a_server_error_that_passes_is_got_over(warming: Warming) -> None:
     assert warming.warm()["state"] == "done"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_hub_that_stays_broken_is_unreachable(warming: Warming) -> None:
-    warming.hub.fail("/api/models/org/tiny", server_error(500), times=50)
+    warming.hub.fail("/api/models/org/tiny", server_error(500), times=500)
     error = warming.error()
     assert error["kind"] == "unreachable"
     assert "answers 500" in error["message"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_hub_that_is_not_there_is_unreachable_by_name(
     warming: Warming, monkeypatch: pytest.MonkeyPatch
 ) -> None:

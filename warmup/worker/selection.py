@@ -5,39 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from ..errors import WarmupError
-
-
-@dataclass(frozen=True)
-class RemoteFile:
-    """A file of the Hub's tree. `oid` is git's blob SHA-1; `sha256` is there for large (LFS) files alone."""
-
-    path: str
-    size: int
-    oid: str
-    sha256: str | None = None
-
-    @property
-    def blob(self) -> str:
-        """Name of the blob in the Hub's cache layout: the ETag that the Hub serves."""
-        return self.sha256 or self.oid
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A commit of a model in the cache; `files` are all there and verified."""
-
-    commit: str
-    path: Path
-    files: tuple[RemoteFile, ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(file.size for file in self.files)
-
+from ..protocol.errors import ErrorKind, WarmupError
+from .source import RemoteFile
 
 # In the order in which transformers looks for them.
 _FORMATS = (
@@ -55,8 +26,8 @@ _LEFT = re.compile(
 _MODULE = re.compile(r"\d+_\w+")  # sentence-transformers: 1_Pooling, 2_Dense, ...
 
 
-def select(model: str, files: Iterable[RemoteFile], index: str | None = None) -> tuple[RemoteFile, ...]:
-    """The files of `model` to keep, sorted by path.
+def select(repo_id: str, files: Iterable[RemoteFile], index: str | None = None) -> tuple[RemoteFile, ...]:
+    """The files of `repo_id` to keep, sorted by path.
 
     `index` is the text of the chosen weight index once it is there: it alone knows which of several shardings
     counts. Raises WarmupError where nothing in the repository is a weight file that transformers loads.
@@ -64,7 +35,7 @@ def select(model: str, files: Iterable[RemoteFile], index: str | None = None) ->
     by_path = {file.path: file for file in files}
     chosen = _of_folder(by_path, "", index)
     if not any(_is_weight(path) for path in chosen):
-        raise WarmupError("no weights", _no_weights(model, by_path))
+        raise WarmupError(ErrorKind.NO_WEIGHTS, _no_weights(repo_id, by_path))
     if "modules.json" in by_path:
         folders = {path.split("/")[0] for path in by_path if "/" in path}
         for folder in sorted(name for name in folders if _MODULE.fullmatch(name)):
@@ -100,15 +71,20 @@ def _weights(names: set[str], index_text: str | None) -> set[str]:
 
 
 def _listed(index_text: str) -> set[str]:
-    weight_map = json.loads(index_text).get("weight_map", {})
-    return set(weight_map.values())
+    """Raises WarmupError where `index_text` is no weight index."""
+    try:
+        return {str(name) for name in json.loads(index_text)["weight_map"].values()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WarmupError(
+            ErrorKind.NO_WEIGHTS, "the weight index has no weight_map: name another revision"
+        ) from error
 
 
 def _is_weight(path: str) -> bool:
     return path.endswith((".safetensors", ".bin"))
 
 
-def _no_weights(model: str, by_path: Mapping[str, RemoteFile]) -> str:
+def _no_weights(repo_id: str, by_path: Mapping[str, RemoteFile]) -> str:
     others = sorted(
         path
         for path in by_path
@@ -116,6 +92,6 @@ def _no_weights(model: str, by_path: Mapping[str, RemoteFile]) -> str:
     )
     found = f"only {', '.join(others[:4])}" if others else "no weights at all"
     return (
-        f"{model}: expected model.safetensors or pytorch_model.bin, the repository has {found}. "
+        f"{repo_id}: expected model.safetensors or pytorch_model.bin, the repository has {found}. "
         "Name another model or revision, or convert it with transformers' save_pretrained."
     )

@@ -1,0 +1,130 @@
+"""Runs jobs on the warm-up Lambda to their end: start, poll, start again where one stopped or died."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
+
+from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, Result
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.events import Event, JobsEvent, ModelEvent, PruneEvent
+from ..protocol.records import Record
+
+STALE_SECONDS = 90.0
+"""Without a heartbeat for so long, the Lambda is gone (a heartbeat comes every second)."""
+START_SECONDS = 300.0
+"""A first sign of life: queue, image pull, mount."""
+ROUNDS_WITHOUT_PROGRESS = 4
+"""Prepare gives up on a step after three starts; the fourth round is the one that says so."""
+POLL_SECONDS = (0.2, 2.0)
+"""First pause and largest pause between two polls."""
+Answer = TypeVar("Answer", bound=Record)
+
+
+class WarmupClient(Protocol):
+    """What this needs of a StackClient."""
+
+    def start(self, event: Event) -> None: ...
+
+    def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer: ...
+
+
+@dataclass
+class JobRun:
+    """One job to see through. `key`: under which its progress appears; ends with `result` or `error`."""
+
+    key: str
+    event: ModelEvent | PruneEvent
+    progress: ModelProgress = field(default_factory=ModelProgress)
+    error: WarmupError | None = None
+    result: Result | None = None
+    job: str = ""
+    rounds: int = 0
+    rounds_without_progress: int = 0
+    stopped_at: set[tuple[int, str]] = field(default_factory=set)
+    """Where earlier rounds stopped: bytes on disk, note."""
+    furthest: int = 0
+    started: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        return self.error is not None or self.result is not None
+
+
+def run_jobs(
+    client: WarmupClient, runs: Sequence[JobRun], *, parallel: int, show: Callable[[JobRun], None]
+) -> None:
+    """See `runs` through, at most `parallel` (1 or more) at once.
+
+    `show` is called whenever a run's progress may have changed. Raises WarmupError where the warm-up cannot
+    be invoked at all.
+    """
+    waiting, active = list(runs), list[JobRun]()
+    pause, poll_s = threading.Event(), POLL_SECONDS[0]
+    while waiting or active:
+        while waiting and len(active) < parallel:
+            active.append(waiting.pop(0))
+            _start(client, active[-1])
+        by_job = {run.job: run for run in active}
+        answer = client.ask_warmup(JobsEvent(tuple(by_job)), JobsAnswer)
+        for job, run in by_job.items():
+            _update(client, run, answer.jobs.get(job, JobState(JobStatus.UNKNOWN)))
+            show(run)
+        active = [run for run in active if not run.over]
+        pause.wait(poll_s)
+        poll_s = min(POLL_SECONDS[1], poll_s * 1.5)
+
+
+def _start(client: WarmupClient, run: JobRun) -> None:
+    run.rounds += 1
+    # A new name for every round: what an invocation believed dead still writes is never taken for this one's.
+    run.job = f"{uuid.uuid4().hex[:16]}-{run.rounds}"
+    run.started = time.monotonic()
+    client.start(replace(run.event, job=run.job))
+
+
+def _update(client: WarmupClient, run: JobRun, state: JobState) -> None:
+    if state.status is JobStatus.UNKNOWN:
+        if time.monotonic() - run.started > START_SECONDS:
+            run.error = WarmupError(
+                ErrorKind.NOT_STARTED,
+                f"{run.key}: the warm-up showed no sign of life for {START_SECONDS:.0f} s. See its log",
+            )
+        return
+    if run.key in (state.models or {}):
+        run.progress = state.progress(run.key)
+    if state.status is JobStatus.DONE and run.progress.result is not None:
+        run.result = run.progress.result
+    elif state.status in (JobStatus.DONE, JobStatus.FAILED):
+        error = run.progress.error or state.error
+        run.error = (
+            WarmupError(error.kind, error.message)
+            if error
+            else WarmupError(ErrorKind.BUG, f"{run.key}: {state.status.value} without a reason")
+        )
+    elif state.status is JobStatus.INCOMPLETE:
+        _start_again(client, run, "stopped at its deadline")
+    elif state.age_s is not None and state.age_s > STALE_SECONDS:
+        _start_again(client, run, "died")
+
+
+def _start_again(client: WarmupClient, run: JobRun, how: str) -> None:
+    progress = run.progress
+    run.furthest = max(run.furthest, progress.bytes_done)
+    point = (run.furthest, progress.note)
+    run.rounds_without_progress = run.rounds_without_progress + 1 if point in run.stopped_at else 0
+    run.stopped_at.add(point)
+    if run.rounds_without_progress + 1 >= ROUNDS_WITHOUT_PROGRESS:
+        where = progress.left or progress.note or progress.phase or "start"
+        run.error = WarmupError(
+            ErrorKind.NO_PROGRESS,
+            f"{run.key}: the warm-up {how} {run.rounds_without_progress + 1} times at the same point "
+            f"({where}). Give it more memory or time: pulumi config set warmupMemoryMb",
+        )
+        return
+    run.progress = replace(progress, phase=f"round {run.rounds + 1}")
+    _start(client, run)

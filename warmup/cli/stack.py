@@ -1,0 +1,251 @@
+"""A deployed stack: its outputs, and a client that invokes its functions and words what can go wrong."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import threading
+import time
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
+
+from ..protocol.answers import read_answer
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.events import Event
+from ..protocol.outputs import LOCAL, StackOutputs, deploy_command
+from ..protocol.records import Json, Record, WrongShape
+
+PULUMI_SECONDS = 120
+POLL_TIMEOUT_SECONDS = 120
+"""A poll may meet a cold start of the full image; it never waits for a model."""
+ANSWER_TIMEOUT_SECONDS = 910
+SETTLE_SECONDS = 120.0
+"""A function may be deployed and its network or its file system not be there for a short while."""
+SETTLE_PAUSE_SECONDS = 2.0
+LOG_LINES = 8
+"""Shown of the log of an invocation that failed."""
+_OF_LAMBDA = re.compile(r"(START|END|REPORT) RequestId|INIT_START|.*(\bLAMBDA_WARNING\b|\(rapid\))")
+_SETTLING = {
+    "EFSMountConnectivityException",
+    "EFSMountFailureException",
+    "EFSMountTimeoutException",
+    "EFSIOException",
+    "ResourceNotReadyException",
+    "ResourceConflictException",
+    "CodeArtifactUserPendingException",
+    "TooManyRequestsException",
+}
+Answer = TypeVar("Answer", bound=Record)
+
+
+def read_outputs(
+    root: Path, stack: str | None, file: Path | None = None, endpoint_url: str | None = None
+) -> StackOutputs:
+    """The outputs in `file`, else those of `stack` (local: `<root>/.local/outputs.json`, from `make up`).
+
+    endpoint_url: of another Lambda API than the stack's own. Raises WarmupError that says what to run where
+    there are no outputs.
+    """
+    if file is None and stack in (None, LOCAL):
+        stack, file = LOCAL, root / ".local" / "outputs.json"
+    if file is not None:
+        raw = _from_file(file)
+        stack = stack or str(raw.get("stack") or LOCAL)
+    else:
+        stack = str(stack)
+        raw = _from_pulumi(root, stack)
+    try:
+        outputs = StackOutputs.from_json({**raw, "stack": stack})
+    except WrongShape as wrong:
+        raise _no_outputs(stack) from wrong
+    if outputs.warmup_arn.count(":") < 6:
+        raise _no_outputs(stack)
+    return replace(outputs, endpoint_url=endpoint_url or outputs.endpoint_url or None)
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One call of a function. `function_error`: how Lambda says that the function itself failed."""
+
+    body: str
+    function_error: str | None
+    log: str
+    """The last 4 KB of the function's log."""
+    seconds: float
+
+    @cached_property
+    def payload(self) -> Json:
+        """The answer; the text itself where it is not JSON."""
+        try:
+            return json.loads(self.body) if self.body else None
+        except ValueError:
+            return self.body
+
+    @property
+    def failure(self) -> str | None:
+        """How the function failed, with what it logged last; None where it answered."""
+        if not self.function_error:
+            return None
+        kind, message = self.function_error, str(self.payload)[:500]
+        if isinstance(self.payload, dict):
+            kind, message = self.payload.get("errorType", kind), self.payload.get("errorMessage", "")
+        lines = [line for line in self.log.splitlines() if line.strip() and not _OF_LAMBDA.match(line)]
+        return "\n    log: ".join([f"{kind}: {message}", *lines[-LOG_LINES:]])
+
+
+class StackClient:
+    """Invokes the functions of one stack, on AWS or behind the local gateway."""
+
+    def __init__(self, outputs: StackOutputs) -> None:
+        """Raises WarmupError where there are no usable credentials."""
+        self.outputs = outputs
+        try:
+            self._quick = _client(outputs, POLL_TIMEOUT_SECONDS, attempts=5)
+            # A model's answer is asked for once: a second request would not be the first one's cold start.
+            self._patient = _client(outputs, ANSWER_TIMEOUT_SECONDS, attempts=1)
+        except BotoCoreError as error:
+            raise _worded(error, outputs.warmup_arn, outputs) from error
+
+    def start(self, event: Event) -> None:
+        """Hand `event` to the warm-up; it runs for up to 15 minutes and nobody waits on the line."""
+        self._invoke(self._quick, self.outputs.warmup_arn, _dumped(event.to_json()), InvocationType="Event")
+
+    def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
+        """A quick answer of the warm-up. Raises WarmupError where it has none."""
+        payload = _dumped(event.to_json())
+        invocation = self._invoke(self._quick, self.outputs.warmup_arn, payload, LogType="Tail")
+        if invocation.function_error:
+            raise WarmupError(ErrorKind.WARMUP, f"the warm-up function failed: {invocation.failure}")
+        return read_answer(answer, invocation.payload, self.outputs.deploy_command)
+
+    def ask(self, function: str, event: bytes) -> Invocation:
+        """The answer of the script `function` to `event` (JSON), with the tail of its log.
+
+        Raises WarmupError where there is no such function or it cannot be invoked.
+        """
+        arn = self.outputs.functions.get(function)
+        if arn is None:
+            raise WarmupError(
+                ErrorKind.NOT_DEPLOYED, f"{function}.py is not deployed. Run {self.outputs.deploy_command}"
+            )
+        return self._invoke(self._patient, arn, event, LogType="Tail")
+
+    def _invoke(self, client: Any, arn: str, payload: bytes, **options: str) -> Invocation:
+        deadline, pause = time.monotonic() + SETTLE_SECONDS, threading.Event()
+        while True:
+            began = time.monotonic()
+            try:
+                response = client.invoke(FunctionName=arn, Payload=payload, **options)
+                body = response["Payload"].read()
+                break
+            except ClientError as error:
+                if error.response["Error"]["Code"] not in _SETTLING or time.monotonic() > deadline:
+                    raise _worded(error, arn, self.outputs) from error
+                pause.wait(SETTLE_PAUSE_SECONDS)
+            except BotoCoreError as error:
+                raise _worded(error, arn, self.outputs) from error
+        seconds = time.monotonic() - began
+        log = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
+        return Invocation(body.decode(errors="replace"), response.get("FunctionError"), log, seconds)
+
+
+def _client(outputs: StackOutputs, read_timeout_s: int, attempts: int) -> Any:
+    config = Config(
+        connect_timeout=10,
+        read_timeout=read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+        tcp_keepalive=True,
+        max_pool_connections=32,
+    )
+    # The gateway checks no signature, but boto3 does not send without one.
+    key = "local" if outputs.endpoint_url else None
+    return boto3.client(
+        "lambda",
+        region_name=outputs.region,
+        endpoint_url=outputs.endpoint_url,
+        config=config,
+        aws_access_key_id=key,
+        aws_secret_access_key=key,
+    )
+
+
+def _worded(error: ClientError | BotoCoreError, arn: str, outputs: StackOutputs) -> WarmupError:
+    name = arn.split(":")[6]
+    if isinstance(error, NoCredentialsError):
+        return WarmupError(
+            ErrorKind.CREDENTIALS, "no AWS credentials. Set AWS_PROFILE or run aws configure sso / aws login"
+        )
+    if isinstance(error, EndpointConnectionError):
+        where = outputs.endpoint_url or f"Lambda in {outputs.region}"
+        return WarmupError(
+            ErrorKind.UNREACHABLE, f"cannot reach {where}. Is the stack up? {outputs.deploy_command}"
+        )
+    if isinstance(error, BotoCoreError):
+        return WarmupError(ErrorKind.UNREACHABLE, f"{name}: {type(error).__name__}: {error}")
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+    if code == "ResourceNotFoundException":
+        return WarmupError(
+            ErrorKind.NOT_DEPLOYED, f"{name} is not there. Deploy it: {outputs.deploy_command}"
+        )
+    if code in ("AccessDeniedException", "AccessDenied"):
+        return WarmupError(
+            ErrorKind.ACCESS_DENIED, f"you may not invoke {name}: lambda:InvokeFunction on {arn} is needed"
+        )
+    if code in ("ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException"):
+        return WarmupError(ErrorKind.CREDENTIALS, f"AWS refuses your credentials ({code}). Sign in again")
+    return WarmupError(ErrorKind.INVOKE, f"{name}: {code}: {message}")
+
+
+def _from_file(file: Path) -> dict[str, Json]:
+    try:
+        document = json.loads(file.read_text())
+    except FileNotFoundError:
+        raise WarmupError(
+            ErrorKind.USAGE, f"{file} is not there. Run make up, or name a stack: --stack dev"
+        ) from None
+    except ValueError as error:
+        raise WarmupError(
+            ErrorKind.USAGE, f"{file} is not JSON ({error}). Write it with: pulumi stack output --json"
+        ) from None
+    if not isinstance(document, dict):
+        raise WarmupError(
+            ErrorKind.USAGE, f"{file} holds no object. Write it with: pulumi stack output --json"
+        )
+    return document
+
+
+def _from_pulumi(root: Path, stack: str) -> dict[str, Json]:
+    command = ["pulumi", "stack", "output", "--json", "--stack", stack]
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=PULUMI_SECONDS)
+    except FileNotFoundError:
+        fix = "Install it from pulumi.com/docs/install, or pass --outputs FILE (pulumi stack output --json)"
+        raise WarmupError(ErrorKind.USAGE, f"pulumi is not on the PATH. {fix}") from None
+    except subprocess.TimeoutExpired:
+        raise WarmupError(
+            ErrorKind.PULUMI, f"`{' '.join(command)}` did not answer within {PULUMI_SECONDS} s"
+        ) from None
+    if done.returncode != 0:
+        said = (done.stderr.strip() or done.stdout.strip() or "nothing").splitlines()[-1]
+        raise WarmupError(
+            ErrorKind.USAGE, f"`{' '.join(command)}` failed: {said}. Deploy with: {deploy_command(stack)}"
+        )
+    outputs: dict[str, Json] = json.loads(done.stdout)
+    return outputs
+
+
+def _no_outputs(stack: str) -> WarmupError:
+    message = f"stack {stack} has no outputs warmupArn and functions. Run {deploy_command(stack)} first"
+    return WarmupError(ErrorKind.USAGE, message)
+
+
+def _dumped(event: Json) -> bytes:
+    return json.dumps(event).encode()

@@ -1,0 +1,36 @@
+"""The outputs of a stack that its commands need: `pulumi stack output --json`, or `.local/outputs.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from .records import OMIT_DEFAULT, Key, Record
+
+LOCAL = "local"
+
+
+@dataclass(frozen=True)
+class StackOutputs(Record):
+    """`functions`: ARN by script name. `endpoint_url`: of the gateway, an output of the local stack alone."""
+
+    warmup_arn: Annotated[str, Key("warmupArn")]
+    functions: Mapping[str, str]
+    stack: str = LOCAL
+    endpoint_url: Annotated[str | None, Key("endpointUrl"), OMIT_DEFAULT] = None
+    staging_bucket: Annotated[str | None, Key("stagingBucket"), OMIT_DEFAULT] = None
+    function_urls: Annotated[Mapping[str, str], Key("functionUrls")] = field(default_factory=dict)
+
+    @property
+    def region(self) -> str:
+        return self.warmup_arn.split(":")[3]
+
+    @property
+    def deploy_command(self) -> str:
+        """What deploys this stack."""
+        return deploy_command(self.stack)
+
+
+def deploy_command(stack: str) -> str:
+    return "make up" if stack == LOCAL else f"pulumi up --stack {stack}"
