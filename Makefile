@@ -14,7 +14,7 @@ LOCKED := requirements/dev.txt requirements/model.txt
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up invoke warm down test check fix bench lock
+.PHONY: help setup up invoke logs warm down test check fix bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -33,9 +33,12 @@ endif
 
 # EVENT goes through the environment: whatever it holds, neither make nor a shell reads it.
 invoke: override export EVENT := $(value EVENT)
-invoke: setup ## one request, answer on stdout: FN=sentiment EVENT='{"text": "I love this"}' [STACK=local]
+invoke: setup ## one request: FN=sentiment EVENT='{"text": "I love this"}' (or @file.json, or -) [STACK=local]
 	@test -n "$(FN)" || { echo 'which function? make invoke FN=sentiment EVENT='"'"'{"text": "I love this"}'"'" >&2; exit 2; }
 	@$(PY) -m local invoke --stack '$(STACK)' '$(FN)'
+
+logs: setup ## what functions wrote: [FN=sentiment] [STACK=local]
+	@$(PY) -m local logs --stack '$(STACK)' $(FN)
 
 warm: setup ## fill the cache of a stack and ask every endpoint: [STACK=local]
 	@$(PY) -m warmup --stack $(STACK)

@@ -1,17 +1,22 @@
-"""python -m local: up, down and invoke for the local stack; the commands behind `make`."""
+"""python -m local: up and down for the local stack, invoke and logs for any; the commands behind `make`."""
 
 import argparse
 import json
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
 
 from local import stack
-from local.invoke import InvokeError, invoke
+from local.invoke import invoke
 from local.layout import Folder
+from local.logs import cloudwatch_logs, local_logs
 from local.program.declare import ProgramError
-from local.report import complete, table
+from local.report import complete, notes, table
+from warmup.cli.stack import read_outputs
+from warmup.protocol.errors import WarmupError
+from warmup.protocol.outputs import LOCAL
 from warmup.protocol.reports import EndpointAnswer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -26,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (stack.StackError, ProgramError, InvokeError) as error:
+    except (stack.StackError, ProgramError, WarmupError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -44,10 +49,14 @@ def up(options: argparse.Namespace) -> int:
         report = complete(warmed, running.hub.source, running.hub.requests())
         FOLDER.report.write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     print("", *table(report), "", sep="\n")
+    if remarks := notes(report):
+        print(*remarks, "", sep="\n")
+    for name, url in running.outputs.function_urls.items():
+        print(f"url:   {url}{'  (signed requests alone)' if name in running.program.signed else ''}")
     if answered := next((each for each in report.endpoints if isinstance(each, EndpointAnswer)), None):
         event = json.dumps(answered.request, ensure_ascii=False)
-        print(f"ask:   make invoke FN={answered.name} EVENT='{event}'")
-    print(f"read:  {_shown(FOLDER.report)}, {_shown(FOLDER.path / 'logs')}/")
+        print(f"ask:   make invoke FN={answered.name} EVENT={shlex.quote(event)}")
+    print(f"read:  {_shown(FOLDER.report)}, `make logs`")
     print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
     if code:
         print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
@@ -70,6 +79,18 @@ def call(options: argparse.Namespace) -> int:
     return int(failed)
 
 
+def logs(options: argparse.Namespace) -> int:
+    function = options.function or None
+    if options.stack == LOCAL:
+        lines = local_logs(FOLDER.logs, function)
+    else:
+        outputs = read_outputs(ROOT, options.stack)
+        lines = cloudwatch_logs({**outputs.functions, "warmup": outputs.warmup_arn}, function)
+    for line in lines:
+        print(line)
+    return 0
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -80,7 +101,7 @@ def _shown(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | down | invoke")
+    commands = parser.add_subparsers(required=True, metavar="up | down | invoke | logs")
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
     )
@@ -98,9 +119,13 @@ def _parser() -> argparse.ArgumentParser:
     stopping.set_defaults(run=down)
     asking = commands.add_parser("invoke", help="one request, answer on stdout")
     asking.add_argument("function", help="name of a script")
-    asking.add_argument("event", nargs="?", help="JSON; else $EVENT, else the script's example")
-    asking.add_argument("--stack", default="local")
+    asking.add_argument("event", nargs="?", help="JSON, @FILE or -; else $EVENT, else the script's example")
+    asking.add_argument("--stack", default=LOCAL)
     asking.set_defaults(run=call)
+    reading = commands.add_parser("logs", help="what functions wrote")
+    reading.add_argument("function", nargs="?", help="name of a script, or warmup; default: the last of all")
+    reading.add_argument("--stack", default=LOCAL)
+    reading.set_defaults(run=logs)
     return parser
 
 

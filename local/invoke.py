@@ -1,100 +1,59 @@
 """One request to a function of a stack: what `make invoke` does."""
 
 import json
-import subprocess
-from collections.abc import Mapping
+import sys
 from pathlib import Path
-from typing import Any
-
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from typing import TextIO
 
 from discovery import ScriptError, read_scripts
+from warmup.cli.stack import StackClient, read_outputs
+from warmup.protocol.errors import ErrorKind, WarmupError
+from warmup.protocol.records import Json, shown
 
-LONGEST_S = 905  # Lambda's own limit, and a little for the way
-LOCAL = "local"
-
-
-class InvokeError(Exception):
-    """The request could not be made; the text says what to do."""
+_WRITE = """EVENT='{"text": "I love this"}', EVENT=@file.json, or EVENT=- to read it from standard input"""
 
 
 def invoke(function: str, event: str | None, stack: str, root: Path) -> tuple[str, bool]:
-    """The answer as JSON, and whether it is an error. Without `event`, asks the script's example.
+    """The answer as JSON, and whether it is an error.
 
-    Raises InvokeError.
+    event: JSON, `@file`, or `-` for standard input; None asks the script's example. Raises WarmupError.
     """
-    outputs = read_outputs(stack, root)
-    functions = outputs.get("functions", {})
-    if function not in functions:
-        known = ", ".join(sorted(functions)) or "none"
-        raise InvokeError(f"there is no function {function!r} in stack {stack}; there are: {known}")
-    payload = _payload(function, event, root)
-    try:
-        answer = _client(functions[function], outputs).invoke(
-            FunctionName=functions[function], Payload=payload
-        )
-        body = answer["Payload"].read().decode()
-    except (BotoCoreError, ClientError) as error:
-        hint = "; is the stack up? `make up` starts it" if stack == LOCAL else ""
-        raise InvokeError(f"{error}{hint}") from error
-    return body, "FunctionError" in answer or _status(body) >= 400
+    outputs = read_outputs(root, stack)
+    if function not in outputs.functions:
+        known = ", ".join(sorted(outputs.functions)) or "none"
+        message = f"there is no function {function!r} in stack {stack}; there are: {known}"
+        raise WarmupError(ErrorKind.USAGE, message)
+    payload = _example(function, root) if event is None else read_event(event, sys.stdin)
+    invocation = StackClient(outputs).ask(function, payload)
+    return invocation.body, invocation.function_error is not None or _status(invocation.payload) >= 400
 
 
-def read_outputs(stack: str, root: Path) -> dict[str, Any]:
-    """Outputs of a stack: of the running local one, or what Pulumi has. Raises InvokeError."""
-    if stack == LOCAL:
+def read_event(given: str, stdin: TextIO) -> bytes:
+    """`given` itself, or what it names. Raises WarmupError where that is not JSON."""
+    text = given
+    if given == "-":
+        text = stdin.read()
+    elif given.startswith("@"):
         try:
-            outputs: dict[str, Any] = json.loads((root / ".local/outputs.json").read_text())
-        except FileNotFoundError:
-            raise InvokeError("the local stack is not up; `make up` starts it") from None
-        return outputs
-    command = ["pulumi", "stack", "output", "--json", "--stack", stack]
+            text = Path(given[1:]).read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError) as error:
+            raise WarmupError(ErrorKind.USAGE, f"EVENT={given} cannot be read: {error}") from None
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise InvokeError("pulumi is not on the PATH; see pulumi.com/docs/install") from None
-    if done.returncode:
-        raise InvokeError(f"`{' '.join(command)}` failed: {done.stderr.strip()}")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
-
-
-def _payload(function: str, event: str | None, root: Path) -> bytes:
-    if event is None:
-        try:
-            scripts = read_scripts(root / "inference")
-        except ScriptError as error:
-            raise InvokeError(str(error)) from error
-        example: Mapping[str, Any] = next((each.example for each in scripts if each.name == function), {})
-        return json.dumps(example).encode()
-    try:
-        json.loads(event)
+        json.loads(text)
     except ValueError as error:
-        hint = """EVENT='{"text": "I love this"}'"""
-        raise InvokeError(f"EVENT is not JSON ({error}): {event!r}; write it like {hint}") from None
-    return event.encode()
+        message = f"EVENT is not JSON ({error}): {shown(text)}; write it like {_WRITE}"
+        raise WarmupError(ErrorKind.USAGE, message) from None
+    return text.encode()
 
 
-def _client(arn: str, outputs: Mapping[str, Any]) -> Any:
-    config = Config(read_timeout=LONGEST_S, retries={"max_attempts": 0})
-    if url := outputs.get("endpointUrl"):
-        return boto3.client(
-            "lambda",
-            endpoint_url=url,
-            region_name=arn.split(":")[3],
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            config=config,
-        )
-    return boto3.client("lambda", region_name=arn.split(":")[3], config=config)
-
-
-def _status(body: str) -> int:
+def _example(function: str, root: Path) -> bytes:
     try:
-        answer = json.loads(body)
-    except ValueError:
-        return 200
+        scripts = read_scripts(root / "inference")
+    except ScriptError as error:
+        raise WarmupError(ErrorKind.USAGE, str(error)) from error
+    return json.dumps(next((each.example for each in scripts if each.name == function), {})).encode()
+
+
+def _status(answer: Json) -> int:
     status = answer.get("statusCode", 200) if isinstance(answer, dict) else 200
     return status if isinstance(status, int) else 200

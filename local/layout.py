@@ -29,6 +29,15 @@ class Folder:
         return self.path / "program.json"
 
     @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def gateway_port(self) -> Path:
+        """Kept for the next `make up`: whoever calls the gateway finds it again."""
+        return self.path / "gateway.port"
+
+    @property
     def emulator(self) -> Path:
         return self.path / "bin/aws-lambda-rie"
 
@@ -37,4 +46,4 @@ class Folder:
         return self.path / "report.json"
 
     def log(self, name: str) -> Path:
-        return self.path / "logs" / f"{name}.log"
+        return self.logs / f"{name}.log"

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -19,6 +18,7 @@ from local.layout import Folder
 from local.program.declare import declare
 from local.program.functions import Program
 from local.service.isolation import NONE, NOTICE, available
+from warmup.protocol.outputs import LOCAL, StackOutputs
 from warmup.protocol.reports import WarmReport
 
 READY_S = 60
@@ -45,7 +45,7 @@ class RunningStack:
     """A stack that is up."""
 
     program: Program
-    outputs: dict[str, Any]
+    outputs: StackOutputs
     hub: HubAddress
 
 
@@ -70,18 +70,17 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     program = declare(folder.root)
     say(f"declared by the program: {', '.join(function.name for function in program.functions)}")
     stop(folder)
-    shutil.rmtree(folder.path / "logs", ignore_errors=True)
+    shutil.rmtree(folder.logs, ignore_errors=True)
     for name in ("efs", "logs", "run", "tmp"):
         (folder.path / name).mkdir(exist_ok=True)
     _compile(folder)
     hub = _start_hub(folder, choices, say)
     folder.program.write_text(json.dumps(program.to_json(), indent=2))
     url = _start_gateway(folder, choices, program, hub, say)
-    outputs = {**program.outputs, "stack": "local", "endpointUrl": url}
     urls = {function.name: f"{url}/urls/{function.name}/" for function in program.functions if function.url}
-    outputs["functionUrls"] = urls
+    outputs = {**program.outputs, "stack": LOCAL, "endpointUrl": url, "functionUrls": urls}
     folder.outputs.write_text(json.dumps(outputs, indent=2) + "\n")
-    return RunningStack(program, outputs, hub)
+    return RunningStack(program, StackOutputs.from_json(outputs), hub)
 
 
 def stop(folder: Folder) -> bool:
@@ -104,7 +103,7 @@ def warm(folder: Folder) -> tuple[int, WarmReport]:
     command += ["--json", "--report", str(report)]
     code = subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode
     if not report.exists():
-        return code, WarmReport("local")
+        return code, WarmReport(LOCAL)
     return code, WarmReport.from_json(json.loads(report.read_text()))
 
 
@@ -148,7 +147,10 @@ def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubA
         if isolation == NONE:
             say(NOTICE)
         command += ["--isolation", isolation]
+    if folder.gateway_port.exists():
+        command += ["--port", folder.gateway_port.read_text()]
     port = _background(folder, "gateway", command)
+    folder.gateway_port.write_text(str(port))
     say(f"gateway: http://127.0.0.1:{port} (the Lambda Invoke API)")
     return f"http://127.0.0.1:{port}"
 

@@ -72,3 +72,8 @@ class Program(Record):
 
     functions: tuple[Function, ...]
     outputs: Mapping[str, Json]
+
+    @property
+    def signed(self) -> set[str]:
+        """Names of the functions whose URL takes signed requests alone."""
+        return {each.name for each in self.functions if each.url and each.url.needs_signature}

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     program = Program.from_json(json.loads(folder.program.read_text()))
     hub = HubAddress(options.hub, options.upstream)
     extra = {each.name: machine_environment(each, hub, os.environ) for each in program.functions}
-    api = HttpApi(Gateway(program.functions, _runtime(folder, options, extra)))
+    api = HttpApi(Gateway(program.functions, _runtime(folder, options, extra)), port=options.port)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=api.close).start())
     replace_text(options.port_file, api.url.rpartition(":")[2])
@@ -59,6 +59,7 @@ def _runtime(folder: Folder, options: argparse.Namespace, extra: Mapping[str, Ma
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.service.daemon", description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0, help="taken if it is free; 0 takes any")
     parser.add_argument("--hub", required=True, metavar="URL", help="the embedded Hub")
     parser.add_argument("--upstream", metavar="URL", help="the Hub to download from instead")
     parser.add_argument("--isolation", choices=(*MODES, NONE), default=NONE)

@@ -17,11 +17,19 @@ _LONGEST_LINE = 65_536
 
 
 class HttpApi:
-    """Serves a gateway on loopback, at `url`, until closed."""
+    """Serves a gateway on loopback, at `url`, until closed.
+
+    port: taken if it is free, else any other; 0 for any.
+    """
 
     def __init__(self, gateway: Gateway, *, port: int = 0) -> None:
         self.gateway = gateway
-        self._server = _Server(("127.0.0.1", port), _handler(gateway))
+        try:
+            self._server = _Server(("127.0.0.1", port), _handler(gateway))
+        except OSError:
+            if not port:
+                raise
+            self._server = _Server(("127.0.0.1", 0), _handler(gateway))
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def serve_forever(self) -> None:
@@ -36,9 +44,9 @@ class HttpApi:
 
 
 @contextlib.contextmanager
-def serve(gateway: Gateway) -> Iterator[str]:
+def serve(gateway: Gateway, *, port: int = 0) -> Iterator[str]:
     """The URL of a gateway that serves in the background for as long as the block lasts."""
-    api = HttpApi(gateway)
+    api = HttpApi(gateway, port=port)
     thread = threading.Thread(target=api.serve_forever, name="gateway", daemon=True)
     thread.start()
     try:

@@ -1,13 +1,17 @@
 """`make invoke`: one request to a function of a stack."""
 
+import io
 import json
 
 import pytest
 
-from local.invoke import InvokeError, invoke
+from local.invoke import invoke, read_event
 from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare
+from warmup.protocol.errors import WarmupError
+
+OUTPUTS = {"functions": {"probe": declare().arn}, "warmupArn": declare("warmup").arn}
 
 
 @pytest.fixture
@@ -15,7 +19,7 @@ def stack(emulators, root):
     """The probe as a running stack, with its outputs where `make up` leaves them."""
     (root / ".local").mkdir()
     with serve(Gateway((declare(),), emulators)) as url:
-        outputs = {"functions": {"probe": declare().arn}, "endpointUrl": url}
+        outputs = {**OUTPUTS, "endpointUrl": url}
         (root / ".local/outputs.json").write_text(json.dumps(outputs))
         yield root
 
@@ -39,32 +43,53 @@ def test_without_an_event_the_script_s_example_is_asked(stack):
         'classify = pipeline("text-classification", model="org/name")\n\n\n'
         "@endpoint\ndef handler(text: str):\n    return classify(text)\n"
     )
-    with pytest.raises(InvokeError, match="nope"):
+    with pytest.raises(WarmupError, match="nope"):
         invoke("nope", None, "local", stack)
     answer, _ = invoke("probe", None, "local", stack)
     assert "errorType" in answer or "statusCode" in answer
 
 
 def test_an_unknown_function_is_named_with_those_there_are(stack):
-    with pytest.raises(InvokeError, match="there is no function 'nope' in stack local; there are: probe"):
+    with pytest.raises(WarmupError, match="there is no function 'nope' in stack local; there are: probe"):
         invoke("nope", "{}", "local", stack)
 
 
 def test_an_event_that_is_not_json_is_refused_with_one_that_is(stack):
-    with pytest.raises(InvokeError, match=r"EVENT is not JSON .*: 'x'; write it like EVENT='\{"):
+    with pytest.raises(WarmupError, match=r"EVENT is not JSON .*: 'x'; write it like EVENT='\{"):
         invoke("probe", "x", "local", stack)
 
 
+@pytest.mark.parametrize("text", ['{"text": "costs $5"}', '"x"', "[]", "null", '{"ä": "\\ud83d"}'])
+def test_an_event_comes_from_a_file_or_from_standard_input_too(tmp_path, text):
+    file = tmp_path / "event.json"
+    file.write_text(text)
+    assert read_event(f"@{file}", io.StringIO()) == read_event("-", io.StringIO(text)) == text.encode()
+    file.write_text(text, encoding="utf-8-sig")
+    assert read_event(f"@{file}", io.StringIO()) == text.encode()
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_a_file_that_holds_no_event_is_refused(tmp_path, content):
+    (tmp_path / "event.json").write_bytes(content)
+    with pytest.raises(WarmupError, match=r"EVENT is not JSON|cannot be read"):
+        read_event(f"@{tmp_path / 'event.json'}", io.StringIO())
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(WarmupError, match=r"EVENT=@.*nope cannot be read: .*No such file"):
+        read_event(f"@{tmp_path}/nope", io.StringIO())
+
+
 def test_a_stack_that_is_not_up_says_how_to_start_it(tmp_path):
-    with pytest.raises(InvokeError, match="the local stack is not up; `make up` starts it"):
+    with pytest.raises(WarmupError, match=r"outputs\.json is not there\. Run make up"):
         invoke("probe", "{}", "local", tmp_path)
 
 
 def test_a_gateway_that_is_gone_says_how_to_start_it(tmp_path):
     (tmp_path / ".local").mkdir()
-    outputs = {"functions": {"probe": declare().arn}, "endpointUrl": "http://127.0.0.1:9"}
+    outputs = {**OUTPUTS, "endpointUrl": "http://127.0.0.1:9"}
     (tmp_path / ".local/outputs.json").write_text(json.dumps(outputs))
-    with pytest.raises(InvokeError, match="is the stack up"):
+    with pytest.raises(WarmupError, match=r"cannot reach http://127\.0\.0\.1:9\. Is the stack up\? make up"):
         invoke("probe", "{}", "local", tmp_path)
 
 
@@ -90,11 +115,11 @@ def test_another_stack_is_asked_by_the_arns_that_pulumi_has(stack, pulumi):
 
 def test_what_pulumi_says_of_an_unknown_stack_is_passed_on(tmp_path, pulumi):
     pulumi("echo 'no stack named dev' >&2; exit 1")
-    with pytest.raises(InvokeError, match="--stack dev` failed: no stack named dev"):
+    with pytest.raises(WarmupError, match="--stack dev` failed: no stack named dev"):
         invoke("probe", "{}", "dev", tmp_path)
 
 
 def test_without_pulumi_it_says_where_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(InvokeError, match="pulumi is not on the PATH"):
+    with pytest.raises(WarmupError, match="pulumi is not on the PATH"):
         invoke("probe", "{}", "dev", tmp_path)

@@ -62,6 +62,11 @@ def test_another_stack_without_pulumi_says_where_to_get_it(make):
     assert "pulumi is not on the PATH" in done.stderr
 
 
+def test_logs_take_a_function_and_a_stack(make):
+    assert make("logs").stdout == "-m|local|logs|--stack|local|EVENT=\n"
+    assert make("logs", "FN=sentiment", "STACK=dev").stdout == "-m|local|logs|--stack|dev|sentiment|EVENT=\n"
+
+
 def test_down_and_warm_take_a_stack(make):
     assert make("down").stdout == "-m|local|down|EVENT=\n"
     assert make("down", "STACK=dev").stdout == "pulumi destroy --stack dev\n"
@@ -71,7 +76,7 @@ def test_down_and_warm_take_a_stack(make):
 
 def test_help_names_every_target(make):
     text = make("help").stdout
-    for target in ("setup", "up", "invoke", "warm", "down", "test", "check", "fix", "bench", "lock"):
+    for target in ("setup", "up", "invoke", "logs", "warm", "down", "test", "check", "fix", "bench", "lock"):
         assert f"make {target} " in text
     assert make().stdout == text
 

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from local.report import complete, table
+from hf_lambda.manifest import NotPreparedEntry, PreparedEntry
+from local.report import complete, notes, table
+from warmup.protocol.answers import WarmedModel
 from warmup.protocol.reports import EndpointAnswer, EndpointFailure, WarmReport
 
 ANSWERED = EndpointAnswer(
@@ -36,7 +38,18 @@ def test_the_table_shows_engine_times_requests_and_answer():
     assert header.split()[0] == "endpoint" and header.endswith("answer")
     assert first.split()[:6] == ["sentiment", "text-classification", "org/name", "onnx-int8", "212", "3.2"]
     assert first.endswith('0  {"label": "POSITIVE", "score": 0.99}')
-    assert second.split() == ["other", "summarization", "org/other", "-", "-", "-", "2", "-"]
+    assert second.split() == [*["other", "summarization", "org/other", "-", "-", "-", "2", "answers", "500"]]
+
+
+def test_what_stays_on_torch_or_in_fp32_is_named_with_its_reason():
+    refused = NotPreparedEntry("text-classification", "auto", "no such family", "text-classification")
+    made = PreparedEntry("m", "auto", "fp32", "p", "x86_64", "1", reason="labels differ")
+    model = WarmedModel("org/name", "main", "c" * 40, 1, (made,), (refused,), 1)
+    assert notes(WarmReport("local", warmup=(model,))) == [
+        "org/name stays on torch for text-classification: no such family",
+        "org/name is served in fp32 for m: labels differ",
+    ]
+    assert notes(WARMED) == []
 
 
 @pytest.mark.parametrize("response", ["word " * 100, {"statusCode": 200, "body": "word " * 100}])

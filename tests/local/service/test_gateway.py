@@ -287,6 +287,15 @@ def test_other_operations_are_refused_by_name(gateway):
         client.delete_function(FunctionName="probe-1a2b3c4")
 
 
+def test_the_port_that_is_asked_for_is_taken_if_it_is_free(emulators):
+    with serve(Gateway((), emulators)) as first:
+        port = int(first.rpartition(":")[2])
+        with serve(Gateway((), emulators), port=port) as other:
+            assert other != first
+    with serve(Gateway((), emulators), port=port) as again:
+        assert again == first
+
+
 def test_closing_ends_the_instances_that_are_busy_too(gateway, emulators, root):
     made = Gateway((declare(writes=True),), emulators)
     with serve(made) as url:

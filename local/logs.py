@@ -1,0 +1,61 @@
+"""What functions wrote: the log files of the local stack, or CloudWatch's of another."""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from warmup.protocol.errors import ErrorKind, WarmupError
+
+LINES = 50
+"""Shown of each function where none is named."""
+CLOUDWATCH_S = 3600
+"""How far back CloudWatch is asked."""
+
+
+def local_logs(folder: Path, function: str | None) -> Iterator[str]:
+    """Everything that `function` wrote since `make up`, or the last lines of all. Raises WarmupError."""
+    found = {path.stem: path for path in sorted(folder.glob("*.log"))}
+    if function is None:
+        for name, path in found.items():
+            yield from (f"{name} | {line}" for line in _lines(path)[-LINES:])
+    elif function in found:
+        yield from _lines(found[function])
+    else:
+        raise WarmupError(ErrorKind.USAGE, f"nothing was logged by {function!r}; there are: {_known(found)}")
+
+
+def cloudwatch_logs(arns: Mapping[str, str], function: str | None) -> Iterator[str]:
+    """What `function`, or each one, wrote within the last hour. Raises WarmupError."""
+    if function is not None and function not in arns:
+        raise WarmupError(ErrorKind.USAGE, f"there is no function {function!r}; there are: {_known(arns)}")
+    for name, arn in arns.items():
+        if function in (None, name):
+            try:
+                lines = _of_cloudwatch(arn)
+            except (BotoCoreError, ClientError) as error:
+                raise WarmupError(ErrorKind.INVOKE, f"cannot read the log of {name}: {error}") from error
+            yield from lines if function else (f"{name} | {line}" for line in lines[-LINES:])
+
+
+def _of_cloudwatch(arn: str) -> list[str]:
+    region = arn.split(":")[3]
+    configuration = boto3.client("lambda", region_name=region).get_function_configuration(FunctionName=arn)
+    group = configuration["LoggingConfig"]["LogGroup"]
+    pages = boto3.client("logs", region_name=region).get_paginator("filter_log_events")
+    start_ms = int((time.time() - CLOUDWATCH_S) * 1000)
+    events: list[Any] = []
+    for page in pages.paginate(logGroupName=group, startTime=start_ms):
+        events += page["events"]
+    return [event["message"].rstrip("\n") for event in sorted(events, key=lambda event: event["timestamp"])]
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines()
+
+
+def _known(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
