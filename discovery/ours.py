@@ -8,14 +8,13 @@ from pathlib import PurePath
 from typing import Any
 
 from hf_lambda import tasks
-from hf_lambda.parameters import ENGINES, PRECISIONS, option_problem
+from hf_lambda.parameters import ENGINES, option_problem, precisions_of
 from hf_lambda.values import default_problem
 
 from .literals import NotLiteralError
 from .source import Declared, Source
 
 _READ = ("task", "model", "revision", "engine", "precision", "samples")
-_CHOICES = {"engine": ENGINES, "precision": PRECISIONS}
 
 
 def read(source: Source, call: ast.Call) -> Declared:
@@ -27,7 +26,7 @@ def read(source: Source, call: ast.Call) -> Declared:
     source.check_task(call.lineno, values["task"])
     task = tasks.canonical(values["task"])
     _check_options(source, task, given)
-    for name, choices in _CHOICES.items():
+    for name, choices in (("engine", ENGINES), ("precision", precisions_of(task))):
         if values[name] is not None and values[name] not in choices:
             allowed = ", ".join(f'"{choice}"' for choice in choices)
             raise source.refuse(given[name].lineno, f"`{name}={values[name]!r}`: write one of {allowed}")

@@ -6,6 +6,7 @@ from .tasks import base_of
 
 ENGINES = ("auto", "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "int8")
+_LANGUAGE_MODEL_PRECISIONS = (*PRECISIONS, "int4")
 POOLINGS = ("mean", "cls")
 
 POSITIONAL = (
@@ -114,6 +115,19 @@ PARAMETERS = {
 }
 
 
+DECLARED = {"text-generation": ("max_context",)}
+"""What a declaration takes beside the defaults of its calls."""
+
+
+def precisions_of(task: str) -> tuple[str, ...]:
+    return _LANGUAGE_MODEL_PRECISIONS if base_of(task) == "text-generation" else PRECISIONS
+
+
+def declared_of(task: str) -> tuple[str, ...]:
+    """Names of everything that `pipeline(task, ...)` hands to its engine."""
+    return (*parameters_of(task), *DECLARED.get(base_of(task), ()))
+
+
 def parameters_of(task: str) -> tuple[str, ...]:
     """Parameters of a call, and defaults for them at construction."""
     return PARAMETERS[base_of(task)]
@@ -121,11 +135,11 @@ def parameters_of(task: str) -> tuple[str, ...]:
 
 def option_problem(task: str, name: str, value: object) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None."""
-    if name in OWN_OPTIONS or name in parameters_of(task):
+    if name in OWN_OPTIONS or name in declared_of(task):
         return None
     if name in IGNORED:
         if any(value is allowed or value == allowed for allowed in IGNORED[name]):
             return None
         return f"`{name}={value!r}` is not supported here: leave it out"
-    known = ", ".join([*OWN_OPTIONS, *parameters_of(task)])
+    known = ", ".join([*OWN_OPTIONS, *declared_of(task)])
     return f"`{name}` is not an option of {task}; it takes {known}"

@@ -13,7 +13,7 @@ from .errors import BadRequest, ColdCache
 from .inputs import alone, in_list, read_inputs
 from .json_types import json_type
 from .manifest import read_manifest
-from .parameters import ENGINES, OWN_OPTIONS, PRECISIONS, option_problem, parameters_of
+from .parameters import ENGINES, OWN_OPTIONS, declared_of, option_problem, parameters_of, precisions_of
 from .trace import Stopwatch, current
 from .values import default_problem, expected_value
 
@@ -68,7 +68,10 @@ class Pipeline:
     ) -> None:
         problems = [option_problem(task, name, value) for name, value in options.items()]
         engine, precision = options.get("engine") or "auto", options.get("precision") or "auto"
-        problems += [_not_one_of("engine", engine, ENGINES), _not_one_of("precision", precision, PRECISIONS)]
+        problems += [
+            _not_one_of("engine", engine, ENGINES),
+            _not_one_of("precision", precision, precisions_of(task)),
+        ]
         problems += [default_problem(task, name, value) for name, value in options.items()]
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
@@ -77,7 +80,7 @@ class Pipeline:
             revision = revision or commit
         self.task, self.model, self.revision = task, model, revision
         self.engine, self.precision = engine, precision
-        names = set(parameters_of(task)) - set(OWN_OPTIONS)
+        names = set(declared_of(task)) - set(OWN_OPTIONS)
         self.defaults = {
             name: value
             for name, value in options.items()

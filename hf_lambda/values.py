@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .parameters import POOLINGS, parameters_of
+from .parameters import POOLINGS, declared_of
 from .tasks import head_of
 
 Check = Callable[[Any], bool]
@@ -21,7 +21,7 @@ def expected_value(task: str, name: str, value: Any) -> str | None:
 
 def default_problem(task: str, name: str, value: Any) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None; None stands for the default."""
-    if value is None or name not in parameters_of(task):
+    if value is None or name not in declared_of(task):
         return None
     words = expected_value(task, name, value)
     return words and f"`{name}={value!r}`: write {words}"
@@ -62,6 +62,10 @@ _ABOVE_ZERO = ("a number above 0", lambda value: _is_number(value) and value > 0
 _NUMBER = ("a number", _is_number)
 _TEXT = ("text", _is_text)
 _TEXTS = ("text or an array of texts", lambda value: _is_text(value) or _are_texts(value))
+_OBJECTS = (
+    "an array of objects",
+    lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
+)
 _TOKEN_IDS = (
     "an array of token ids",
     lambda value: isinstance(value, list) and all(map(_is_whole, value)),
@@ -86,6 +90,19 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("candidate_labels", "targets", "stop_sequence"), _TEXTS),
     **dict.fromkeys(("decoder_start_token_id", "forced_bos_token_id"), _TOKEN),
     **dict.fromkeys(("eos_token_id", "forced_eos_token_id"), _END),
+    **dict.fromkeys(("frequency_penalty", "presence_penalty"), _NUMBER),
+    **dict.fromkeys(("tools", "documents"), _OBJECTS),
+    "max_context": _whole_from(2),
+    "chat_template_kwargs": ("an object", lambda value: isinstance(value, dict)),
+    "stop": (
+        "a text or an array of texts, none of them empty",
+        lambda value: (
+            bool(value)
+            and all(isinstance(each, str) and each for each in ([value] if isinstance(value, str) else value))
+            if isinstance(value, str | list)
+            else False
+        ),
+    ),
     "top_k of sampling": _whole_from(0),
     "suppress_tokens": _TOKEN_IDS,
     "bad_words_ids": (

@@ -127,6 +127,12 @@ class Tolerance(_Keys):
     probability: Annotated[Number, Ge(0), Le(1)] | None = None
     cosine: Annotated[Number, Ge(-1), Le(1)] | None = None
     same_text: Annotated[Number, Ge(0), Le(1)] | None = None
+    int8_kl: Annotated[Number, Ge(0), Le(10)] | None = None
+    int8_same_choice: Annotated[Number, Ge(0), Le(1)] | None = None
+    int8_perplexity: Annotated[Number, Ge(0), Le(10)] | None = None
+    int4_kl: Annotated[Number, Ge(0), Le(10)] | None = None
+    int4_same_choice: Annotated[Number, Ge(0), Le(1)] | None = None
+    int4_perplexity: Annotated[Number, Ge(0), Le(10)] | None = None
 
 
 class EndpointSettings(_Keys):
@@ -205,12 +211,16 @@ class Settings(EndpointSettings):
         Tolerance,
         BeforeValidator(_read_object),
         Allowed(
-            "an object of probability (0 to 1), cosine (-1 to 1) and sameText (0 to 1), or of some of them"
+            "an object of probability (0 to 1), cosine (-1 to 1), sameText (0 to 1), and for language models "
+            "int8Kl (0 to 10), int8SameChoice (0 to 1), int8Perplexity (0 to 10) and the same of int4, or of "
+            "some of them"
         ),
     ] = Field(
         description="How far int8 may be from transformers before fp32 is served - `probability` (largest "
         "difference, 0 to 1), `cosine` of embeddings (at least, -1 to 1), `sameText` (share of "
-        "generations word for word, 0 to 1). What is left out keeps its default."
+        "generations word for word, 0 to 1); of language models `int8Kl` (mean KL divergence in nats), "
+        "`int8SameChoice` (share of sure next tokens), `int8Perplexity` (its growth), and the same of int4. "
+        "What is left out keeps its default."
     )
     warm_on_deploy: Flag = Field(
         description="Starts the warm-up at the end of every deployment that changes the image, without "

@@ -28,6 +28,10 @@ def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Engine:
 
         engine: Engine = seq2seq.load(task, prepared, snapshot, **options)
         return engine
+    if contract.head == "causal-lm":
+        from .decoder import text_generation
+
+        return text_generation.load(task, prepared, snapshot, **options)
     return _load_encoder(task, contract, prepared, options)
 
 

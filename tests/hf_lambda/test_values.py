@@ -55,7 +55,8 @@ def test_a_value_that_does_not_fit_is_answered_with_what_does(task, name, value,
 
 def test_every_parameter_of_every_task_refuses_an_object_or_is_free():
     for task, names in PARAMETERS.items():
-        assert [name for name in names if expected_value(task, name, {}) is None] == []
+        free = [name for name in names if expected_value(task, name, {}) is None]
+        assert free in ([], ["chat_template_kwargs"])  # variables of a template are an object
 
 
 def test_a_default_is_checked_like_a_value_of_a_call():

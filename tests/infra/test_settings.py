@@ -10,7 +10,9 @@ Mistakes = Callable[..., list[str]]
 
 MEMORY = "must be a whole number from 128 to 10240"
 TOLERANCE = (
-    "must be an object of probability (0 to 1), cosine (-1 to 1) and sameText (0 to 1), or of some of them"
+    "must be an object of probability (0 to 1), cosine (-1 to 1), sameText (0 to 1), and for language models "
+    "int8Kl (0 to 10), int8SameChoice (0 to 1), int8Perplexity (0 to 10) and the same of int4, or of "
+    "some of them"
 )
 WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "memory too small": ({"memoryMb": 64}, f"memoryMb is '64'; {MEMORY}"),

@@ -16,6 +16,10 @@ RECIPE = 2
 """Raise it when a change of this package makes prepared folders differ: the old ones are made again."""
 
 
+MEMORY_MB = 3008
+"""Of the function that serves, where nobody says: what new accounts are held to."""
+
+
 class NotPrepared(Exception):  # noqa: N818 - a result, and its name is what the report shows
     """The model stays on torch; `reason` is one sentence for the report."""
 
@@ -74,6 +78,7 @@ class Plan:
     """The user's own gate samples; None: the built-in ones of the task."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     machine: str = field(default_factory=platform.machine)
+    memory_mb: int = MEMORY_MB
 
     @property
     def head(self) -> str:

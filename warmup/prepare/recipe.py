@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from . import publish
-from .plan import RECIPE, NotPrepared, Plan, Tolerance, Unfinished, plan_of
+from .plan import MEMORY_MB, RECIPE, NotPrepared, Plan, Tolerance, Unfinished, plan_of
 from .run import Runner
 
 _KEPT = (0, 20, 40)
@@ -31,6 +31,7 @@ def prepare(
     commit: str,
     samples: list[Any] | None = None,
     tolerance: Tolerance | None = None,
+    memory_mb: int = MEMORY_MB,
     progress: Callable[[str], None] = lambda line: None,
     remaining_s: Callable[[], float] | None = None,
     isolated: bool = True,
@@ -39,6 +40,7 @@ def prepare(
 
     The entry's `path` is that folder, absolute. A valid folder that is already there is returned as it is.
     requested: "auto" and "int8" publish int8 where the gate passes it and else fp32 with a `reason`.
+    memory_mb: of the function that serves it; a language model that needs more in fp32 is not published so.
     remaining_s: seconds until the caller has to be done; Unfinished is raised rather than going past it.
     isolated: run every step in a process of its own, which gives its memory back.
     Raises NotPrepared where the family cannot be prepared or fp32 disagrees with transformers.
@@ -52,6 +54,7 @@ def prepare(
         commit=commit,
         samples=samples,
         tolerance=tolerance or Tolerance(),
+        memory_mb=memory_mb,
     )
     folder = into.absolute() / plan.name
     with _alone(Path(plan.work)):
@@ -65,15 +68,8 @@ def prepare(
 def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
     _resume(plan)
     try:
-        runner.run("export")
-        runner.run("optimize")
-        verdict = runner.run("check-fp32")
-        if verdict.get("refused"):
-            raise NotPrepared(f"onnxruntime and transformers disagree: {verdict['refused']}")
-        precision, agreement, reason = "fp32", verdict["agreement"], None
-        if plan.requested != "fp32":
-            int8, reason = _int8(plan, runner)
-            precision, agreement = "fp32" if reason else "int8", {**agreement, **int8}
+        steps = _language_model if plan.head == "causal-lm" else _converted
+        precision, agreement, reason = steps(plan, runner)
     except NotPrepared:
         # The next warm-up starts anew: a bigger function or a newer library may manage.
         shutil.rmtree(plan.work, ignore_errors=True)
@@ -98,6 +94,41 @@ def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
     entry["seconds"] = round(runner.seconds() + time.monotonic() - started, 1)
     publish.publish(candidate, folder, {**document, "files": hashes})
     return entry
+
+
+def _converted(plan: Plan, runner: Runner) -> tuple[str, dict[str, Any], str | None]:
+    """Precision, agreement and why it is not the one that was asked for: of a model that torch exports."""
+    runner.run("export")
+    runner.run("optimize")
+    verdict = runner.run("check-fp32")
+    if verdict.get("refused"):
+        raise NotPrepared(f"onnxruntime and transformers disagree: {verdict['refused']}")
+    if plan.requested == "fp32":
+        return "fp32", verdict["agreement"], None
+    int8, reason = _int8(plan, runner)
+    return "fp32" if reason else "int8", {**verdict["agreement"], **int8}, reason
+
+
+_NEXT_BETTER = {"int4": ("int4", "int8", "fp32"), "fp32": ("fp32",)}
+"""Of language models; anything else that is asked for begins at int8."""
+
+
+def _language_model(plan: Plan, runner: Runner) -> tuple[str, dict[str, Any], str | None]:
+    """The same of a model whose graph is written: in the first precision that passes, from that asked for."""
+    runner.run("export")
+    agreement: dict[str, Any] = {}
+    refusals: list[str] = []
+    for precision in _NEXT_BETTER.get(plan.requested, ("int8", "fp32")):
+        written = runner.run(f"write-{precision}")
+        if refused := written.get("refused"):
+            refusals.append(refused)
+            continue
+        verdict = runner.run(f"check-{precision}")
+        agreement |= verdict["agreement"]
+        if not verdict.get("refused"):
+            return precision, agreement, "; ".join(refusals) or None
+        refusals.append(verdict["refused"])
+    raise NotPrepared("; ".join(refusals))
 
 
 def _int8(plan: Plan, runner: Runner) -> tuple[dict[str, Any], str | None]:

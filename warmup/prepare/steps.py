@@ -40,6 +40,10 @@ def _export(plan: Plan, work: Path, _: str) -> dict[str, Any]:
         from .seq2seq import export as seq2seq
 
         seq2seq.export(Path(plan.snapshot), plan.task, work / "export")
+    elif plan.head == "causal-lm":
+        from .decoder import export as decoders
+
+        decoders.export_reference(work)
     else:
         from .encoder import export as encoders
 
@@ -57,6 +61,20 @@ def _optimize(plan: Plan, work: Path, _: str) -> dict[str, Any]:
     _contract(work / "export", target, dense)
     shutil.rmtree(work / "export")  # a copy of the weights less on the disk
     return {}
+
+
+def _write(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
+    """The graph of a language model in one precision, where the function has the memory for it."""
+    from .decoder import export as decoders
+
+    needed_mb = decoders.memory_mb(plan, precision)
+    if precision == "fp32" and plan.requested != "fp32" and needed_mb > plan.memory_mb:
+        return {"refused": f"fp32 takes {needed_mb} MB of memory, the function has {plan.memory_mb}"}
+    for other in ("int4", "int8", "fp32"):
+        shutil.rmtree(work / other, ignore_errors=True)  # what was refused; the disk may not hold both
+    target = _fresh(work / precision)
+    _contract(work / "export", target, decoders.export_graph(plan, target, precision))
+    return {"memory_mb": needed_mb}
 
 
 def _quantize(plan: Plan, work: Path, percent: str) -> dict[str, Any]:
@@ -84,6 +102,10 @@ def _check(plan: Plan, work: Path, candidate: str) -> dict[str, Any]:
             from .seq2seq.check import gate_generation
 
             agreement = gate_generation(plan, work, precision)
+        elif plan.head == "causal-lm":
+            from .decoder.check import gate as gate_scores
+
+            agreement = gate_scores(plan, work, precision)
         else:
             from .encoder.check import gate
 
@@ -96,6 +118,7 @@ def _check(plan: Plan, work: Path, candidate: str) -> dict[str, Any]:
 _STEPS: dict[str, Callable[[Plan, Path, str], dict[str, Any]]] = {
     "export": _export,
     "optimize": _optimize,
+    "write": _write,
     "check": _check,
     "quantize": _quantize,
 }

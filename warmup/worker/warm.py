@@ -26,7 +26,17 @@ from .logs import log
 from .publish import publish, published, snapshot_of, warmed_model
 from .source import ModelSource, Snapshot
 
-_TOLERANCE_KEYS = {"probability": "probability", "cosine": "cosine", "sameText": "same_text"}
+_TOLERANCE_KEYS = {
+    "probability": "probability",
+    "cosine": "cosine",
+    "sameText": "same_text",
+    "int8Kl": "int8_kl",
+    "int8SameChoice": "int8_same_choice",
+    "int8Perplexity": "int8_perplexity",
+    "int4Kl": "int4_kl",
+    "int4SameChoice": "int4_same_choice",
+    "int4Perplexity": "int4_perplexity",
+}
 
 
 def warm(

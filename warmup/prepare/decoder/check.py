@@ -34,7 +34,8 @@ class _Sums:
     def add(self, got: Any, wanted: Any, following: Any) -> None:
         """Scores (n, vocabulary) of both sides; `following`: the tokens that did come next, at most n."""
         scale = max(1.0, float(np.abs(wanted).max()))
-        self.difference = max(self.difference, float(np.abs(got - wanted).max()) / scale)
+        # Python's max would pass over what is not a number.
+        self.difference = float(np.maximum(self.difference, np.abs(got - wanted).max() / scale))
         got, wanted = _log_softmax(got), _log_softmax(wanted)
         likely = np.exp(wanted)
         self.divergence.append((likely * (wanted - got)).sum(-1))
@@ -80,9 +81,18 @@ def gate(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
     problem = (
         _exact(figures, plan.tolerance) if precision == "fp32" else _close(figures, plan.tolerance, precision)
     )
+    agreement = {precision: {**figures, **_allowed(plan.tolerance, precision)}}
     if problem:
-        raise Disagreement(f"{precision}: {problem}", {precision: figures})
-    return {precision: figures}
+        raise Disagreement(f"{precision}: {problem}", agreement)
+    return agreement
+
+
+def _allowed(tolerance: Tolerance, precision: str) -> dict[str, float]:
+    """The bounds, to stand beside the figures in the report."""
+    if precision == "fp32":
+        return {"score_difference_allowed": tolerance.fp32}
+    names = ("kl", "same_choice", "perplexity")
+    return {f"{name}_allowed": getattr(tolerance, f"{precision}_{name}") for name in names}
 
 
 def _exact(figures: dict[str, Any], tolerance: Tolerance) -> str | None:

@@ -16,6 +16,13 @@ from .graph import write_graph
 from .reference import write_reference
 from .tensors import Tensors
 
+_BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
+"""Of one weight, its share of a scale counted in."""
+_PACKED = 1.5
+"""Measured at 0.5 and 1 billion parameters: what is mapped and what is packed of it, at the peak."""
+_REST_MB = 200
+"""Python, onnxruntime, tokenizer, and keys and values of one text."""
+
 
 def export_reference(work: Path) -> None:
     """Write tokenizer.json and serving.json into `work`/export, transformers' answers into `work`.
@@ -38,3 +45,10 @@ def export_graph(plan: Plan, folder: Path, precision: str) -> dict[str, int]:
     tables = rotations(config, shape.positions)
     dense = write_graph(Tensors(Path(plan.snapshot)), shape, tables, folder / GRAPH, precision)
     return {f"{GRAPH}.data": dense}
+
+
+def memory_mb(plan: Plan, precision: str) -> int:
+    """What serving the model takes: its weights, copies of those that onnxruntime packs, and the rest."""
+    tensors = Tensors(Path(plan.snapshot))
+    weights = sum(tensors[name].size for name in tensors.names)
+    return int(weights * _BYTES[precision] * _PACKED / 2**20) + _REST_MB

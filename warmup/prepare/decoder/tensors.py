@@ -33,6 +33,10 @@ class Tensors:
                     place = (body, entry["dtype"], entry["shape"], entry["data_offsets"])
                     self._at[name.removeprefix(_PREFIX)] = place
 
+    @property
+    def names(self) -> list[str]:
+        return list(self._at)
+
     def __contains__(self, name: str) -> bool:
         return name in self._at
 
