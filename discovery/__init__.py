@@ -158,7 +158,11 @@ def _handler(source: Source) -> tuple[ast.FunctionDef | None, bool]:
                 )
             return node, is_endpoint
     if source.constants.node("handler") is None and not source.imports.defines("handler"):
-        source.problem(1, "no handler: write `@endpoint` and `def handler(text: str): ...`")
+        named = [node for node in source.tree.body if getattr(node, "name", "") == "lambda_handler"]
+        if named:
+            source.problem(named[0].lineno, "no handler: call lambda_handler `handler`")
+        else:
+            source.problem(1, "no handler: write `@endpoint` and `def handler(text: str): ...`")
     return None, False
 
 

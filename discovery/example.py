@@ -71,12 +71,21 @@ def _required(arguments: ast.arguments) -> list[ast.arg]:
 
 
 def _event_keys(handler: ast.FunctionDef) -> list[str]:
-    """Keys that a plain handler reads with `event["key"]`, in the order of the source."""
+    """Keys that a plain handler reads with `event["key"]` or `event.get("key")`, in the order of the source.
+
+    One read with a default, `event.get("key", 5)`, is left out: the handler does without it.
+    """
     event = handler.args.args[0].arg if handler.args.args else "event"
     found: dict[str, None] = {}
     for node in ast.walk(handler):
         match node:
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(key))) if name == event:
+                found.setdefault(key)
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=name), attr="get"),
+                args=[ast.Constant(value=str(key))],
+                keywords=[],
+            ) if name == event:
                 found.setdefault(key)
     return list(found)
 

@@ -65,6 +65,10 @@ def test_all_problems_of_all_scripts_come_at_once(folder):
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        (
+            "\ndef lambda_handler(event, context): ...\n",
+            "script.py:2: no handler: call lambda_handler `handler`",
+        ),
         ("x = 1\n", "no handler: write `@endpoint` and `def handler(text: str): ...`"),
         ("async def handler(event, context): ...\n", "write `def handler`, without async"),
         ("def handler(text): ...\n", "write `@endpoint` in the line above it"),

@@ -75,5 +75,16 @@ def test_a_plain_handler_tells_its_keys_by_reading_them(tmp_path):
     }
 
 
+def test_a_plain_handler_tells_its_keys_by_getting_them_without_a_default(tmp_path):
+    text = (
+        "from transformers import pipeline\n"
+        'p = pipeline("text-classification", model="org/name")\n\n'
+        "def handler(event, context):\n"
+        '    other.get("x"), event.get("top_k", 5), event.get("min", default=1), event.get()\n'
+        '    return p(event.get("question"), event.get("text"))\n'
+    )
+    assert list(example(tmp_path, text)) == ["question", "text"]
+
+
 def test_a_handler_from_elsewhere_has_an_empty_event(tmp_path):
     assert example(tmp_path, "from _shared import handler\n") == {}

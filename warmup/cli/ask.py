@@ -60,7 +60,7 @@ def _asked_twice(client: StackClient, script: Script, commits: Commits) -> Endpo
     first, second = client.ask(script.name, event), client.ask(script.name, event)
     for invocation in (first, second):
         if fault := _fault(invocation):
-            raise WarmupError(ErrorKind.ENDPOINT, fault)
+            raise WarmupError(ErrorKind.ENDPOINT, fault + _hint(script, invocation))
     at_first, at_second = _request_line(first.log), _request_line(second.log)
     return EndpointAnswer(
         **_about(script, commits),
@@ -83,8 +83,25 @@ def _fault(invocation: Invocation) -> str | None:
     return None
 
 
+def _hint(script: Script, invocation: Invocation) -> str:
+    """Why it may have failed, as far as script and log tell."""
+    if error := _line(invocation.log, "fault").get("error"):
+        where = next(iter(error.get("frames", [])[-1:]), "")
+        message = error.get("message") or "its log says more"
+        return f"; {error.get('type')}: {message} ({where})"
+    if not script.example:
+        name = script.path.name
+        return f"; it was asked with {{}}, as nothing says what it takes: write EXAMPLE = {{...}} in {name}"
+    return ""
+
+
 def _request_line(log: str) -> dict[str, Json]:
     """The endpoint's own line about the request; a plain script has none."""
+    return _line(log, "request")
+
+
+def _line(log: str, event: str) -> dict[str, Json]:
+    """The last line of its own about `event`; empty without one."""
     for line in reversed(log.splitlines()):
         start = line.find("{")
         if start < 0:
@@ -93,7 +110,7 @@ def _request_line(log: str) -> dict[str, Json]:
             document = json.loads(line[start:])
         except ValueError:
             continue
-        if isinstance(document, dict) and document.get("event") == "request":
+        if isinstance(document, dict) and document.get("event") == event:
             return document
     return {}
 

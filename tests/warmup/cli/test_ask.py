@@ -84,6 +84,23 @@ def test_an_endpoint_that_fails_has_its_error_in_place_of_an_answer(ask, answer:
     assert entry.request == {"text": "Hi"}
 
 
+def test_a_failure_of_the_endpoint_says_what_its_log_says_of_it(ask) -> None:
+    error = {"type": "OSError", "message": "no file model.bin", "frames": ["a.py:1 f", "b.py:2 g"]}
+    log = json.dumps({"event": "fault", "id": "x", "error": error})
+    entry = ask(lambda event: {"statusCode": 500, "body": {"id": "x"}}, log)
+    assert isinstance(entry, EndpointFailure)
+    assert entry.error == 'answers 500: {"id": "x"}; OSError: no file model.bin (b.py:2 g)'
+
+
+def test_a_script_that_says_nothing_of_its_event_is_told_how_to(ask, tmp_path: Path) -> None:
+    text = (tmp_path / "one.py").read_text().replace("EXAMPLE = {'text': 'Hi'}", "").replace("['text']", "")
+    (tmp_path / "one.py").write_text(text)
+    entry = ask(lambda event: {"statusCode": 400, "body": "no text"})
+    assert isinstance(entry, EndpointFailure)
+    assert entry.error.startswith('answers 400: "no text"; it was asked with {}')
+    assert entry.error.endswith("write EXAMPLE = {...} in one.py")
+
+
 def test_an_endpoint_whose_model_is_cold_is_not_asked_and_says_what_it_would_have_been(ask) -> None:
     asked: list[Any] = []
     entry = ask(asked.append, cold={"one": "org/m@v1"})
