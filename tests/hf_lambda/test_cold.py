@@ -81,6 +81,26 @@ def test_cold_starts_side_by_side_ask_the_hub_no_more_than_one_does(tmp_path, hu
     assert len(served.asked) == 2 * alone
 
 
+def test_files_that_arrive_damaged_are_not_served_and_the_answer_says_why(tmp_path, hub):
+    served = Hub({"org/name": hub})
+    served.fail("*/model.safetensors", "corrupt", times=9)
+    with serve(served) as running, pytest.raises(ColdCache, match="has another SHA-256 than the Hub's"):
+        cold.download(tmp_path, "org/name", None, {"HF_ENDPOINT": running.url})
+    assert not manifest_path(tmp_path, "org/name", None).exists()
+
+
+def test_what_the_hub_says_no_to_is_a_503_with_its_reason(tmp_path, hub):
+    with serve(Hub({"org/name": hub})) as running, pytest.raises(ColdCache, match="org/none is not at") as no:
+        cold.download(tmp_path, "org/none", None, {"HF_ENDPOINT": running.url})
+    assert no.value.status == 503
+
+
+def test_a_cache_that_cannot_be_written_is_a_503(tmp_path, hub):
+    (tmp_path / "locks").write_text("a file where a folder belongs")
+    with serve(Hub({"org/name": hub})) as running, pytest.raises(ColdCache, match="File exists"):
+        cold.download(tmp_path, "org/name", None, {"HF_ENDPOINT": running.url})
+
+
 def test_a_plain_script_answers_offline_from_what_was_fetched(tmp_path, tiny):
     served = Hub({"org/name": tiny("BertForSequenceClassification", num_labels=3)})
     with serve(served) as running:

@@ -19,6 +19,7 @@ from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
 from ..protocol.events import Action, Event, JobsEvent, ModelEvent, PruneEvent, StatusEvent, event_from_json
 from ..protocol.models import ModelRequest, read_models
 from ..protocol.records import Json, Record
+from .client_settings import set_client_defaults
 from .jobs import Job, OutOfTime, read_job, recorded
 from .logs import log, log_to_stdout
 from .source import ModelSource
@@ -26,16 +27,6 @@ from .status import status
 from .threads import Stopped
 
 WITHOUT_CONTEXT_SECONDS = 900.0
-# Read when huggingface_hub and hf_xet are imported, which is after this. By themselves hf_xet's buffers may
-# take 2 GB and 512 MB per file; blobs shared between repositories would outlive a prune.
-_CLIENT = {
-    "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_SIZE": "256mb",
-    "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_PERFILE_SIZE": "64mb",
-    "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_LIMIT": "512mb",
-    "HF_HUB_DISABLE_SHARED_BLOBS": "1",
-    "HF_HUB_DISABLE_TELEMETRY": "1",
-    "HF_HUB_VERBOSITY": "error",  # the log is one JSON line per event
-}
 
 
 @dataclass(frozen=True)
@@ -71,8 +62,7 @@ class Environment:
 
 def handler(event: Json, context: Any) -> dict[str, Json]:
     """Lambda's entry. Never raises: an asynchronous invocation that fails is run again by Lambda itself."""
-    for name, value in _CLIENT.items():
-        os.environ.setdefault(name, value)
+    set_client_defaults(os.environ)
     log_to_stdout()
     try:
         return answer(event_from_json(event), Environment.of(os.environ), _clock(context)).to_json()

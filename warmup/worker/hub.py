@@ -48,8 +48,8 @@ _BLOB_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 class HubSource:
     """Asks the Hub at `endpoint` (None: huggingface.co) in the name of `token` (None: nobody).
 
-    `note` is told why a call has to wait; `remaining_s` says how long it may. Methods raise WarmupError with
-    the fix, and Stopped once `stop` is set.
+    `note` is told why a call has to wait; `remaining_s` says how long it may. patience_s: for outages, where
+    it is less than usual. Methods raise WarmupError with the fix, and Stopped once `stop` is set.
     """
 
     whole_trees = True
@@ -60,10 +60,11 @@ class HubSource:
         token: str | None,
         note: Callable[[str], None],
         remaining_s: Callable[[], float] = lambda: float("inf"),
+        patience_s: float = float("inf"),
     ) -> None:
         self.endpoint = (endpoint or DEFAULT_ENDPOINT).rstrip("/")
         self._token: str | bool = token or False
-        self._note, self._remaining_s = note, remaining_s
+        self._note, self._remaining_s, self._patience_s = note, remaining_s, patience_s
         _check_answers_of(self.endpoint)
 
     def resolve(self, repo_id: str, revision: str | None, stop: threading.Event) -> str:
@@ -136,7 +137,7 @@ class HubSource:
                 wait_s = min(LONGEST_BACKOFF_SECONDS, BACKOFF_SECONDS * 2**attempt)
             attempt += 1
             waited_s = time.monotonic() - began
-            if attempt >= verdict.attempts and waited_s + wait_s > verdict.patience_s:
+            if attempt >= verdict.attempts and waited_s + wait_s > min(self._patience_s, verdict.patience_s):
                 raise verdict.error from failure
             if wait_s > self._remaining_s():
                 raise verdict.error from failure

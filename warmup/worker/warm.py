@@ -64,18 +64,6 @@ def fetch_only(model: ModelRequest, cache: Path, source: ModelSource, job: Job) 
     return FetchedModel(model.repo_id, snapshot.commit, len(snapshot.files), snapshot.bytes)
 
 
-def fetch_and_publish(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Manifest:
-    """`warm` without preparing, for an endpoint that downloads its model itself (`coldDownload`).
-
-    What another run has published of `model` meanwhile is taken as it is.
-    """
-    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
-        manifest = published(cache, model)
-        if manifest is not None and manifest.snapshot_path(cache).is_dir():
-            return manifest
-        return publish(cache, model, fetch(model, cache, source, job), [], [])
-
-
 def prepare_only(
     model: ModelRequest, cache: Path, job: Job, environ: Mapping[str, str] = os.environ
 ) -> WarmedModel:
