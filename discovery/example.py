@@ -7,6 +7,7 @@ from typing import Any
 
 from hf_lambda import tasks
 
+from .example_files import picture, sound
 from .literals import NotLiteralError
 from .source import Declared, Source
 
@@ -31,6 +32,7 @@ _BY_NAME = {
     "candidate_labels": ["technology", "sports", "politics"],
     "labels": ["technology", "sports", "politics"],
 }
+_FILES = {"Image": picture, "Audio": sound, "bytes": picture}
 _BY_TYPE: dict[str, Any] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
 
 
@@ -98,6 +100,9 @@ def _value(name: str, annotation: str, task: str, model: str) -> Any:
     if name in _BY_NAME:
         return _BY_NAME[name]
     kinds = [kind.strip() for kind in annotation.split("|")]
+    for kind, made in _FILES.items():
+        if kind in kinds:
+            return made()
     if annotation and "str" not in kinds:
         if kinds[0] == "list[str]":
             return [_text(task, model)]

@@ -7,6 +7,7 @@ from typing import Any
 from . import tasks
 from .errors import BadRequest
 from .json_types import json_type
+from .media import inputs as media
 
 _WRAPPED = ("text-classification", "summarization", "translation", "text2text-generation", "text-generation")
 
@@ -24,6 +25,8 @@ def read_inputs(
     Raises BadRequest.
     """
     base = tasks.base_of(task)
+    if base in media.KINDS:
+        return media.read(base, given, parameters)
     if base == "zero-shot-classification" and len(given) == 2:
         parameters["candidate_labels"] = given[1]
         given = given[:1]

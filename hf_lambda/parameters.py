@@ -77,6 +77,7 @@ GENERATION = (
 )
 _SEQ2SEQ = (*GENERATION, "truncation", "clean_up_tokenization_spaces")
 _LENGTHS = ("truncation", "max_length")
+_LABELLED = ("candidate_labels", "hypothesis_template")
 
 PARAMETERS = {
     "text-classification": ("top_k", "function_to_apply", *_LENGTHS),
@@ -112,6 +113,37 @@ PARAMETERS = {
     "summarization": _SEQ2SEQ,
     "translation": (*_SEQ2SEQ, "src_lang", "tgt_lang"),
     "text2text-generation": _SEQ2SEQ,
+    "image-classification": ("top_k", "function_to_apply"),
+    "image-feature-extraction": ("pool",),
+    "image-segmentation": ("subtask", "threshold", "mask_threshold", "overlap_mask_area_threshold"),
+    "object-detection": ("threshold",),
+    "depth-estimation": (),
+    "zero-shot-image-classification": _LABELLED,
+    "zero-shot-object-detection": ("candidate_labels", "threshold", "top_k"),
+    "keypoint-matching": ("threshold",),
+    "document-question-answering": (
+        "top_k",
+        "doc_stride",
+        "max_answer_len",
+        "max_seq_len",
+        "max_question_len",
+        "handle_impossible_answer",
+    ),
+    "image-text-to-text": (*GENERATION, "return_full_text"),
+    "audio-classification": ("top_k", "function_to_apply"),
+    "automatic-speech-recognition": (
+        *GENERATION,
+        "language",
+        "task",
+        "prompt",
+        "return_timestamps",
+        "return_language",
+        "chunk_length_s",
+        "stride_length_s",
+    ),
+    "zero-shot-audio-classification": _LABELLED,
+    "text-to-audio": ("seed", "do_sample", "temperature", "max_new_tokens"),
+    "decision": (),
 }
 
 

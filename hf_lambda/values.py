@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .parameters import POOLINGS, declared_of
+from .parameters import OWN_OPTIONS, POOLINGS, declared_of
 from .tasks import head_of
 
 Check = Callable[[Any], bool]
@@ -13,7 +13,7 @@ Check = Callable[[Any], bool]
 
 def expected_value(task: str, name: str, value: Any) -> str | None:
     """What parameter `name` takes, where `value` is not that; None where it is."""
-    if name == "top_k" and head_of(task) in ("seq2seq-lm", "causal-lm"):
+    if name == "top_k" and head_of(task) in _GENERATING:
         name = "top_k of sampling"  # 0 turns it off; for a number of answers it makes no sense
     words, check = _VALUES.get(name, ("", _anything))
     return None if check(value) else words
@@ -21,10 +21,13 @@ def expected_value(task: str, name: str, value: Any) -> str | None:
 
 def default_problem(task: str, name: str, value: Any) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None; None stands for the default."""
-    if value is None or name not in declared_of(task):
+    if value is None or name in OWN_OPTIONS or name not in declared_of(task):
         return None
     words = expected_value(task, name, value)
     return words and f"`{name}={value!r}`: write {words}"
+
+
+_GENERATING = ("seq2seq-lm", "causal-lm", "image-text-to-text", "automatic-speech-recognition")
 
 
 def _anything(value: Any) -> bool:
@@ -41,6 +44,10 @@ def _is_number(value: Any) -> bool:
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip())
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _are_texts(value: Any) -> bool:
@@ -85,6 +92,17 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("return_full_text", "clean_up_tokenization_spaces", "is_split_into_words"), _SWITCH),
     **dict.fromkeys(("temperature", "repetition_penalty", "encoder_repetition_penalty"), _ABOVE_ZERO),
     **dict.fromkeys(("top_p", "min_p", "typical_p"), _SHARE),
+    **dict.fromkeys(("threshold", "mask_threshold", "overlap_mask_area_threshold"), _SHARE),
+    **dict.fromkeys(("pool", "return_language"), _SWITCH),
+    **dict.fromkeys(("language", "prompt"), _TEXT),
+    "chunk_length_s": _ABOVE_ZERO,
+    "stride_length_s": (
+        "a number from 0, or an array of two of them",
+        lambda value: all(_is_number(each) and each >= 0 for each in (value if _is_pair(value) else [value])),
+    ),
+    "return_timestamps": _one_of(True, False, "word", "char"),
+    "subtask": _one_of("semantic", "instance", "panoptic"),
+    "task": _one_of("transcribe", "translate"),
     **dict.fromkeys(("length_penalty", "diversity_penalty"), _NUMBER),
     **dict.fromkeys(("src_lang", "tgt_lang"), _TEXT),
     **dict.fromkeys(("candidate_labels", "targets", "stop_sequence"), _TEXTS),

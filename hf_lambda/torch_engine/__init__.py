@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..media.inputs import KINDS
 from ..tasks import base_of, head_of
 
 Engine = Callable[..., list[Any]]
@@ -27,6 +28,10 @@ def load(task: str, snapshot: Path, **options: Any) -> Engine:
         from .feature_extraction import FeatureExtraction
 
         return FeatureExtraction(snapshot, options)
+    if base in KINDS or base == "text-to-audio":
+        from .media import MediaPipeline
+
+        return MediaPipeline(base, snapshot, options)
     from .pipelines import Wrapped
 
     return Wrapped(task, snapshot, options)

@@ -88,3 +88,16 @@ def test_a_plain_handler_tells_its_keys_by_getting_them_without_a_default(tmp_pa
 
 def test_a_handler_from_elsewhere_has_an_empty_event(tmp_path):
     assert example(tmp_path, "from _shared import handler\n") == {}
+
+
+def test_a_picture_and_a_sound_are_made_for_handlers_that_take_files(tmp_path):
+    from hf_lambda.media.audio import Audio
+    from hf_lambda.media.image import Image
+
+    event = example(
+        tmp_path,
+        f"{IMPORT}@endpoint\ndef handler(image: Image, audio: Audio | None, top_k: int = 5):\n    ...\n",
+    )
+    assert Image.from_json(event["image"]).pillow().getpixel((32, 32)) == (0xD0, 0x20, 0x20)
+    assert Audio.from_json(event["audio"]).seconds == 0.5
+    assert set(event) == {"image", "audio"}

@@ -48,8 +48,8 @@ def test_without_a_model_it_is_the_default_by_the_name_transformers_uses(tmp_pat
 
 
 def test_tasks_that_only_transformers_knows_are_found(tmp_path):
-    text = 'from transformers import pipeline\np = pipeline("image-classification", "org/vit", revision="v1")'
-    assert declared(tmp_path, text) == (plain("image-classification", "org/vit", "v1"),)
+    text = 'from transformers import pipeline\np = pipeline("mask-generation", "org/vit", revision="v1")'
+    assert declared(tmp_path, text) == (plain("mask-generation", "org/vit", "v1"),)
 
 
 def test_a_tokenizer_of_another_repository_is_found_too(tmp_path):
@@ -122,8 +122,8 @@ def test_a_dropped_task_shows_the_line_that_fixes_it(tmp_path, task):
     [
         ('pipeline(model="a/b")', "name the task"),
         (
-            'pipeline("image-classification")',
-            'name the model of "image-classification": write model="org/name"',
+            'pipeline("mask-generation")',
+            'name the model of "mask-generation": write model="org/name"',
         ),
         ('pipeline("ner", model=choose())', "`model=choose()` is not known before the script runs"),
         ("AutoModel.from_pretrained(choose())", "`model=choose()` is not known"),

@@ -1,0 +1,153 @@
+"""What the tasks of images and sound are called with, in the shapes of transformers' pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import BadRequest, Unprocessable
+from ..json_types import Mismatch, json_type
+from .audio import Audio
+from .image import Image
+
+KINDS = {
+    "image-classification": "image",
+    "image-feature-extraction": "image",
+    "image-segmentation": "image",
+    "object-detection": "image",
+    "depth-estimation": "image",
+    "zero-shot-image-classification": "image",
+    "zero-shot-object-detection": "image",
+    "keypoint-matching": "pair of images",
+    "document-question-answering": "document",
+    "image-text-to-text": "images and text",
+    "audio-classification": "audio",
+    "automatic-speech-recognition": "audio",
+    "zero-shot-audio-classification": "audio",
+    "decision": "state and questions",
+}
+"""What one input of a task is; tasks that take text are not here."""
+_NAMED = {
+    "pair of images": ("images",),
+    "document": ("image", "question", "word_boxes"),
+    "images and text": ("images", "image", "text"),
+    "state and questions": ("state", "questions"),
+}
+_WORD_BOXES = "an array of [word, [left, top, right, bottom]], from 0 to 1000"
+
+
+def read(task: str, given: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[list[Any], bool]:
+    """The inputs, and whether they came as a list. Takes out of `parameters` what is an input there.
+
+    Raises BadRequest, and Unprocessable for files that cannot be read.
+    """
+    kind = KINDS[task]
+    if "candidate_labels" not in parameters and len(given) == 2 and task.startswith("zero-shot"):
+        parameters["candidate_labels"] = given[1]
+        given = given[:1]
+    named = {name: parameters.pop(name) for name in _NAMED.get(kind, ()) if name in parameters}
+    if named:
+        if given:  # the first of them stands alone, as in transformers
+            named = {_NAMED[kind][0]: given[0], **named}
+        given = (named,)
+    if len(given) != 1:
+        raise BadRequest(None, "one input or a list of inputs", f"{len(given)} positional arguments")
+    one = given[0]
+    is_list = isinstance(one, list | tuple) and not (kind == "pair of images" and _is_pair(one))
+    items = list(one) if is_list else [one]
+    read_one = _READERS[kind]
+    return [
+        _placed(read_one, item, f"[{place}]" if is_list else None) for place, item in enumerate(items)
+    ], is_list
+
+
+def picture(value: Any) -> Any:
+    """An Image, or what Pillow made already. Raises Mismatch and Unprocessable."""
+    return value if type(value).__module__.partition(".")[0] == "PIL" else Image.from_json(value)
+
+
+def _sound(value: Any) -> Any:
+    """An Audio; or the samples (n,) at the model's rate; or `{"raw": samples, "sampling_rate": Hz}`."""
+    if hasattr(value, "dtype"):
+        return value
+    if isinstance(value, dict) and ("raw" in value or "array" in value) and "sampling_rate" in value:
+        return {"raw": value.get("raw", value.get("array")), "sampling_rate": value["sampling_rate"]}
+    return Audio.from_json(value)
+
+
+def _is_pair(value: Any) -> bool:
+    return len(value) == 2 and not any(isinstance(each, list | tuple | dict) for each in value)
+
+
+def _pair(value: Any) -> Any:
+    value = value.get("images") if isinstance(value, dict) else value
+    if not isinstance(value, list | tuple) or len(value) != 2:
+        raise Mismatch("", "an array of two images", json_type(value))
+    return [picture(each) for each in value]
+
+
+def _document(value: Any) -> Any:
+    fields = _fields(value, ("image", "question"), ("word_boxes",))
+    if not isinstance(fields["question"], str) or not fields["question"].strip():
+        raise Mismatch(".question", "text", json_type(fields["question"]))
+    if (boxes := fields.get("word_boxes")) is not None:
+        if not isinstance(boxes, list) or not all(map(_is_word_box, boxes)):
+            raise Mismatch(".word_boxes", _WORD_BOXES, json_type(boxes))
+        fields["word_boxes"] = [(word, tuple(box)) for word, box in boxes]
+    return {**fields, "image": picture(fields["image"])}
+
+
+def _is_word_box(value: Any) -> bool:
+    is_pair = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
+    return is_pair and isinstance(value[1], list | tuple) and len(value[1]) == 4
+
+
+def _images_and_text(value: Any) -> Any:
+    if isinstance(value, dict) and "image" in value:
+        value = {**value, "images": value["image"]}
+        del value["image"]
+    fields = _fields(value, ("images", "text"), ())
+    images = fields["images"] if isinstance(fields["images"], list | tuple) else [fields["images"]]
+    if not isinstance(fields["text"], str):
+        raise Mismatch(".text", "text", json_type(fields["text"]))
+    return {"images": [picture(each) for each in images], "text": fields["text"]}
+
+
+def _decision(value: Any) -> Any:
+    fields = _fields(value, ("state", "questions"), ())
+    if not isinstance(fields["questions"], dict):
+        raise Mismatch(".questions", "an object of questions by name", json_type(fields["questions"]))
+    return fields
+
+
+def _fields(value: Any, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+    words = "an object of " + ", ".join(required)
+    if not isinstance(value, dict):
+        raise Mismatch("", words, json_type(value))
+    for name in required:
+        if value.get(name) is None:
+            raise Mismatch(f".{name}", words, "nothing")
+    if unknown := set(value) - {*required, *optional}:
+        raise Mismatch("", words, f"one with {sorted(unknown)[0]}")
+    return dict(value)
+
+
+_READERS: dict[str, Callable[[Any], Any]] = {
+    "image": picture,
+    "audio": _sound,
+    "pair of images": _pair,
+    "document": _document,
+    "images and text": _images_and_text,
+    "state and questions": _decision,
+}
+
+
+def _placed(read_one: Callable[[Any], Any], item: Any, place: str | None) -> Any:
+    try:
+        return read_one(item)
+    except Mismatch as mismatch:
+        field = (place or "") + mismatch.place.removeprefix("." if place is None else "")
+        raise BadRequest(field or None, mismatch.expected, mismatch.given) from None
+    except Unprocessable as problem:
+        problem.field = problem.field or place
+        raise

@@ -1,0 +1,187 @@
+"""The tasks of images and sound, by transformers' own pipelines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers.pipelines import SUPPORTED_TASKS
+
+from ..errors import BadRequest, EngineUnavailable, Unprocessable
+from ..events import jsonable
+from ..media import answers
+from ..media.audio import Audio
+from ..media.image import Image
+from ..media.inputs import KINDS
+from ..media.resampling import resampled
+from ..parameters import GENERATION
+from .loading import load_model
+
+_PROCESSORS = ("image-text-to-text",)
+"""Tasks whose pipeline takes a model's processor whole."""
+_TOKENIZED = (
+    "automatic-speech-recognition",
+    "decision",
+    "document-question-answering",
+    "text-to-audio",
+    "zero-shot-audio-classification",
+    "zero-shot-image-classification",
+    "zero-shot-object-detection",
+)
+_OWN_GENERATION = ("language", "task", "prompt")
+
+
+class MediaPipeline:
+    """One of transformers' pipelines, one input at a time: a batch of pictures is only bigger, no faster."""
+
+    def __init__(self, task: str, snapshot: Path, options: Mapping[str, Any]) -> None:
+        self._task, self._options = task, dict(options)
+        model = load_model(_auto_class(task, snapshot), snapshot)
+        self._pipeline = transformers.pipeline(task, model=model, device="cpu", **_processors(task, snapshot))
+        if (tokenizer := self._pipeline.tokenizer) is not None and task != "text-to-audio":
+            tokenizer.model_max_length = min(tokenizer.model_max_length, 10**6)
+
+    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+        chosen = self._translated({**self._options, **parameters})
+        return [self._answer(item, dict(chosen)) for item in inputs]
+
+    def _answer(self, item: Any, chosen: dict[str, Any]) -> Any:
+        try:
+            with torch.inference_mode():
+                answer = self._pipeline(*self._arguments(item, chosen), **chosen)
+        except ValueError as problem:
+            if not _is_refusal(problem):
+                raise
+            raise Unprocessable(None, str(problem).partition("\n")[0]) from problem
+        return jsonable(self._plain(answer))
+
+    def _arguments(self, item: Any, chosen: dict[str, Any]) -> tuple[Any, ...]:
+        """`item` as this task's pipeline takes it; what it takes by name goes into `chosen`."""
+        kind = KINDS.get(self._task)
+        if kind == "audio":
+            return (self._samples(item),)
+        if self._task == "zero-shot-object-detection":
+            labels = chosen.pop("candidate_labels")
+            return ([{"image": _pillow(item), "candidate_labels": labels}],)
+        if kind == "image":
+            return (_pillow(item),)
+        if kind == "pair of images":
+            return ([_pillow(each) for each in item],)
+        if kind == "document":
+            return ({**item, "image": _pillow(item["image"])},)
+        if kind == "images and text":
+            chosen.update(images=[_pillow(each) for each in item["images"]], text=item["text"])
+            return ()
+        return (item,)
+
+    def _samples(self, item: Any) -> Any:
+        rate = self._pipeline.feature_extractor.sampling_rate
+        if isinstance(item, Audio):
+            return item.samples(rate)
+        if isinstance(item, dict):
+            return resampled(item["raw"], int(item["sampling_rate"]), rate)
+        return item
+
+    def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+        """`chosen` in the words of this task's pipeline. Raises BadRequest for labels that are missing."""
+        chosen = dict(chosen)
+        if self._task.startswith("zero-shot"):
+            labels = chosen.get("candidate_labels")
+            labels = [label.strip() for label in labels.split(",")] if isinstance(labels, str) else labels
+            if not labels:
+                raise BadRequest("candidate_labels", "an array of labels", "nothing")
+            chosen["candidate_labels"] = list(labels)
+        if chosen.get("function_to_apply") == "default":
+            del chosen["function_to_apply"]
+        if (seed := chosen.pop("seed", None)) is not None:
+            torch.manual_seed(seed)
+        if self._task in ("automatic-speech-recognition", "image-text-to-text", "text-to-audio"):
+            names = (*GENERATION, *_OWN_GENERATION)
+            generation = {name: chosen.pop(name) for name in names if name in chosen}
+            if prompt := generation.pop("prompt", None):
+                ids = self._pipeline.tokenizer.get_prompt_ids(prompt, return_tensors="pt")
+                generation["prompt_ids"] = ids
+            if generation:
+                chosen["generate_kwargs"] = generation
+        return chosen
+
+    def _plain(self, answer: Any) -> Any:
+        """Pictures, sound and tensors as JSON can hold them."""
+        if self._task == "depth-estimation":
+            return answers.depth(answer["predicted_depth"].detach().numpy())
+        if self._task == "text-to-audio":
+            rate = int(answer["sampling_rate"])
+            return {"audio": answers.wav(answer["audio"], rate), "sampling_rate": rate}
+        if self._task == "image-segmentation":
+            return [{**part, "mask": answers.png(_array(part["mask"]))} for part in answer]
+        if self._task == "zero-shot-object-detection" and answer and isinstance(answer[0], list):
+            return answer[0]
+        return answer
+
+
+def _auto_class(task: str, snapshot: Path) -> Any:
+    """The first of the task's classes that knows the model's type."""
+    config = transformers.AutoConfig.from_pretrained(str(snapshot), local_files_only=True)
+    classes = SUPPORTED_TASKS[task]["pt"]
+    for auto_class in classes:
+        if type(config) in auto_class._model_mapping:
+            return auto_class
+    raise EngineUnavailable(
+        f"{config.model_type} models have no {task} in transformers: write another model="
+    )
+
+
+def _processors(task: str, snapshot: Path) -> dict[str, Any]:
+    """What prepares the inputs and reads the outputs.
+
+    Image processors are pinned to Pillow: the other back end answers otherwise where somebody installs it.
+    """
+    options = {"local_files_only": True, "trust_remote_code": False}
+    kind = KINDS.get(task, "")
+    found: dict[str, Any] = {}
+    if kind == "audio":
+        found["feature_extractor"] = transformers.AutoFeatureExtractor.from_pretrained(
+            str(snapshot), **options
+        )
+    if task in _TOKENIZED:
+        found["tokenizer"] = transformers.AutoTokenizer.from_pretrained(str(snapshot), **options)
+    if "image" not in kind and kind != "document":
+        return found
+    try:
+        if task in _PROCESSORS:
+            whole = transformers.AutoProcessor.from_pretrained(str(snapshot), backend="pil", **options)
+            return {"processor": whole}
+        if kind == "document" and not (snapshot / "preprocessor_config.json").is_file():
+            return found  # LayoutLM reads words and boxes alone
+        processor = transformers.AutoImageProcessor.from_pretrained(str(snapshot), backend="pil", **options)
+    except (ImportError, ValueError) as problem:
+        if "torchvision" not in str(problem):
+            raise
+        raise EngineUnavailable(
+            "only torchvision prepares images for this model, and it is not installed here: with it the "
+            "answers of other models would change. Write another model="
+        ) from problem
+    return {**found, "image_processor": processor}
+
+
+def _is_refusal(problem: ValueError) -> bool:
+    """Whether a pipeline itself raised it: so they say that a model cannot do what a parameter asks for."""
+    trace = problem.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals["__name__"]).startswith(
+        "transformers.pipelines"
+    )
+
+
+def _pillow(item: Any) -> Any:
+    return item.pillow() if isinstance(item, Image) else item
+
+
+def _array(image: Any) -> Any:
+    import numpy as np
+
+    return np.asarray(image)
