@@ -37,13 +37,13 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
         name: ExecutionRole(name, log_retention_days=endpoint.log_retention_days, opts=opts)
         for name, endpoint in settings.endpoints.items()
     }
-    downloading = [roles[name] for name, endpoint in settings.endpoints.items() if endpoint.cold_download]
+    writers = [name for name, endpoint in settings.endpoints.items() if endpoint.cold_download]
     cache = ModelCache(
         "cache",
         settings=settings,
         network=network,
-        readers=roles.values(),
-        writers=[warmup_role, *downloading],
+        readers=[role for name, role in roles.items() if name not in writers],
+        writers=[warmup_role, *(roles[name] for name in writers)],
         opts=opts,
     )
     image = InferenceImage(

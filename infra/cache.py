@@ -19,8 +19,9 @@ _UID = _GID = 1001
 class ModelCache(pulumi.ComponentResource):
     """EFS file system that holds every model; one mount target per subnet.
 
-    Its policy names who may mount it and who may write: nobody else, nobody in plain text, nobody past the
-    access point, nobody as root. What it does not forbid, the roles' own policies must still allow.
+    Its policy lets the functions' roles mount it and some of them write, and denies everybody plain text, root
+    and what passes the access point by. A principal whose own policy lets it mount is kept out by the security
+    group alone: EFS enforces no condition on who asks.
     """
 
     summary: dict[str, pulumi.Input[str]]
@@ -101,31 +102,46 @@ class ModelCache(pulumi.ComponentResource):
         }
 
     def _policy(self, readers: Iterable[ExecutionRole], writers: Iterable[ExecutionRole]) -> dict[str, Any]:
-        """Denials name roles in conditions: a principal must already be known to all of IAM."""
+        """Conditions use nothing but the keys that EFS enforces for clients.
+
+        https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
+        """
         mount, write = "elasticfilesystem:ClientMount", "elasticfilesystem:ClientWrite"
         root = "elasticfilesystem:ClientRootAccess"
-        may_write = [role.arn for role in writers]
-        may_mount = [*(role.arn for role in readers), *may_write]
-        rules: list[tuple[str, list[str], dict[str, Any] | None]] = [
-            ("PlainText", ["elasticfilesystem:*"], {"Bool": {"aws:SecureTransport": "false"}}),
-            (
-                "PastTheAccessPoint",
-                [mount, write],
-                {"StringNotEquals": {"elasticfilesystem:AccessPointArn": self.access_point_arn}},
-            ),
-            ("MountByOthers", [mount], {"ArnNotEquals": {"aws:PrincipalArn": may_mount}}),
-            ("WriteByOthers", [write], {"ArnNotEquals": {"aws:PrincipalArn": may_write}}),
-            ("Root", [root], None),
-        ]
+        through_access_point = {"elasticfilesystem:AccessPointArn": self.access_point_arn}
         statements = [
             {
-                "Sid": f"Deny{label}",
-                "Effect": "Deny",
-                "Principal": {"AWS": "*"},
+                "Sid": sid,
+                "Effect": "Allow",
+                "Principal": {"AWS": [role.arn for role in roles]},
                 "Action": actions,
-                "Resource": self.file_system_arn,
-                **({"Condition": condition} if condition else {}),
+                "Condition": {
+                    "StringEquals": through_access_point,
+                    "Bool": {"elasticfilesystem:AccessedViaMountTarget": "true"},
+                },
             }
-            for label, actions, condition in rules
+            for sid, roles, actions in (
+                ("Read", [*readers], [mount]),
+                ("ReadAndWrite", [*writers], [mount, write]),
+            )
+            if roles
         ]
-        return {"Version": "2012-10-17", "Statement": statements}
+        denials: list[tuple[str, list[str], dict[str, Any]]] = [
+            (
+                "DenyPlainText",
+                ["elasticfilesystem:*"],
+                {"Condition": {"Bool": {"aws:SecureTransport": "false"}}},
+            ),
+            (
+                "DenyPastTheAccessPoint",
+                [mount, write],
+                {"Condition": {"StringNotEquals": through_access_point}},
+            ),
+            ("DenyRoot", [root], {}),
+        ]
+        statements += [
+            {"Sid": sid, "Effect": "Deny", "Principal": {"AWS": "*"}, "Action": actions, **condition}
+            for sid, actions, condition in denials
+        ]
+        resource = {"Resource": self.file_system_arn}
+        return {"Version": "2012-10-17", "Statement": [{**each, **resource} for each in statements]}

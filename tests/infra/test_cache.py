@@ -1,4 +1,4 @@
-"""The file system, and what its policy denies to whom."""
+"""The file system, and what its policy lets whom do."""
 
 import fnmatch
 import re
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.infra.asked import Deployed
-from tests.infra.program import ACCOUNT
+from tests.infra.program import ACCOUNT, Deploy
 
 ACCESS_POINT = f"arn:aws:efs:us-east-1:{ACCOUNT}:cache"
 MOUNT, WRITE, ROOT = (f"elasticfilesystem:Client{what}" for what in ("Mount", "Write", "RootAccess"))
@@ -17,18 +17,29 @@ def role(name: str) -> str:
     return f"arn:aws:iam:us-east-1:{ACCOUNT}:{name}"
 
 
-def denied(deployed: Deployed, action: str, **facts: str) -> set[str]:
-    """Sids of the statements that deny `action` under these condition keys, as IAM evaluates them."""
+ENFORCED = {
+    "aws:SecureTransport",
+    "aws:SourceIp",
+    "elasticfilesystem:AccessPointArn",
+    "elasticfilesystem:AccessedViaMountTarget",
+}
+"""Condition keys that EFS evaluates for NFS clients. "Any other condition keys are not enforced":
+https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html"""
+
+
+def matching(deployed: Deployed, effect: str, action: str, principal: str, **facts: str) -> set[str]:
+    """Sids of the statements with `effect` on `action` for `principal`, as EFS evaluates them."""
     return {
         each["Sid"]
         for each in deployed.one("efs/fileSystemPolicy").policy()
-        if each["Effect"] == "Deny"
-        and each["Principal"] == {"AWS": "*"}
+        if each["Effect"] == effect
+        and (each["Principal"]["AWS"] == "*" or principal in each["Principal"]["AWS"])
         and any(fnmatch.fnmatch(action, pattern) for pattern in each["Action"])
         and all(
             holds(operator, facts.get(re.split("[:/]", key)[1]), wanted)
             for operator, test in each.get("Condition", {}).items()
             for key, wanted in test.items()
+            if key in ENFORCED
         )
     }
 
@@ -38,9 +49,16 @@ def holds(operator: str, given: str | None, wanted: Any) -> bool:
     return (given not in values) if "Not" in operator else (given in values)
 
 
-def request(**changed: str) -> dict[str, str]:
-    usual = {"SecureTransport": "true", "AccessPointArn": ACCESS_POINT, "PrincipalArn": role("sentiment")}
-    return {**usual, **changed}
+def may(deployed: Deployed, name: str, action: str, **changed: str) -> bool:
+    """Whether the policy of the file system, without the role's own, lets the role do it."""
+    facts = {
+        "SecureTransport": "true",
+        "AccessPointArn": ACCESS_POINT,
+        "AccessedViaMountTarget": "true",
+        **changed,
+    }
+    allowed = matching(deployed, "Allow", action, role(name), **facts)
+    return bool(allowed) and not matching(deployed, "Deny", action, role(name), **facts)
 
 
 def test_it_is_encrypted_elastic_and_never_moved_to_slower_storage(dev: Deployed):
@@ -62,33 +80,58 @@ def test_the_access_point_is_the_samples(dev: Deployed):
         assert each.inputs["fileSystemConfig"] == mount
 
 
+def test_no_condition_is_one_that_efs_leaves_out(dev: Deployed):
+    keys = {
+        key
+        for each in dev.one("efs/fileSystemPolicy").policy()
+        for test in each.get("Condition", {}).values()
+        for key in test
+    }
+    assert keys <= ENFORCED
+
+
 def test_an_endpoint_mounts_and_does_not_write(dev: Deployed):
-    assert denied(dev, MOUNT, **request()) == set()
-    assert denied(dev, WRITE, **request()) == {"DenyWriteByOthers"}
+    for name in ("sentiment", "summarization"):
+        assert may(dev, name, MOUNT)
+        assert not may(dev, name, WRITE)
+
+
+def test_an_endpoint_that_downloads_writes_too(deploy: Deploy):
+    deployed = deploy("dev", endpoints={"sentiment": {"coldDownload": True}})
+    assert may(deployed, "sentiment", MOUNT) and may(deployed, "sentiment", WRITE)
+    assert may(deployed, "summarization", MOUNT) and not may(deployed, "summarization", WRITE)
+
+
+def test_where_every_endpoint_downloads_no_statement_is_without_a_principal(deploy: Deploy):
+    deployed = deploy("dev", coldDownload=True)
+    assert all(each["Principal"]["AWS"] for each in deployed.one("efs/fileSystemPolicy").policy())
+    assert may(deployed, "sentiment", WRITE) and may(deployed, "warmup", WRITE)
 
 
 def test_the_warm_up_mounts_and_writes(dev: Deployed):
-    as_warmup = request(PrincipalArn=role("warmup"))
-    assert denied(dev, MOUNT, **as_warmup) == denied(dev, WRITE, **as_warmup) == set()
+    assert may(dev, "warmup", MOUNT) and may(dev, "warmup", WRITE)
 
 
 @pytest.mark.parametrize("action", [MOUNT, WRITE])
 @pytest.mark.parametrize("name", ["warmup", "sentiment", "summarization"])
-def test_nobody_comes_in_plain_text_or_past_the_access_point(dev: Deployed, action: str, name: str):
-    who = {"PrincipalArn": role(name)}
-    assert "DenyPlainText" in denied(dev, action, **request(SecureTransport="false", **who))
-    assert "DenyPastTheAccessPoint" in denied(dev, action, **request(AccessPointArn="another", **who))
-    without = request(**who)
-    del without["AccessPointArn"]
-    assert "DenyPastTheAccessPoint" in denied(dev, action, **without)
+@pytest.mark.parametrize(
+    "changed",
+    [{"SecureTransport": "false"}, {"AccessPointArn": "another"}, {"AccessPointArn": ""}],
+    ids=["in plain text", "through another access point", "past the access point"],
+)
+def test_nobody_is_let_in(dev: Deployed, action: str, name: str, changed: dict[str, str]):
+    assert not may(dev, name, action, **changed)
+    # Also where the role's own policy allows it.
+    assert matching(dev, "Deny", action, role(name), **{"SecureTransport": "true", **changed})
 
 
-def test_everybody_else_is_denied_even_without_a_name(dev: Deployed):
-    stranger, anonymous = request(PrincipalArn=role("admin")), request()
-    del anonymous["PrincipalArn"]
-    for facts in (stranger, anonymous):
-        assert "DenyMountByOthers" in denied(dev, MOUNT, **facts)
-        assert "DenyWriteByOthers" in denied(dev, WRITE, **facts)
+def test_nobody_mounts_but_through_a_mount_target(dev: Deployed):
+    assert not may(dev, "warmup", MOUNT, AccessedViaMountTarget="false")
+
+
+def test_nobody_else_is_allowed_anything(dev: Deployed):
+    for action in (MOUNT, WRITE, ROOT):
+        assert not may(dev, "admin", action)
 
 
 def test_no_mount_target_is_there_before_the_policy_and_the_rules_of_its_group(dev: Deployed):
@@ -101,7 +144,7 @@ def test_no_mount_target_is_there_before_the_policy_and_the_rules_of_its_group(d
 
 
 def test_nobody_is_root(dev: Deployed):
-    assert "DenyRoot" in denied(dev, ROOT, **request(PrincipalArn=role("warmup")))
+    assert "DenyRoot" in matching(dev, "Deny", ROOT, role("warmup"))
 
 
 def test_roles_mount_through_the_access_point_alone(dev: Deployed):
