@@ -26,17 +26,17 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
     )
     opts = pulumi.ResourceOptions(providers=[provider])
 
-    network = Network("network", settings=settings, opts=opts)
-    staging = None
-    if settings.egress == "none":
-        staging = StagingBucket("staging", network=network, account=account, opts=opts)
-
-    # Roles come before the cache: its policy names who may read and who may write.
+    # Roles come first: the cache's policy names them, and the network is destroyed before them.
     warmup_role = ExecutionRole("warmup", log_retention_days=settings.log_retention_days, opts=opts)
     roles = {
         name: ExecutionRole(name, log_retention_days=endpoint.log_retention_days, opts=opts)
         for name, endpoint in settings.endpoints.items()
     }
+    network = Network("network", settings=settings, roles=[warmup_role, *roles.values()], opts=opts)
+    staging = None
+    if settings.egress == "none":
+        staging = StagingBucket("staging", network=network, account=account, opts=opts)
+
     writers = [name for name, endpoint in settings.endpoints.items() if endpoint.cold_download]
     cache = ModelCache(
         "cache",

@@ -19,9 +19,9 @@ _UID = _GID = 1001
 class ModelCache(pulumi.ComponentResource):
     """EFS file system that holds every model; one mount target per subnet.
 
-    Its policy lets the functions' roles mount it and some of them write, and denies everybody plain text, root
-    and what passes the access point by. A principal whose own policy lets it mount is kept out by the security
-    group alone: EFS enforces no condition on who asks.
+    Its policy lets the functions' roles mount it, and some of them write. It denies everybody plain text,
+    root and what passes the access point by. A principal whose own policy lets it mount is kept out by the
+    security group alone: EFS enforces no condition on who asks.
     """
 
     summary: dict[str, pulumi.Input[str]]

@@ -165,11 +165,11 @@ class WarmupFunction(pulumi.ComponentResource):
         if network.dual_stack:
             # Secrets Manager too is reached over IPv6 alone.
             environment["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
+        secret = self._secret(name, settings)
         if staging:
             environment["STAGING_BUCKET"] = staging.name
             statements.append(staging.read_statement())
-        elif settings.hf_token.get_secret_value():
-            secret = self._secret(name, settings.hf_token.get_secret_value())
+        elif secret:
             environment["HF_TOKEN_SECRET_ARN"] = secret.arn
             statements.append(
                 {
@@ -208,13 +208,17 @@ class WarmupFunction(pulumi.ComponentResource):
         self.arn, self.name = function.arn, function.id
         self.register_outputs({"arn": self.arn})
 
-    def _secret(self, name: str, hf_token: str) -> aws.secretsmanager.Secret:
+    def _secret(self, name: str, settings: Settings) -> aws.secretsmanager.Secret | None:
+        """Kept whatever `egress` is: a change of it must not delete what `protect` guards."""
+        hf_token = settings.hf_token.get_secret_value()
+        if not hf_token:
+            return None
         child = pulumi.ResourceOptions(parent=self)
         secret = aws.secretsmanager.Secret(
             f"{name}-hf-token",
             description=f"Token with which {function_name(name)} reads private and gated models",
             recovery_window_in_days=0,  # kept, it would outlive `pulumi destroy`; whoever set it has it
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
         )
         aws.secretsmanager.SecretVersion(
             f"{name}-hf-token",

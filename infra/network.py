@@ -9,16 +9,19 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from .role import ExecutionRole
 from .settings import Settings
 
 VPC_CIDR = "10.0.0.0/16"
+_KEEP_ZONE = pulumi.ResourceOptions(ignore_changes=["availabilityZone"])
+"""The list of zones changes while one is impaired: that must not replace a subnet under a running stack."""
 
 
 class Network(pulumi.ComponentResource):
     """VPC with a private subnet per zone; public ones and a way out as `egress` asks for.
 
     Endpoints reach the cache and nothing else; the warm-up also reaches the Hub over HTTPS.
-    Raises RunError where the region has fewer zones than `azCount`.
+    Raises RunError where the region has not the zones that are asked for.
     """
 
     vpc_id: pulumi.Output[str]
@@ -31,20 +34,34 @@ class Network(pulumi.ComponentResource):
     download_group_id: pulumi.Output[str]
     dual_stack: bool
 
-    def __init__(self, name: str, *, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        roles: Sequence[ExecutionRole],  # of the functions that will run in it
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("hf-lambda:infra:Network", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
+        # Lambda deletes a function's network interfaces with the function's role, long after the function is
+        # gone: what they lie in is destroyed before the role is.
+        # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+        self._holds_interfaces = pulumi.ResourceOptions(parent=self, depends_on=list(roles))
         self.dual_stack = settings.egress == "ipv6"
-        self._zones = self._first_zones(settings.az_count)
+        self._zones = self._choose_zones(settings)
         self._vpc = aws.ec2.Vpc(
             name,
             cidr_block=VPC_CIDR,
             enable_dns_support=True,
             enable_dns_hostnames=True,
-            assign_generated_ipv6_cidr_block=self.dual_stack or None,
+            # Always, and so in every private subnet: it is free, and a block cannot leave a VPC while a
+            # subnet has a part of it, so a mode of `egress` without it could not follow one with it
+            # (https://github.com/hashicorp/terraform-provider-aws/issues/40791).
+            assign_generated_ipv6_cidr_block=True,
             tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}"},
-            opts=self._child,
+            opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
         )
         self.vpc_id = self._vpc.id
         # Left alone, AWS's own default group lets everything in it talk to everything.
@@ -63,16 +80,23 @@ class Network(pulumi.ComponentResource):
         self._security_groups(settings.egress)
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
-    def _first_zones(self, az_count: int) -> list[str]:
-        zones = aws.get_availability_zones(
+    def _choose_zones(self, settings: Settings) -> list[str]:
+        """The zones of new subnets; those that exist stay where they are (see `_KEEP_ZONE`)."""
+        found = aws.get_availability_zones(
             state="available",
             # Local zones have neither EFS nor Lambda.
             filters=[{"name": "opt-in-status", "values": ["opt-in-not-required"]}],
             opts=pulumi.InvokeOptions(parent=self),
         )
-        if az_count > len(zones.names):
-            raise pulumi.RunError(f"azCount is {az_count}; must be at most {len(zones.names)} in this region")
-        return sorted(zones.names)[:az_count]
+        names = sorted(found.names)
+        unknown = [zone for zone in settings.zones if zone not in names]
+        if unknown:
+            raise pulumi.RunError(f"zones has {', '.join(unknown)}; must be some of {', '.join(names)}")
+        if settings.az_count > len(names):
+            raise pulumi.RunError(
+                f"azCount is {settings.az_count}; must be at most {len(names)} in this region"
+            )
+        return list(settings.zones) or names[: settings.az_count]
 
     def _private_subnets(self) -> list[aws.ec2.RouteTable]:
         """One route table for each, so that a change of `egress` moves routes and replaces nothing."""
@@ -84,9 +108,9 @@ class Network(pulumi.ComponentResource):
                 vpc_id=self.vpc_id,
                 availability_zone=zone,
                 cidr_block=private_cidr(index),
-                ipv6_cidr_block=self._ipv6_cidr(index) if self.dual_stack else None,
-                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-private-{zone}"},
-                opts=self._child,
+                ipv6_cidr_block=self._ipv6_cidr(index),
+                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-private-{index}"},
+                opts=pulumi.ResourceOptions.merge(self._holds_interfaces, _KEEP_ZONE),
             )
             table = aws.ec2.RouteTable(label, vpc_id=self.vpc_id, opts=self._child)
             aws.ec2.RouteTableAssociation(
@@ -129,12 +153,14 @@ class Network(pulumi.ComponentResource):
             )
             self.cache_rules.append(rule)
         if egress != "none":
-            # The Hub's storage hosts have no fixed addresses: any host, but HTTPS alone.
+            # The Hub's storage hosts have no fixed addresses: any host, but HTTPS alone. A rule of one family
+            # of addresses cannot become one of the other, so each has its own name.
+            ipv6 = egress == "ipv6"
             aws.vpc.SecurityGroupEgressRule(
-                f"{self._name}-downloads-https",
+                f"{self._name}-downloads-https{'-ipv6' if ipv6 else ''}",
                 security_group_id=download.id,
-                cidr_ipv6="::/0" if self.dual_stack else None,
-                cidr_ipv4=None if self.dual_stack else "0.0.0.0/0",
+                cidr_ipv6="::/0" if ipv6 else None,
+                cidr_ipv4=None if ipv6 else "0.0.0.0/0",
                 ip_protocol="tcp",
                 from_port=443,
                 to_port=443,
@@ -144,7 +170,10 @@ class Network(pulumi.ComponentResource):
 
     def _group(self, label: str, description: str) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
-            f"{self._name}-{label}", vpc_id=self.vpc_id, description=description, opts=self._child
+            f"{self._name}-{label}",
+            vpc_id=self.vpc_id,
+            description=description,
+            opts=self._holds_interfaces,
         )
 
 
@@ -209,8 +238,8 @@ class Egress(pulumi.ComponentResource):
                 vpc_id=self._vpc_id,
                 availability_zone=zone,
                 cidr_block=public_cidr(index),
-                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-public-{zone}"},
-                opts=self._child,
+                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-public-{index}"},
+                opts=pulumi.ResourceOptions.merge(self._child, _KEEP_ZONE),
             )
             aws.ec2.RouteTableAssociation(
                 label, subnet_id=subnet.id, route_table_id=table.id, opts=self._child

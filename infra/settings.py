@@ -67,6 +67,15 @@ def _read_texts(raw: Any) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
 
 
+def _read_names(raw: Any) -> tuple[str, ...]:
+    found = _read_object(raw)
+    if not isinstance(found, list) or not all(isinstance(name, str) and name for name in found):
+        raise ValueError("not a list of names")
+    if len(set(found)) < len(found):
+        raise ValueError("a name twice")
+    return tuple(found)
+
+
 def _check_token(raw: Any) -> Any:
     if isinstance(raw, str) and re.search(r"\s", raw):
         raise ValueError("has spaces")
@@ -108,6 +117,7 @@ Token = Annotated[
     BeforeValidator(_check_token),
     Allowed("a token without spaces (pulumi config set --secret hfToken)"),
 ]
+Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
 MemoryMb = Annotated[WholeNumber, Ge(128), Le(10240)]
 Instances = Annotated[WholeNumber, Ge(0), Le(100_000)]
 RetentionDays = Annotated[
@@ -193,6 +203,12 @@ class Settings(EndpointSettings):
     az_count: Annotated[WholeNumber, Ge(1), Le(6)] = Field(
         description="Availability zones, 1 to 6. Each has a private subnet and a mount target of the cache."
     )
+    zones: Annotated[
+        Names, Allowed('a list of availability zones, for instance ["us-east-1a", "us-east-1b"]')
+    ] = Field(
+        description="The availability zones by name, as many as azCount. Empty - the first of the region. "
+        "Subnets that exist stay in their zone."
+    )
     egress: Literal["nat", "natPerAz", "ipv6", "none"] = Field(
         description="How the warm-up reaches the Hub - nat (one NAT gateway), natPerAz (one in each zone), "
         "ipv6 (free, for Hub hosts that answer on IPv6) or none (models are staged through S3; "
@@ -238,8 +254,8 @@ class Settings(EndpointSettings):
         "- no budget."
     )
     protect: Flag = Field(
-        description="Guards the cache and the image repository against deletion. `pulumi destroy` then stops "
-        "until it is false again."
+        description="Guards the cache, the image repository, the VPC and the token against deletion. `pulumi "
+        "destroy` then stops until it is false again; with --skip-preview it removes everything else first."
     )
 
 
@@ -445,6 +461,10 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     if settings.monthly_budget_usd and not settings.alarm_email:
         found.append(
             f"monthlyBudgetUsd is {settings.monthly_budget_usd} without alarmEmail; set whom to tell"
+        )
+    if settings.zones and len(settings.zones) != settings.az_count:
+        found.append(
+            f"zones has {len(settings.zones)} and azCount is {settings.az_count}; name as many as azCount"
         )
     for script in scripts:
         of_endpoint = _contradictions_of(script, settings.endpoints[script.name], settings.egress)

@@ -41,6 +41,8 @@ class Resource:
     parent: str
     provider: str
     protect: bool
+    ignored: frozenset[str]
+    """Inputs whose changes are ignored."""
     hooks: frozenset[tuple[str, str]]
     """(when, name of the hook), such as ("after_create", "start-warmup")."""
 
@@ -209,6 +211,7 @@ class _Monitor(mocks.MockMonitor):
             parent=request.parent,
             provider=request.provider,
             protect=request.protect,
+            ignored=frozenset(request.ignoreChanges),
             hooks=frozenset(
                 (when.name, name) for when, names in request.hooks.ListFields() for name in names
             ),

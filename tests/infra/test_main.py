@@ -148,11 +148,20 @@ def test_prod_protects_what_holds_data_and_dev_does_not(dev: Deployed, prod: Dep
         "aws:efs/fileSystem:FileSystem",
         "aws:efs/accessPoint:AccessPoint",
         "aws:ecr/repository:Repository",
+        "aws:ec2/vpc:Vpc",
     }
     assert {each.type for each in prod.resources if each.protect} == holders
     assert not [each for each in dev.resources if each.protect]
     assert prod.one("ecr/repository").inputs["forceDelete"] is False
     assert dev.one("ecr/repository").inputs["forceDelete"] is True
+
+
+def test_what_prod_protects_no_change_of_egress_deletes(deploy: Deploy):
+    guarded = [
+        {each.urn for each in deploy("prod", egress=egress, hfToken="hf_x").resources if each.protect}
+        for egress in ("nat", "none")
+    ]
+    assert guarded[0] == guarded[1] and any("hf-token" in urn for urn in guarded[0])
 
 
 def test_the_default_fits_into_a_new_account(dev: Deployed):

@@ -1,5 +1,7 @@
 """Zones, ways out, and who may talk to whom."""
 
+import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +9,7 @@ import pytest
 
 from local.program.mock import Resource
 from tests.infra.asked import Deployed
-from tests.infra.program import ZONES, Deploy
+from tests.infra.program import ROOT, ZONES, Deploy, run_program
 
 
 def test_two_zones_have_a_public_and_a_private_subnet_each(dev: Deployed):
@@ -28,6 +30,12 @@ def test_each_zone_has_a_mount_target_and_every_function_all_zones(prod: Deploye
     assert sorted(each.inputs["subnetId"] for each in prod.all("efs/mountTarget").values()) == private
     for each in prod.all("lambda/function").values():
         assert each.inputs["vpcConfig"]["subnetIds"] == private
+
+
+@pytest.fixture(scope="module")
+def modes() -> dict[str, Deployed]:
+    """A deployment of each mode of `egress`."""
+    return {egress: run_program(ROOT, "dev", egress=egress) for egress in EGRESS}
 
 
 def routes(deployed: Deployed) -> dict[str, Any]:
@@ -63,8 +71,6 @@ def test_ipv6_needs_no_gateway_by_the_hour(deploy: Deploy):
     deployed = deploy("dev", egress="ipv6")
     assert not deployed.all("ec2/natGateway") and not deployed.all("ec2/eip")
     assert routes(deployed) == {f"network-private-{index}-id": "network-egress-id" for index in range(2)}
-    blocks = [each.inputs["ipv6CidrBlock"] for each in deployed.all("ec2/subnet").values()]
-    assert set(blocks) == {"2600:1f18::/64", "2600:1f18:0:1::/64"}
     assert deployed.function("warmup").inputs["vpcConfig"]["ipv6AllowedForDualStack"] is True
     (rule,) = (each.inputs for each in egress_to_hosts(deployed))
     assert (rule["cidrIpv6"], rule.get("cidrIpv4")) == ("::/0", None)
@@ -84,7 +90,10 @@ def test_without_egress_the_network_is_free_and_models_come_through_s3(deploy: D
     variables = deployed.function("warmup").inputs["environment"]["variables"]
     assert variables["STAGING_BUCKET"] == deployed.outputs["stagingBucket"] == "staging"
     # It could not reach Secrets Manager: the machine that runs the command downloads, with its own token.
-    assert "HF_TOKEN_SECRET_ARN" not in variables and not deployed.all("secretsmanager/secret")
+    assert "HF_TOKEN_SECRET_ARN" not in variables
+    assert "secretsmanager" not in json.dumps(
+        [each.policy() for each in deployed.all("iam/rolePolicy").values()]
+    )
     assert ("ec2/vpcEndpoint", "staging") in deployed.before(deployed.function("warmup"))
 
 
@@ -108,6 +117,74 @@ def test_the_staging_bucket_is_closed_encrypted_and_forgets(deploy: Deploy):
     for statement in (way, read):
         assert statement["Action"] == ["s3:GetObject", "s3:ListBucket"]
         assert statement["Resource"] == [arn, f"{arn}/*"]
+
+
+EGRESS = ("nat", "natPerAz", "ipv6", "none")
+
+
+@pytest.mark.parametrize("egress", EGRESS)
+def test_every_mode_gives_the_private_subnets_their_free_ipv6_blocks(deploy: Deploy, egress: str):
+    """AWS refuses to take a block from a VPC while a subnet has a part of it (InvalidCidrBlock.InUse):
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DisassociateVpcCidrBlock.html"""
+    deployed = deploy("dev", egress=egress)
+    assert deployed.one("ec2/vpc").inputs["assignGeneratedIpv6CidrBlock"] is True
+    subnets = deployed.all("ec2/subnet")
+    blocks = {name: each.inputs.get("ipv6CidrBlock") for name, each in subnets.items() if "private" in name}
+    assert blocks == {"network-private-0": "2600:1f18::/64", "network-private-1": "2600:1f18:0:1::/64"}
+
+
+@pytest.mark.parametrize(("before", "after"), [*itertools.permutations(EGRESS, 2)])
+def test_a_change_of_egress_changes_ways_and_rules_and_nothing_that_they_lead_from(
+    modes: dict[str, Deployed], before: str, after: str
+):
+    for kind in ("ec2/vpc", "ec2/subnet", "ec2/securityGroup", "efs/mountTarget"):
+        had, has = (modes[mode].all(kind) for mode in (before, after))
+        both = had.keys() & has.keys()
+        assert both >= {name for name in had if "public" not in name}
+        assert {name: had[name].inputs for name in both} == {name: has[name].inputs for name in both}
+
+
+def test_a_rule_of_one_family_of_addresses_never_becomes_one_of_the_other(modes: dict[str, Deployed]):
+    """ModifySecurityGroupRules: a rule's type cannot be changed.
+    https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifySecurityGroupRules.html"""
+    families: dict[str, set[str]] = {}
+    for deployed in modes.values():
+        for rule in egress_to_hosts(deployed):
+            families.setdefault(rule.name, set()).add("cidrIpv6" if "cidrIpv6" in rule.inputs else "cidrIpv4")
+    assert {len(each) for each in families.values()} == {1}
+
+
+@pytest.mark.parametrize("kind", ["ec2/subnet", "ec2/securityGroup"])
+def test_what_holds_network_interfaces_is_destroyed_before_the_roles_that_delete_them(
+    dev: Deployed, kind: str
+):
+    """Lambda deletes a function's interfaces with its execution role, up to 45 minutes after the function:
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html"""
+    for name, each in dev.all(kind).items():
+        if "public" not in name:
+            for role in ("warmup", "sentiment", "summarization"):
+                assert dev.before(each) >= {("iam/role", role), ("iam/rolePolicy", f"{role}-run")}
+
+
+def test_a_zone_that_is_impaired_replaces_no_subnet(dev: Deployed):
+    for each in dev.all("ec2/subnet").values():
+        assert each.ignored == frozenset({"availabilityZone"})
+
+
+def test_zones_are_taken_as_they_are_named(deploy: Deploy):
+    deployed = deploy("dev", zones=["us-east-1d", "us-east-1b"])
+    zones = {name: each.inputs["availabilityZone"] for name, each in deployed.all("ec2/subnet").items()}
+    assert zones == {
+        "network-private-0": "us-east-1d",
+        "network-private-1": "us-east-1b",
+        "network-egress-public-0": "us-east-1d",
+        "network-egress-public-1": "us-east-1b",
+    }
+
+
+def test_a_zone_that_the_region_has_not_is_named(mistakes: Callable[..., list[str]]):
+    line = "zones has us-east-1x; must be some of us-east-1a, us-east-1b, us-east-1c, us-east-1d"
+    assert mistakes("dev", zones=["us-east-1a", "us-east-1x"]) == [line]
 
 
 def rules(deployed: Deployed, direction: str) -> set[tuple[str, str, int]]:
@@ -141,7 +218,9 @@ def test_the_default_group_of_the_vpc_lets_nothing_through(dev: Deployed):
 
 
 def test_a_region_with_too_few_zones_is_named_with_the_number_that_it_has(mistakes: Callable[..., list[str]]):
-    assert mistakes("dev", azCount=3, zones=ZONES[:2]) == ["azCount is 3; must be at most 2 in this region"]
+    assert mistakes("dev", azCount=3, region_zones=ZONES[:2]) == [
+        "azCount is 3; must be at most 2 in this region"
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 4])

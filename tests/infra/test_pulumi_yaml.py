@@ -14,7 +14,7 @@ from warmup.worker.warm import tolerance_of
 
 PROJECT = yaml.safe_load((ROOT / "Pulumi.yaml").read_text())
 KEYS = {key: spec for key, spec in PROJECT["config"].items() if ":" not in key}
-TYPES = {"integer": int, "boolean": bool, "string": str, "object": dict}
+TYPES = {"integer": int, "boolean": bool, "string": str, "object": dict, "array": list}
 
 
 def test_every_key_is_known_to_the_settings_and_every_setting_is_a_key():
@@ -38,7 +38,7 @@ def test_the_default_tolerance_is_what_the_warm_up_takes_for_what_is_left_out():
 @pytest.mark.parametrize("key", KEYS)
 def test_a_key_has_a_type_a_description_and_a_default_of_that_type(key: str):
     spec = KEYS[key]
-    assert set(spec) == {"type", "description", "default"}
+    assert set(spec) == {"type", "description", "default", *(["items"] if spec["type"] == "array" else [])}
     assert type(spec["default"]) is TYPES[spec["type"]]
     assert spec["description"].endswith(".")
 
@@ -46,7 +46,11 @@ def test_a_key_has_a_type_a_description_and_a_default_of_that_type(key: str):
 def test_a_default_is_allowed_and_stays_as_it_is():
     defaults = {key: spec["default"] for key, spec in KEYS.items()}
     settings = Settings.model_validate(defaults).model_dump(by_alias=True, exclude_none=True)
-    assert {**settings, "hfToken": settings["hfToken"].get_secret_value()} == defaults
+    assert {
+        **settings,
+        "hfToken": settings["hfToken"].get_secret_value(),
+        "zones": list(settings["zones"]),
+    } == defaults
 
 
 def test_no_key_is_secret_with_a_default_for_then_the_cli_refuses_every_stack():
@@ -90,6 +94,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "architecture": "arm64",
         "buildArgs": {"a": "b"},
         "azCount": 1,
+        "zones": ["us-east-1c", "us-east-1d"],
         "egress": "ipv6",
         "hubEndpoint": "https://hub.local",
         "hfToken": "hf_x",

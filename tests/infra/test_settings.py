@@ -28,6 +28,20 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "egress": ({"egress": "vpn"}, "egress is 'vpn'; must be nat, natPerAz, ipv6 or none"),
     "arm64": ({"architecture": "arm"}, "architecture is 'arm'; must be x86_64 or arm64"),
     "zones": ({"azCount": 0}, "azCount is '0'; must be a whole number from 1 to 6"),
+    "zones no list": (
+        {"zones": "us-east-1a"},
+        "zones is 'us-east-1a'; must be a list of availability zones, "
+        'for instance ["us-east-1a", "us-east-1b"]',
+    ),
+    "a zone twice": (
+        {"zones": ["us-east-1a", "us-east-1a"]},
+        """zones is '["us-east-1a", "us-east-1a"]'; must be a list of availability zones, """
+        'for instance ["us-east-1a", "us-east-1b"]',
+    ),
+    "zones and another number of them": (
+        {"zones": ["us-east-1a"]},
+        "zones has 1 and azCount is 2; name as many as azCount",
+    ),
     "url": ({"functionUrl": "open"}, "functionUrl is 'open'; must be none, iam or public"),
     "flag": ({"protect": "yes"}, "protect is 'yes'; must be true or false"),
     "image": ({"image": "tiny"}, "image is 'tiny'; must be auto, slim or full"),
