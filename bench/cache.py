@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,21 +65,24 @@ def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], No
 def _prepared(
     cache: Path, snapshot: Path, workload: Workload, precision: str, say: Callable[[str], None]
 ) -> PreparedEntry:
-    from hf_lambda.manifest import PreparedEntry, repo_folder
-    from warmup.prepare import Tolerance, prepare
+    from hf_lambda.manifest import repo_folder
+    from warmup.prepare import PrepareRequest, Tolerance, prepare
 
-    entry = prepare(
+    request = PrepareRequest(
         workload.task,
+        workload.model,
+        snapshot.name,
         snapshot,
-        requested=precision,
-        into=cache / "prepared" / repo_folder(workload.model) / snapshot.name,
-        model=workload.model,
-        commit=snapshot.name,
+        precision=precision,
         tolerance=Tolerance(probability=1.0, cosine=-1.0, same_text=0.0),
+    )
+    entry = prepare(
+        request,
+        into=cache / "prepared" / repo_folder(workload.model) / snapshot.name,
         progress=lambda step: say(f"preparing {workload.model} {precision}: {step}"),
     )
-    if entry["precision"] != precision:
+    if entry.precision != precision:
         raise RuntimeError(
-            f"{workload.model}: asked for {precision}, prepared {entry['precision']}: {entry['reason']}"
+            f"{workload.model}: asked for {precision}, prepared {entry.precision}: {entry.reason}"
         )
-    return PreparedEntry.from_json({**entry, "path": str(Path(entry["path"]).relative_to(cache))})
+    return replace(entry, path=str(Path(entry.path).relative_to(cache)))

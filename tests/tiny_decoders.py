@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,14 @@ import torch
 import transformers
 from tokenizers import ByteLevelBPETokenizer
 
+from hf_lambda.onnx_engine.contract import DecoderContract, write_contract
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 from warmup.prepare.decoder.architecture import architecture_of, rotations
-from warmup.prepare.decoder.contract import write_contract
+from warmup.prepare.decoder.contract import write_tokenizer_and_contract
 from warmup.prepare.decoder.export import export_graph
 from warmup.prepare.decoder.graph import write_graph
 from warmup.prepare.decoder.tensors import Tensors
-from warmup.prepare.plan import Plan
+from warmup.prepare.request import PrepareRequest
 from warmup.prepare.samples import LONG, SENTENCES
 
 _SIZES = {
@@ -148,11 +149,10 @@ def snapshot(family: str, folder: Path, **config: Any) -> Path:
 def prepared(snapshot_folder: Path, folder: Path, precision: str = "fp32") -> Path:
     """The folder that serving reads, without the gate."""
     folder.mkdir(parents=True, exist_ok=True)
-    plan = Plan("text-generation", "org/tiny", "0" * 40, str(snapshot_folder), str(folder))
-    dense = export_graph(plan, folder, precision)
+    request = PrepareRequest("text-generation", "org/tiny", "0" * 40, snapshot_folder)
+    prefetch = export_graph(request, folder, precision)
     config = transformers.AutoConfig.from_pretrained(snapshot_folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(snapshot_folder)
-    write_contract(folder, plan, tokenizer, config, architecture_of(config))
-    document = json.loads((folder / "serving.json").read_text())
-    (folder / "serving.json").write_text(json.dumps({**document, "prefetch": dense}))
+    write_tokenizer_and_contract(folder, request, tokenizer, config, architecture_of(config))
+    write_contract(replace(DecoderContract.read(folder), prefetch=prefetch), folder)
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..tasks import base_of
-from .contract import Contract
+from .contract import DecoderContract, EncoderContract, Seq2SeqContract, read_contract
 from .later import Later, load_tokenizer
 from .session import Prefetch
 
@@ -21,21 +21,21 @@ def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Engine:
     The weights are on their way before anything heavy is imported: reading them is most of a cold start
     on a network disk, and it needs no Python.
     """
-    contract = Contract.read(prepared)
+    contract = read_contract(prepared)
     Prefetch(prepared, contract.prefetch)
-    if contract.head == "seq2seq-lm":
+    if isinstance(contract, Seq2SeqContract):
         from . import seq2seq
 
-        engine: Engine = seq2seq.load(task, prepared, snapshot, **options)
+        engine: Engine = seq2seq.load(task, contract, prepared, **options)
         return engine
-    if contract.head == "causal-lm":
+    if isinstance(contract, DecoderContract):
         from .decoder import text_generation
 
         return text_generation.load(task, prepared, snapshot, **options)
     return _load_encoder(task, contract, prepared, options)
 
 
-def _load_encoder(task: str, contract: Contract, prepared: Path, options: dict[str, Any]) -> Engine:
+def _load_encoder(task: str, contract: EncoderContract, prepared: Path, options: dict[str, Any]) -> Engine:
     tokenizer = Later(load_tokenizer, prepared)
     from .encoder import Encoder
 

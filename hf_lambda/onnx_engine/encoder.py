@@ -10,7 +10,7 @@ import numpy as np
 
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
-from .contract import Contract
+from .contract import EncoderContract
 from .later import Later, load_tokenizer
 from .session import open_session
 
@@ -24,7 +24,9 @@ MAX_PADDING = 8
 class Encoder:
     """Tokenizer and session of one prepared folder."""
 
-    def __init__(self, contract: Contract, prepared: Path, tokenizer: Later[Any] | None = None) -> None:
+    def __init__(
+        self, contract: EncoderContract, prepared: Path, tokenizer: Later[Any] | None = None
+    ) -> None:
         """tokenizer: the one of `prepared`, if it is on its way already."""
         self.contract = contract
         tokenizer = tokenizer or Later(load_tokenizer, prepared)
@@ -48,7 +50,7 @@ class Encoder:
         if max_length is None:
             self.tokenizer.no_truncation()
         else:
-            side = self.contract.tokenizer.get("truncation_side", "right")
+            side = self.contract.tokenizer.truncation_side
             self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy, direction=side)
         try:
             encodings: list[Any] = self.tokenizer.encode_batch(
@@ -83,7 +85,7 @@ class Encoder:
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """Text of the tokens `ids`."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=skip_special)
-        return _cleaned(text) if self.contract.tokenizer.get("cleanup") else text
+        return _cleaned(text) if self.contract.tokenizer.cleanup else text
 
     def joined(self, tokens: list[str]) -> str:
         """Text of tokens that are given as the vocabulary has them."""
@@ -94,22 +96,21 @@ class Encoder:
         """Tokens to cut to, for transformers' parameters `truncation` and `max_length`."""
         if truncation in (None, False, "do_not_truncate"):
             return None
-        known = [n for n in (max_length or self.contract.max_length, self.contract.positions) if n]
+        known = [n for n in (max_length or self.contract.max_length, self.contract.max_position) if n]
         return min(known, default=None)
 
     def _check(self, lengths: Sequence[int]) -> None:
-        positions, longest = self.contract.positions, max(lengths, default=0)
-        if positions is not None and longest > positions:
+        most, longest = self.contract.max_position, max(lengths, default=0)
+        if most is not None and longest > most:
             raise Unprocessable(
                 None,
-                f"the text has {longest} tokens, the model takes {positions}: "
-                "shorten it or ask for truncation",
+                f"the text has {longest} tokens, the model takes {most}: shorten it or ask for truncation",
             )
 
     def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:
         shape = (len(encodings), width)
         feeds = {name: np.zeros(shape, np.int64) for name in self.contract.inputs}
-        pad_id = self.contract.tokenizer.get("pad_id") or 0
+        pad_id = self.contract.tokenizer.pad_id or 0
         for row, encoding in enumerate(encodings):
             length = len(encoding.ids)
             feeds["input_ids"][row, :length] = encoding.ids

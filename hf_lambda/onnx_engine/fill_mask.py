@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import BadRequest, Unprocessable
 from ..parameters import parameters_of
+from .contract import MASK_INDEX_INPUT
 from .encoder import Encoder
 from .parameters import merged
 from .scores import softmax
@@ -35,7 +36,7 @@ class FillMask:
         encodings = self._encoder.encode(inputs, max_length=limit)
         masks = [self._masks(encoding.ids) for encoding in encodings]
         results: list[Any] = [None] * len(inputs)
-        for index, (logits,) in self._encoder.run(encodings, ["logits"], {"positions": masks}):
+        for index, (logits,) in self._encoder.run(encodings, ["logits"], {MASK_INDEX_INPUT: masks}):
             probabilities = softmax(logits[: len(masks[index])])
             rows = [
                 self._candidates(encodings[index].ids, mask, scores, targets, chosen, len(masks[index]) == 1)
@@ -45,10 +46,10 @@ class FillMask:
         return results
 
     def _masks(self, ids: list[int]) -> list[int]:
-        mask_id = self._encoder.contract.tokenizer["mask_id"]
+        mask_id = self._encoder.contract.tokenizer.mask_id
         found = [position for position, token in enumerate(ids) if token == mask_id]
         if not found:
-            mask = self._encoder.contract.tokenizer["mask_token"]
+            mask = self._encoder.contract.tokenizer.mask_token
             raise Unprocessable(None, f"the text has no {mask}: write it where the word is missing")
         return found
 
@@ -72,7 +73,7 @@ class FillMask:
 
     def _filled(self, ids: list[int], mask: int, token: int, alone: bool) -> str:
         """The text with `token` in place; other masks are special tokens that have to stay to be seen."""
-        pad_id = self._encoder.contract.tokenizer["pad_id"]
+        pad_id = self._encoder.contract.tokenizer.pad_id
         filled = [token if position == mask else given for position, given in enumerate(ids)]
         return self._encoder.decode([given for given in filled if given != pad_id], skip_special=alone)
 

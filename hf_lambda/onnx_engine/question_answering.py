@@ -24,7 +24,7 @@ class QuestionAnswering:
 
     def __init__(self, encoder: Encoder, options: Mapping[str, Any]) -> None:
         self._encoder, self._options = encoder, options
-        self._question_first = encoder.contract.tokenizer.get("padding_side", "right") == "right"
+        self._question_first = encoder.contract.tokenizer.padding_side == "right"
 
     def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
         """Per `{"question", "context"}` `{"score", "start", "end", "answer"}`, or a list of them."""
@@ -83,5 +83,5 @@ class QuestionAnswering:
         context = 1 if self._question_first else 0
         allowed = np.array([sequence == context for sequence in encoding.sequence_ids])
         # The answer "none" of models that were trained with questions that have no answer.
-        allowed |= np.array(encoding.ids) == self._encoder.contract.tokenizer.get("cls_id")
+        allowed |= np.array(encoding.ids) == self._encoder.contract.tokenizer.cls_id
         return Window(start, end, allowed, encoding, context)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import BadRequest, Unprocessable
 from ..parameters import parameters_of
 from ..tasks import base_of, languages
-from .contract import Contract
+from .contract import Seq2SeqContract
 from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
 from .later import Later, load_tokenizer
 from .parameters import merged
@@ -28,26 +28,23 @@ NEW_TOKENS = 256
 """Where neither model nor request limits the answer, as in `torch_engine.seq2seq`."""
 
 
-def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Seq2Seq:
+def load(task: str, contract: Seq2SeqContract, prepared: Path, **options: Any) -> Seq2Seq:
     """Load the folder `prepared` for `task`; `options` are defaults of the call's parameters."""
-    contract = Contract.read(prepared)
     tokenizer = Later(load_tokenizer, prepared)
     from .generation.model import Model
 
-    model = Model(prepared, contract.tokenizer["pad_id"])
-    text = Text(tokenizer.get(), contract.extra["text"], contract.tokenizer)
+    model = Model(prepared, contract.pad_id)
+    text = Text(tokenizer.get(), contract)
     return Seq2Seq(task, contract, text, model, options)
 
 
 class Seq2Seq:
     def __init__(
-        self, task: str, contract: Contract, text: Text, model: Model, options: Mapping[str, Any]
+        self, task: str, contract: Seq2SeqContract, text: Text, model: Model, options: Mapping[str, Any]
     ) -> None:
         self._task, self._key, self._options = task, _KEYS[base_of(task)], dict(options)
         self._contract, self._text, self._model = contract, text, model
-        specific = dict(contract.extra["task_specific"].get(task) or {})
-        self._prefix = specific.pop("prefix", None) or contract.extra["prefix"]
-        self._shipped = {**contract.extra["generation"], **specific}
+        self._prefix, self._shipped = contract.prefix_of(task), contract.options_of(task)
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
@@ -85,12 +82,12 @@ class Seq2Seq:
         if request.get("max_length") is not None and request.get("max_new_tokens") is None:
             shipped.pop("max_new_tokens", None)  # else the model's own would win over the caller's max_length
         elif all((shipped | request).get(name) is None for name in ("max_length", "max_new_tokens")):
-            request["max_new_tokens"] = min(NEW_TOKENS, self._contract.positions or NEW_TOKENS)
+            request["max_new_tokens"] = min(NEW_TOKENS, self._contract.max_position or NEW_TOKENS)
         if target is not None:
-            request["forced_bos_token_id"] = self._text.languages[target]["forced_bos"]
+            request["forced_bos_token_id"] = self._text.languages[target].forced_bos
         try:
-            vocabulary = self._contract.extra["vocabulary"]
-            return resolve(shipped, request, positions=self._contract.positions, vocabulary=vocabulary)
+            vocabulary = self._contract.vocabulary
+            return resolve(shipped, request, positions=self._contract.max_position, vocabulary=vocabulary)
         except InvalidOptionError as error:
             raise BadRequest(error.name, error.expected, repr(error.value)) from error
         except UnsupportedOptionError as error:
@@ -100,11 +97,11 @@ class Seq2Seq:
 
     def _limit(self) -> int | None:
         """Tokens to truncate to; None where neither tokenizer nor model has a limit."""
-        known = (self._contract.max_length, self._contract.positions)
+        known = (self._contract.max_length, self._contract.max_position)
         return min((limit for limit in known if limit), default=None)
 
     def _check(self, sources: list[list[int]]) -> None:
-        most, longest = self._contract.positions, max((len(source) for source in sources), default=0)
+        most, longest = self._contract.max_position, max((len(source) for source in sources), default=0)
         if most is not None and longest > most:
             remedy = "shorten it, or ask for truncation"
             raise Unprocessable(

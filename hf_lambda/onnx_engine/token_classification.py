@@ -69,7 +69,7 @@ class TokenClassification:
     ) -> list[Token]:
         """The tokens of the text itself, with probabilities and characters."""
         tokens = []
-        unknown = self._encoder.contract.tokenizer["unk_id"]
+        unknown = self._encoder.contract.tokenizer.unk_id
         for index, special in enumerate(encoding.special_tokens_mask):
             if special:
                 continue

@@ -1,6 +1,7 @@
 """Preparing a model for fast loading: export, check against transformers, optimise, quantise, publish."""
 
-from .plan import RECIPE, NotPrepared, Tolerance, Unfinished
+from .outcome import NotPrepared, Unfinished
 from .recipe import prepare
+from .request import RECIPE, PrepareRequest, Tolerance
 
-__all__ = ["RECIPE", "NotPrepared", "Tolerance", "Unfinished", "prepare"]
+__all__ = ["RECIPE", "NotPrepared", "PrepareRequest", "Tolerance", "Unfinished", "prepare"]

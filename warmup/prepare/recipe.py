@@ -1,171 +1,154 @@
-"""The recipe: which steps make a prepared folder, in which order, and what is published at the end."""
+"""The recipe: which steps make a prepared folder, each in a process of its own and never twice."""
 
 from __future__ import annotations
 
 import fcntl
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from . import publish
-from .plan import MEMORY_MB, RECIPE, NotPrepared, Plan, Tolerance, Unfinished, plan_of
-from .run import Runner
+from hf_lambda.manifest import PreparedEntry
 
-_KEPT = (0, 20, 40)
+from . import folder as prepared_folder
+from .outcome import Figures, NotPrepared, Unfinished, Verdict
+from .request import RECIPE, PrepareRequest
+from .steps import StepRecord, record_path, run_step
+
+_FP32_PERCENTS = (0, 20, 40)
 """Percent of the matrices that int8 candidates leave in fp32, in the order in which they are tried."""
+_MARGIN_S = 10.0
+"""Time that the caller keeps to write down what happened."""
+_ATTEMPTS = 3
+_LOCK = "lock"
 
 
 def prepare(
-    task: str,
-    snapshot: Path,
+    request: PrepareRequest,
     *,
-    requested: str = "auto",
     into: Path,
-    model: str,
-    commit: str,
-    samples: list[Any] | None = None,
-    tolerance: Tolerance | None = None,
-    memory_mb: int = MEMORY_MB,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Callable[[str], None] = lambda step: None,
     remaining_s: Callable[[], float] | None = None,
     isolated: bool = True,
-) -> dict[str, Any]:
-    """Prepare `snapshot` for `task` as a folder of `into`, and return its entry for the manifest.
+) -> PreparedEntry:
+    """Prepare what `request` says as a folder of `into`, and return its entry for the manifest.
 
     The entry's `path` is that folder, absolute. A valid folder that is already there is returned as it is.
-    requested: "auto" and "int8" publish int8 where the gate passes it and else fp32 with a `reason`.
-    memory_mb: of the function that serves it; a language model that needs more in fp32 is not published so.
     remaining_s: seconds until the caller has to be done; Unfinished is raised rather than going past it.
     isolated: run every step in a process of its own, which gives its memory back.
     Raises NotPrepared where the family cannot be prepared or fp32 disagrees with transformers.
     """
-    plan = plan_of(
-        task,
-        snapshot.absolute(),
-        into.absolute(),
-        requested=requested,
-        model=model,
-        commit=commit,
-        samples=samples,
-        tolerance=tolerance or Tolerance(),
-        memory_mb=memory_mb,
-    )
-    folder = into.absolute() / plan.name
-    with _alone(Path(plan.work)):
-        entry = publish.valid_entry(folder, gate_key=plan.gate_key)
+    folder = into.absolute() / request.folder_name
+    work = folder.with_name(f".work-{folder.name}")
+    with _only_run(work):
+        entry = prepared_folder.valid_entry(folder, gate_key=request.gate_key)
         if entry is None:
-            entry = _prepare(plan, folder, Runner(plan, progress, remaining_s, isolated))
-    shutil.rmtree(plan.work, ignore_errors=True)
-    return {**entry, "path": str(folder)}
+            entry = _prepare(request, folder, StepRunner(request, work, progress, remaining_s, isolated))
+    shutil.rmtree(work, ignore_errors=True)
+    return replace(entry, path=str(folder))
 
 
-def _prepare(plan: Plan, folder: Path, runner: Runner) -> dict[str, Any]:
-    _resume(plan)
+def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> PreparedEntry:
+    keep_finished_steps(request, runner.work)
     try:
-        steps = _language_model if plan.head == "causal-lm" else _converted
-        precision, agreement, reason = steps(plan, runner)
+        candidate_of = _language_model if request.head == "causal-lm" else _converted
+        precision, agreement, reason = candidate_of(request, runner)
     except NotPrepared:
         # The next warm-up starts anew: a bigger function or a newer library may manage.
-        shutil.rmtree(plan.work, ignore_errors=True)
+        shutil.rmtree(runner.work, ignore_errors=True)
         raise
-    candidate = Path(plan.work, precision)
+    candidate = runner.work / precision
     started = time.monotonic()
-    entry = {
-        "head": plan.head,
-        "requested": plan.requested,
-        "precision": precision,
-        "machine": plan.machine,
-        "onnxruntime": version("onnxruntime"),
-        "recipe": RECIPE,
-        "bytes": sum(file.stat().st_size for file in candidate.iterdir()),
-        "peak_mb": runner.peak_mb(),
-        "agreement": agreement,
-        "reason": reason,
-        "prepared_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    document = {"entry": entry, "gate_key": plan.gate_key, "model": plan.model, "commit": plan.commit}
-    hashes = publish.hashes(candidate)
-    entry["seconds"] = round(runner.seconds() + time.monotonic() - started, 1)
-    publish.publish(candidate, folder, {**document, "files": hashes})
+    files = prepared_folder.hashes(candidate)
+    entry = PreparedEntry(
+        head=request.head,
+        requested=request.precision,
+        precision=precision,
+        path=str(folder),
+        machine=request.machine,
+        onnxruntime=version("onnxruntime"),
+        recipe=RECIPE,
+        bytes=sum(file.size for file in files.values()),
+        seconds=round(runner.seconds() + time.monotonic() - started, 1),
+        peak_mb=runner.peak_mb(),
+        agreement={name: dict(figures) for name, figures in agreement.items()},
+        reason=reason,
+        prepared_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    document = prepared_folder.Document(entry, request.gate_key, request.repo_id, request.commit, files)
+    prepared_folder.publish(candidate, folder, document)
     return entry
 
 
-def _converted(plan: Plan, runner: Runner) -> tuple[str, dict[str, Any], str | None]:
-    """Precision, agreement and why it is not the one that was asked for: of a model that torch exports."""
+Candidate = tuple[str, dict[str, Figures], str | None]
+"""Precision to publish, agreement by precision, and why it is not the precision that was asked for."""
+
+
+def _converted(request: PrepareRequest, runner: StepRunner) -> Candidate:
+    """The best candidate of a model that torch exports."""
     runner.run("export")
     runner.run("optimize")
-    verdict = runner.run("check-fp32")
-    if verdict.get("refused"):
-        raise NotPrepared(f"onnxruntime and transformers disagree: {verdict['refused']}")
-    if plan.requested == "fp32":
-        return "fp32", verdict["agreement"], None
-    int8, reason = _int8(plan, runner)
-    return "fp32" if reason else "int8", {**verdict["agreement"], **int8}, reason
+    verdict = runner.check("check-fp32")
+    if verdict.refused:
+        raise NotPrepared(f"onnxruntime and transformers disagree: {verdict.refused}")
+    agreement: dict[str, Figures] = {"fp32": verdict.figures}
+    if request.precision == "fp32":
+        return "fp32", agreement, None
+    # The first candidate is int8 throughout; the others leave more and more of the last layers as they are.
+    for percent in _FP32_PERCENTS if request.head != "seq2seq-lm" else _FP32_PERCENTS[:1]:
+        runner.run(f"quantize-{percent}")
+        verdict = runner.check(f"check-int8-{percent}")
+        if verdict.figures:
+            agreement["int8"] = {**verdict.figures, "fp32_share": percent / 100}
+        if verdict.refused is None:
+            return "int8", agreement, None
+    return "fp32", agreement, verdict.refused
 
 
 _NEXT_BETTER = {"int4": ("int4", "int8", "fp32"), "fp32": ("fp32",)}
 """Of language models; anything else that is asked for begins at int8."""
 
 
-def _language_model(plan: Plan, runner: Runner) -> tuple[str, dict[str, Any], str | None]:
-    """The same of a model whose graph is written: in the first precision that passes, from that asked for."""
+def _language_model(request: PrepareRequest, runner: StepRunner) -> Candidate:
+    """The first precision that passes, from the one asked for, of a model whose graph is written."""
     runner.run("export")
-    agreement: dict[str, Any] = {}
+    agreement: dict[str, Figures] = {}
     refusals: list[str] = []
-    for precision in _NEXT_BETTER.get(plan.requested, ("int8", "fp32")):
-        written = runner.run(f"write-{precision}")
-        if refused := written.get("refused"):
-            refusals.append(refused)
+    for precision in _NEXT_BETTER.get(request.precision, ("int8", "fp32")):
+        written = runner.run(f"write-{precision}").verdict
+        if written is not None and written.refused:
+            refusals.append(written.refused)
             continue
-        verdict = runner.run(f"check-{precision}")
-        agreement |= verdict["agreement"]
-        if not verdict.get("refused"):
+        verdict = runner.check(f"check-{precision}")
+        agreement[precision] = verdict.figures
+        if verdict.refused is None:
             return precision, agreement, "; ".join(refusals) or None
-        refusals.append(verdict["refused"])
+        refusals.append(verdict.refused)
     raise NotPrepared("; ".join(refusals))
 
 
-def _int8(plan: Plan, runner: Runner) -> tuple[dict[str, Any], str | None]:
-    """Agreement of the first int8 candidate that passes, or of the last one and why it does not.
-
-    The first is int8 throughout; the others leave more and more of the last layers as they are.
-    """
-    reason, agreement = None, {}
-    for percent in _KEPT if plan.head != "seq2seq-lm" else _KEPT[:1]:
-        runner.run(f"quantize-{percent}")
-        verdict = runner.run(f"check-int8-{percent}")
-        agreement, reason = verdict["agreement"], verdict.get("refused")
-        if "int8" in agreement:
-            agreement["int8"]["fp32_share"] = percent / 100
-        if reason is None:
-            break
-    return agreement, reason
-
-
-def _resume(plan: Plan) -> None:
-    """Keep what an earlier run left only if it had the same plan; paths may have moved, they do not count."""
-    work = Path(plan.work)
-    key = json.dumps([plan.task, plan.commit, plan.gate_key])
+def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
+    """Keep what an earlier run left in `work` only if it was asked for the same, wherever the files lie."""
+    key = json.dumps([request.task, request.commit, request.gate_key])
     stamp = work / "key.json"
     if not stamp.is_file() or stamp.read_text() != key:
         for left in work.iterdir():
             if left.name != _LOCK:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
         stamp.write_text(key)
-    plan.write()
-
-
-_LOCK = "lock"
+    request.write(work)
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
+def _only_run(work: Path) -> Iterator[None]:
     """Two warm-ups at once: the second is told to come back, and then finds the folder of the first."""
     work.mkdir(parents=True, exist_ok=True)
     with (work / _LOCK).open("w") as lock:
@@ -174,3 +157,92 @@ def _alone(work: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise Unfinished(f"another run is preparing {work.name.removeprefix('.work-')}") from error
         yield
+
+
+class StepRunner:
+    """Runs steps one by one. A step that is done left its record in the work folder and is not run again."""
+
+    def __init__(
+        self,
+        request: PrepareRequest,
+        work: Path,
+        progress: Callable[[str], None],
+        remaining_s: Callable[[], float] | None,
+        isolated: bool,
+    ) -> None:
+        self.work = work
+        self._name = request.folder_name
+        self._progress, self._remaining_s, self._isolated = progress, remaining_s, isolated
+        self._records: dict[str, StepRecord] = {}
+
+    def run(self, step: str) -> StepRecord:
+        """Record of `step`. Raises NotPrepared where it refuses or cannot end, Unfinished out of time."""
+        path = record_path(self.work, step)
+        if not path.is_file():
+            timeout_s = self._remaining_s() - _MARGIN_S if self._remaining_s else None
+            if timeout_s is not None and timeout_s <= 0:
+                raise Unfinished(f"no time left for the step {step!r} of {self._name}")
+            self._progress(step)
+            self._count_attempt(step)
+            if self._isolated:
+                self._run_isolated(step, timeout_s)
+            else:
+                run_step(self.work, step)
+        record = StepRecord.from_json(json.loads(path.read_text()))
+        if record.not_prepared is not None:
+            raise NotPrepared(record.not_prepared)
+        self._records[step] = record
+        return record
+
+    def check(self, step: str) -> Verdict:
+        """Verdict of a step that is a check."""
+        verdict = self.run(step).verdict
+        if verdict is None:
+            raise TypeError(f"the step {step!r} left no verdict")
+        return verdict
+
+    def peak_mb(self) -> int:
+        """Largest resident memory of a step's process; of this process where steps are not isolated."""
+        return max((record.peak_mb for record in self._records.values()), default=0)
+
+    def seconds(self) -> float:
+        return float(sum(record.seconds for record in self._records.values()))
+
+    def _count_attempt(self, step: str) -> None:
+        """Every start is written down first: a step that kills its machine must not be tried for ever."""
+        path = self.work / f"{step}.attempts"
+        attempts = int(path.read_text()) if path.is_file() else 0
+        if attempts >= _ATTEMPTS:
+            raise NotPrepared(
+                f"the step {step!r} was started {attempts} times and never ended: "
+                "give the warm-up more memory or time, or write engine='torch'"
+            )
+        path.write_text(str(attempts + 1))
+
+    def _run_isolated(self, step: str, timeout_s: float | None) -> None:
+        log = self.work / f"{step}.log"
+        command = [sys.executable, "-m", run_step.__module__, str(self.work), step]
+        with log.open("wb") as output:
+            try:
+                code = subprocess.run(
+                    command, stdout=output, stderr=output, env=_environment(os.environ), timeout=timeout_s
+                ).returncode
+            except subprocess.TimeoutExpired as error:
+                raise Unfinished(f"the step {step!r} needs more than {timeout_s:.0f} s") from error
+        if code < 0:
+            raise NotPrepared(
+                f"the step {step!r} was killed (signal {-code}), most likely out of memory: "
+                "give the warm-up more memory, or write engine='torch'"
+            )
+        if code != 0:
+            last = log.read_text(errors="replace").strip().splitlines()[-1:]
+            raise NotPrepared(f"the step {step!r} failed: {' '.join(last)}")
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """That of this process, plus its import path; offline and without tokens: a step needs no network."""
+    kept = {
+        name: value for name, value in environ.items() if not name.startswith(("HF_TOKEN", "HUGGING_FACE"))
+    }
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return {**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .plan import NotPrepared, Plan
+from .outcome import NotPrepared
+from .request import PrepareRequest
 
 SENTENCES = (
     "I love this little cafe, the coffee is wonderful and the staff always smile.",
@@ -54,35 +55,39 @@ MASKED = (
 )
 _PREMISES = ("This example is about travel.", "This text is positive.", "This example is science.")
 
+Sample = str | tuple[str, str]
+"""A text, or a pair of them: a text and its second, a question and its context."""
 
-def samples_of(plan: Plan, mask_token: str | None) -> list[Any]:
-    """Texts, or pairs of them, for the head of `plan`: the user's own, or the built-in ones.
+
+def samples_of(request: PrepareRequest, mask_token: str | None) -> list[Sample]:
+    """The gate's samples for the head of `request`: the user's own, or the built-in ones.
 
     Raises NotPrepared where a sample of the user's has another shape than its task takes.
     """
-    if plan.samples is not None:
-        return [_own(plan, sample, mask_token) for sample in plan.samples]
-    if plan.head == "question-answering":
-        return [list(pair) for pair in PASSAGES]
-    if plan.head == "masked-lm":
+    if request.samples is not None:
+        return [_own_sample(request, sample, mask_token) for sample in request.samples]
+    if request.head == "question-answering":
+        return list(PASSAGES)
+    if request.head == "masked-lm":
         return [text.replace("{mask}", str(mask_token)) for text in MASKED]
-    texts: list[Any] = [*SENTENCES, LONG]
-    if plan.head == "sequence-classification":
-        texts += [[text, premise] for text in SENTENCES[:6] for premise in _PREMISES]
+    texts: list[Sample] = [*SENTENCES, LONG]
+    if request.head == "sequence-classification":
+        texts += [(text, premise) for text in SENTENCES[:6] for premise in _PREMISES]
     return texts
 
 
-def _own(plan: Plan, sample: Any, mask_token: str | None) -> Any:
-    if plan.head == "masked-lm" and not (isinstance(sample, str) and str(mask_token) in sample):
-        raise NotPrepared(f"a gate sample of {plan.task} is {sample!r}; expected a text with {mask_token}")
-    fields = ("question", "context") if plan.head == "question-answering" else ("text", "text_pair")
-    if isinstance(sample, str) and plan.head != "question-answering":
+def _own_sample(request: PrepareRequest, sample: Any, mask_token: str | None) -> Sample:
+    if request.head == "masked-lm" and not (isinstance(sample, str) and str(mask_token) in sample):
+        raise NotPrepared(f"a gate sample of {request.task} is {sample!r}; expected a text with {mask_token}")
+    fields = ("question", "context") if request.head == "question-answering" else ("text", "text_pair")
+    if isinstance(sample, str) and request.head != "question-answering":
         return sample
     if isinstance(sample, dict) and fields[0] in sample and set(sample) <= set(fields):
-        return [sample[name] for name in fields if name in sample]
+        texts = [sample[name] for name in fields if name in sample]
+        return (texts[0], texts[1]) if len(texts) == 2 else texts[0]
     if isinstance(sample, (list, tuple)) and len(sample) == 2:
-        return list(sample)
+        return sample[0], sample[1]
     raise NotPrepared(
-        f"a gate sample of {plan.task} is {sample!r}; expected "
-        + ("a text" if plan.head != "question-answering" else '{"question": ..., "context": ...}')
+        f"a gate sample of {request.task} is {sample!r}; expected "
+        + ("a text" if request.head != "question-answering" else '{"question": ..., "context": ...}')
     )

@@ -1,121 +1,132 @@
-"""What every step does; runs in a process of its own, reads the plan and leaves `<step>.json`."""
+"""What each step does, in a process of its own: `python -m warmup.prepare.steps <work folder> <step>`."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .plan import Disagreement, NotPrepared, Plan
+from hf_lambda.atomic import replace_text
+from hf_lambda.onnx_engine.contract import read_contract, write_contract
 
-CONTRACT = ("tokenizer.json", "serving.json")
-"""Files that the export writes beside its graphs and that every precision needs."""
+from .outcome import NotPrepared, Verdict
+from .request import PrepareRequest
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What a step left in `<work>/<step>.json`: a verdict where it judges, or why it does not go on."""
+
+    seconds: float
+    peak_mb: int
+    verdict: Verdict | None = None
+    not_prepared: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {**vars(self), "verdict": self.verdict and vars(self.verdict)}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> StepRecord:
+        verdict = document.get("verdict")
+        return cls(**{**document, "verdict": Verdict(**verdict) if verdict else None})
+
+
+def record_path(work: Path, step: str) -> Path:
+    return work / f"{step}.json"
 
 
 def run_step(work: Path, step: str) -> None:
-    """Run `step` of the plan in `work` and write down its result, seconds and peak memory, last of all.
+    """Run `step` of the request in `work` and write down its record, last of all.
 
-    A step may have an argument: "quantize-20" keeps the last 20 % of the matrices as they are.
+    A step may have an argument: "quantize-20" leaves the last 20 % of the matrices in fp32.
     """
-    plan, started = Plan.read(work), time.monotonic()
+    request, started = PrepareRequest.read(work), time.monotonic()
     name, _, argument = step.partition("-")
-    record: dict[str, Any]
+    verdict = refusal = None
     try:
-        record = {"result": _STEPS[name](plan, work, argument)}
-    except NotPrepared as refusal:
-        record = {"not_prepared": refusal.reason}
-    record |= {"seconds": round(time.monotonic() - started, 2), "peak_mb": _peak_mb()}
-    temporary = work / f".{step}.json"
-    temporary.write_text(json.dumps(record))
-    temporary.replace(work / f"{step}.json")
+        verdict = _STEPS[name](request, work, argument)
+    except NotPrepared as error:
+        refusal = error.reason
+    record = StepRecord(round(time.monotonic() - started, 2), _peak_mb(), verdict, refusal)
+    replace_text(record_path(work, step), json.dumps(record.to_json()))
 
 
-def _export(plan: Plan, work: Path, _: str) -> dict[str, Any]:
+def _export(request: PrepareRequest, work: Path, _: str) -> None:
     """fp32 graphs, tokenizer.json, serving.json in `export/`; transformers' own answers to the samples."""
     _fresh(work / "export")
-    if plan.head == "seq2seq-lm":
-        from .seq2seq import export as seq2seq
-
-        seq2seq.export(Path(plan.snapshot), plan.task, work / "export")
-    elif plan.head == "causal-lm":
-        from .decoder import export as decoders
-
-        decoders.export_reference(work)
+    if request.head == "seq2seq-lm":
+        from .seq2seq.export import export
+    elif request.head == "causal-lm":
+        from .decoder.export import export
     else:
-        from .encoder import export as encoders
-
-        encoders.export(Path(plan.snapshot), plan.task, work)
-    return {"graphs": [path.name for path in _graphs(work / "export")]}
+        from .encoder.export import export
+    export(request, work)
 
 
-def _optimize(plan: Plan, work: Path, _: str) -> dict[str, Any]:
+def _optimize(request: PrepareRequest, work: Path, _: str) -> None:
     from .onnx.optimize import optimize
 
     target = _fresh(work / "fp32")
-    dense = {}
+    prefetch = {}
     for graph in _graphs(work / "export"):
-        dense[f"{graph.name}.data"] = optimize(graph, target / graph.name)
-    _contract(work / "export", target, dense)
+        prefetch[f"{graph.name}.data"] = optimize(graph, target / graph.name)
+    _copy_contract(work / "export", target, prefetch)
     shutil.rmtree(work / "export")  # a copy of the weights less on the disk
-    return {}
 
 
-def _write(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
+def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | None:
     """The graph of a language model in one precision, where the function has the memory for it."""
-    from .decoder import export as decoders
+    from .decoder.export import export_graph, serving_memory_mb
 
-    needed_mb = decoders.memory_mb(plan, precision)
-    if precision == "fp32" and plan.requested != "fp32" and needed_mb > plan.memory_mb:
-        return {"refused": f"fp32 takes {needed_mb} MB of memory, the function has {plan.memory_mb}"}
+    needed_mb = serving_memory_mb(request.snapshot, precision)
+    if precision == "fp32" and request.precision != "fp32" and needed_mb > request.memory_mb:
+        reason = f"fp32 takes {needed_mb} MB of memory, the function has {request.memory_mb}"
+        return Verdict({}, reason)
     for other in ("int4", "int8", "fp32"):
         shutil.rmtree(work / other, ignore_errors=True)  # what was refused; the disk may not hold both
     target = _fresh(work / precision)
-    _contract(work / "export", target, decoders.export_graph(plan, target, precision))
-    return {"memory_mb": needed_mb}
+    _copy_contract(work / "export", target, export_graph(request, target, precision))
+    return None
 
 
-def _quantize(plan: Plan, work: Path, percent: str) -> dict[str, Any]:
+def _quantize(request: PrepareRequest, work: Path, fp32_percent: str) -> None:
     from .onnx.quantize import quantize
 
     target = _fresh(work / "int8")
     feeds = None
-    if plan.head != "seq2seq-lm":
-        from .encoder.check import feeds_of
+    if request.head != "seq2seq-lm":
+        from .encoder.check import calibration_feeds
 
-        feeds = feeds_of(work)
-    dense = {}
+        feeds = calibration_feeds(work)
+    prefetch = {}
     for graph in _graphs(work / "fp32"):
-        dense[f"{graph.name}.data"] = quantize(
-            graph, target / graph.name, machine=plan.machine, feeds=feeds, kept=int(percent) / 100
+        prefetch[f"{graph.name}.data"] = quantize(
+            graph,
+            target / graph.name,
+            machine=request.machine,
+            feeds=feeds,
+            fp32_fraction=int(fp32_percent) / 100,
         )
-    _contract(work / "fp32", target, dense)
-    return {}
+    _copy_contract(work / "fp32", target, prefetch)
 
 
-def _check(plan: Plan, work: Path, candidate: str) -> dict[str, Any]:
-    precision = candidate.partition("-")[0]
-    try:
-        if plan.head == "seq2seq-lm":
-            from .seq2seq.check import gate_generation
-
-            agreement = gate_generation(plan, work, precision)
-        elif plan.head == "causal-lm":
-            from .decoder.check import gate as gate_scores
-
-            agreement = gate_scores(plan, work, precision)
-        else:
-            from .encoder.check import gate
-
-            agreement = gate(plan, work, precision)
-    except Disagreement as refusal:
-        return {"refused": refusal.reason, "agreement": refusal.agreement}
-    return {"agreement": agreement}
+def _check(request: PrepareRequest, work: Path, candidate: str) -> Verdict:
+    """candidate: "fp32", or "int8-20" for the one that "quantize-20" made."""
+    if request.head == "seq2seq-lm":
+        from .seq2seq.check import check
+    elif request.head == "causal-lm":
+        from .decoder.check import check
+    else:
+        from .encoder.check import check
+    return check(request, work, candidate.partition("-")[0])
 
 
-_STEPS: dict[str, Callable[[Plan, Path, str], dict[str, Any]]] = {
+_STEPS: dict[str, Callable[[PrepareRequest, Path, str], Verdict | None]] = {
     "export": _export,
     "optimize": _optimize,
     "write": _write,
@@ -124,13 +135,10 @@ _STEPS: dict[str, Callable[[Plan, Path, str], dict[str, Any]]] = {
 }
 
 
-def _contract(source: Path, target: Path, dense: dict[str, int]) -> None:
-    """serving.json also says how many bytes of each weight file a run reads for certain (`prefetch`)."""
-    for name in CONTRACT:
-        shutil.copyfile(source / name, target / name)
-    path = target / "serving.json"
-    document = {**json.loads(path.read_text()), "prefetch": dense}
-    path.write_text(json.dumps(document, ensure_ascii=False, indent=1))
+def _copy_contract(source: Path, target: Path, prefetch: Mapping[str, int]) -> None:
+    """tokenizer.json and serving.json, which also says what each weight file's readers read for certain."""
+    shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
+    write_contract(replace(read_contract(source), prefetch=prefetch), target)
 
 
 def _graphs(folder: Path) -> list[Path]:
@@ -149,3 +157,7 @@ def _peak_mb() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) >> 10
     return 0
+
+
+if __name__ == "__main__":
+    run_step(Path(sys.argv[1]), sys.argv[2])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hf_lambda.manifest import Manifest, PreparedEntry
 
-from ..prepare.publish import valid_entry
+from ..prepare.folder import valid_entry
 from ..protocol.answers import FileFault, VerifiedModel
 from ..protocol.models import ModelRequest
 from .jobs import Job

@@ -14,7 +14,7 @@ from pathlib import Path
 from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
 
-from ..prepare import RECIPE, NotPrepared, Tolerance, Unfinished, prepare
+from ..prepare import RECIPE, NotPrepared, PrepareRequest, Tolerance, Unfinished, prepare
 from ..protocol.answers import FetchedModel, WarmedModel
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
@@ -155,20 +155,21 @@ def _prepare(
         log("prepare", model=model.key, task=use.task, step=step)
 
     job.progress(model.key, phase="prepare", note=use.task)
-    samples = _samples(model, _folder_key(use))
-    made = prepare(
+    request = PrepareRequest(
         use.task,
+        model.repo_id,
+        snapshot.commit,
         snapshot.path,
-        requested=use.precision,
-        into=cache / "prepared" / repo_folder(model.repo_id) / snapshot.commit,
-        model=model.repo_id,
-        commit=snapshot.commit,
-        samples=[*samples] if samples else None,
+        precision=use.precision,
+        samples=_samples(model, _folder_key(use)),
         tolerance=tolerance_of(environ),
+    )
+    entry = prepare(
+        request,
+        into=cache / "prepared" / repo_folder(model.repo_id) / snapshot.commit,
         progress=progress,
         remaining_s=job.remaining_s,
     )
-    entry = PreparedEntry.from_json(made)
     if steps:  # none where a valid folder was there already
         figures = {"precision": entry.precision, "seconds": entry.seconds, "peak_mb": entry.peak_mb}
         log("prepared", model=model.key, task=use.task, **figures)

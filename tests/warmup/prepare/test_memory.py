@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from warmup.prepare.onnx import weights
-from warmup.prepare.onnx.rounding import quantized
+from warmup.prepare.onnx.quantize import quantized
 
 ROOT = Path(__file__).parents[3]
 MB = 1 << 20

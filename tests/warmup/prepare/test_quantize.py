@@ -9,8 +9,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from hf_lambda.onnx_engine.session import open_session
 from warmup.prepare.onnx import weights
-from warmup.prepare.onnx.quantize import quantize
-from warmup.prepare.onnx.rounding import levels, quantized
+from warmup.prepare.onnx.quantize import qmax, quantize, quantized
 
 RANDOM = np.random.default_rng(0)
 
@@ -26,7 +25,7 @@ def saturating_products(activations, matrix):
 @given(st.integers(0, 2**32 - 1))
 def test_x86_matrices_cannot_saturate_a_cpu_without_vnni(seed):
     random = np.random.default_rng(seed)
-    matrix, _ = quantized(random.standard_normal((64, 8)), 0, levels("x86_64"))
+    matrix, _ = quantized(random.standard_normal((64, 8)), 0, qmax("x86_64"))
     activations = random.choice(np.array([0, 128, 255], np.uint8), (4, 64))
     exact = activations.astype(np.int64) @ matrix.astype(np.int64)
     np.testing.assert_array_equal(saturating_products(activations, matrix), exact)
@@ -36,8 +35,8 @@ def test_eight_bits_would_saturate_which_is_why_x86_has_seven():
     matrix = np.full((64, 1), 127, np.int8)
     activations = np.full((1, 64), 255, np.uint8)
     assert saturating_products(activations, matrix) != activations.astype(int) @ matrix.astype(int)
-    assert levels("x86_64") == 64
-    assert levels("aarch64") == 127
+    assert qmax("x86_64") == 64
+    assert qmax("aarch64") == 127
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -166,7 +165,7 @@ def test_activations_that_share_a_matrix_each_keep_their_outlier_channels_apart(
 
 def test_the_last_matrices_can_be_kept(graph, tmp_path):
     ids = RANDOM.integers(0, 300, (3, 7))
-    quantize(graph, tmp_path / "kept.onnx", machine="x86_64", kept=0.5)
+    quantize(graph, tmp_path / "kept.onnx", machine="x86_64", fp32_fraction=0.5)
     nodes = onnx.load(str(tmp_path / "kept.onnx"), load_external_data=False).graph.node
     assert [node.op_type for node in nodes].count("MatMul") == 1
     assert error(run(tmp_path / "kept.onnx", ids)[1], run(graph, ids)[1]) < 0.02

@@ -9,17 +9,16 @@ import onnxruntime
 import pytest
 
 from hf_lambda.onnx_engine import load
-from tests.warmup.prepare.conftest import COMMIT, prepared
-from warmup.prepare import NotPrepared, Tolerance, Unfinished, prepare
-from warmup.prepare.plan import RECIPE
+from tests.warmup.prepare.conftest import prepared, requested
+from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished, prepare
 
 
 def test_a_prepared_folder_has_all_that_serving_reads_and_an_entry_for_the_manifest(snapshot, tmp_path):
     entry = prepared(snapshot, tmp_path)
-    folder = Path(entry["path"])
+    folder = Path(entry.path)
     assert folder.parent == tmp_path
     assert folder.name == (
-        f"sequence-classification-auto-r{RECIPE}-ort{onnxruntime.__version__}-{entry['machine']}"
+        f"sequence-classification-auto-r{RECIPE}-ort{onnxruntime.__version__}-{entry.machine}"
     )
     assert {path.name for path in folder.iterdir()} == {
         "model.onnx",
@@ -28,15 +27,15 @@ def test_a_prepared_folder_has_all_that_serving_reads_and_an_entry_for_the_manif
         "serving.json",
         "prepared.json",
     }
-    assert set(entry) == {
+    assert set(entry.to_json()) == {
         *("head", "requested", "precision", "path", "machine", "onnxruntime", "recipe", "bytes"),
         *("seconds", "peak_mb", "agreement", "reason", "prepared_at"),
     }
-    assert entry["precision"] == "int8"
-    assert entry["reason"] is None
-    assert entry["agreement"]["fp32"]["probability_difference"] <= 1e-4
-    assert entry["agreement"]["int8"]["probability_difference"] <= 0.05
-    assert entry["agreement"]["int8"]["same_labels"] == 1.0
+    assert entry.precision == "int8"
+    assert entry.reason is None
+    assert entry.agreement["fp32"]["probability_difference"] <= 1e-4
+    assert entry.agreement["int8"]["probability_difference"] <= 0.05
+    assert entry.agreement["int8"]["same_labels"] == 1.0
     assert {path.name for path in tmp_path.iterdir()} == {folder.name}  # nothing of the work is left
 
 
@@ -49,36 +48,36 @@ def test_a_folder_that_is_there_is_not_made_again(snapshot, tmp_path):
 
 @pytest.mark.parametrize("name", ["model.onnx.data", "tokenizer.json"])
 def test_a_damaged_folder_is_made_again(snapshot, tmp_path, name):
-    entry = prepared(snapshot, tmp_path, requested="fp32")
+    entry = prepared(snapshot, tmp_path, precision="fp32")
     steps: list[str] = []
-    path = Path(entry["path"], name)
+    path = Path(entry.path, name)
     path.write_bytes(path.read_bytes()[:-1])
-    prepared(snapshot, tmp_path, requested="fp32", progress=steps.append)
+    prepared(snapshot, tmp_path, precision="fp32", progress=steps.append)
     assert steps == ["export", "optimize", "check-fp32"]
-    assert load("text-classification", Path(entry["path"]), snapshot)(["ok"])
+    assert load("text-classification", Path(entry.path), snapshot)(["ok"])
 
 
 def test_other_samples_are_another_check(snapshot, tmp_path):
-    prepared(snapshot, tmp_path, requested="fp32")
+    prepared(snapshot, tmp_path, precision="fp32")
     steps: list[str] = []
-    entry = prepared(snapshot, tmp_path, requested="fp32", samples=["one", "two"], progress=steps.append)
+    entry = prepared(snapshot, tmp_path, precision="fp32", samples=("one", "two"), progress=steps.append)
     assert steps
-    assert entry["agreement"]["fp32"]["samples"] == 2
+    assert entry.agreement["fp32"]["samples"] == 2
 
 
 def test_fp32_is_made_where_it_is_asked_for(snapshot, tmp_path):
-    entry = prepared(snapshot, tmp_path, requested="fp32")
-    assert (entry["precision"], entry["reason"]) == ("fp32", None)
-    assert "int8" not in entry["agreement"]
+    entry = prepared(snapshot, tmp_path, precision="fp32")
+    assert (entry.precision, entry.reason) == ("fp32", None)
+    assert "int8" not in entry.agreement
 
 
-@pytest.mark.parametrize("requested", ["auto", "int8"])
-def test_int8_beyond_the_tolerance_is_published_as_fp32_with_the_reason(snapshot, tmp_path, requested):
+@pytest.mark.parametrize("precision", ["auto", "int8"])
+def test_int8_beyond_the_tolerance_is_published_as_fp32_with_the_reason(snapshot, tmp_path, precision):
     strict = Tolerance(probability=1e-9)
-    entry = prepared(snapshot, tmp_path, requested=requested, tolerance=strict)
-    assert entry["precision"] == "fp32"
-    assert "a probability differs by" in entry["reason"]
-    assert entry["requested"] == requested
+    entry = prepared(snapshot, tmp_path, precision=precision, tolerance=strict)
+    assert entry.precision == "fp32"
+    assert "a probability differs by" in str(entry.reason)
+    assert entry.requested == precision
 
 
 def test_fp32_that_disagrees_is_refused(snapshot, tmp_path):
@@ -104,7 +103,7 @@ def test_a_run_out_of_time_keeps_its_steps_and_the_next_goes_on(snapshot, tmp_pa
     assert steps == ["export", "optimize"]
     entry = prepared(snapshot, tmp_path, progress=steps.append)
     assert steps == ["export", "optimize", "check-fp32", "quantize-0", "check-int8-0"]
-    assert entry["precision"] == "int8"
+    assert entry.precision == "int8"
 
 
 def test_steps_of_another_plan_are_not_taken_over(snapshot, tmp_path):
@@ -112,13 +111,13 @@ def test_steps_of_another_plan_are_not_taken_over(snapshot, tmp_path):
     with pytest.raises(Unfinished):
         prepared(snapshot, tmp_path, remaining_s=lambda: next(left))
     steps: list[str] = []
-    prepared(snapshot, tmp_path, samples=["one"], progress=steps.append)
+    prepared(snapshot, tmp_path, samples=("one",), progress=steps.append)
     assert steps[0] == "export"
 
 
 def test_two_runs_at_once_do_not_touch_each_other(snapshot, tmp_path):
     entry = prepared(snapshot, tmp_path)
-    work = tmp_path / f".work-{Path(entry['path']).name}"
+    work = tmp_path / f".work-{Path(entry.path).name}"
     work.mkdir()
     with (work / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -134,8 +133,8 @@ def test_every_step_runs_in_a_process_of_its_own_unless_told_otherwise(snapshot,
         steps.append(command[-1])
         return run(command, **options)
 
-    monkeypatch.setattr("warmup.prepare.run.subprocess.run", watched)
-    entry = prepare("text-classification", snapshot, into=tmp_path, model="org/name", commit=COMMIT)
+    monkeypatch.setattr("warmup.prepare.recipe.subprocess.run", watched)
+    entry = prepare(requested(snapshot), into=tmp_path)
     assert steps == ["export", "optimize", "check-fp32", "quantize-0", "check-int8-0"]
-    assert entry["precision"] == "int8"
-    assert 100 < entry["peak_mb"] < 1500
+    assert entry.precision == "int8"
+    assert 100 < entry.peak_mb < 1500

@@ -4,23 +4,24 @@ import sys
 
 import pytest
 
+from tests.warmup.prepare.conftest import requested
 from warmup.prepare import NotPrepared, Unfinished
-from warmup.prepare.plan import plan_of
-from warmup.prepare.run import Runner
+from warmup.prepare.outcome import Verdict
+from warmup.prepare.recipe import StepRunner
 
 
 @pytest.fixture
 def runner(tmp_path, monkeypatch):
     """`runner(script, remaining_s)`: steps are run by the shell script."""
 
-    def make(script: str, remaining_s=None) -> Runner:
+    def make(script: str, remaining_s=None) -> StepRunner:
+        work = tmp_path / "work"
+        work.mkdir(exist_ok=True)
         shell = tmp_path / "interpreter"
         shell.write_text(f"#!/bin/sh\nwork=$3 step=$4\n{script}\n")
         shell.chmod(0o755)
         monkeypatch.setattr(sys, "executable", str(shell))
-        plan = plan_of("text-classification", tmp_path, tmp_path, model="a/b", commit="c")
-        plan.write()
-        return Runner(plan, lambda line: None, remaining_s, isolated=True)
+        return StepRunner(requested(tmp_path), work, lambda step: None, remaining_s, isolated=True)
 
     return make
 
@@ -55,18 +56,18 @@ def test_what_a_step_refuses_is_refused(runner):
 
 
 def test_a_step_that_is_done_is_not_run_again(runner):
-    script = """echo '{"result": {"a": 1}, "seconds": 2.5, "peak_mb": 700}' > $work/$step.json"""
-    assert runner(script).run("export") == {"a": 1}
+    script = (
+        """echo '{"verdict": {"figures": {"a": 1}}, "seconds": 2.5, "peak_mb": 700}' > $work/$step.json"""
+    )
+    assert runner(script).check("export") == Verdict({"a": 1})
     again = runner("exit 1")
-    assert again.run("export") == {"a": 1}
+    assert again.check("export") == Verdict({"a": 1})
     assert (again.peak_mb(), again.seconds()) == (700, 2.5)
 
 
 def test_a_step_gets_no_token_and_no_network(runner, monkeypatch, tmp_path):
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    script = (
-        f"""env > {tmp_path}/env; echo '{{"result": {{}}, "seconds": 1, "peak_mb": 1}}' > $work/$step.json"""
-    )
+    script = f"""env > {tmp_path}/env; echo '{{"seconds": 1, "peak_mb": 1}}' > $work/$step.json"""
     runner(script).run("export")
     given = (tmp_path / "env").read_text()
     assert "hf_secret" not in given

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.warmup.prepare.conftest import requested
 from warmup.prepare import NotPrepared
-from warmup.prepare.plan import plan_of
 from warmup.prepare.samples import samples_of
 
 TASKS = [
@@ -17,32 +17,32 @@ TASKS = [
 ]
 
 
-def plan(task, samples=None):
-    return plan_of(task, Path("/snapshot"), Path("/into"), model="a/b", commit="c", samples=samples)
+def request_of(task, samples=None):
+    return requested(Path("/snapshot"), task, samples=samples)
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_head_has_enough_built_in_samples(task):
-    assert len(samples_of(plan(task), "[MASK]")) >= 8
+    assert len(samples_of(request_of(task), "[MASK]")) >= 8
 
 
 def test_masked_samples_have_the_mask_of_the_model():
-    assert all("<mask>" in sample for sample in samples_of(plan("fill-mask"), "<mask>"))
+    assert all("<mask>" in sample for sample in samples_of(request_of("fill-mask"), "<mask>"))
 
 
 @pytest.mark.parametrize(
     ("task", "given", "wanted"),
     [
         ("text-classification", "a text", "a text"),
-        ("text-classification", {"text": "a"}, ["a"]),
-        ("text-classification", {"text": "a", "text_pair": "b"}, ["a", "b"]),
-        ("question-answering", {"question": "q", "context": "c"}, ["q", "c"]),
-        ("question-answering", ["q", "c"], ["q", "c"]),
+        ("text-classification", {"text": "a"}, "a"),
+        ("text-classification", {"text": "a", "text_pair": "b"}, ("a", "b")),
+        ("question-answering", {"question": "q", "context": "c"}, ("q", "c")),
+        ("question-answering", ["q", "c"], ("q", "c")),
         ("fill-mask", "a [MASK]", "a [MASK]"),
     ],
 )
 def test_own_samples_are_taken(task, given, wanted):
-    assert samples_of(plan(task, [given]), "[MASK]") == [wanted]
+    assert samples_of(request_of(task, (given,)), "[MASK]") == [wanted]
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_own_samples_are_taken(task, given, wanted):
 )
 def test_own_samples_of_another_shape_are_refused(task, given, expected):
     with pytest.raises(NotPrepared, match=expected):
-        samples_of(plan(task, [given]), "[MASK]")
+        samples_of(request_of(task, (given,)), "[MASK]")

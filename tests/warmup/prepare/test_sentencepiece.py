@@ -10,7 +10,7 @@ from hf_lambda import onnx_engine, torch_engine
 from hf_lambda.torch_engine.loading import load_tokenizer
 from tests import tiny_encoders, tiny_seq2seq
 from tests.tiny_sentencepiece import SHIPPED, ship
-from warmup.prepare import prepare
+from warmup.prepare import PrepareRequest, prepare
 
 TEXTS = [
     "I love this little cafe, the coffee is wonderful and the staff always smile.",
@@ -51,7 +51,8 @@ def test_an_encoder_decoder_writes_what_torch_writes(tmp_path, family, task, opt
 def _answers(task: str, snapshot: Path, **options):
     """(ours of the prepared model, the torch engine's); nothing in between wrote a tokenizer.json."""
     into = snapshot / "prepared"
-    entry = prepare(task, snapshot, into=into, model="a/b", commit="c" * 40, requested="fp32", isolated=False)
+    request = PrepareRequest(task, "a/b", "c" * 40, snapshot, precision="fp32")
+    entry = prepare(request, into=into, isolated=False)
     assert not (snapshot / "tokenizer.json").exists()
-    ours = onnx_engine.load(task, Path(entry["path"]), snapshot)
+    ours = onnx_engine.load(task, Path(entry.path), snapshot)
     return ours(TEXTS, **options), torch_engine.load(task, snapshot)(TEXTS, **options)

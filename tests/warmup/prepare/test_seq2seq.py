@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hf_lambda.onnx_engine.seq2seq_text import Text
 from tests.tiny_seq2seq import build, one_thread
-from warmup.prepare import NotPrepared, prepare
-from warmup.prepare.plan import Disagreement, Plan, plan_of
-from warmup.prepare.recipe import _resume
-from warmup.prepare.seq2seq.check import gate_generation
+from warmup.prepare import NotPrepared, PrepareRequest, prepare
+from warmup.prepare.outcome import Verdict
+from warmup.prepare.recipe import keep_finished_steps
+from warmup.prepare.seq2seq import reference
+from warmup.prepare.seq2seq.check import check
 from warmup.prepare.seq2seq.reference import NEW_TOKENS, gate_options
 from warmup.prepare.steps import run_step
 
@@ -30,29 +32,25 @@ def snapshots(tmp_path_factory):
 @pytest.fixture(scope="module")
 def worked(snapshots, tmp_path_factory) -> Path:
     """Work folder of a bart whose fp32 candidate is ready for the gate."""
-    plan = plan_of(
-        "summarization", snapshots("bart"), tmp_path_factory.mktemp("work"), model="a/b", commit="0" * 40
-    )
-    work = Path(plan.work)
-    work.mkdir(parents=True)
-    _resume(plan)
+    work: Path = tmp_path_factory.mktemp("work")
+    keep_finished_steps(PrepareRequest("summarization", "a/b", "0" * 40, snapshots("bart")), work)
     for step in ("export", "optimize"):
         run_step(work, step)
     return work
 
 
 def _prepare(snapshot: Path, into: Path, task: str = "summarization", **options):
-    options = {"model": "org/tiny", "commit": "0" * 40, "isolated": False, "requested": "fp32", **options}
-    return prepare(task, snapshot, into=into, **options)
+    request = PrepareRequest(task, "org/tiny", "0" * 40, snapshot, precision="fp32", **options)
+    return prepare(request, into=into, isolated=False)
 
 
 def test_a_prepared_folder_has_both_graphs_the_tokenizer_and_its_contract(snapshots, tmp_path):
     entry = _prepare(snapshots("t5"), tmp_path)
-    folder = Path(entry["path"])
+    folder = Path(entry.path)
     names = {path.name for path in folder.iterdir()}
     graphs = {"encoder.onnx", "encoder.onnx.data", "decoder.onnx", "decoder.onnx.data"}
     assert names == graphs | {"tokenizer.json", "serving.json", "prepared.json"}
-    assert entry["agreement"]["fp32"]["same_text"] == 1.0
+    assert entry.agreement["fp32"]["same_text"] == 1.0
     contract = json.loads((folder / "serving.json").read_text())
     assert (contract["head"], contract["positions"]) == ("seq2seq-lm", None)
     assert set(contract["prefetch"]) == {"encoder.onnx.data", "decoder.onnx.data"}
@@ -63,11 +61,11 @@ def test_the_encoders_output_is_computed_once_and_the_decoder_needs_no_hidden_st
 
     encoder = onnx.load(worked / "fp32" / "encoder.onnx", load_external_data=False).graph
     decoder = onnx.load(worked / "fp32" / "decoder.onnx", load_external_data=False).graph
-    crossed = [value.name for value in encoder.output]
-    assert crossed == ["cross_k_0", "cross_v_0", "cross_k_1", "cross_v_1"]
+    encoder_kv = [value.name for value in encoder.output]
+    assert encoder_kv == ["cross_k_0", "cross_v_0", "cross_k_1", "cross_v_1"]
     inputs = [value.name for value in decoder.input]
     assert inputs[:3] == ["input_ids", "beam_idx", "encoder_attention_mask"]
-    assert {name for name in inputs[3:] if name.startswith("cross_")} == set(crossed)
+    assert {name for name in inputs[3:] if name.startswith("cross_")} == set(encoder_kv)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +101,9 @@ def test_a_shipped_option_that_the_loop_has_not_is_refused_not_ignored(snapshots
 
 def test_samples_of_ones_own_have_to_be_texts(snapshots, tmp_path):
     with pytest.raises(NotPrepared, match="a gate sample of summarization is 7; expected a text"):
-        _prepare(snapshots("bart"), tmp_path, samples=[7])
-    entry = _prepare(snapshots("bart"), tmp_path / "own", samples=["One text.", "Another one."])
-    assert entry["agreement"]["fp32"]["samples"] == 2
+        _prepare(snapshots("bart"), tmp_path, samples=(7,))
+    entry = _prepare(snapshots("bart"), tmp_path / "own", samples=("One text.", "Another one."))
+    assert entry.agreement["fp32"]["samples"] == 2
 
 
 def test_samples_of_ones_own_are_split_as_transformers_does_or_the_model_is_refused(
@@ -119,11 +117,13 @@ def test_samples_of_ones_own_are_split_as_transformers_does_or_the_model_is_refu
 
     monkeypatch.setattr(Text, "encode", odd)
     with pytest.raises(NotPrepared, match=r"the served tokenizer splits 'An odd text\.' otherwise than"):
-        _prepare(snapshots("bart"), tmp_path, samples=["One text.", "An odd text."])
+        _prepare(snapshots("bart"), tmp_path, samples=("One text.", "An odd text."))
 
 
 def test_the_gate_accepts_the_same_model(worked):
-    figures = gate_generation(Plan.read(worked), worked, "fp32")["fp32"]
+    verdict = _checked(worked, "fp32")
+    figures = verdict.figures
+    assert verdict.refused is None
     assert figures["same_text"] == figures["same_choice"] == 1.0
     assert figures["score_difference"] < 1e-4
 
@@ -132,24 +132,27 @@ def test_the_gate_accepts_the_same_model(worked):
 def test_the_gate_refuses_a_candidate_that_writes_something_else(worked, tmp_path, precision):
     """Every answer of transformers' is replaced by another: as a wrong graph would, but at once."""
     copy = _copy_of(worked, tmp_path, precision)
-    record = json.loads((copy / "reference.json").read_text())
-    record["generated"] = [[*tokens[:16], 9, 8, 7] for tokens in record["generated"]]
-    (copy / "reference.json").write_text(json.dumps(record))
-    with pytest.raises(Disagreement, match=rf"{precision}: .*0% of the samples generate the same"):
-        gate_generation(Plan.read(copy), copy, precision)
+    right = reference.read(copy)
+    wrong = replace(right, generated=[[*tokens[:16], 9, 8, 7] for tokens in right.generated])
+    reference.save(wrong, copy)
+    refused = str(_checked(copy, precision).refused)
+    assert re.match(rf"{precision}: .*0% of the samples generate the same", refused)
 
 
 def test_the_gate_refuses_scores_that_differ_even_where_the_text_is_the_same(worked, tmp_path):
     copy = _copy_of(worked, tmp_path, "fp32")
-    with np.load(copy / "reference.npz") as scores:
-        changed = {name: scores[name] * 1.01 for name in scores}
-    np.savez(copy / "reference.npz", **changed)
-    with pytest.raises(Disagreement, match=r"fp32: scores differ by 0\.0099, allowed 0\.0001"):
-        gate_generation(Plan.read(copy), copy, "fp32")
+    right = reference.read(copy)
+    changed = {index: scores * 1.01 for index, scores in right.scores.items()}
+    reference.save(replace(right, scores=changed), copy)
+    assert _checked(copy, "fp32").refused == "fp32: scores differ by 0.0099, allowed 0.0001"
+
+
+def _checked(work: Path, precision: str) -> Verdict:
+    return check(PrepareRequest.read(work), work, precision)
 
 
 def _copy_of(worked: Path, folder: Path, precision: str) -> Path:
-    for name in ("plan.json", "reference.json", "reference.npz"):
+    for name in ("request.json", "reference.json", "reference.npz"):
         (folder / name).write_bytes((worked / name).read_bytes())
     (folder / precision).symlink_to(worked / "fp32")
     return folder

@@ -8,12 +8,13 @@ import random
 import pytest
 import transformers
 
+from hf_lambda.onnx_engine.contract import Seq2SeqContract
 from hf_lambda.onnx_engine.later import load_tokenizer
 from hf_lambda.onnx_engine.seq2seq_text import Text
 from tests.tiny_seq2seq import build
-from warmup.prepare.plan import NotPrepared
+from warmup.prepare import NotPrepared
 from warmup.prepare.samples import LONG, SENTENCES
-from warmup.prepare.seq2seq.contract import _rules
+from warmup.prepare.seq2seq.contract import contract_of
 from warmup.prepare.seq2seq.tokenizer import served_tokenizer
 
 pytestmark = pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")
@@ -42,8 +43,9 @@ def both(request, tmp_path_factory):
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
     served, size = served_tokenizer(theirs)
     (folder / "tokenizer.json").write_text(served.to_str())
-    special = {"unk_id": theirs.unk_token_id, "truncation_side": theirs.truncation_side}
-    return Text(load_tokenizer(folder), json.loads(json.dumps(_rules(theirs, size))), special), theirs
+    model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder)
+    written = json.dumps(contract_of("seq2seq-lm", theirs, model, size).to_json())
+    return Text(load_tokenizer(folder), Seq2SeqContract.from_json(json.loads(written))), theirs
 
 
 @pytest.mark.parametrize("text", [*SENTENCES, LONG, *ODD])

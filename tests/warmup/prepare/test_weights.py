@@ -66,8 +66,8 @@ def test_a_table_that_is_also_multiplied_is_dense(model):
 
 def test_a_prepared_graph_needs_nothing_of_the_machine_that_optimised_it(snapshot, tmp_path):
     entry = prepared(snapshot, tmp_path)
-    model = weights.load_graph(tmp_path / entry["path"] / "model.onnx")
+    model = weights.load_graph(tmp_path / entry.path / "model.onnx")
     assert {node.domain for node in weights.nodes(model.graph)} <= {"", "com.microsoft"}
-    document = json.loads((tmp_path / entry["path"] / "serving.json").read_text())
-    size = (tmp_path / entry["path"] / "model.onnx.data").stat().st_size
+    document = json.loads((tmp_path / entry.path / "serving.json").read_text())
+    size = (tmp_path / entry.path / "model.onnx.data").stat().st_size
     assert 0 < document["prefetch"]["model.onnx.data"] < size

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hf_lambda.manifest import NotPreparedEntry, repo_folder
+from hf_lambda.manifest import NotPreparedEntry, PreparedEntry, repo_folder
 from tests.warmup.support import KEY, TINY, Context, Warming
-from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished
+from warmup.prepare import RECIPE, NotPrepared, PrepareRequest, Tolerance, Unfinished
 from warmup.worker.warm import tolerance_of
 
 AUTO = {**TINY, "engine": "auto"}
@@ -19,20 +19,30 @@ class Preparer:
     """Stands in for the export, which takes minutes; its answers are set by the test."""
 
     def __init__(self) -> None:
-        self.calls: list[dict[str, Any]] = []
+        self.calls: list[PrepareRequest] = []
+        self.remaining_s: float | None = None
         self.outcome: Exception | None = None
 
-    def __call__(self, task: str, snapshot: Path, **options: Any) -> dict[str, Any]:
-        self.calls.append({"task": task, "snapshot": snapshot, **options})
+    def __call__(self, request: PrepareRequest, *, into: Path, **options: Any) -> PreparedEntry:
+        self.calls.append(request)
+        self.remaining_s = options["remaining_s"]()
         options["progress"]("export")
         if self.outcome:
             raise self.outcome
-        folder = options["into"] / f"sequence-classification-{options['requested']}"
+        folder = into / f"{request.head}-{request.precision}"
         folder.mkdir(parents=True, exist_ok=True)
-        about: dict[str, object] = {"machine": platform.machine(), "onnxruntime": version("onnxruntime")}
-        about |= {"bytes": 1, "seconds": 2.0, "peak_mb": 9, "recipe": RECIPE}
-        head = {"head": "sequence-classification", "requested": options["requested"], "precision": "int8"}
-        return {**head, **about, "agreement": {}, "path": str(folder)}
+        return PreparedEntry(
+            head=request.head,
+            requested=request.precision,
+            precision="int8",
+            path=str(folder),
+            machine=platform.machine(),
+            onnxruntime=version("onnxruntime"),
+            recipe=RECIPE,
+            bytes=1,
+            peak_mb=9,
+            seconds=2.0,
+        )
 
 
 @pytest.fixture
@@ -59,10 +69,10 @@ def test_it_is_given_the_snapshot_the_samples_and_the_time_left(warming: Warming
     [call] = preparer.calls
     manifest = warming.manifest()
     assert manifest is not None
-    assert call["snapshot"] == warming.cache / manifest.snapshot
-    assert (call["requested"], call["samples"]) == ("fp32", ["Good.", "Bad."])
-    assert (call["model"], call["commit"]) == ("org/tiny", manifest.commit)
-    assert 800 < call["remaining_s"]() < 900
+    assert call.snapshot == warming.cache / manifest.snapshot
+    assert (call.precision, call.samples) == ("fp32", ("Good.", "Bad."))
+    assert (call.repo_id, call.commit) == ("org/tiny", manifest.commit)
+    assert 800 < (preparer.remaining_s or 0) < 900
 
 
 def test_an_endpoint_on_torch_is_not_prepared(warming: Warming, preparer: Preparer) -> None:
@@ -75,7 +85,7 @@ def test_two_uses_of_one_head_are_prepared_once_and_two_precisions_twice(
 ) -> None:
     again = {**AUTO, "task": "zero-shot-classification"}
     warming.warm(AUTO, again, {**AUTO, "precision": "fp32"})
-    assert [(call["task"], call["requested"]) for call in preparer.calls] == [
+    assert [(call.task, call.precision) for call in preparer.calls] == [
         ("text-classification", "auto"),
         ("text-classification", "fp32"),
     ]
@@ -172,7 +182,7 @@ def test_a_folder_that_several_uses_share_is_checked_with_the_samples_of_all(
     on_torch = {**AUTO, "engine": "torch", "samples": ["Four."]}
     fp32 = {**AUTO, "precision": "fp32", "samples": ["Five."]}
     warming.warm({**AUTO, "samples": ["One.", "Two."]}, AUTO, zero_shot, on_torch, fp32)
-    assert [call["samples"] for call in preparer.calls] == [["One.", "Two.", "Three."], ["Five."]]
+    assert [call.samples for call in preparer.calls] == [("One.", "Two.", "Three."), ("Five.",)]
 
 
 def test_prepared_folders_that_are_gone_are_forgotten(warming: Warming, preparer: Preparer) -> None:
@@ -202,7 +212,7 @@ def test_a_model_is_prepared_with_the_tolerance_of_the_function(
 ) -> None:
     monkeypatch.setenv("PREPARE_TOLERANCE", '{"probability": 0.2}')
     warming.warm(AUTO)
-    assert preparer.calls[0]["tolerance"] == Tolerance(probability=0.2)
+    assert preparer.calls[0].tolerance == Tolerance(probability=0.2)
 
 
 @pytest.mark.slow

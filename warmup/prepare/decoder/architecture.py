@@ -8,7 +8,7 @@ from typing import Any
 import torch
 import transformers
 
-from ..plan import NotPrepared
+from ..outcome import NotPrepared
 
 MAX_POSITIONS = 32768
 """Positions that the graph has rotations for, where the model has that many: 16 MB, read as needed."""

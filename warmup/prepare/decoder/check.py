@@ -11,7 +11,8 @@ import numpy as np
 
 from hf_lambda.onnx_engine.decoder.model import Model
 
-from ..plan import Disagreement, Plan, Tolerance
+from ..outcome import Figures, Verdict
+from ..request import PrepareRequest, Tolerance
 from .reference import Layered, parts
 
 _PART = 32
@@ -46,7 +47,7 @@ class _Sums:
         self.ours.append(-got[at, following])
         self.theirs.append(-wanted[at, following])
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float]:
         divergence, same, sure = (np.concatenate(each) for each in (self.divergence, self.same, self.sure))
         ours, theirs = (float(np.concatenate(each).mean()) for each in (self.ours, self.theirs))
         return {
@@ -59,10 +60,10 @@ class _Sums:
         }
 
 
-def gate(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
-    """Figures of the candidate in `work`/`precision`. Raises Disagreement beyond the tolerance of `plan`."""
+def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
+    """Figures of the candidate in `work`/`precision`, refused beyond the tolerance of `request`."""
     rows = json.loads((work / "reference.json").read_text())
-    reference, sums = Layered(Path(plan.snapshot)), _Sums()
+    reference, sums = Layered(request.snapshot), _Sums()
     model = Model(work / precision, max(map(len, rows)), prepack=precision != "fp32")
     with np.load(work / "reference.npz") as states:
         for at, row in enumerate(rows):
@@ -79,12 +80,13 @@ def gate(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
             sums.add(got, reference.scores(hidden[place : place + 1]), row[place + 1 : place + 2])
     figures = sums.figures()
     problem = (
-        _exact(figures, plan.tolerance) if precision == "fp32" else _close(figures, plan.tolerance, precision)
+        _fp32_problem(figures, request.tolerance)
+        if precision == "fp32"
+        else _quantised_problem(figures, request.tolerance, precision)
     )
-    agreement = {precision: {**figures, **_allowed(plan.tolerance, precision)}}
-    if problem:
-        raise Disagreement(f"{precision}: {problem}", agreement)
-    return agreement
+    return Verdict(
+        {**figures, **_allowed(request.tolerance, precision)}, problem and f"{precision}: {problem}"
+    )
 
 
 def _allowed(tolerance: Tolerance, precision: str) -> dict[str, float]:
@@ -95,13 +97,13 @@ def _allowed(tolerance: Tolerance, precision: str) -> dict[str, float]:
     return {f"{name}_allowed": getattr(tolerance, f"{precision}_{name}") for name in names}
 
 
-def _exact(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
+def _fp32_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     if not figures["score_difference"] <= tolerance.fp32:
         return f"scores differ by {figures['score_difference']:.2g}, allowed {tolerance.fp32:g}"
     return None
 
 
-def _close(figures: dict[str, Any], tolerance: Tolerance, precision: str) -> str | None:
+def _quantised_problem(figures: Figures, tolerance: Tolerance, precision: str) -> str | None:
     allowed = {
         name: getattr(tolerance, f"{precision}_{name}") for name in ("kl", "same_choice", "perplexity")
     }

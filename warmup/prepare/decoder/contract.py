@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +10,14 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig
 
 from hf_lambda.errors import ServingError
+from hf_lambda.onnx_engine.contract import DecoderContract, write_contract
 from hf_lambda.onnx_engine.decoder.chat import Template
 from hf_lambda.onnx_engine.decoder.options import generation_of
 from hf_lambda.onnx_engine.decoder.text import Text
 from hf_lambda.onnx_engine.later import load_tokenizer
 
-from ..plan import NotPrepared, Plan
+from ..outcome import NotPrepared
+from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
 from .architecture import Architecture
 
@@ -33,7 +33,9 @@ _CHATS = (
 )
 
 
-def write_contract(folder: Path, plan: Plan, tokenizer: Any, config: Any, shape: Architecture) -> None:
+def write_tokenizer_and_contract(
+    folder: Path, request: PrepareRequest, tokenizer: Any, config: Any, shape: Architecture
+) -> None:
     """Raises NotPrepared where the tokenizer, a chat template or an option would come out otherwise."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -43,22 +45,22 @@ def write_contract(folder: Path, plan: Plan, tokenizer: Any, config: Any, shape:
     served.no_truncation()
     served.no_padding()
     (folder / "tokenizer.json").write_text(served.to_str())
-    document = {
-        "head": plan.head,
-        "model_type": shape.model_type,
-        "max_length": None,
-        "positions": shape.positions,
-        "vocabulary": shape.vocabulary,
-        "tokenizer": {"bos_id": tokenizer.bos_token_id, "pad_id": tokenizer.pad_token_id},
-        "generation": _generation(Path(plan.snapshot), config, tokenizer),
-        "chat_template": tokenizer.chat_template,
-        "special_tokens": dict(tokenizer.special_tokens_map),
-    }
-    (folder / "serving.json").write_text(json.dumps(document, ensure_ascii=False))
-    _check_options(plan, document)
-    own = [sample for sample in plan.samples or [] if isinstance(sample, str)]
+    contract = DecoderContract(
+        head=request.head,
+        model_type=shape.model_type,
+        max_position=shape.positions,
+        vocabulary=shape.vocabulary,
+        bos_id=tokenizer.bos_token_id,
+        pad_id=tokenizer.pad_token_id,
+        generation=_generation(request.snapshot, config, tokenizer),
+        chat_template=tokenizer.chat_template,
+        special_tokens=dict(tokenizer.special_tokens_map),
+    )
+    write_contract(contract, folder)
+    _check_options(request, contract)
+    own = [sample for sample in request.samples or () if isinstance(sample, str)]
     _check_tokenizer(folder, tokenizer, own)
-    _check_template(document, tokenizer)
+    _check_template(contract, tokenizer)
 
 
 def _generation(snapshot: Path, config: Any, tokenizer: Any) -> dict[str, Any]:
@@ -73,12 +75,13 @@ def _generation(snapshot: Path, config: Any, tokenizer: Any) -> dict[str, Any]:
     return options
 
 
-def _check_options(plan: Plan, document: Mapping[str, Any]) -> None:
-    shipped, positions = document["generation"], document["positions"]
+def _check_options(request: PrepareRequest, contract: DecoderContract) -> None:
     try:
-        generation_of(shipped, {}, 1, context=positions, vocabulary=document["vocabulary"])
+        generation_of(
+            contract.generation, {}, 1, context=contract.max_position, vocabulary=contract.vocabulary
+        )
     except ServingError as error:
-        raise NotPrepared(f"{plan.model} ships what the decoding loop does not do: {error}") from error
+        raise NotPrepared(f"{request.repo_id} ships what the decoding loop does not do: {error}") from error
 
 
 def _check_tokenizer(folder: Path, tokenizer: Any, own: list[str]) -> None:
@@ -94,10 +97,10 @@ def _check_tokenizer(folder: Path, tokenizer: Any, own: list[str]) -> None:
             raise NotPrepared(f"the served tokenizer puts {sample[:40]!r} together otherwise than {name}")
 
 
-def _check_template(document: Mapping[str, Any], tokenizer: Any) -> None:
-    if document["chat_template"] is None:
+def _check_template(contract: DecoderContract, tokenizer: Any) -> None:
+    if contract.chat_template is None:
         return
-    template = Template(document["chat_template"], document["special_tokens"])
+    template = Template(contract.chat_template, contract.special_tokens)
     for chat in _CHATS:
         is_continued = chat[-1]["role"] == "assistant"
         try:

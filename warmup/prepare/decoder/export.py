@@ -9,11 +9,11 @@ from transformers import AutoConfig, AutoTokenizer
 
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 
-from ..plan import Plan
+from ..request import PrepareRequest
+from . import reference
 from .architecture import architecture_of, rotations
-from .contract import write_contract
+from .contract import write_tokenizer_and_contract
 from .graph import write_graph
-from .reference import write_reference
 from .tensors import Tensors
 
 _BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
@@ -24,31 +24,30 @@ _REST_MB = 200
 """Python, onnxruntime, tokenizer, and keys and values of one text."""
 
 
-def export_reference(work: Path) -> None:
-    """Write tokenizer.json and serving.json into `work`/export, transformers' answers into `work`.
+def export(request: PrepareRequest, work: Path) -> None:
+    """Write tokenizer.json and serving.json into `export/`, and transformers' answers into `work`.
 
     Raises NotPrepared for a family, a tokenizer or an option that would not come out the same.
     """
-    plan = Plan.read(work)
     transformers.utils.logging.disable_progress_bar()
-    config = AutoConfig.from_pretrained(plan.snapshot)
+    config = AutoConfig.from_pretrained(request.snapshot)
     shape = architecture_of(config)
-    tokenizer = AutoTokenizer.from_pretrained(plan.snapshot)
-    write_contract(work / "export", plan, tokenizer, config, shape)
-    write_reference(work, plan, tokenizer)
+    tokenizer = AutoTokenizer.from_pretrained(request.snapshot)
+    write_tokenizer_and_contract(work / "export", request, tokenizer, config, shape)
+    reference.write(request, work, tokenizer)
 
 
-def export_graph(plan: Plan, folder: Path, precision: str) -> dict[str, int]:
+def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[str, int]:
     """Write the graph into `folder`; return the bytes of its weight file that every token reads."""
-    config = AutoConfig.from_pretrained(plan.snapshot)
+    config = AutoConfig.from_pretrained(request.snapshot)
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
-    dense = write_graph(Tensors(Path(plan.snapshot)), shape, tables, folder / GRAPH, precision)
+    dense = write_graph(Tensors(request.snapshot), shape, tables, folder / GRAPH, precision)
     return {f"{GRAPH}.data": dense}
 
 
-def memory_mb(plan: Plan, precision: str) -> int:
+def serving_memory_mb(snapshot: Path, precision: str) -> int:
     """What serving the model takes: its weights, copies of those that onnxruntime packs, and the rest."""
-    tensors = Tensors(Path(plan.snapshot))
+    tensors = Tensors(snapshot)
     weights = sum(tensors[name].size for name in tensors.names)
     return int(weights * _BYTES[precision] * _PACKED / 2**20) + _REST_MB

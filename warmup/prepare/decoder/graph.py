@@ -15,7 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from ..plan import NotPrepared
+from ..outcome import NotPrepared
 from .architecture import Architecture, Layer
 from .blocks import BLOCK, pieces, rounded
 from .tensors import Tensors

@@ -14,7 +14,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from hf_lambda.errors import ServingError
 from hf_lambda.onnx_engine.decoder.chat import Template
 
-from ..plan import NotPrepared, Plan
+from ..outcome import NotPrepared
+from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
 from .architecture import architecture_of
 from .tensors import Tensors
@@ -87,18 +88,18 @@ class Layered:
             _set(module, name, torch.from_numpy(self._tensors.fp32(prefix + name).copy()))
 
 
-def write_reference(work: Path, plan: Plan, tokenizer: Any) -> None:
+def write(request: PrepareRequest, work: Path, tokenizer: Any) -> None:
     """Write `reference.json` (tokens of every row) and `reference.npz` (transformers' hidden states)."""
-    rows = _rows(plan, tokenizer)
-    model = Layered(Path(plan.snapshot))
+    rows = _rows(request, tokenizer)
+    model = Layered(request.snapshot)
     (work / "reference.json").write_text(json.dumps(rows))
     np.savez(work / "reference.npz", **{str(at): model.hidden(row) for at, row in enumerate(rows)})
 
 
-def _rows(plan: Plan, tokenizer: Any) -> list[list[int]]:
+def _rows(request: PrepareRequest, tokenizer: Any) -> list[list[int]]:
     """The user's samples, or the built-in texts as rows of like length."""
-    if plan.samples is not None:
-        return [_own(plan, sample, tokenizer)[:_OWN_TOKENS] for sample in plan.samples]
+    if request.samples is not None:
+        return [_own(request, sample, tokenizer)[:_OWN_TOKENS] for sample in request.samples]
     texts = [*SENTENCES[:11], _CODE, *SENTENCES[11:19], LONG]
     ids: list[int] = tokenizer("\n".join(texts), add_special_tokens=False)["input_ids"]
     prefix = list(tokenizer("", add_special_tokens=True)["input_ids"])
@@ -106,7 +107,7 @@ def _rows(plan: Plan, tokenizer: Any) -> list[list[int]]:
     return [prefix + ids[start : start + size] for start in range(0, min(len(ids), ROWS * size), size)]
 
 
-def _own(plan: Plan, sample: Any, tokenizer: Any) -> list[int]:
+def _own(request: PrepareRequest, sample: Any, tokenizer: Any) -> list[int]:
     if isinstance(sample, str):
         ids: list[int] = tokenizer(sample)["input_ids"]
     elif isinstance(sample, list):
@@ -114,12 +115,12 @@ def _own(plan: Plan, sample: Any, tokenizer: Any) -> list[int]:
         try:
             text = template.render(sample)
         except ServingError as error:
-            raise NotPrepared(f"a gate sample of {plan.task} is {sample!r}: {error}") from error
+            raise NotPrepared(f"a gate sample of {request.task} is {sample!r}: {error}") from error
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
-        raise NotPrepared(f"a gate sample of {plan.task} is {sample!r}; expected a text or chat messages")
+        raise NotPrepared(f"a gate sample of {request.task} is {sample!r}; expected a text or chat messages")
     if len(ids) < 2:
-        raise NotPrepared(f"a gate sample of {plan.task} is {sample!r}; expected two tokens at least")
+        raise NotPrepared(f"a gate sample of {request.task} is {sample!r}; expected two tokens at least")
     return ids
 
 

@@ -1,13 +1,14 @@
-"""Writing `serving.json` and `tokenizer.json`: all that serving needs to know of config and tokenizer."""
+"""The contract of an encoder: what serving needs of its config, and its tokenizer as transformers runs it."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..plan import NotPrepared, Plan
+from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract, SpecialTokens
+
+from ..outcome import NotPrepared
 
 _NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
@@ -17,29 +18,27 @@ _OFFSET = ("camembert", "mpnet", "roberta", "xlm-roberta")
 """Families that count positions from the padding id on."""
 
 
-def write_contract(folder: Path, plan: Plan, tokenizer: Any, config: Any, inputs: Sequence[str]) -> None:
-    """Write both files of an encoder into `folder`.
-
-    The tokenizer is written as transformers runs it: it changes what the snapshot's tokenizer.json says.
-    Raises NotPrepared where it has no fast version.
-    """
-    write_tokenizer(folder, tokenizer)
-    document = {
-        "head": plan.head,
-        "model_type": config.model_type,
-        "inputs": [name for name in inputs if name != "positions"],
-        "max_length": tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else None,
-        "positions": _positions(config),
-        "tokenizer": special_tokens(tokenizer),
-        "labels": [config.id2label[index] for index in range(config.num_labels)],
-        "problem_type": config.problem_type,
-        "entailment_id": _entailment_id(config),
-    }
-    (folder / "serving.json").write_text(json.dumps(document, ensure_ascii=False, indent=1))
+def contract_of(head: str, tokenizer: Any, config: Any, inputs: Sequence[str]) -> EncoderContract:
+    """The contract of a model whose graph has `inputs`."""
+    return EncoderContract(
+        head=head,
+        model_type=config.model_type,
+        inputs=tuple(name for name in inputs if name != MASK_INDEX_INPUT),
+        max_length=tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else None,
+        max_position=_max_position(config),
+        tokenizer=_special_tokens(tokenizer),
+        labels=tuple(config.id2label[index] for index in range(config.num_labels)),
+        problem_type=config.problem_type,
+        entailment_id=_entailment_id(config),
+    )
 
 
 def write_tokenizer(folder: Path, tokenizer: Any) -> None:
-    """Write `tokenizer.json`, without the truncation and padding that an earlier use may have left."""
+    """Write `tokenizer.json`, without the truncation and padding that an earlier use may have left.
+
+    Written from what transformers runs: it changes what the snapshot's tokenizer.json says.
+    Raises NotPrepared where the tokenizer has no fast version.
+    """
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise NotPrepared(
@@ -50,16 +49,16 @@ def write_tokenizer(folder: Path, tokenizer: Any) -> None:
     (folder / "tokenizer.json").write_text(backend.to_str())
 
 
-def special_tokens(tokenizer: Any) -> dict[str, Any]:
+def _special_tokens(tokenizer: Any) -> SpecialTokens:
     names = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
-    return {
+    return SpecialTokens(
         **{f"{name}_id": getattr(tokenizer, f"{name}_token_id", None) for name in names},
-        "mask_token": getattr(tokenizer, "mask_token", None),
-        "special_ids": sorted(set(tokenizer.all_special_ids)),
-        "padding_side": tokenizer.padding_side,
-        "truncation_side": tokenizer.truncation_side,
-        "cleanup": _cleans_up(tokenizer),
-    }
+        mask_token=getattr(tokenizer, "mask_token", None),
+        special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
+        padding_side=tokenizer.padding_side,
+        truncation_side=tokenizer.truncation_side,
+        cleanup=_cleans_up(tokenizer),
+    )
 
 
 def _cleans_up(tokenizer: Any) -> bool:
@@ -70,11 +69,11 @@ def _cleans_up(tokenizer: Any) -> bool:
     return bool(tokenizer.clean_up_tokenization_spaces)
 
 
-def _positions(config: Any) -> int | None:
+def _max_position(config: Any) -> int | None:
     if config.model_type in _RELATIVE:
         return None
-    positions: int = config.max_position_embeddings
-    return positions - config.pad_token_id - 1 if config.model_type in _OFFSET else positions
+    table: int = config.max_position_embeddings
+    return table - config.pad_token_id - 1 if config.model_type in _OFFSET else table
 
 
 def _entailment_id(config: Any) -> int:

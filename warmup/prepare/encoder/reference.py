@@ -3,18 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..plan import Plan
-from ..samples import samples_of
+from ..request import PrepareRequest
+from ..samples import Sample, samples_of
+
+_MAX_TOKENS = 512
+"""Longer samples say nothing more and take long."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """A sample's tokens, by the names of the graph's inputs."""
+
+    input_ids: list[int]
+    attention_mask: list[int]
+    token_type_ids: list[int]
+
+
+@dataclass(frozen=True)
+class ReferenceAnswer:
+    """What transformers made of one sample: its tokens, and the model's outputs by name."""
+
+    encoding: Encoding
+    outputs: Mapping[str, Any]
 
 
 def write(
-    work: Path, plan: Plan, tokenizer: Any, model: Any, inputs: Sequence[str], outputs: Sequence[str]
+    request: PrepareRequest,
+    work: Path,
+    tokenizer: Any,
+    model: Any,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
 ) -> None:
     """Write `reference.npz`: per sample and output the model's own numbers, one sample at a time, unpadded.
 
@@ -22,42 +48,44 @@ def write(
     """
     import torch  # the gate reads this module too, and needs none
 
-    encodings = [_encode(plan, tokenizer, sample) for sample in samples_of(plan, tokenizer.mask_token)]
+    encodings = [_encode(tokenizer, sample) for sample in samples_of(request, tokenizer.mask_token)]
     arrays: dict[str, Any] = {}
     with torch.no_grad():
         for index, encoding in enumerate(encodings):
-            feeds = {name: torch.tensor([encoding[name]]) for name in inputs if name in encoding}
-            result = model(**feeds)
+            given = asdict(encoding)
+            result = model(**{name: torch.tensor([given[name]]) for name in inputs if name in given})
             for name in outputs:
-                arrays[f"{index}.{name}"] = result[name][0].numpy()[_kept(plan, tokenizer, encoding)]
+                rows = _compared_rows(request.head, tokenizer, encoding)
+                arrays[f"{index}.{name}"] = result[name][0].numpy()[rows]
     np.savez(work / "reference.npz", **arrays)
-    (work / "encodings.json").write_text(json.dumps(encodings))
+    (work / "encodings.json").write_text(json.dumps([asdict(encoding) for encoding in encodings]))
 
 
-def _encode(plan: Plan, tokenizer: Any, sample: Any) -> dict[str, list[int]]:
-    pair = sample if isinstance(sample, (list, tuple)) else (sample,)
-    limit = min(tokenizer.model_max_length, 512)
-    encoded = tokenizer(*pair, truncation=True, max_length=limit)
-    ids = list(encoded["input_ids"])
-    zeros = [0] * len(ids)
-    return {
-        "input_ids": ids,
-        "attention_mask": [1] * len(ids),
-        "token_type_ids": list(encoded.get("token_type_ids", zeros)),
-    }
-
-
-def _kept(plan: Plan, tokenizer: Any, encoding: dict[str, list[int]]) -> Any:
-    """Everything, but of a masked model the rows of the masks: the rest is a vocabulary per token."""
-    if plan.head != "masked-lm":
-        return ...
-    return np.array(encoding["input_ids"]) == tokenizer.mask_token_id
-
-
-def read(work: Path) -> Iterator[tuple[dict[str, list[int]], dict[str, Any]]]:
-    """Yield `(encoding, outputs by name)` for every sample."""
-    encodings = json.loads((work / "encodings.json").read_text())
+def read(work: Path) -> list[ReferenceAnswer]:
+    """transformers' answers, in the order of the samples."""
+    encodings = [Encoding(**document) for document in json.loads((work / "encodings.json").read_text())]
     with np.load(work / "reference.npz") as arrays:
-        for index, encoding in enumerate(encodings):
-            mark = f"{index}."
-            yield encoding, {key.removeprefix(mark): arrays[key] for key in arrays if key.startswith(mark)}
+        names = [key.removeprefix("0.") for key in arrays if key.startswith("0.")]
+        return [
+            ReferenceAnswer(encoding, {name: arrays[f"{index}.{name}"] for name in names})
+            for index, encoding in enumerate(encodings)
+        ]
+
+
+def max_tokens(max_length: int | None) -> int:
+    """Tokens that a sample is cut to, where the tokenizer has this `max_length`."""
+    return min(max_length or _MAX_TOKENS, _MAX_TOKENS)
+
+
+def _encode(tokenizer: Any, sample: Sample) -> Encoding:
+    texts = sample if isinstance(sample, tuple) else (sample,)
+    encoded = tokenizer(*texts, truncation=True, max_length=max_tokens(tokenizer.model_max_length))
+    ids = list(encoded["input_ids"])
+    return Encoding(ids, [1] * len(ids), list(encoded.get("token_type_ids", [0] * len(ids))))
+
+
+def _compared_rows(head: str, tokenizer: Any, encoding: Encoding) -> Any:
+    """Everything, but of a masked model the rows of the masks: the rest is a vocabulary per token."""
+    if head != "masked-lm":
+        return ...
+    return np.array(encoding.input_ids) == tokenizer.mask_token_id

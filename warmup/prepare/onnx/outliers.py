@@ -33,9 +33,7 @@ def outlier_channels(
     "LLM.int8()"). all-MiniLM-L6-v2: the worst cosine over the samples goes from 0.975 to 0.996.
     """
     names = sorted({activation for activation, _ in products})
-    if (
-        not names
-    ):  # a model too small to have a matrix worth it; asked for nothing, a session gives everything
+    if not names:  # no matrix is large enough; a session that is asked for nothing gives everything
         return {}
     peaks: dict[str, Any] = {}
     session = _session(source, names)
@@ -44,10 +42,10 @@ def outlier_channels(
             peak = np.abs(value).reshape(-1, value.shape[-1]).max(axis=0)
             peaks[name] = np.maximum(peaks.get(name, 0.0), peak)
     found = {name: _outliers(peak) for name, peak in peaks.items()}
-    return {name: channels for name, channels in _alike(products, found).items() if channels}
+    return {name: channels for name, channels in _shared(products, found).items() if channels}
 
 
-def _alike(products: Sequence[tuple[str, str]], found: Mapping[str, list[int]]) -> dict[str, list[int]]:
+def _shared(products: Sequence[tuple[str, str]], found: Mapping[str, list[int]]) -> dict[str, list[int]]:
     """Every activation with the channels of all that it shares a matrix with, directly or through others."""
     groups: list[tuple[set[str], set[int]]] = []
     for activation, matrix in products:

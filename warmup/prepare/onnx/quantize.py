@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 from . import weights
 from .graph import Graph
 from .outliers import outlier_channels
-from .rounding import levels, quantized
 
 MICROSOFT = "com.microsoft"
 _MATRIX_BYTES = 1 << 16
@@ -25,22 +25,22 @@ def quantize(
     *,
     machine: str,
     feeds: Iterable[Mapping[str, Any]] | None = None,
-    kept: float = 0.0,
+    fp32_fraction: float = 0.0,
 ) -> int:
     """Write `source`, an optimised fp32 graph, as int8 to `target`; return the bytes before its embeddings.
 
     Activations are quantised as they come, to 8 bits without sign, once per tensor however many matrices
-    read it. Matrices get one scale per column. On x86 they use 7 bits (`levels`): without VNNI the CPU adds
+    read it. Matrices get one scale per column. On x86 they use 7 bits (`qmax`): without VNNI the CPU adds
     pairs of products in 16 bits, and 255 x 127 x 2 does not fit while 255 x 64 x 2 does. The function may
     land on any x86 CPU, so this does not depend on the one at hand. Embedding tables get one scale per row
     and always 8 bits: they are looked up, not multiplied.
 
     feeds: inputs to find the channels with that stay in fp32, see `outlier_channels`; without them none do.
-    kept: share of the matrices, from the end of the graph, that stay fp32. Errors of the last layers reach
-    the output as they are, those before are evened out.
+    fp32_fraction: share of the matrices, from the end of the graph, that stay fp32. Errors of the last layers
+    reach the output as they are, those before are evened out.
     """
     model = weights.load_graph(source)
-    rewrite = _Rewrite(model, source.parent, levels(machine), kept)
+    rewrite = _Rewrite(model, source.parent, qmax(machine), fp32_fraction)
     if feeds is not None:
         rewrite.outliers = outlier_channels(source, rewrite.multiplied(), feeds)
     rewrite.run()
@@ -49,24 +49,53 @@ def quantize(
     return weights.save(model, target, rewrite.read)
 
 
+def qmax(machine: str) -> int:
+    """Largest absolute value of a quantised matrix: 64 on x86 (`reduce_range`), 127 elsewhere."""
+    return 64 if machine in ("x86_64", "AMD64", "i686") else 127
+
+
+def quantized(matrix: Any, axis: int, qmax: int) -> tuple[Any, Any]:
+    """int8 values of `matrix`, symmetric, and one scale per index of the axis that is not reduced.
+
+    axis: the one to reduce (0: a scale per column, 1: a scale per row).
+    """
+    found = [np.abs(matrix[rows]).max(axis=axis, keepdims=True) for rows in weights.parts(matrix)]
+    peaks = np.concatenate(found) if axis else np.max(found, axis=0)
+    scale = np.where(peaks > 0, peaks / qmax, 1.0).astype(np.float32)
+    values = np.empty(matrix.shape, np.int8)
+    for rows in weights.parts(matrix):
+        exact = matrix[rows] / (scale[rows] if axis else scale)
+        values[rows] = np.clip(np.rint(exact, out=exact), -qmax, qmax)
+    return values, scale.squeeze(axis)
+
+
+@dataclass(frozen=True)
+class _Weight:
+    """A weight to write quantised: that of the initializer `source`, see `quantized`."""
+
+    source: str
+    axis: int
+    qmax: int
+
+
 class _Rewrite:
     """Replaces nodes of one graph; matrices are quantised while they are written, one at a time."""
 
-    def __init__(self, model: Any, folder: Path, largest: int, kept: float) -> None:
-        self._model, self._folder, self._largest = model, folder, largest
+    def __init__(self, model: Any, folder: Path, matrix_qmax: int, fp32_fraction: float) -> None:
+        self._model, self._folder, self._matrix_qmax = model, folder, matrix_qmax
         self._tensors = weights.initializers(model)
         self._tables = weights.embedding_tables(model)
         products = [
             node for node in model.graph.node if node.op_type == "MatMul" and self._is_matrix(node.input[1])
         ]
-        self._products = products[: len(products) - round(kept * len(products))]
+        self._products = products[: len(products) - round(fp32_fraction * len(products))]
         self._quantize = {node.output[0] for node in self._products}
-        self._parts: dict[str, tuple[str, str, str]] = {}
-        self._jobs: dict[str, tuple[str, int, int]] = {}
+        self._activations: dict[str, tuple[str, str, str]] = {}
+        self._weights: dict[str, _Weight] = {}
         self._biases: dict[str, tuple[str, str]] = {}
-        self._absorbed: set[str] = set()
+        self._fused_adds: set[str] = set()
         self._scales: dict[str, Any] = {}
-        self._rows: dict[str, tuple[str, list[int]]] = {}
+        self._outlier_rows: dict[str, tuple[str, list[int]]] = {}
         self.outliers: dict[str, list[int]] = {}
 
     def multiplied(self) -> list[tuple[str, str]]:
@@ -88,30 +117,30 @@ class _Rewrite:
             parts = graph.bias(node) if node.op_type == "Add" else None
             if parts is not None and parts[0] in self._quantize and graph.readers[parts[0]] == 1:
                 self._biases[parts[0]] = (parts[1], node.output[0])
-                self._absorbed.add(node.output[0])
+                self._fused_adds.add(node.output[0])
 
     def read(self, tensor: Any) -> Any:
         """Value to write for `tensor`; the scales of a matrix are kept from the one read of it."""
-        if tensor.name in self._jobs:
+        if tensor.name in self._weights:
             return self._quantized(tensor.name)[0]
-        if tensor.name.endswith(_SCALE) and tensor.name.removesuffix(_SCALE) in self._jobs:
+        if tensor.name.endswith(_SCALE) and tensor.name.removesuffix(_SCALE) in self._weights:
             return self._quantized(tensor.name.removesuffix(_SCALE))[1]
-        if tensor.name in self._rows:
-            source, rows = self._rows[tensor.name]
+        if tensor.name in self._outlier_rows:
+            source, rows = self._outlier_rows[tensor.name]
             return weights.array(self._tensors[source], self._folder)[rows]
         return weights.array(tensor, self._folder)
 
     def _quantized(self, name: str) -> tuple[Any, Any]:
-        source, axis, largest = self._jobs[name]
+        weight = self._weights[name]
         if name in self._scales:  # the values were written before, only the scale is asked for
             return None, self._scales.pop(name)
-        matrix = weights.array(self._tensors[source], self._folder)
-        if axis == 0 and (apart := f"{source}_rows") in self._rows:
+        matrix = weights.array(self._tensors[weight.source], self._folder)
+        if weight.axis == 0 and (apart := f"{weight.source}_rows") in self._outlier_rows:
             # These rows meet zeros, their products are fp32: they must not widen the scales of the others.
             matrix = np.array(matrix)
-            matrix[self._rows[apart][1]] = 0.0
-        values, scale = quantized(matrix, axis, largest)
-        self._scales[name] = scale if axis == 0 else scale[:, None]
+            matrix[self._outlier_rows[apart][1]] = 0.0
+        values, scale = quantized(matrix, weight.axis, weight.qmax)
+        self._scales[name] = scale if weight.axis == 0 else scale[:, None]
         return values, self._scales[name]
 
     def _replacement(self, node: Any) -> Iterator[Any]:
@@ -119,7 +148,7 @@ class _Rewrite:
             yield from self._matmul(node)
         elif node.op_type == "Gather" and node.input[0] in self._tables and self._is_matrix(node.input[0]):
             yield from self._gather(node)
-        elif node.output[0] not in self._absorbed:
+        elif node.output[0] not in self._fused_adds:
             yield node
 
     def _is_matrix(self, name: str) -> bool:
@@ -130,10 +159,10 @@ class _Rewrite:
 
     def _matmul(self, node: Any) -> Iterator[Any]:
         activation, matrix = node.input
-        if activation not in self._parts:
+        if activation not in self._activations:
             yield from self._quantize_activation(activation)
-        values, scale, zero = self._parts[activation]
-        name = self._declare(matrix, axis=0, largest=self._largest)
+        values, scale, zero = self._activations[activation]
+        name = self._declare(matrix, axis=0, qmax=self._matrix_qmax)
         inputs = [values, name, scale, name + _SCALE, zero]
         bias, output = self._biases.get(node.output[0], ("", node.output[0]))
         if bias:
@@ -143,8 +172,8 @@ class _Rewrite:
             yield helper.make_node("MatMulIntegerToFloat", inputs, [output], domain=MICROSOFT)
             return
         rows = f"{matrix}_rows"
-        if rows not in self._rows:
-            self._rows[rows] = (matrix, channels)
+        if rows not in self._outlier_rows:
+            self._outlier_rows[rows] = (matrix, channels)
             self._initializer(rows, TensorProto.FLOAT, [len(channels), self._tensors[matrix].dims[1]])
         yield helper.make_node("MatMulIntegerToFloat", inputs, [f"{output}_most"], domain=MICROSOFT)
         yield helper.make_node("MatMul", [f"{activation}_few", rows], [f"{output}_few"])
@@ -153,7 +182,7 @@ class _Rewrite:
     def _quantize_activation(self, name: str) -> Iterator[Any]:
         """`<name>_u8` and its scale; the outlier channels apart as `<name>_few`, zero in the others."""
         parts = f"{name}_u8", f"{name}_u8_scale", f"{name}_u8_zero"
-        self._parts[name] = parts
+        self._activations[name] = parts
         channels = self.outliers.get(name)
         if channels:
             width = self._tensors[dict(self.multiplied())[name]].dims[0]
@@ -169,18 +198,18 @@ class _Rewrite:
 
     def _gather(self, node: Any) -> Iterator[Any]:
         table, rows = node.input
-        name = self._declare(table, axis=1, largest=127)
+        name = self._declare(table, axis=1, qmax=127)
         output = node.output[0]
         yield helper.make_node("Gather", [name, rows], [f"{output}_i8"])
         yield helper.make_node("Cast", [f"{output}_i8"], [f"{output}_whole"], to=TensorProto.FLOAT)
         yield helper.make_node("Gather", [name + _SCALE, rows], [f"{output}_scale"])
         yield helper.make_node("Mul", [f"{output}_whole", f"{output}_scale"], [output])
 
-    def _declare(self, source: str, *, axis: int, largest: int) -> str:
+    def _declare(self, source: str, *, axis: int, qmax: int) -> str:
         """Initializers for the quantised `source` and its scales; their values follow while saving."""
         name = f"{source}_i8" if axis == 0 else f"{source}_rows_i8"
-        if name not in self._jobs:
-            self._jobs[name] = (source, axis, largest)
+        if name not in self._weights:
+            self._weights[name] = _Weight(source, axis, qmax)
             dims = list(self._tensors[source].dims)
             self._initializer(name, TensorProto.INT8, dims)
             self._initializer(name + _SCALE, TensorProto.FLOAT, [dims[1]] if axis == 0 else [dims[0], 1])

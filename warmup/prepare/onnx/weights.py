@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -92,10 +92,10 @@ def initializers(model: Any) -> dict[str, Any]:
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
-def remove_unused(model: Any, also: Iterable[str] = ()) -> None:
+def remove_unused(model: Any) -> None:
     """Drop initializers that no node and no output reads any more."""
     used = {name for node in nodes(model.graph) for name in node.input}
-    used |= {output.name for output in model.graph.output} | set(also)
+    used |= {output.name for output in model.graph.output}
     kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)

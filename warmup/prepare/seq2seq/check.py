@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hf_lambda.onnx_engine.contract import Contract
+from hf_lambda.onnx_engine.contract import Seq2SeqContract
 from hf_lambda.onnx_engine.generation.decoder import Decoder
 from hf_lambda.onnx_engine.generation.model import Model
 from hf_lambda.onnx_engine.generation.options import Options, resolve
 from hf_lambda.onnx_engine.generation.processors import log_softmax
 
-from ..plan import Disagreement, Plan, Tolerance
+from ..outcome import Figures, Verdict
+from ..request import PrepareRequest, Tolerance
+from . import reference
+from .reference import Reference
 
 SAME_CHOICE = 0.9
 """int8: smallest share of tokens that score best on both sides, given the same tokens before them.
@@ -23,30 +26,30 @@ Not asked for where `same_text` is 0: then nothing is, as a benchmark of random 
 """
 
 
-def gate_generation(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
-    """Agreement of `<work>/<precision>` with transformers: `{"<precision>": {figures}}`.
+def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
+    """How far `<work>/<precision>` is from transformers, refused beyond the tolerance of `request`.
 
     same_text: share of samples that generate the very same tokens (fp32: or as likely ones, see `_is_tie`);
     same_choice and score_difference: along transformers' own answers, token by token, the share of equal
     best tokens and the scores' difference (fp32: the largest, relative to the largest score; int8: the mean,
-    relative to their spread). Raises Disagreement where a figure is beyond the tolerance of `plan`.
+    relative to their spread).
     """
     folder = work / precision
-    contract = Contract.read(folder)
-    record = json.loads((work / "reference.json").read_text())
+    contract = Seq2SeqContract.read(folder)
+    expected = reference.read(work)
     # Copies of all fp32 matrices would not fit into the warm-up's memory for the larger models.
-    model = Model(folder, contract.tokenizer["pad_id"], prepack=precision != "fp32")
-    options = resolve(contract.extra["generation"], record["options"], positions=contract.positions)
+    model = Model(folder, contract.pad_id, prepack=precision != "fp32")
+    options = resolve(contract.generation, expected.options, positions=contract.max_position)
     same = []
     for source, answer, generated in zip(
-        record["sources"], model.generate(record["sources"], options), record["generated"], strict=True
+        expected.sources, model.generate(expected.sources, options), expected.generated, strict=True
     ):
         wanted = _ended(generated, options.eos_token_id)
         is_same = answer[0] == wanted
         if not is_same and precision == "fp32":
-            is_same = _is_tie(model, source, answer[0], wanted, options, plan.tolerance.fp32)
+            is_same = _is_tie(model, source, answer[0], wanted, options, request.tolerance.fp32)
         same.append(is_same)
-    pairs = _along(model, work, record)
+    pairs = _scores_along(model, expected)
     best = np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs])
     figures = {
         "samples": len(same),
@@ -54,10 +57,12 @@ def gate_generation(plan: Plan, work: Path, precision: str) -> dict[str, Any]:
         "same_choice": round(float(best.mean()), 4),
         "score_difference": float(f"{_difference(pairs, precision):.3g}"),
     }
-    problem = _exact(figures, plan.tolerance) if precision == "fp32" else _close(figures, plan.tolerance)
-    if problem:
-        raise Disagreement(f"{precision}: {problem}", {precision: figures})
-    return {precision: figures}
+    problem = (
+        _fp32_problem(figures, request.tolerance)
+        if precision == "fp32"
+        else _int8_problem(figures, request.tolerance)
+    )
+    return Verdict(figures, problem and f"{precision}: {problem}")
 
 
 def _ended(tokens: list[int], eos: tuple[int, ...]) -> list[int]:
@@ -75,7 +80,7 @@ def _is_tie(
     """
     if options.num_beams == 1:
         part = next(at for at, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b)
-        scores = _forced(model, source, got[:part])[-1]
+        scores = _forced_scores(model, source, got[:part])[-1]
         difference = abs(scores[got[part]] - scores[wanted[part]]) / max(1.0, abs(scores).max())
         return bool(difference <= tolerance)
     likelihoods = [_likelihood(model, source, tokens, options) for tokens in (got, wanted)]
@@ -84,7 +89,7 @@ def _is_tie(
 
 def _likelihood(model: Model, source: list[int], tokens: list[int], options: Options) -> float:
     """What beam search ranks finished sequences by; tokens that are forced count nothing."""
-    logs = log_softmax(_forced(model, source, tokens[:-1]))
+    logs = log_softmax(_forced_scores(model, source, tokens[:-1]))
     counted = list(range(1, len(tokens)))
     if options.forced_bos_token_id is not None:
         counted.remove(1)
@@ -94,27 +99,23 @@ def _likelihood(model: Model, source: list[int], tokens: list[int], options: Opt
     return total / float((len(tokens) - 1) ** options.length_penalty)
 
 
-def _along(model: Model, work: Path, record: dict[str, Any]) -> list[Any]:
+def _scores_along(model: Model, expected: Reference) -> list[tuple[Any, Any]]:
     """(our scores, transformers' scores), each (tokens, vocabulary), along transformers' own answers."""
-    with np.load(work / "reference.npz") as scores:
-        return [
-            (
-                _forced(model, record["sources"][at], record["generated"][at][: len(scores[str(at)])]),
-                scores[str(at)],
-            )
-            for at in map(int, scores)
-        ]
+    return [
+        (_forced_scores(model, expected.sources[index], expected.generated[index][: len(wanted)]), wanted)
+        for index, wanted in expected.scores.items()
+    ]
 
 
-def _forced(model: Model, source: list[int], tokens: list[int]) -> Any:
+def _forced_scores(model: Model, source: list[int], tokens: list[int]) -> Any:
     """Scores (tokens, vocabulary) after each of `tokens`, fed one by one as while generating."""
-    crossed, mask = model.encode([source])
-    decoder = Decoder(model.decoder, crossed, mask, 1)
+    encoder_kv, mask = model.encode([source])
+    decoder = Decoder(model.decoder, encoder_kv, mask, 1)
     origin = np.zeros(1, np.int64)
     return np.concatenate([decoder.step(np.array([token]), origin) for token in tokens])
 
 
-def _difference(pairs: list[Any], precision: str) -> float:
+def _difference(pairs: Sequence[tuple[Any, Any]], precision: str) -> float:
     if precision == "fp32":
         return max(
             float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs
@@ -122,7 +123,7 @@ def _difference(pairs: list[Any], precision: str) -> float:
     return float(np.mean([np.abs(got - wanted).mean() / wanted.std() for got, wanted in pairs]))
 
 
-def _exact(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
+def _fp32_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     if not figures["score_difference"] <= tolerance.fp32:
         return f"scores differ by {figures['score_difference']:.2g}, allowed {tolerance.fp32:g}"
     if figures["same_text"] < 1.0:
@@ -130,7 +131,7 @@ def _exact(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
     return None
 
 
-def _close(figures: dict[str, Any], tolerance: Tolerance) -> str | None:
+def _int8_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     if not figures["same_text"] >= tolerance.same_text:
         share = figures["same_text"]
         return f"{share:.0%} of the samples generate the same text, {tolerance.same_text:.0%} are asked"

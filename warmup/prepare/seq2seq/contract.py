@@ -1,18 +1,18 @@
-"""Writing `serving.json` and `tokenizer.json` of an encoder-decoder model."""
+"""The contract of an encoder-decoder: its generation options, and how its text becomes ids."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.onnx_engine.contract import Seq2SeqContract, SurroundingTokens, TextRules, write_contract
 from hf_lambda.onnx_engine.generation.options import InvalidOptionError, UnsupportedOptionError, resolve
 from hf_lambda.onnx_engine.later import load_tokenizer
 from hf_lambda.onnx_engine.seq2seq_text import Text
 from hf_lambda.torch_engine.seq2seq import language_codes
 
-from ..plan import NotPrepared, Plan
+from ..outcome import NotPrepared
+from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
 from .tokenizer import served_tokenizer
 
@@ -22,89 +22,88 @@ _UNBOUNDED = ("mt5", "t5")
 """Families with relative positions."""
 
 
-def write_contract(folder: Path, plan: Plan, tokenizer: Any, model: Any) -> None:
-    """Raises NotPrepared where the model's generation options or its tokenizer would come out otherwise."""
+def write_tokenizer_and_contract(
+    folder: Path, request: PrepareRequest, tokenizer: Any, model: Any
+) -> Seq2SeqContract:
+    """Write tokenizer.json and serving.json into `folder`, and return what the latter says.
+
+    Raises NotPrepared where the model's generation options or its tokenizer would come out otherwise.
+    """
     served, size = served_tokenizer(tokenizer)
     (folder / "tokenizer.json").write_text(served.to_str())
+    contract = contract_of(request.head, tokenizer, model, size)
+    _check_options(request, contract)
+    write_contract(contract, folder)
+    own = [sample for sample in request.samples or () if isinstance(sample, str)]
+    _check_tokenizer(folder, contract, tokenizer, own)
+    return contract
+
+
+def contract_of(head: str, tokenizer: Any, model: Any, size: int | None) -> Seq2SeqContract:
+    """size: the first id of the served tokenizer that is not the model's; None: all are."""
     config = model.config
-    specific = {
-        task: dict(given) for task, given in (getattr(config, "task_specific_params", None) or {}).items()
-    }
-    positions = None if config.model_type in _UNBOUNDED else config.max_position_embeddings
-    generation = {
-        name: value for name, value in model.generation_config.to_dict().items() if value is not None
-    }
-    _check_options(plan, {**generation, **_options(specific.get(plan.task, {}))}, positions)
-    document = {
-        "head": plan.head,
-        "model_type": config.model_type,
-        "max_length": tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else None,
-        "positions": positions,
-        "vocabulary": model.get_output_embeddings().out_features,
-        "tokenizer": {
-            "pad_id": tokenizer.pad_token_id,
-            "unk_id": tokenizer.unk_token_id,
-            "truncation_side": tokenizer.truncation_side,
-        },
-        "generation": generation,
-        "task_specific": specific,
-        "prefix": getattr(config, "prefix", None) or "",
-        "text": _rules(tokenizer, size),
-    }
-    (folder / "serving.json").write_text(json.dumps(document, ensure_ascii=False))
-    own = [sample for sample in plan.samples or [] if isinstance(sample, str)]
-    _check_tokenizer(folder, document, tokenizer, own)
+    specific = getattr(config, "task_specific_params", None) or {}
+    generation = model.generation_config.to_dict()
+    return Seq2SeqContract(
+        head=head,
+        model_type=config.model_type,
+        max_length=tokenizer.model_max_length if tokenizer.model_max_length < _NO_LIMIT else None,
+        max_position=None if config.model_type in _UNBOUNDED else config.max_position_embeddings,
+        vocabulary=model.get_output_embeddings().out_features,
+        pad_id=tokenizer.pad_token_id,
+        unk_id=tokenizer.unk_token_id,
+        truncation_side=tokenizer.truncation_side,
+        generation={name: value for name, value in generation.items() if value is not None},
+        task_specific={task: dict(given) for task, given in specific.items()},
+        prefix=getattr(config, "prefix", None) or "",
+        text=_text_rules(tokenizer, size),
+    )
 
 
-def _options(specific: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in specific.items() if name != "prefix"}
-
-
-def _check_options(plan: Plan, shipped: Mapping[str, Any], positions: int | None) -> None:
+def _check_options(request: PrepareRequest, contract: Seq2SeqContract) -> None:
     try:
-        resolve(shipped, {}, positions=positions)
+        resolve(contract.options_of(request.task), {}, positions=contract.max_position)
     except (UnsupportedOptionError, InvalidOptionError) as error:
-        raise NotPrepared(f"{plan.model} ships what the decoding loop does not do: {error}") from error
+        raise NotPrepared(f"{request.repo_id} ships what the decoding loop does not do: {error}") from error
 
 
-def _rules(tokenizer: Any, size: int | None) -> dict[str, Any]:
-    """The `text` section: what `hf_lambda.onnx_engine.seq2seq_text.Text` goes by."""
+def _text_rules(tokenizer: Any, size: int | None) -> TextRules:
     is_rebuilt = size is not None
     is_marian = is_rebuilt and hasattr(tokenizer, "supported_language_codes")
-    has_cleanup = is_rebuilt or type(tokenizer.backend_tokenizer.model).__name__ != "BPE"
-    rules: dict[str, Any] = {
-        "default": _around(list(tokenizer(SENTENCES[0])["input_ids"]), tokenizer),
-        "size": size,
-        "surface": is_marian,
-        "leading_code": is_marian,
-        "can_clean_up": has_cleanup,
-    }
+    languages = {}
     if build := getattr(tokenizer, "_build_translation_inputs", None):
-        languages, own = {}, tokenizer.src_lang
+        own = tokenizer.src_lang
         for code in language_codes(tokenizer):
             built = build([SENTENCES[0]], src_lang=code, tgt_lang=code, return_tensors=None)
-            around = _around(list(built["input_ids"][0]), tokenizer)
-            languages[code] = {**around, "forced_bos": int(built["forced_bos_token_id"])}
-        rules["languages"] = languages
+            languages[code] = _surrounding(
+                list(built["input_ids"][0]), tokenizer, int(built["forced_bos_token_id"])
+            )
         tokenizer.src_lang = own  # what a text that is not translated gets
-    return rules
+    return TextRules(
+        default=_surrounding(list(tokenizer(SENTENCES[0])["input_ids"]), tokenizer),
+        size=size,
+        surface=is_marian,
+        leading_code=is_marian,
+        can_clean_up=is_rebuilt or type(tokenizer.backend_tokenizer.model).__name__ != "BPE",
+        languages=languages,
+    )
 
 
-def _around(ids: list[int], tokenizer: Any) -> dict[str, list[int]]:
+def _surrounding(ids: list[int], tokenizer: Any, forced_bos: int | None = None) -> SurroundingTokens:
     """The special tokens before and after the text in `ids`, that of the first sample."""
     content = list(tokenizer(SENTENCES[0], add_special_tokens=False)["input_ids"])
     for start in range(len(ids) - len(content) + 1):
         if ids[start : start + len(content)] == content:
-            return {"prefix": ids[:start], "suffix": ids[start + len(content) :]}
+            return SurroundingTokens(tuple(ids[:start]), tuple(ids[start + len(content) :]), forced_bos)
     raise NotPrepared(f"{type(tokenizer).__name__} changes a text that it puts special tokens around")
 
 
-def _check_tokenizer(folder: Path, document: Mapping[str, Any], tokenizer: Any, own: list[str]) -> None:
+def _check_tokenizer(folder: Path, contract: Seq2SeqContract, tokenizer: Any, own: list[str]) -> None:
     """The served tokenizer must split, and put together again, every sample as transformers' does.
 
     own: the user's samples, beside those that are built in.
     """
-    text = Text(load_tokenizer(folder), document["text"], document["tokenizer"])
+    text = Text(load_tokenizer(folder), contract)
     samples = [*SENTENCES, LONG, "", " two  spaces ", "a\n\nb", ">>fr<< Hello.", *own]
     name = type(tokenizer).__name__
     expected = [list(tokenizer(sample)["input_ids"]) for sample in samples]

@@ -10,31 +10,34 @@ import transformers
 from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from ..onnx.torch_export import export_graph
-from ..plan import NotPrepared, Plan
-from .contract import write_contract
+from ..outcome import NotPrepared
+from ..request import PrepareRequest
+from . import reference
+from .contract import write_tokenizer_and_contract
 from .graphs import DecoderGraph, EncoderGraph, attentions_of
-from .reference import write_reference
 
 FAMILIES = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
 """`model_type`s whose graphs have been compared with transformers; NLLB is an m2m_100."""
 
 
-def export(snapshot: Path, task: str, folder: Path) -> None:
-    """Write encoder.onnx and decoder.onnx with weights, tokenizer.json and serving.json into `folder`.
+def export(request: PrepareRequest, work: Path) -> None:
+    """Write encoder.onnx and decoder.onnx with weights, tokenizer.json and serving.json into `export/`.
 
-    transformers' answers to the gate's samples, and the plan, are in the folder above.
+    transformers' answers to the gate's samples are in the folder above.
     Raises NotPrepared for a family, a tokenizer or a generation option that would not come out the same.
     """
-    plan = Plan.read(folder.parent)
-    config = AutoConfig.from_pretrained(snapshot)
+    config = AutoConfig.from_pretrained(request.snapshot)
     if config.model_type not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
-        raise NotPrepared(f"{config.model_type} models are not prepared for {task}; these are: {known}")
+        raise NotPrepared(
+            f"{config.model_type} models are not prepared for {request.task}; these are: {known}"
+        )
     transformers.utils.logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(snapshot)
-    model = load_model(snapshot)
-    write_contract(folder, plan, tokenizer, model)
-    write_reference(folder.parent, plan, tokenizer, model)
+    tokenizer = AutoTokenizer.from_pretrained(request.snapshot)
+    model = load_model(request.snapshot)
+    folder = work / "export"
+    contract = write_tokenizer_and_contract(folder, request, tokenizer, model)
+    reference.write(request, work, tokenizer, model, contract)
     export_encoder(model, folder / "encoder.onnx")
     export_decoder(model, folder / "decoder.onnx")
 
@@ -70,7 +73,7 @@ def export_decoder(model: Any, path: Path) -> None:
     axes: dict[str, dict[int, str]] = {name: {0: "rows"} for name in ("input_ids", "beam_idx", "logits")}
     axes["encoder_attention_mask"] = {0: "batch", 1: "source"}
     outputs = ["logits"]
-    for layer, own in enumerate(module.selfs):
+    for layer, own in enumerate(module.self_attentions):
         size = own.k.out_features // own.heads
         for part in "kv":
             inputs[f"past_{part}_{layer}"] = torch.zeros(rows, own.heads, past, size)

@@ -30,11 +30,11 @@ class EncoderGraph(nn.Module):
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
         hidden = self.encoder(input_ids=input_ids, attention_mask=additive(attention_mask))[0]
         rows, length = input_ids.shape
-        crossed: list[torch.Tensor] = []
+        encoder_kv: list[torch.Tensor] = []
         for key, value, heads in zip(self.keys, self.values, self.heads, strict=True):
-            crossed.append(key(hidden).view(rows, length, heads, -1).transpose(1, 2))
-            crossed.append(value(hidden).view(rows, length, heads, -1).permute(0, 2, 3, 1))
-        return tuple(crossed)
+            encoder_kv.append(key(hidden).view(rows, length, heads, -1).transpose(1, 2))
+            encoder_kv.append(value(hidden).view(rows, length, heads, -1).permute(0, 2, 3, 1))
+        return tuple(encoder_kv)
 
 
 class DecoderGraph(nn.Module):
@@ -51,29 +51,28 @@ class DecoderGraph(nn.Module):
         self.model = model
         bias = getattr(model, "final_logits_bias", None)
         if bias is not None and not bias.any():
-            model.final_logits_bias = torch.zeros(
-                ()
-            )  # all but Marian ship zeros, as long as their vocabulary
-        self.selfs: list[SelfAttention] = []
-        self.crosses: list[CrossAttention] = []
+            # All but Marian ship zeros, as long as their vocabulary.
+            model.final_logits_bias = torch.zeros(())
+        self.self_attentions: list[SelfAttention] = []
+        self.cross_attentions: list[CrossAttention] = []
         for owner, names in _attention_slots(model):
             own = SelfAttention(getattr(owner[0], names[0]))
             cross = CrossAttention(getattr(owner[1], names[1]))
             setattr(owner[0], names[0], own)
             setattr(owner[1], names[1], cross)
-            self.selfs.append(own)
-            self.crosses.append(cross)
+            self.self_attentions.append(own)
+            self.cross_attentions.append(cross)
 
     def forward(
         self,
         input_ids: torch.Tensor,
         beam_idx: torch.Tensor,
         encoder_attention_mask: torch.Tensor,
-        *past_and_cross: torch.Tensor,
+        *past_and_encoder_kv: torch.Tensor,
     ) -> tuple[torch.Tensor, ...]:
         mask = additive(encoder_attention_mask)
-        for layer, (own, cross) in enumerate(zip(self.selfs, self.crosses, strict=True)):
-            past_k, past_v, cross_k, cross_v = past_and_cross[4 * layer : 4 * layer + 4]
+        for layer, (own, cross) in enumerate(zip(self.self_attentions, self.cross_attentions, strict=True)):
+            past_k, past_v, cross_k, cross_v = past_and_encoder_kv[4 * layer : 4 * layer + 4]
             own.past = (past_k.index_select(0, beam_idx), past_v.index_select(0, beam_idx))
             cross.source = (cross_k, cross_v, mask)
         # One token sees its whole past. A ready-made 4-D mask keeps transformers from making a causal one.
@@ -83,10 +82,10 @@ class DecoderGraph(nn.Module):
             encoder_outputs=(nothing[0],),
             attention_mask=nothing,
             decoder_attention_mask=nothing,
-            past_key_values=_Past(past_and_cross[0]),
+            past_key_values=_Past(past_and_encoder_kv[0]),
             use_cache=True,
         ).logits
-        return (logits, *(tensor for own in self.selfs for tensor in own.new))
+        return (logits, *(tensor for own in self.self_attentions for tensor in own.new))
 
 
 class SelfAttention(nn.Module):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..plan import NotPrepared, Plan
+from hf_lambda.onnx_engine.contract import Seq2SeqContract
+
+from ..outcome import NotPrepared
+from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
 
 SAMPLES = 8
@@ -21,7 +25,19 @@ _FORCED, _FORCED_TOKENS = 4, 16
 """Samples, and tokens of each, whose scores are compared one by one."""
 
 
-def gate_options(shipped: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Reference:
+    """transformers' answers: per sample its source's tokens and the generated ones."""
+
+    sources: list[list[int]]
+    generated: list[list[int]]
+    options: Mapping[str, Any]
+    """What both sides generate with, beside the model's own options."""
+    scores: Mapping[int, Any]
+    """Of some samples: (tokens, vocabulary), transformers' scores along what it generated."""
+
+
+def gate_options(shipped: Mapping[str, Any]) -> dict[str, Any]:
     """The model's own options, cut to NEW_TOKENS: what the gate generates with on both sides."""
     longest = shipped.get("max_new_tokens") or (shipped.get("max_length") or 1 + NEW_TOKENS) - 1
     longest = max(1, min(NEW_TOKENS, longest))
@@ -36,15 +52,15 @@ def gate_options(shipped: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def write_reference(work: Path, plan: Plan, tokenizer: Any, model: Any) -> None:
+def write(request: PrepareRequest, work: Path, tokenizer: Any, model: Any, contract: Seq2SeqContract) -> None:
     """Write `reference.json` (sources, generated tokens, options) and `reference.npz` (scores along some)."""
-    document = json.loads((work / "export" / "serving.json").read_text())
-    options = gate_options(document["generation"])
-    if document["text"].get("languages"):
-        first = next(iter(document["text"]["languages"].values()))
-        options["forced_bos_token_id"] = first["forced_bos"]
-    prefix = document["task_specific"].get(plan.task, {}).get("prefix") or document["prefix"]
-    sources = [_source(tokenizer, prefix + text, document) for text in _texts(plan)]
+    import torch  # the gate reads this module too, and needs none
+
+    options = gate_options(contract.generation)
+    if contract.text.languages:
+        options["forced_bos_token_id"] = next(iter(contract.text.languages.values())).forced_bos
+    prefix = contract.prefix_of(request.task)
+    sources = [_source(tokenizer, prefix + text, contract) for text in _texts(request)]
     generated = []
     scores = {}
     with torch.inference_mode(), warnings.catch_warnings():
@@ -54,21 +70,31 @@ def write_reference(work: Path, plan: Plan, tokenizer: Any, model: Any) -> None:
             generated.append(model.generate(ids, attention_mask=torch.ones_like(ids), **options)[0].tolist())
             if index < _FORCED:
                 forced = torch.tensor([generated[-1][:_FORCED_TOKENS]])
-                scores[str(index)] = model(input_ids=ids, decoder_input_ids=forced).logits[0].numpy()
-    record = {"sources": sources, "generated": generated, "options": options}
-    (work / "reference.json").write_text(json.dumps(record))
-    np.savez(work / "reference.npz", **scores)
+                scores[index] = model(input_ids=ids, decoder_input_ids=forced).logits[0].numpy()
+    save(Reference(sources, generated, options, scores), work)
 
 
-def _texts(plan: Plan) -> list[str]:
-    if plan.samples is None:
+def save(reference: Reference, work: Path) -> None:
+    document = {name: value for name, value in vars(reference).items() if name != "scores"}
+    (work / "reference.json").write_text(json.dumps(document))
+    np.savez(work / "reference.npz", **{str(index): scores for index, scores in reference.scores.items()})
+
+
+def read(work: Path) -> Reference:
+    document = json.loads((work / "reference.json").read_text())
+    with np.load(work / "reference.npz") as scores:
+        return Reference(**document, scores={int(index): scores[index] for index in scores})
+
+
+def _texts(request: PrepareRequest) -> list[str]:
+    if request.samples is None:
         return [*SENTENCES[: SAMPLES - 1], LONG]
-    for sample in plan.samples:
+    for sample in request.samples:
         if not isinstance(sample, str):
-            raise NotPrepared(f"a gate sample of {plan.task} is {sample!r}; expected a text")
-    return list(plan.samples)
+            raise NotPrepared(f"a gate sample of {request.task} is {sample!r}; expected a text")
+    return list(request.samples)
 
 
-def _source(tokenizer: Any, text: str, document: dict[str, Any]) -> list[int]:
-    most = min(limit for limit in (_SOURCE_TOKENS, document["max_length"], document["positions"]) if limit)
+def _source(tokenizer: Any, text: str, contract: Seq2SeqContract) -> list[int]:
+    most = min(limit for limit in (_SOURCE_TOKENS, contract.max_length, contract.max_position) if limit)
     return list(tokenizer(text, truncation=True, max_length=most)["input_ids"])

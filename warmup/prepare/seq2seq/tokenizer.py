@@ -7,7 +7,7 @@ from typing import Any
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
-from ..plan import NotPrepared
+from ..outcome import NotPrepared
 
 HIDDEN = "\x00"
 """Before a piece that no text may become: a word of the target language, which the source has not."""

@@ -11,7 +11,7 @@ import safetensors.numpy
 
 from hf_lambda.onnx_engine import load
 from tests.tiny_decoders import snapshot
-from warmup.prepare import NotPrepared, Tolerance, prepare
+from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
 from warmup.prepare.decoder.blocks import rounded
 
 LOOSE = Tolerance(
@@ -25,20 +25,22 @@ def source(tmp_path_factory):
 
 
 def _prepare(source, into, **options):
-    options = {"model": "org/tiny", "commit": "c" * 40, "isolated": False, "tolerance": LOOSE, **options}
-    return prepare("text-generation", source, into=into, **options)
+    progress = options.pop("progress", lambda step: None)
+    options = {"tolerance": LOOSE, **options}
+    request = PrepareRequest("text-generation", "org/tiny", "c" * 40, source, **options)
+    return prepare(request, into=into, isolated=False, progress=progress)
 
 
 def test_a_prepared_folder_answers_without_its_snapshot_and_its_figures_are_in_the_entry(source, tmp_path):
     steps: list[str] = []
     entry = _prepare(source, tmp_path, progress=steps.append)
-    folder = Path(entry["path"])
+    folder = Path(entry.path)
     assert steps == ["export", "write-int8", "check-int8"]
     assert {path.name for path in folder.iterdir()} == {
         *("decoder.onnx", "decoder.onnx.data", "tokenizer.json", "serving.json", "prepared.json"),
     }
-    assert (entry["head"], entry["precision"], entry["reason"]) == ("causal-lm", "int8", None)
-    figures = entry["agreement"]["int8"]
+    assert (entry.head, entry.precision, entry.reason) == ("causal-lm", "int8", None)
+    figures = entry.agreement["int8"]
     assert figures["tokens"] > 500
     assert 0 < figures["kl"] < 1
     assert (figures["kl_allowed"], figures["same_choice_allowed"]) == (1, 0)
@@ -47,7 +49,7 @@ def test_a_prepared_folder_answers_without_its_snapshot_and_its_figures_are_in_t
 
 
 def test_what_is_read_ahead_is_the_whole_file_where_the_head_reads_the_embeddings(source, tmp_path):
-    folder = Path(_prepare(source, tmp_path)["path"])
+    folder = Path(_prepare(source, tmp_path).path)
     document = json.loads((folder / "serving.json").read_text())
     size = (folder / "decoder.onnx.data").stat().st_size
     tables = 2 * 256 * 8 * 4  # the rotations
@@ -55,10 +57,10 @@ def test_what_is_read_ahead_is_the_whole_file_where_the_head_reads_the_embedding
 
 
 def test_fp32_agrees_within_its_tolerance(source, tmp_path):
-    entry = _prepare(source, tmp_path, requested="fp32")
-    assert entry["precision"] == "fp32"
-    assert entry["agreement"]["fp32"]["score_difference"] <= 1e-4
-    assert entry["agreement"]["fp32"]["kl"] <= 1e-6
+    entry = _prepare(source, tmp_path, precision="fp32")
+    assert entry.precision == "fp32"
+    assert entry.agreement["fp32"]["score_difference"] <= 1e-4
+    assert entry.agreement["fp32"]["kl"] <= 1e-6
 
 
 @pytest.mark.parametrize(
@@ -71,20 +73,20 @@ def test_fp32_agrees_within_its_tolerance(source, tmp_path):
 )
 def test_8_bits_beyond_a_tolerance_are_served_in_fp32_with_the_reason(source, tmp_path, tolerance, reason):
     entry = _prepare(source, tmp_path, tolerance=Tolerance(**{**vars(LOOSE), **tolerance}))
-    assert entry["precision"] == "fp32"
-    assert pytest.approx(1.0) == entry["agreement"]["fp32"]["same_choice"]
+    assert entry.precision == "fp32"
+    assert pytest.approx(1.0) == entry.agreement["fp32"]["same_choice"]
     with pytest.raises(AssertionError, match=reason):
-        raise AssertionError(entry["reason"])
+        raise AssertionError(entry.reason)
 
 
 def test_4_bits_are_asked_for_and_8_are_the_next_better(source, tmp_path):
-    entry = _prepare(source, tmp_path / "loose", requested="int4")
-    assert entry["precision"] == "int4"
+    entry = _prepare(source, tmp_path / "loose", precision="int4")
+    assert entry.precision == "int4"
     strict = Tolerance(**{**vars(LOOSE), "int4_kl": 1e-9})
-    entry = _prepare(source, tmp_path / "strict", requested="int4", tolerance=strict)
-    assert (entry["precision"], set(entry["agreement"])) == ("int8", {"int4", "int8"})
-    assert entry["reason"].startswith("int4: the mean KL divergence is ")
-    assert entry["agreement"]["int4"]["kl"] > entry["agreement"]["int8"]["kl"]
+    entry = _prepare(source, tmp_path / "strict", precision="int4", tolerance=strict)
+    assert (entry.precision, set(entry.agreement)) == ("int8", {"int4", "int8"})
+    assert str(entry.reason).startswith("int4: the mean KL divergence is ")
+    assert entry.agreement["int4"]["kl"] > entry.agreement["int8"]["kl"]
 
 
 def test_fp32_that_the_function_has_no_memory_for_stays_on_torch_and_says_what_it_would_take(
@@ -95,9 +97,7 @@ def test_fp32_that_the_function_has_no_memory_for_stays_on_torch_and_says_what_i
         NotPrepared, match=r"int8: the mean KL .*; fp32 takes 20\d MB of memory, the function has 128"
     ):
         _prepare(source, tmp_path, tolerance=strict, memory_mb=128)
-    assert (
-        _prepare(source, tmp_path, tolerance=strict, memory_mb=128, requested="fp32")["precision"] == "fp32"
-    )
+    assert _prepare(source, tmp_path, tolerance=strict, memory_mb=128, precision="fp32").precision == "fp32"
 
 
 def test_a_wrecked_matrix_is_refused(source, tmp_path, monkeypatch):
@@ -108,21 +108,21 @@ def test_a_wrecked_matrix_is_refused(source, tmp_path, monkeypatch):
 
     monkeypatch.setattr("warmup.prepare.decoder.graph.rounded", swapped)
     entry = _prepare(source, tmp_path, tolerance=Tolerance(**{**vars(LOOSE), "int8_kl": 0.5}))
-    assert entry["precision"] == "fp32"
-    assert entry["agreement"]["int8"]["kl"] > 0.5
+    assert entry.precision == "fp32"
+    assert entry.agreement["int8"]["kl"] > 0.5
 
 
 def test_samples_of_ones_own_are_texts_or_chats(source, tmp_path):
     chat = [{"role": "user", "content": "Hi there"}, {"role": "assistant", "content": "Hello."}]
-    entry = _prepare(source, tmp_path, samples=["One text of mine.", chat])
-    assert entry["agreement"]["int8"]["tokens"] < 120
+    entry = _prepare(source, tmp_path, samples=("One text of mine.", chat))
+    assert entry.agreement["int8"]["tokens"] < 120
     for sample, reason in [
         (7, "is 7; expected a text or chat messages"),
         ("", "expected two tokens at least"),
         ([{"role": "critic", "content": "x"}], "Only system, user and assistant speak here"),
     ]:
         with pytest.raises(NotPrepared, match=reason):
-            _prepare(source, tmp_path / "other", samples=[sample])
+            _prepare(source, tmp_path / "other", samples=(sample,))
 
 
 def test_other_tolerances_are_another_check(source, tmp_path):

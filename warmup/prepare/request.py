@@ -1,10 +1,11 @@
-"""What is to be prepared and how well: the plan of one run, as its steps read it from the work folder."""
+"""What is asked of preparing: which model for which task, how precise, and how well it has to agree."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,29 +16,10 @@ from hf_lambda.tasks import canonical, head_of
 RECIPE = 2
 """Raise it when a change of this package makes prepared folders differ: the old ones are made again."""
 
-
 MEMORY_MB = 3008
 """Of the function that serves, where nobody says: what new accounts are held to."""
 
-
-class NotPrepared(Exception):  # noqa: N818 - a result, and its name is what the report shows
-    """The model stays on torch; `reason` is one sentence for the report."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Unfinished(Exception):  # noqa: N818 - not an error: call again and it goes on
-    """Stopped cleanly with steps left (no time, or another run is at it); the finished ones are kept."""
-
-
-class Disagreement(Exception):  # noqa: N818
-    """The gate's no: the candidate answers otherwise than transformers, and by how much."""
-
-    def __init__(self, reason: str, agreement: dict[str, Any]) -> None:
-        super().__init__(reason)
-        self.reason, self.agreement = reason, agreement
+_FILE = "request.json"
 
 
 @dataclass(frozen=True)
@@ -65,49 +47,63 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One model for one head; `<work>/plan.json` hands it to steps in processes of their own."""
+class PrepareRequest:
+    """One model for one task; `write` and `read` hand it to the processes that run the steps."""
 
     task: str
-    model: str
+    repo_id: str
     commit: str
-    snapshot: str
-    work: str
-    requested: str = "auto"
-    samples: list[Any] | None = None
-    """The user's own gate samples; None: the built-in ones of the task."""
+    snapshot: Path
+    precision: str = "auto"
+    """"auto" and "int8": int8 where the gate passes it, else fp32 with a reason; "fp32": fp32; "int4": of
+    language models, else the next better one."""
+    samples: tuple[Any, ...] | None = None
+    """The user's own gate samples, as JSON; None: the built-in ones of the task."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     machine: str = field(default_factory=platform.machine)
     memory_mb: int = MEMORY_MB
+    """Of the function that serves it; a language model that needs more in fp32 is not published so."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "task", canonical(self.task))
+        object.__setattr__(self, "snapshot", self.snapshot.absolute())
 
     @property
     def head(self) -> str:
         return head_of(self.task)
 
     @property
-    def name(self) -> str:
+    def folder_name(self) -> str:
         """Name of the published folder: everything that a prepared model depends on beside its commit."""
         ort = version("onnxruntime")
-        return f"{self.head}-{self.requested}-r{RECIPE}-ort{ort}-{self.machine}"
+        return f"{self.head}-{self.precision}-r{RECIPE}-ort{ort}-{self.machine}"
 
     @property
     def gate_key(self) -> str:
         """Changes with the samples and the tolerance: other demands, another check."""
-        text = json.dumps([self.samples, asdict(self.tolerance)], sort_keys=True)
+        samples = None if self.samples is None else list(self.samples)
+        text = json.dumps([samples, asdict(self.tolerance)], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def write(self) -> None:
-        path = Path(self.work, "plan.json")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self)))
+    def write(self, work: Path) -> None:
+        work.mkdir(parents=True, exist_ok=True)
+        (work / _FILE).write_text(json.dumps(self.to_json()))
 
     @classmethod
-    def read(cls, work: Path) -> Plan:
-        document = json.loads((work / "plan.json").read_text())
-        return cls(**{**document, "tolerance": Tolerance(**document["tolerance"])})
+    def read(cls, work: Path) -> PrepareRequest:
+        return cls.from_json(json.loads((work / _FILE).read_text()))
 
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "snapshot": str(self.snapshot)}
 
-def plan_of(task: str, snapshot: Path, work_parent: Path, **options: Any) -> Plan:
-    """A plan whose work folder lies beside the folder that it will publish."""
-    plan = Plan(task=canonical(task), snapshot=str(snapshot), work="", **options)
-    return Plan(**{**vars(plan), "work": str(work_parent / f".work-{plan.name}")})
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> PrepareRequest:
+        samples = document["samples"]
+        return cls(
+            **{
+                **document,
+                "snapshot": Path(document["snapshot"]),
+                "samples": None if samples is None else tuple(samples),
+                "tolerance": Tolerance(**document["tolerance"]),
+            }
+        )

@@ -1,0 +1,29 @@
+"""How preparing, or one step of it, can end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Figures = Mapping[str, float]
+"""Name of a measure -> how a candidate compares with transformers by it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate says of a candidate: its figures, and why it is refused (None: it passes)."""
+
+    figures: Figures
+    refused: str | None = None
+
+
+class NotPrepared(Exception):  # noqa: N818 - a result, and its name is what the report shows
+    """The model stays on torch; `reason` is one sentence for the report."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Unfinished(Exception):  # noqa: N818 - not an error: call again and it goes on
+    """Stopped cleanly with steps left (no time, or another run is at it); the finished ones are kept."""
