@@ -24,6 +24,10 @@ CACHE_ENVIRONMENT = {
     "MODEL_CACHE": MOUNT_PATH,
     "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
     "HF_HOME": "/tmp/hf",
+    # Many libraries keep a cache at home when they are imported; Lambda's home does not exist.
+    "HOME": "/tmp",
+    "XDG_CACHE_HOME": "/tmp/.cache",
+    "MPLCONFIGDIR": "/tmp/matplotlib",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "OPENBLAS_NUM_THREADS": "1",  # its threads spin while numpy is imported, at every cold start
     "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise

@@ -51,12 +51,22 @@ def kill_session(session: int) -> None:
 
     Its number is not given out again as long as one of its processes lives, so that only members are met.
     """
-    while members := list(_session(session)):
+    while members := list(session_members(session)):
         for pid in members:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         for pid in members:
             _wait_gone(pid, STOP_S)
+
+
+def session_members(session: int) -> Iterator[int]:
+    """Pids of the processes of a session that are alive."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                if fields[3] == str(session) and fields[0] not in "ZX":
+                    yield int(entry.name)
 
 
 def started(pid: int) -> str | None:
@@ -75,15 +85,6 @@ def _read(record: Path) -> tuple[int, str] | None:
         return (int(entry["pid"]), entry["started"]) if entry["started"] else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-
-
-def _session(session: int) -> Iterator[int]:
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                if fields[3] == str(session) and fields[0] not in "ZX":
-                    yield int(entry.name)
 
 
 def _wait_gone(pid: int, limit_s: float) -> None:

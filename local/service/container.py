@@ -144,6 +144,9 @@ class Container(Emulator):
                 with contextlib.suppress(OSError):
                     stream.close()
 
+    def memory_limit(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext()  # the engine holds it
+
     def _post(self, payload: bytes, client_context: str | None) -> tuple[int, bytes]:
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None and stdout is not None

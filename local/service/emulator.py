@@ -20,6 +20,7 @@ from local.processes import kill_session, remember
 from local.program.functions import Function
 from local.service.environment import environment
 from local.service.instances import InstanceError, InvocationResult
+from local.service.memory import MemoryLimit
 from local.service.ports import Ports
 from local.service.runtime_log import RuntimeLog
 
@@ -33,6 +34,7 @@ _RUNTIME_ERROR_KEYS = {
     "requestId",
     "stackTrace",
 }  # of awslambdaric's error object
+_KILLED = "Runtime exited with error: signal: killed"
 _numbers = itertools.count(1)
 
 
@@ -60,7 +62,9 @@ class Emulators:
         raise InstanceError(f"the emulator of {function.name} did not start; see {instance.log.path}")
 
     def environment(self, function: Function, tmp: Path) -> dict[str, str]:
-        cache = None if self.isolation == "namespace" else self.cache
+        cache: Path | None = self.cache
+        if self.isolation == "namespace":  # what is at /tmp and at the mount is what Lambda has there
+            cache, tmp = None, Path("/tmp")
         extra = self.extra.get(function.name, {})
         return environment(function, root=self.root, tmp=tmp, cache=cache, extra=extra)
 
@@ -123,14 +127,22 @@ class Emulator:
 
     def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
         request = self.log.begin()
-        try:
-            status, body = self._post(payload, client_context)
-        except (OSError, http.client.HTTPException):
-            status, body = 502, b""
+        with self.memory_limit() as memory:
+            try:
+                status, body = self._post(payload, client_context)
+            except (OSError, http.client.HTTPException):
+                status, body = 502, b""
         request_id, text = self.log.end(request)
         request_id = request_id or str(uuid.uuid4())
-        failure = self._failure(status, body, request_id)
+        if memory and memory.exceeded:
+            self._failed = True
+            failure: bytes | None = _error("Runtime.OutOfMemory", f"RequestId: {request_id} Error: {_KILLED}")
+        else:
+            failure = self._failure(status, body, request_id)
         return InvocationResult(failure or body, failure is not None, text, request_id)
+
+    def memory_limit(self) -> contextlib.AbstractContextManager[MemoryLimit | None]:
+        return MemoryLimit(self.pid, self._function.memory_mb)
 
     def stop(self) -> None:
         self._stopped = True

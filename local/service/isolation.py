@@ -26,11 +26,11 @@ def available(cache: Path, state: Path) -> str:
 def _holds(mode: str, cache: Path, state: Path) -> bool:
     tmp = state / "tmp" / f"probe-{mode}"
     tmp.mkdir(parents=True, exist_ok=True)
-    mount = "/mnt/hf_models_cache" if mode == "namespace" else None
+    mount, scratch = ("/mnt/hf_models_cache", "/tmp") if mode == "namespace" else (None, str(tmp))
     keep = [str(path) for path in (cache, state, sys.prefix, sys.base_prefix)]
     view = {"cache": str(cache), "mount": mount, "tmp": str(tmp), "writes": False, "keep": keep}
     command = [sys.executable, "-I", "-S", str(SANDBOX), mode, json.dumps(view)]
-    shell = ["/bin/sh", "-c", _PROBE, "probe", str(tmp), mount or str(cache)]
+    shell = ["/bin/sh", "-c", _PROBE, "probe", scratch, mount or str(cache)]
     try:
         tried = subprocess.run([*command, *shell], capture_output=True, timeout=PROBE_S, check=False)
         return tried.returncode == 0

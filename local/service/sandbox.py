@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import platform
+import stat
 import sys
 from pathlib import Path
 
@@ -42,14 +43,10 @@ def enter_namespace(view: dict[str, object]) -> None:
     """Private mounts: the cache at `mount`, `tmp` at /tmp, nothing else writable. OSError if not allowed."""
     _unshare()
     mount, tmp = view["mount"], str(view["tmp"])
-    needed = [Path(str(path)) for path in (tmp, *view["keep"])]  # type: ignore[misc]
     _mount(None, "/", MS_REC | MS_PRIVATE)
     cache = os.open(str(view["cache"]), os.O_PATH)  # by descriptor: its path may be covered below
-    _mount(tmp, tmp, MS_BIND)
-    writable = [tmp]
-    if not any(path.is_relative_to("/tmp") for path in needed):
-        _mount(tmp, "/tmp", MS_BIND)
-        writable.append("/tmp")
+    _cover_tmp(tmp, [Path(str(path)) for path in view["keep"]])  # type: ignore[attr-defined]
+    writable = ["/tmp"]
     if mount:
         _bind_cache(cache, Path(str(mount)))
         if view["writes"]:
@@ -84,6 +81,22 @@ def _unshare() -> None:
     Path("/proc/self/setgroups").write_text("deny")
     Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
     Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+
+
+def _cover_tmp(tmp: str, keep: list[Path]) -> None:
+    """Put `tmp` at /tmp; what the function needs of the old /tmp stays where it was."""
+    below = sorted({path for path in keep if path.is_relative_to("/tmp")})
+    held = {path: os.open(path, os.O_PATH) for path in below}
+    _mount(tmp, "/tmp", MS_BIND)
+    for path, source in held.items():
+        if path.exists():  # within one that is back already
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if stat.S_ISDIR(os.fstat(source).st_mode):
+            path.mkdir()
+        else:
+            path.touch()
+        _mount(f"/proc/self/fd/{source}", str(path), MS_BIND | MS_REC)
 
 
 def _bind_cache(cache: int, mount: Path) -> None:

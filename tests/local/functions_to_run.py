@@ -9,12 +9,14 @@ from local.program.functions import Function
 
 PROBE = '''"""Does what the event says."""
 
+import mmap
 import os
 import time
 from pathlib import Path
 
 starts = time.time()
 calls = 0
+held = []
 
 
 def handler(event, context):
@@ -27,6 +29,14 @@ def handler(event, context):
         os._exit(event["exit"])
     if "big" in event:
         return "x" * event["big"]
+    if "list" in event:
+        return sorted(os.listdir(event["list"]))
+    if "allocate_mb" in event:
+        held.append(b"x" * (event["allocate_mb"] << 20))
+    if "map" in event:
+        with open(event["map"], "rb") as file:
+            held.append(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+        sum(held[-1][:: mmap.PAGESIZE])
     if "write" in event:
         Path(event["write"]).write_text("written")
     if "touch" in event:

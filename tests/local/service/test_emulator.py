@@ -5,9 +5,11 @@ import os
 import signal
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from infra.function import CACHE_ENVIRONMENT
 from local import processes
 from local.service.emulator import Emulators
 from local.service.instances import InstanceError
@@ -101,6 +103,25 @@ def test_a_timeout_is_an_error_that_ends_the_instance(start, root):
     assert not instance.usable
 
 
+def test_a_function_that_takes_more_memory_than_it_has_is_killed(start, root):
+    instance = start(memory_mb=128)
+    assert not ask(instance, {"allocate_mb": 20})[1].error
+    error, answer = ask(instance, {"allocate_mb": 200, "until": str(root / "never")})
+    assert answer.error
+    assert error["errorType"] == "Runtime.OutOfMemory"
+    assert error["errorMessage"].endswith("Error: Runtime exited with error: signal: killed")
+    assert not instance.usable
+
+
+def test_files_that_are_mapped_take_none_of_its_memory(start, root):
+    with (root / "efs/weights").open("wb") as file:
+        file.truncate(300 << 20)
+    instance = start(memory_mb=128)
+    path = ask(instance)[0]["environment"]["MODEL_CACHE"] + "/weights"
+    assert not ask(instance, {"map": path})[1].error
+    assert not ask(instance)[1].error
+
+
 def test_a_process_that_exits_is_an_error_that_ends_the_instance(start):
     instance = start()
     error, answer = ask(instance, {"exit": 3})
@@ -176,11 +197,39 @@ def test_the_warm_up_can_write_to_the_cache(start, emulators, root, mode):
 @pytest.mark.parametrize("mode", [*MODES, NONE])
 def test_every_instance_has_a_tmp_of_its_own(start, emulators, mode):
     settings = replace(emulators, isolation=mode)
-    folders = [ask(start(settings))[0]["environment"]["HF_HOME"].removesuffix("/hf") for _ in range(2)]
-    assert folders[0] != folders[1]
-    instance = start(settings)
-    mine = ask(instance)[0]["environment"]["TMPDIR"]
-    assert not ask(instance, {"write": f"{mine}/scratch"})[1].error
+    first, second = start(settings), start(settings)
+    folders = [ask(each)[0]["environment"]["TMPDIR"] for each in (first, second)]
+    assert not ask(first, {"write": f"{folders[0]}/scratch"})[1].error
+    assert "scratch" in ask(first, {"list": folders[0]})[0]
+    assert "scratch" not in ask(second, {"list": folders[1]})[0]
+
+
+def test_tmp_is_writable_wherever_the_checkout_and_the_cache_lie(start, emulators, root):
+    if emulators.isolation != "namespace":
+        pytest.skip("this machine allows no mount namespaces")
+    assert root.is_relative_to("/tmp")
+    instance = start()
+    assert not ask(instance, {"write": "/tmp/of_this_test"})[1].error
+    assert not Path("/tmp/of_this_test").exists()
+    for target in (root / "new", root / "inference/new", Path("/new")):
+        assert ask(instance, {"write": str(target)})[1].error
+
+
+@pytest.mark.parametrize("mode", [*MODES, NONE])
+def test_libraries_may_keep_a_cache_at_home(start, emulators, root, mode):
+    (root / "inference/keeps.py").write_text(
+        "import os, pathlib\n"
+        "places = [pathlib.Path.home() / '.keeps', *map(pathlib.Path, map(os.path.expandvars, [\n"
+        "    '$XDG_CACHE_HOME/keeps', '$MPLCONFIGDIR']))]\n"
+        "for place in places:\n"
+        "    place.mkdir(parents=True)\n"
+        "    (place / 'file').write_text('kept')\n"
+        "def handler(event, context):\n"
+        "    return [(place / 'file').read_text() for place in places]\n"
+    )
+    environment = {**declare().environment, **CACHE_ENVIRONMENT}
+    instance = start(replace(emulators, isolation=mode), command="keeps.handler", environment=environment)
+    assert ask(instance)[0] == ["kept"] * 3
 
 
 def test_the_cache_is_mounted_where_the_program_says_without_a_trace_on_the_machine(start, emulators, root):

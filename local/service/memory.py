@@ -1,0 +1,53 @@
+"""Enforces a function's memory as Lambda does: what uses more is killed."""
+
+import contextlib
+import re
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from local.processes import kill_session, session_members
+
+SAMPLE_S = 0.05
+_ANONYMOUS = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
+
+
+class MemoryLimit:
+    """Watches the processes of a session for as long as the block lasts, and kills them over `limit_mb`.
+
+    Sampled, so that it works without a control group of one's own. Mapped files do not count: the kernel
+    takes their pages back whenever it needs them.
+    """
+
+    def __init__(self, session: int, limit_mb: int) -> None:
+        self._session, self._limit_mb = session, limit_mb
+        self._over = threading.Event()
+        self.exceeded = False
+        self._thread = threading.Thread(target=self._watch, name=f"memory {session}", daemon=True)
+
+    def __enter__(self) -> "MemoryLimit":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(SAMPLE_S):
+            if anonymous_mb(self._session) > self._limit_mb:
+                self.exceeded = True
+                kill_session(self._session)
+                return
+
+
+def anonymous_mb(session: int) -> float:
+    """Memory that the processes of a session hold beside mapped files."""
+    total_kb = 0
+    for pid in session_members(session):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            status = Path(f"/proc/{pid}/status").read_text()
+            total_kb += sum(int(kb) for kb in _ANONYMOUS.findall(status))
+    return total_kb / 1024
