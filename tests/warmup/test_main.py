@@ -104,13 +104,27 @@ def test_json_puts_the_report_alone_on_stdout(command, tmp_path: Path) -> None:
     assert "org/tiny@main: " in err  # progress
 
 
-def test_a_failing_model_is_named_and_its_endpoint_is_not_asked(command, api: Api, warming: Warming) -> None:
+def test_a_failing_model_is_named_and_every_endpoint_is_asked(command, api: Api, warming: Warming) -> None:
     warming.hub.fail("/api/models/org/tiny", "repository-not-found", times=9)
+    cold = {"statusCode": 503, "body": {"error": {"type": "ColdCache"}}}
+    api.functions["first"] = lambda event: cold
     code, out, err = command("--json")
     assert code == 1
     assert "warmup: org/tiny@main: org/tiny is not at" in err
-    assert "warmup: first: not asked: its model org/tiny@main is not warm" in err
-    assert [entry["name"] for entry in json.loads(out)["endpoints"] if "error" not in entry] == ["second"]
+    assert 'warmup: first: answers 503: {"error": {"type": "ColdCache"}}' in err
+    first, second = json.loads(out)["endpoints"]
+    assert first["request"] == {"text": "Good."} and "error" in first
+    assert second["response"] == {"label": "NEGATIVE"}
+
+
+def test_a_model_that_an_earlier_run_warmed_is_asked_though_the_hub_is_down(
+    command, api: Api, warming: Warming
+) -> None:
+    command()
+    warming.hub.fail("/api/*", "repository-not-found", times=9)
+    code, out, _ = command("--json")
+    assert code == 1
+    assert [entry["response"]["label"] for entry in json.loads(out)["endpoints"]] == ["POSITIVE", "NEGATIVE"]
 
 
 def test_a_failing_endpoint_is_named_with_its_error(command, api: Api) -> None:
@@ -155,6 +169,30 @@ def test_an_unknown_option_exits_with_2() -> None:
     with pytest.raises(SystemExit) as exit_:
         main(["--frobnicate"])
     assert exit_.value.code == 2
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "65", "1.5", "²", "many", "", "9" * 5000])
+def test_a_number_out_of_range_is_a_usage_error(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(["--parallel", number])
+    assert exit_.value.code == 2
+    assert "is not a whole number from 1 to 64" in capsys.readouterr().err
+
+
+def test_a_warm_up_of_another_version_is_named_with_the_command_that_deploys_it(command, api: Api) -> None:
+    api.functions["warmup"] = lambda event: {"state": "running"}  # no `jobs`
+    code, _, err = command()
+    assert code == 1
+    assert err.splitlines()[-1] == (
+        "warmup: the stack was deployed by another version of this project (jobs: is missing). Run make up"
+    )
+
+
+def test_a_report_that_cannot_be_written_is_named(command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = command("status", "--report", str(tmp_path / "file" / "report.json"))
+    assert code == 2
+    assert "--report: " in err and "cannot be written" in err
 
 
 def test_dry_run_shows_files_and_bytes_and_downloads_nothing(command, warming: Warming) -> None:

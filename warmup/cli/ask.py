@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -24,18 +24,11 @@ def ask_endpoints(
     commits: Commits,
     *,
     parallel: int,
-    cold: Mapping[str, str],
 ) -> list[EndpointReport]:
-    """What each of `scripts` answers to its example, in their order.
-
-    cold: by script name, the model that is not warm; such a script is not asked.
-    """
+    """What each of `scripts` answers to its example, in their order."""
 
     def ask(script: Script) -> EndpointReport:
         try:
-            if script.name in cold:
-                model = cold[script.name]
-                raise WarmupError(ErrorKind.COLD, f"not asked: its model {model} is not warm")
             return _asked_twice(client, script, commits)
         except WarmupError as error:
             return EndpointFailure(**_about(script, commits), error=str(error))

@@ -64,7 +64,8 @@ class Command:
         """Upload where there is no egress, warm every model, ask every endpoint."""
         runs = self._run(Action.WARM, display, upload=True)
         warmed = tuple(run.result for run in runs if isinstance(run.result, WarmedModel))
-        endpoints = self._ask(warmed, {run.key for run in runs if run.error})
+        # In any case: what an endpoint serves may be there from an earlier run.
+        endpoints = self._ask(warmed)
         failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
         failures = (*_failures(runs), *(f"{each.name}: {each.error}" for each in failed))
         return Outcome(WarmReport(self._stack, warmed, endpoints, failures), failures)
@@ -127,16 +128,14 @@ class Command:
             except WarmupError as error:
                 run.error = error
 
-    def _ask(self, warmed: Sequence[WarmedModel], failed: set[str]) -> tuple[EndpointReport, ...]:
+    def _ask(self, warmed: Sequence[WarmedModel]) -> tuple[EndpointReport, ...]:
         commits = {(model.repo_id, model.revision): model.commit for model in warmed}
-        cold = {script.name: key for script in self._scripts if (key := _failed_model(script, failed))}
         return tuple(
             ask_endpoints(
                 self._client,
                 self._scripts,
                 lambda repo_id, revision: commits.get((repo_id, revision or "main")),
                 parallel=self._parallel,
-                cold=cold,
             )
         )
 
@@ -146,7 +145,3 @@ class Command:
 
 def _failures(runs: Sequence[JobRun]) -> tuple[str, ...]:
     return tuple(f"{run.key}: {run.error}" for run in runs if run.error)
-
-
-def _failed_model(script: Script, failed: set[str]) -> str | None:
-    return next((model.key for model in models_of_scripts([script]) if model.key in failed), None)

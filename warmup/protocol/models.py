@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,7 +106,22 @@ def _entry(raw: Json) -> ModelEntry:
         ) from wrong
     if not is_repo_id(entry.repo_id):
         raise WarmupError(ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID}")
+    if entry.revision is not None and not is_revision(entry.revision):
+        message = (
+            f"models: revision {shown(entry.revision)} of {entry.repo_id} is not a branch, tag or commit"
+        )
+        raise WarmupError(ErrorKind.USAGE, f'{message}. Write for instance "main"')
     return entry
+
+
+def is_revision(text: str) -> bool:
+    """Whether git would take `text` as the name of a branch or a tag: it becomes a path in the cache."""
+    parts = text.split("/")
+    well_formed = all(
+        part and not part.startswith((".", "-")) and not part.endswith(".lock") for part in parts
+    )
+    odd = re.search(r"[\0-\x20\x7f~^:?*\[\\]|\.\.|@\{", text)
+    return well_formed and odd is None and not text.endswith(".") and len(text.encode()) <= 200
 
 
 def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:

@@ -137,9 +137,8 @@ class HubSource:
                 wait_s = min(LONGEST_BACKOFF_SECONDS, BACKOFF_SECONDS * 2**attempt)
             attempt += 1
             waited_s = time.monotonic() - began
-            if attempt >= verdict.attempts and waited_s + wait_s > min(self._patience_s, verdict.patience_s):
-                raise verdict.error from failure
-            if wait_s > self._remaining_s():
+            given_up = waited_s + wait_s > min(self._patience_s, verdict.patience_s)
+            if wait_s > self._remaining_s() or (attempt >= verdict.attempts and given_up):
                 raise verdict.error from failure
             self._note(f"{verdict.why}: waits {wait_s:.0f} s")
             stop.wait(wait_s)
@@ -238,7 +237,7 @@ def _answered(error: HfHubHTTPError, asked: HubQuestion) -> WarmupError | Retry 
         wait_s = told_wait_s(error.response.headers)
         why = f"{asked.endpoint} answers {status}"
         later = WarmupError(
-            ErrorKind.UNREACHABLE, f"{asked.what}: {why}, and still after all waits. Try later."
+            ErrorKind.UNREACHABLE, f"{asked.what}: {why}{_asks(wait_s)}, still after all waits. Try later."
         )
         return Retry(why, later, max(PATIENCE_SECONDS, wait_s or 0.0), wait_s)
     return None
@@ -252,8 +251,14 @@ def _rate_limited(headers: Mapping[str, str], asked: HubQuestion) -> Retry:
     wait_s = max(wait_s, BACKOFF_SECONDS)  # "0" is said by proxies that mean "soon"
     why = f"rate limited by {asked.endpoint}"
     fix = f"Try later, or with a token: {_SET_TOKEN}"
-    error = WarmupError(ErrorKind.RATE_LIMITED, f"{asked.what}: still rate limited after all waits. {fix}")
+    error = WarmupError(
+        ErrorKind.RATE_LIMITED, f"{asked.what}: still rate limited after all waits{_asks(wait_s)}. {fix}"
+    )
     return Retry(why, error, max(RATE_LIMIT_PATIENCE_SECONDS, wait_s), wait_s)
+
+
+def _asks(wait_s: float | None) -> str:
+    return f" and asks to wait {wait_s:.0f} s" if wait_s else ""
 
 
 def told_wait_s(headers: Mapping[str, str]) -> float | None:

@@ -1,7 +1,6 @@
 """Asking endpoints: what the answers and the logs say."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ def ask(tmp_path: Path):
         "EXAMPLE = {'text': 'Hi'}\ndef handler(event, context): return p(event['text'])\n"
     )
 
-    def run(function: Any, log: str = "", cold: Mapping[str, str] = {}) -> EndpointReport:
+    def run(function: Any, log: str = "") -> EndpointReport:
         with serve_functions(Api({"one": function}, lambda name: log)) as api:
             outputs = StackOutputs(api.arn("warmup"), {"one": api.arn("one")}, "dev", api.url)
             commits = {("org/m", "v1"): "c" * 40}
@@ -32,7 +31,6 @@ def ask(tmp_path: Path):
                 read_scripts(tmp_path),
                 lambda model, revision: commits.get((model, revision or "main")),
                 parallel=2,
-                cold=cold,
             )
         return entry
 
@@ -99,12 +97,3 @@ def test_a_script_that_says_nothing_of_its_event_is_told_how_to(ask, tmp_path: P
     assert isinstance(entry, EndpointFailure)
     assert entry.error.startswith('answers 400: "no text"; it was asked with {}')
     assert entry.error.endswith("write EXAMPLE = {...} in one.py")
-
-
-def test_an_endpoint_whose_model_is_cold_is_not_asked_and_says_what_it_would_have_been(ask) -> None:
-    asked: list[Any] = []
-    entry = ask(asked.append, cold={"one": "org/m@v1"})
-    assert asked == []
-    assert isinstance(entry, EndpointFailure)
-    assert entry.error == "not asked: its model org/m@v1 is not warm"
-    assert (entry.task, entry.repo_id, entry.request) == ("fill-mask", "org/m", {"text": "Hi"})

@@ -32,6 +32,41 @@ def test_a_second_run_asks_for_the_commit_and_for_nothing_else(warming: Warming)
     assert warming.asked() == [("GET", "/api/models/org/tiny")]
 
 
+def test_a_model_that_is_pinned_by_its_commit_and_there_needs_no_hub(
+    warming: Warming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming.warm()
+    commit = warming.manifest().commit  # type: ignore[union-attr]
+    pinned = {**TINY, "revision": commit}
+    warming.warm(pinned)
+    warming.asked()
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert warming.warm(pinned)["state"] == "done"
+    assert warming.invoke("plan", pinned)["state"] == "done"
+    assert warming.asked() == []
+
+
+def test_a_pinned_model_that_lost_a_file_asks_for_that_file_alone(warming: Warming) -> None:
+    warming.warm()
+    pinned = {**TINY, "revision": warming.manifest().commit}  # type: ignore[union-attr]
+    warming.warm(pinned)
+    path = warming.file("config.json")
+    path.resolve().unlink()
+    warming.asked()
+    assert warming.warm(pinned)["state"] == "done"
+    assert {asked.rsplit("/")[-1] for _, asked in warming.asked()} == {"config.json"}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '[{"path": 3}]', "[3]"])
+def test_a_list_of_files_that_makes_no_sense_is_asked_for_again(warming: Warming, text: str) -> None:
+    warming.warm()
+    [tree] = (warming.cache / "trees").rglob("*.json")
+    good = tree.read_text()
+    tree.write_text(text)
+    assert warming.warm()["state"] == "done"
+    assert tree.read_text() == good
+
+
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
 def test_a_truncated_cached_file_is_found_and_fetched_again(
     warming: Warming, models: Path, name: str

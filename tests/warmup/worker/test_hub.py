@@ -1,10 +1,16 @@
 """The Hub's refusals, each through the real client, each with its fix."""
 
+import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
 import pytest
 
-from local.hub import Hub, rate_limited, server_error
+from local.hub import Hub, Response, rate_limited, server_error
 from local.hub import gated as gated_answer
 from tests.warmup.support import TINY, Warming
+from warmup.worker.hub import HubSource, told_wait_s
 
 EVERYTHING = "/*"
 
@@ -104,3 +110,85 @@ def test_one_models_fault_leaves_the_others_alone(warming: Warming, hub: Hub) ->
     assert phases == {"org/none@main": "failed", "org/tiny@main": "done"}
     assert state["state"] == "failed"
     assert warming.manifest() is not None
+
+
+@pytest.mark.parametrize(
+    ("told", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 7 ", 7.0),
+        ("Thu, 01 Jan 1970 00:00:00 GMT", 0.0),
+        ("Thu, 01 Jan 1970 00:00:00", 0.0),
+        *((nothing, None) for nothing in ("", "²", "-1", "1.5", "soon", "1e3", "٣", "9" * 400, "\xa0")),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_and_else_nothing(told: str, seconds: float | None) -> None:
+    assert told_wait_s({"retry-after": told}) == seconds
+
+
+def test_a_date_to_come_back_at_is_waited_for() -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3500 < (told_wait_s({"retry-after": date}) or 0) <= 3600
+
+
+@pytest.mark.parametrize("told", ["²", "soon", "99999999999999999999"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_retry_after_that_makes_no_sense_does_not_end_the_run(
+    warming: Warming, monkeypatch: pytest.MonkeyPatch, status: int, told: str
+) -> None:
+    monkeypatch.setattr("warmup.worker.hub.RATE_LIMIT_SECONDS", 0.01)
+    warming.hub.fail("/api/models/org/tiny", Response(status, {"Retry-After": told}), times=2)
+    assert warming.warm()["state"] == "done"
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_wait_longer_than_the_time_left_ends_the_run_with_what_was_answered(
+    warming: Warming, status: int
+) -> None:
+    warming.hub.fail("/api/models/org/tiny", Response(status, {"Retry-After": "1200"}), times=9)
+    error = warming.error()
+    assert error["kind"] == ("rate limited" if status == 429 else "unreachable")
+    assert "asks to wait 1200 s" in error["message"] and "egress" not in error["message"]
+    assert len(warming.asked()) == 1
+
+
+def test_an_outage_is_sat_out_though_it_lasts_longer_than_a_few_tries(warming: Warming) -> None:
+    warming.hub.fail("/api/models/org/tiny", server_error(503), times=8)
+    assert warming.warm()["state"] == "done"
+
+
+def test_a_wait_is_shown_with_its_reason(warming: Warming) -> None:
+    notes: list[str] = []
+    source = HubSource(warming.url, None, notes.append)
+    warming.hub.fail("/api/models/org/tiny", server_error(502), times=1)
+    source.resolve("org/tiny", None, threading.Event())
+    assert notes == [f"{warming.url} answers 502: waits 0 s", ""]
+
+
+def test_the_token_does_not_follow_a_redirection_to_another_host(
+    warming: Warming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str | None] = []
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers["Authorization"])
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Elsewhere)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    target = f"http://127.0.0.1:{server.server_port}/api/models/org/tiny"
+    warming.hub.fail("/api/models/org/tiny", Response(302, {"Location": target}), times=1)
+    warming.error()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    assert heard == [None]
