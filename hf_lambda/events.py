@@ -11,6 +11,8 @@ from .json_types import json_type
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous answer."""
+MAX_REQUEST_BYTES = 6 * 1024 * 1024
+"""Lambda's limit of a synchronous request; of a compressed one, when it is decompressed."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def _query(event: dict[str, Any]) -> dict[str, Any]:
 
 def _is_file(event: dict[str, Any]) -> bool:
     """Whether the content type says that the body is no JSON, whatever it then holds."""
-    headers = {str(name).lower(): value for name, value in (event.get("headers") or {}).items()}
-    content_type = str(headers.get("content-type") or "").partition(";")[0].strip().lower()
+    content_type = _header(event, "content-type").partition(";")[0].strip().lower()
     return content_type.startswith(("image/", "audio/", "video/")) or content_type in _FILES
 
 
@@ -107,18 +108,46 @@ def _file(event: dict[str, Any]) -> bytes:
             None, "a file body that the gateway passes on in base64 (binary media types)", "text"
         )
     try:
-        return base64.b64decode(event["body"], validate=True)
+        data = base64.b64decode(event["body"], validate=True)
     except ValueError as error:
         raise BadRequest(None, "a base64 body", "something else") from error
+    return _decoded(event, data)
 
 
 def _body(event: dict[str, Any]) -> str:
+    """The body as text, without the byte order mark that some clients put first."""
     body = event.get("body") or ""
     if not event.get("isBase64Encoded"):
-        return str(body)
-    import base64  # API Gateway alone encodes, and only binary content types
+        return str(body).removeprefix("\ufeff")
+    import base64  # a gateway alone encodes: binary content types, and what is compressed
 
     try:
-        return base64.b64decode(body, validate=True).decode()
+        return _decoded(event, base64.b64decode(body, validate=True)).decode("utf-8-sig")
     except ValueError as error:
         raise BadRequest(None, "a base64 body of UTF-8 text", "something else") from error
+
+
+def _decoded(event: dict[str, Any], data: bytes) -> bytes:
+    """`data` without its Content-Encoding. What it holds is bounded as an uncompressed request is."""
+    encoding = _header(event, "content-encoding").lower() or "identity"
+    if encoding == "identity":
+        return data
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise BadRequest(None, "a body that is plain, gzip or deflate", f"Content-Encoding: {encoding[:40]}")
+    import zlib
+
+    inflater = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # tells gzip's header from zlib's by itself
+    try:
+        plain = inflater.decompress(data, MAX_REQUEST_BYTES + 1)
+    except zlib.error as error:
+        raise BadRequest(None, f"a {encoding} body, as Content-Encoding says", "something else") from error
+    if len(plain) > MAX_REQUEST_BYTES:
+        raise BadRequest(None, "a body of at most 6 MB when it is decompressed", "more")
+    if not inflater.eof:
+        raise BadRequest(None, f"a whole {encoding} body", "one that is cut")
+    return plain
+
+
+def _header(event: dict[str, Any], name: str) -> str:
+    headers = event.get("headers") or {}
+    return next((str(value) for key, value in headers.items() if str(key).lower() == name), "").strip()

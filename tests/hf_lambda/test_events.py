@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+import zlib
 
 import numpy as np
 import pytest
@@ -38,6 +40,41 @@ def test_a_body_may_be_base64():
     for broken in ("%%%", base64.b64encode(b"\xff\xfe").decode()):
         with pytest.raises(BadRequest, match="base64"):
             events.read(url_event(broken, isBase64Encoded=True))
+
+
+def encoded(data, encoding, kind="application/json"):
+    headers = {"Content-Encoding": encoding, "Content-Type": kind}
+    return url_event(base64.b64encode(data).decode(), isBase64Encoded=True, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "compress"), [("gzip", gzip.compress), ("GZIP", gzip.compress), ("deflate", zlib.compress)]
+)
+def test_a_compressed_body_is_decompressed(encoding, compress):
+    assert events.read(encoded(compress(b'{"text": "a"}'), encoding)).fields == {"text": "a"}
+    image = encoded(compress(b"\xff\xd8"), encoding, "image/jpeg")
+    assert events.read(image).file == b"\xff\xd8"
+
+
+@pytest.mark.parametrize(
+    ("data", "encoding", "said"),
+    [
+        (b'{"text": "a"}', "gzip", "a gzip body, as Content-Encoding says"),
+        (gzip.compress(b'{"text": "a"}')[:-4], "gzip", "a whole gzip body"),
+        (gzip.compress(b" " * (6 * 2**20 + 1)), "gzip", "at most 6 MB when it is decompressed"),
+        (b"x", "br", "plain, gzip or deflate"),
+    ],
+)
+def test_a_compressed_body_that_cannot_be_taken_is_refused(data, encoding, said):
+    with pytest.raises(BadRequest, match=said):
+        events.read(encoded(data, encoding))
+
+
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_a_byte_order_mark_before_the_body_is_skipped(is_encoded):
+    text = '\ufeff{"text": "a"}'
+    body = base64.b64encode(text.encode()).decode() if is_encoded else text
+    assert events.read(url_event(body, isBase64Encoded=is_encoded)).fields == {"text": "a"}
 
 
 def test_without_a_body_the_query_gives_the_fields_as_text():

@@ -13,6 +13,7 @@ import pytest
 from local import processes, stack
 from local.layout import Folder
 from tests.local.functions_to_run import wait_for
+from tests.local.program.test_sample_scripts import SAMPLE
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("__main__.py", "Pulumi.yaml", "infra", "inference", "hf_lambda", "discovery", "warmup", "local")
@@ -133,6 +134,32 @@ def test_a_script_that_is_dropped_in_becomes_an_endpoint(tree):
     assert translator["response"]["translation_text"]
     assert translator["hub_requests"] == 0
     (tree / "inference/translate-en2fr.py").unlink()
+
+
+@pytest.mark.slow
+def test_the_aws_sample_s_own_script_works_as_it_is(tree):
+    (tree / "inference/sample.py").write_text(SAMPLE.format(task="sentiment-analysis"))
+    run(tree, "up")
+    (tree / "inference/sample.py").unlink()
+    sample = next(each for each in report_of(tree)["endpoints"] if each["name"] == "sample")
+    assert sample["response"]["label"] == "POSITIVE"
+    assert sample["hub_requests"] == 0
+    answer = json.loads(run(tree, "invoke", "sample", '{"text": "I hate it"}').stdout)
+    assert (answer["statusCode"], answer["body"]["label"]) == (200, "NEGATIVE")
+
+
+@pytest.mark.slow
+def test_a_script_named_as_a_module_of_python_stops_up_and_nothing_else(tree):
+    before = pids(tree)
+    (tree / "inference/json.py").write_text("def handler(event, context): ...\n")
+    try:
+        done = run(tree, "up", check=False)
+        assert done.returncode == 1 and "inference/json.py:1" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert all(processes.started(pid) for pid in before)
+        assert run(tree, "invoke", "sentiment", '{"text": "fine"}').returncode == 0
+    finally:
+        (tree / "inference/json.py").unlink()
 
 
 @pytest.mark.slow
