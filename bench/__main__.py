@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import compileall
-import json
 import shutil
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from bench.cache import fill
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, lay_out
 from bench.measure import REPOSITORY, Bench
+from bench.results import Results
 from bench.workloads import WORKLOADS, Workload
 
 WORK = REPOSITORY / ".local" / "bench"
@@ -32,16 +32,12 @@ def main() -> int:
         return 2
     chosen = [workload for workload in WORKLOADS if not options.only or workload.name in options.only]
     bench = _set_up()
-    notes = _prepare(bench, chosen)
-    figures: report.Figures = {}
-    rounds: dict[str, int] = {}
+    results = Results(WORK / "results.json", _prepare(bench, chosen))
+    rounds = {workload.name: options.rounds or workload.rounds for workload in chosen}
     for workload in chosen:
-        rounds[workload.name] = options.rounds or workload.rounds
-        figures[workload.name] = _measure(bench, workload, rounds[workload.name], views=not options.no_views)
-    (WORK / "results.json").write_text(json.dumps(figures, indent=1) + "\n")
-    page = report.page(figures, notes, rounds, on=report.machine())
-    options.output.write_text(page)
-    print(page)
+        _measure(bench, workload, rounds[workload.name], results, views=not options.no_views)
+        options.output.write_text(report.page(results.figures, results.notes, rounds, on=report.machine()))
+    print(options.output.read_text())
     return 0
 
 
@@ -109,32 +105,30 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     return notes
 
 
-def _measure(bench: Bench, workload: Workload, rounds: int, *, views: bool) -> dict[str, dict[str, Any]]:
+def _measure(bench: Bench, workload: Workload, rounds: int, results: Results, *, views: bool) -> None:
     """Each round asks everybody in turn, so that a drift of the machine's speed meets all alike."""
     field = contenders(workload, bench.generated)
-    figures: dict[str, dict[str, Any]] = {
-        contender.name: {"installed_bytes": bench.environments[contender.environment].bytes}
-        for contender in field
-    }
+    for contender in field:
+        installed = {"installed_bytes": bench.environments[contender.environment].bytes}
+        results.figures.setdefault(workload.name, {})[contender.name] = installed
     for turn in range(rounds):
         for contender in field:
-            _say(f"{workload.name} round {turn + 1} of {rounds}: {contender.name}")
-            _one_round(bench, contender, workload, figures[contender.name])
+            what = f"{workload.name} round {turn + 1} of {rounds}: {contender.name}"
+            with results.measuring(what, workload, contender) as figures:
+                _one_round(bench, contender, workload, figures)
     for contender in field if views else ():
-        _say(f"{workload.name} through a counting view: {contender.name}")
-        _, image, models = bench.first_through_views(contender, workload, slow=False)
-        figures[contender.name]["called_bytes"] = bench.read_by_calls(contender, workload)
-        figures[contender.name] |= {
-            "image_files": image.files,
-            "image_bytes": image.bytes,
-            "model_bytes": models.bytes,
-        }
+        what = f"{workload.name} through a counting view: {contender.name}"
+        with results.measuring(what, workload, contender) as figures:
+            _, image, models = bench.first_through_views(contender, workload, slow=False)
+            figures |= {"image_files": image.files, "image_bytes": image.bytes, "model_bytes": models.bytes}
+        with results.measuring(f"{what}, by calls", workload, contender) as figures:
+            figures["called_bytes"] = bench.read_by_calls(contender, workload)
     for turn in range(min(rounds, 3) if views else 0):
         for contender in field:
-            _say(f"{workload.name} through a slow view {turn + 1}: {contender.name}")
-            first, _, _ = bench.first_through_views(contender, workload, slow=True)
-            figures[contender.name].setdefault("slow_s", []).append(first.seconds)
-    return figures
+            what = f"{workload.name} through a slow view {turn + 1}: {contender.name}"
+            with results.measuring(what, workload, contender) as figures:
+                first, _, _ = bench.first_through_views(contender, workload, slow=True)
+                figures.setdefault("slow_s", []).append(first.seconds)
 
 
 def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: dict[str, Any]) -> None:

@@ -67,11 +67,12 @@ class Bench:
         touched = []
 
         def traced(emulator: int, ask: Callable[[], None]) -> None:
-            touched.append(trace(emulator, ask, log))
+            touched.append(trace(emulator, ask, log, within=image.folder.resolve()))
 
         self._first(contender, workload, image.python, self._variables(contender), around=traced)
-        folder = f"{image.folder}/"
-        return sum(size for path, size in touched[0].read.items() if path.startswith(folder))
+        if not touched[0].read_bytes:
+            raise RuntimeError(f"strace saw nothing read below {image.folder}")
+        return touched[0].read_bytes
 
     def warm(
         self, contender: Contender, workload: Workload, repeats: int, *, cpus: str | None = None

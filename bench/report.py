@@ -91,7 +91,8 @@ def machine() -> str:
 
 
 def _table(workload: str, field: dict[str, dict[str, Any]], rounds: int) -> list[str]:
-    warm = [key for key in next(iter(field.values())) if key.startswith("warm:")]
+    keys = dict.fromkeys(key for measured in field.values() for key in measured)
+    warm = [key for key in keys if key.startswith("warm:")]
     columns: list[tuple[str, str, float, str]] = [
         ("first answer s", "first_s", 1, ".2f"),
         ("slow file system s", "slow_s", 1, ".2f"),
@@ -137,7 +138,7 @@ def _targets(figures: Figures, rounds: Mapping[str, int]) -> list[str]:
     for workload, what, contender, target, key in TARGETS:
         field = figures.get(workload, {})
         base, value = (middle(field.get(name, {}).get(key)) for name in ("ancestor", contender))
-        if base is None or value is None:
+        if not base or not value:
             lines.append(f"| {workload}: {what} | {target}x | not measured | | |")
             continue
         ratio = base / value
@@ -153,7 +154,7 @@ def _by_round(base: Any, value: Any, rounds: int) -> str:
     """Smallest and largest ratio of one round's medians; nothing for what was counted once."""
     if not isinstance(base, list) or rounds < 2:
         return ""
-    turns = min(rounds, len(base), len(value))  # each measured as often as every other
+    turns = min(rounds, len(base), len(value))  # fewer where a round failed
     parts = [
         [
             median(values[turn * len(values) // turns : (turn + 1) * len(values) // turns])

@@ -38,29 +38,29 @@ class Touched:
         return sum(self.mapped.values())
 
 
-def parse(lines: Iterable[str]) -> Touched:
-    """Out of what `strace -f -y` wrote."""
+def parse(lines: Iterable[str], within: Path | None = None) -> Touched:
+    """Out of what `strace -f -y` wrote. The image: all that lies below `within`, else a container's files."""
     touched = Touched()
     for line in _whole(lines):
         if (
             (match := _OPENED.search(line))
             and "O_DIRECTORY" not in match["flags"]
-            and _in_image(match["path"])
+            and _in_image(match["path"], within)
         ):
             touched.opened.add(match["path"])
-        elif (match := _READ.search(line)) and _in_image(match["path"]):
+        elif (match := _READ.search(line)) and _in_image(match["path"], within):
             touched.read[match["path"]] = touched.read.get(match["path"], 0) + int(match["bytes"])
-        elif (match := _MAPPED.search(line)) and _in_image(match["path"]):
+        elif (match := _MAPPED.search(line)) and _in_image(match["path"], within):
             mapped = touched.mapped.get(match["path"], 0)
             touched.mapped[match["path"]] = max(mapped, int(match["bytes"]))
     return touched
 
 
-def trace(process: int, act: Callable[[], None], log: Path) -> Touched:
+def trace(process: int, act: Callable[[], None], log: Path, within: Path | None = None) -> Touched:
     """Trace `process` and what it starts while `act` runs. Needs strace and the right to trace."""
     with _attached(process, log):
         act()
-    return parse(log.read_text(errors="replace").splitlines())
+    return parse(log.read_text(errors="replace").splitlines(), within)
 
 
 def emulator_of(container: int) -> int:
@@ -107,5 +107,5 @@ def _whole(lines: Iterable[str]) -> Iterator[str]:
             yield line
 
 
-def _in_image(path: str) -> bool:
-    return not path.startswith(_ELSEWHERE)
+def _in_image(path: str, within: Path | None) -> bool:
+    return Path(path).is_relative_to(within) if within else not path.startswith(_ELSEWHERE)

@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +32,12 @@ def test_files_of_the_image_are_counted_once_and_their_bytes_added_up():
     assert touched.opened == {"/opt/venv/lib/a.py"}
     assert touched.read_bytes == 1000 + 64
     assert touched.mapped_bytes == 8192
+
+
+def test_an_image_is_counted_wherever_it_lies():
+    lines = LOG.replace("/opt/venv", "/tmp/checkout/venv").strip().splitlines()
+    assert parse(lines).read_bytes == 64
+    assert parse(lines, Path("/tmp/checkout/venv")).read_bytes == 1000
 
 
 @pytest.mark.skipif(shutil.which("strace") is None, reason="there is no strace here")
