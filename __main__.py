@@ -7,7 +7,7 @@ import pulumi_aws as aws
 
 from infra.cache import ModelCache
 from infra.function import InferenceFunction, WarmupFunction
-from infra.hooks import warm_after_changes
+from infra.hooks import endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
 from infra.network import Network
 from infra.observability import Observability
@@ -61,9 +61,17 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
         hooks=warm_after_changes(scripts, account) if settings.warm_on_deploy else None,
         opts=opts,
     )
+    hooks = endpoint_hooks(settings.keep_versions, account)
     functions = {
         name: InferenceFunction(
-            name, settings=settings, image=image, network=network, cache=cache, role=role, opts=opts
+            name,
+            settings=settings,
+            image=image,
+            network=network,
+            cache=cache,
+            role=role,
+            hooks=hooks,
+            opts=opts,
         )
         for name, role in roles.items()
     }

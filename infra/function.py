@@ -10,11 +10,12 @@ import pulumi
 import pulumi_aws as aws
 
 from .cache import MOUNT_PATH, ModelCache
+from .hooks import ALIAS, EndpointHooks
 from .image import InferenceImage
 from .naming import function_name
 from .network import Network
 from .role import ExecutionRole
-from .settings import Settings
+from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
 
 WARMUP_TIMEOUT_S = 900
@@ -32,14 +33,13 @@ CACHE_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # its threads spin while numpy is imported, at every cold start
     "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise
 }
-_ALIAS = "live"
 
 
 class InferenceFunction(pulumi.ComponentResource):
     """The endpoint of one script: reads the cache, and reaches nothing else."""
 
     arn: pulumi.Output[str]
-    """To invoke it by: of the alias where instances are kept initialised, which only a version can have."""
+    """To invoke it by: of the alias, which serves a published version."""
     name: pulumi.Output[str]
     url: pulumi.Output[str] | None
 
@@ -52,10 +52,12 @@ class InferenceFunction(pulumi.ComponentResource):
         network: Network,
         cache: ModelCache,
         role: ExecutionRole,
+        hooks: EndpointHooks,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:InferenceFunction", name, None, opts)
         self._name = name
+        self._child = pulumi.ResourceOptions(parent=self)
         endpoint = settings.endpoints[name]
         downloads = endpoint.cold_download
         policy = role.allow("cache", [cache.mount_statement(write=downloads)], parent=self)
@@ -72,70 +74,62 @@ class InferenceFunction(pulumi.ComponentResource):
             security_group_id=network.download_group_id if downloads else network.endpoint_group_id,
             cache=cache,
             role=role,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy], hooks=hooks.function),
             reserved_concurrent_executions=endpoint.reserved_concurrency,
-            publish=endpoint.provisioned_concurrency > 0,
+            publish=True,
             tags=dict(endpoint.tags),
         )
-        self.name, self.arn = function.id, function.arn
-        qualifier = self._provision(function, endpoint.provisioned_concurrency)
-        self.url = self._open(function, qualifier, endpoint.function_url)
-        self.register_outputs({"arn": self.arn, "url": self.url})
-
-    def _provision(self, function: aws.lambda_.Function, instances: int) -> pulumi.Output[str] | None:
-        if not instances:
-            return None
-        child = pulumi.ResourceOptions(parent=self)
         alias = aws.lambda_.Alias(
-            self._name,
-            name=_ALIAS,
+            name,
+            name=ALIAS,
             function_name=function.id,
             function_version=function.version,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks.alias),
         )
-        aws.lambda_.ProvisionedConcurrencyConfig(
-            self._name,
-            function_name=function.id,
-            qualifier=alias.name,
-            provisioned_concurrent_executions=instances,
-            opts=child,
-        )
-        self.arn = alias.arn
-        return alias.name
+        if endpoint.provisioned_concurrency:
+            aws.lambda_.ProvisionedConcurrencyConfig(
+                name,
+                function_name=function.id,
+                qualifier=alias.name,
+                provisioned_concurrent_executions=endpoint.provisioned_concurrency,
+                opts=self._child,
+            )
+        self.name, self.arn = function.id, alias.arn
+        self.url = self._open(alias, endpoint, hooks) if endpoint.function_url != "none" else None
+        self.register_outputs({"arn": self.arn, "url": self.url})
 
     def _open(
-        self, function: aws.lambda_.Function, qualifier: pulumi.Output[str] | None, who: str
-    ) -> pulumi.Output[str] | None:
+        self, alias: aws.lambda_.Alias, endpoint: EndpointSettings, hooks: EndpointHooks
+    ) -> pulumi.Output[str]:
         """The HTTPS address; within the account, IAM policies of the callers are enough for `iam`."""
-        if who == "none":
-            return None
-        child = pulumi.ResourceOptions(parent=self)
+        public = endpoint.function_url == "public"
         url = aws.lambda_.FunctionUrl(
             self._name,
-            function_name=function.id,
-            qualifier=qualifier,
-            authorization_type="NONE" if who == "public" else "AWS_IAM",
-            opts=child,
+            function_name=alias.function_name,
+            qualifier=alias.name,
+            authorization_type="NONE" if public else "AWS_IAM",
+            cors=_cors(endpoint.cors),
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks.url),
         )
-        if who == "public":
+        if public:
             aws.lambda_.Permission(
                 f"{self._name}-url",
-                function=function.id,
-                qualifier=qualifier,
+                function=alias.function_name,
+                qualifier=alias.name,
                 action="lambda:InvokeFunctionUrl",
                 principal="*",
                 function_url_auth_type="NONE",
-                opts=child,
+                opts=self._child,
             )
             # Since October 2025 a URL needs this one too; through nothing but a URL does it let anybody in.
             aws.lambda_.Permission(
                 f"{self._name}-invoke",
-                function=function.id,
-                qualifier=qualifier,
+                function=alias.function_name,
+                qualifier=alias.name,
                 action="lambda:InvokeFunction",
                 principal="*",
                 invoked_via_function_url=True,
-                opts=child,
+                opts=self._child,
             )
         return url.function_url
 
@@ -290,3 +284,10 @@ def _environment(name: str, hub_endpoint: str | None) -> dict[str, pulumi.Input[
             else {"COLD_DOWNLOAD": "0", "HF_HUB_OFFLINE": "1"}
         ),
     }
+
+
+def _cors(cors: Cors) -> aws.lambda_.FunctionUrlCorsArgsDict | None:
+    """Lambda answers a browser's OPTIONS with it, without the function."""
+    if not cors.origins:
+        return None
+    return {"allow_origins": cors.origins, "allow_methods": cors.methods, "allow_headers": cors.headers}

@@ -1,12 +1,15 @@
-"""What a deployment does after a resource was made or changed."""
+"""What a deployment does around the changes of a resource."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import boto3
 import pulumi
+from botocore.exceptions import ClientError
 
 from discovery import Script
 from warmup.protocol.events import ModelEvent
@@ -48,3 +51,102 @@ def queue(function_arn: str, events: Iterable[ModelEvent], account: Account) -> 
         client.invoke(
             FunctionName=function_arn, InvocationType="Event", Payload=json.dumps(event.to_json()).encode()
         )
+
+
+ALIAS = "live"
+"""Every endpoint is called through it, so that no address changes with what it serves."""
+
+
+@dataclass(frozen=True)
+class EndpointHooks:
+    """For the resources of every endpoint."""
+
+    function: pulumi.ResourceHookBinding
+    alias: pulumi.ResourceHookBinding
+    url: pulumi.ResourceHookBinding
+
+
+def endpoint_hooks(keep_versions: int, account: Account) -> EndpointHooks:
+    """`keep_versions`: published versions that stay beside those that the alias serves."""
+
+    def refuse(args: pulumi.ResourceHookArgs) -> None:
+        refuse_shared_subnets(args.id, args.old_inputs or {}, args.new_inputs or {}, account)
+
+    def delete(args: pulumi.ResourceHookArgs) -> None:
+        delete_versions((args.new_outputs or {})["functionName"], keep_versions, account)
+
+    def announce(args: pulumi.ResourceHookArgs) -> None:
+        pulumi.log.info(
+            f"{args.name} gets a new HTTPS address; if it had one before, tell its callers: that one goes. "
+            "See `pulumi stack output functionUrls`"
+        )
+
+    guard = pulumi.ResourceHook("keep-subnets", refuse, pulumi.ResourceHookOptions(on_dry_run=True))
+    # What is left behind costs nothing and is deleted next time; an error would fail the deployment.
+    ignoring = pulumi.ResourceHookOptions(ignore_errors=True)
+    cleanup = pulumi.ResourceHook("delete-old-versions", delete, ignoring)
+    notice = pulumi.ResourceHook("announce-address", announce, ignoring)
+    return EndpointHooks(
+        function=pulumi.ResourceHookBinding(before_update=[guard]),
+        alias=pulumi.ResourceHookBinding(after_create=[cleanup], after_update=[cleanup]),
+        url=pulumi.ResourceHookBinding(after_create=[notice]),
+    )
+
+
+def delete_versions(function_name: str, keep: int, account: Account) -> None:
+    """Deletes versions that no alias serves: those beyond the newest `keep`, and those in other subnets.
+
+    A published version keeps the network interfaces of the subnets that it was published with, so a subnet
+    that the function has left could otherwise not be deleted:
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
+    """
+    client = boto3.Session(region_name=account.region, profile_name=account.profile).client("lambda")
+    listed = client.get_paginator("list_versions_by_function").paginate(FunctionName=function_name)
+    subnets = {each["Version"]: _subnets(each) for page in listed for each in page["Versions"]}
+    current = subnets.pop("$LATEST")
+    served: set[str] = set()
+    for page in client.get_paginator("list_aliases").paginate(FunctionName=function_name):
+        for alias in page["Aliases"]:
+            served |= {alias["FunctionVersion"], *_weighed(alias)}
+    spare = sorted(subnets.keys() - served, key=int, reverse=True)
+    for place, version in enumerate(spare):
+        if place >= keep or not subnets[version] <= current:
+            client.delete_function(FunctionName=function_name, Qualifier=version)
+
+
+def refuse_shared_subnets(
+    function_name: str, old: Mapping[str, Any], new: Mapping[str, Any], account: Account
+) -> None:
+    """Raises RunError where the function leaves a subnet while the alias serves two versions.
+
+    The older one of them would keep the subnet, and its deletion would fail after 45 minutes.
+    """
+    left = _subnets_of_inputs(old) - _subnets_of_inputs(new)
+    if not left:
+        return
+    client = boto3.Session(region_name=account.region, profile_name=account.profile).client("lambda")
+    try:
+        alias = client.get_alias(FunctionName=function_name, Name=ALIAS)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ResourceNotFoundException":
+            return
+        raise
+    if weighed := _weighed(alias):
+        versions = ", ".join(sorted({alias["FunctionVersion"], *weighed}, key=int))
+        raise pulumi.RunError(
+            f"{function_name} is to leave {', '.join(sorted(left))} while `{ALIAS}` serves versions "
+            f"{versions}, which stay there. Let it serve one version, then run `pulumi up` again."
+        )
+
+
+def _subnets(configuration: Mapping[str, Any]) -> set[str]:
+    return {*configuration.get("VpcConfig", {}).get("SubnetIds", [])}
+
+
+def _subnets_of_inputs(inputs: Mapping[str, Any]) -> set[str]:
+    found = (inputs.get("vpcConfig") or {}).get("subnetIds") or []
+    return {each for each in found if isinstance(each, str)}  # at a preview, new ones are not known
+
+
+def _weighed(alias: Mapping[str, Any]) -> set[str]:
+    return {*(alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})}

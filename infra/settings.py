@@ -117,6 +117,9 @@ Token = Annotated[
     BeforeValidator(_check_token),
     Allowed("a token without spaces (pulumi config set --secret hfToken)"),
 ]
+Name = Annotated[str, Field(min_length=1)]
+# https://docs.aws.amazon.com/lambda/latest/api/API_Cors.html; preflights need no method of their own.
+Method = Literal["*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"]
 Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
 MemoryMb = Annotated[WholeNumber, Ge(128), Le(10240)]
 Instances = Annotated[WholeNumber, Ge(0), Le(100_000)]
@@ -145,6 +148,14 @@ class Tolerance(_Keys):
     int4_perplexity: Annotated[Number, Ge(0), Le(10)] | None = None
 
 
+class Cors(_Keys):
+    """Which web pages may call an endpoint from a browser; without an origin none may."""
+
+    origins: tuple[Name, ...] = ()
+    methods: tuple[Method, ...] = ("*",)
+    headers: tuple[Name, ...] = ("content-type",)
+
+
 class EndpointSettings(_Keys):
     """Keys of every endpoint, which `endpoints.<script>` may override."""
 
@@ -166,6 +177,16 @@ class EndpointSettings(_Keys):
     function_url: Literal["none", "iam", "public"] = Field(
         description="HTTPS address of an endpoint - none, iam (callers sign with AWS credentials) or public "
         "(anybody may call and you pay)."
+    )
+    cors: Annotated[
+        Cors,
+        BeforeValidator(_read_object),
+        Allowed(
+            'an object of origins, methods and headers, for instance {"origins": ["https://example.com"]}'
+        ),
+    ] = Field(
+        description="Web pages that may call the HTTPS address of an endpoint from a browser - `origins`, "
+        "`methods` (default: all) and `headers` (default: content-type), each a list. Empty - none."
     )
     cold_download: Flag = Field(
         description="Lets an endpoint download its model in the first request when the cache has none. It "
@@ -213,6 +234,10 @@ class Settings(EndpointSettings):
         description="How the warm-up reaches the Hub - nat (one NAT gateway), natPerAz (one in each zone), "
         "ipv6 (free, for Hub hosts that answer on IPv6) or none (models are staged through S3; "
         "the network costs nothing)."
+    )
+    keep_versions: Annotated[WholeNumber, Ge(0), Le(20)] = Field(
+        description="Published versions of an endpoint that are kept beside the one that its alias `live` "
+        "serves, 0 to 20. Older ones are deleted."
     )
     hub_endpoint: Url = Field(description="The Hub, or a mirror of it.")
     hf_token: Token = Field(
@@ -485,6 +510,8 @@ def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) 
         found.append(
             f"provisionedConcurrency is {provisioned}; must be at most reservedConcurrency, {reserved}"
         )
+    if endpoint.cors.origins and endpoint.function_url == "none":
+        found.append("cors has origins with functionUrl none; must be iam or public, or cors empty")
     name = function_name(script.name)
     if len(name) > FUNCTION_NAME_LIMIT:
         found.append(

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.infra.asked import Deployed
-from tests.infra.program import ACCOUNT, Deploy
+from tests.infra.program import Deploy
 
 
 def test_there_is_no_address_unless_asked_for(dev: Deployed):
@@ -29,17 +29,51 @@ def test_public_needs_both_permissions_and_the_second_holds_for_the_address_alon
     assert permissions == {"lambda:InvokeFunctionUrl": ("NONE", None), "lambda:InvokeFunction": (None, True)}
 
 
-def test_kept_instances_need_a_version_and_are_invoked_through_its_alias(deploy: Deploy):
-    deployed = deploy("dev", endpoints={"sentiment": {"provisionedConcurrency": 2, "functionUrl": "public"}})
-    assert deployed.function("sentiment").inputs["publish"] is True
-    assert deployed.function("summarization").inputs["publish"] is False
-    alias = deployed.one("lambda/alias").inputs
-    assert (alias["name"], alias["functionVersion"]) == ("live", "7")
+def test_every_endpoint_is_published_and_called_through_one_alias(dev: Deployed):
+    aliases = dev.all("lambda/alias")
+    assert set(aliases) == {"sentiment", "summarization"}
+    for name, alias in aliases.items():
+        assert dev.function(name).inputs["publish"] is True
+        assert (alias.inputs["name"], alias.inputs["functionVersion"]) == ("live", "7")
+        assert alias.inputs["functionName"] == dev.function(name).id
+        assert dev.outputs["functions"][name] == alias.outputs["arn"]
+    assert not dev.function("warmup").inputs.get("publish")
+
+
+@pytest.mark.parametrize("instances", [0, 2])
+def test_an_address_and_its_permissions_are_the_alias_s_whatever_else_is_switched(
+    deploy: Deploy, instances: int
+):
+    deployed = deploy("dev", functionUrl="public", provisionedConcurrency=instances)
+    kinds = ("lambda/functionUrl", "lambda/permission")
+    qualified = {each.inputs["qualifier"] for kind in kinds for each in deployed.all(kind).values()}
+    assert qualified == {"live"}
+
+
+def test_kept_instances_are_the_alias_s(deploy: Deploy):
+    deployed = deploy("dev", endpoints={"sentiment": {"provisionedConcurrency": 2}})
     kept = deployed.one("lambda/provisionedConcurrencyConfig").inputs
     assert (kept["qualifier"], kept["provisionedConcurrentExecutions"]) == ("live", 2)
-    assert deployed.outputs["sentimentArn"] == f"arn:aws:lambda:us-east-1:{ACCOUNT}:sentiment"
-    assert deployed.one("lambda/functionUrl").inputs["qualifier"] == "live"
-    assert {each.inputs["qualifier"] for each in deployed.all("lambda/permission").values()} == {"live"}
+
+
+def test_a_new_address_is_announced(deploy: Deploy):
+    deployed = deploy("dev", functionUrl="iam")
+    for url in deployed.all("lambda/functionUrl").values():
+        assert url.hooks == {("after_create", "announce-address")}
+
+
+def test_web_pages_are_let_in_by_their_origin(deploy: Deploy):
+    overrides = {
+        "sentiment": {"cors": {"origins": ["https://example.com"], "methods": ["POST"]}},
+        "summarization": {"cors": {}},
+    }
+    urls = deploy("dev", functionUrl="public", endpoints=overrides).all("lambda/functionUrl")
+    assert urls["sentiment"].inputs["cors"] == {
+        "allowOrigins": ["https://example.com"],
+        "allowMethods": ["POST"],
+        "allowHeaders": ["content-type"],
+    }
+    assert "cors" not in urls["summarization"].inputs
 
 
 @pytest.mark.parametrize("name", ["sentiment", "warmup"])

@@ -1,20 +1,26 @@
-"""A deployment starts the warm-up without waiting for it, and only when there is something new to warm."""
+"""What a deployment does around its changes: it starts the warm-up and deletes versions that nobody calls."""
 
+import io
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import boto3
+import pulumi
 import pytest
+from moto import mock_aws
 
 from discovery import read_scripts
-from infra.hooks import queue, warm_events
+from infra.hooks import delete_versions, queue, refuse_shared_subnets, warm_events
 from infra.settings import Account
 from tests.infra.asked import Deployed
 from tests.infra.program import ACCOUNT, ROOT, Deploy
 from warmup.protocol.events import ModelEvent
 
+HERE = Account("us-east-1", None)
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
 
 
@@ -47,14 +53,14 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, Any
 
 
 def test_it_is_off_by_default(dev: Deployed):
-    assert not dev.hooks and not [each for each in dev.resources if each.hooks]
+    assert "start-warmup" not in dev.hooks and not dev.function("warmup").hooks
 
 
 def test_the_function_of_the_warm_up_starts_it_when_it_is_new_or_changed(deploy: Deploy):
     deployed = deploy("dev", warmOnDeploy=True)
-    hooked = {each.name: each.hooks for each in deployed.resources if each.hooks}
-    starts = frozenset({("after_create", "start-warmup"), ("after_update", "start-warmup")})
-    assert hooked == {"hf-lambda-dev-warmup": starts}
+    starts = {("after_create", "start-warmup"), ("after_update", "start-warmup")}
+    assert deployed.function("warmup").hooks == starts
+    assert not [each for each in deployed.resources if each.hooks & starts and "warmup" not in each.name]
 
 
 def test_a_start_that_fails_does_not_fail_the_deployment_and_a_preview_starts_nothing(deploy: Deploy):
@@ -81,6 +87,135 @@ def test_it_starts_when_the_warm_up_can_run(dev: Deployed):
 
 def test_the_hook_queues_every_event_and_does_not_wait(queued: list[tuple[str, str, Any]]):
     events = [ModelEvent(job="a"), ModelEvent(job="b")]
-    queue(ARN, events, Account("us-east-1", None))
+    queue(ARN, events, HERE)
     path = f"/2015-03-31/functions/{ARN.replace(':', '%3A')}/invocations"
     assert queued == [(path, "Event", event.to_json()) for event in events]
+
+
+def test_versions_are_deleted_when_the_alias_has_moved(dev: Deployed):
+    for alias in dev.all("lambda/alias").values():
+        moved = {("after_create", "delete-old-versions"), ("after_update", "delete-old-versions")}
+        assert alias.hooks == moved
+    assert dev.hooks["delete-old-versions"].ignore_errors is True
+
+
+def test_a_function_asks_before_it_leaves_a_subnet_also_at_a_preview(dev: Deployed):
+    for name in ("sentiment", "summarization"):
+        assert dev.function(name).hooks == {("before_update", "keep-subnets")}
+    hook = dev.hooks["keep-subnets"]
+    assert (hook.on_dry_run, hook.ignore_errors) == (True, False)
+
+
+class Versions:
+    """A function of the emulated Lambda in subnets, with published versions."""
+
+    def __init__(self) -> None:
+        ec2, iam = (boto3.client(service, region_name="us-east-1") for service in ("ec2", "iam"))
+        self.client = boto3.client("lambda", region_name="us-east-1")
+        vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+        blocks = ("10.0.0.0/24", "10.0.1.0/24")
+        self.subnets = [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=block)["Subnet"]["SubnetId"] for block in blocks
+        ]
+        self.group = ec2.create_security_group(GroupName="g", Description="g", VpcId=vpc)["GroupId"]
+        trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+        role = iam.create_role(RoleName="r", AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        self.client.create_function(
+            FunctionName="f",
+            Role=role,
+            Runtime="python3.12",
+            Handler="a.b",
+            Code={"ZipFile": _archive()},
+            VpcConfig=self.in_subnets(2),
+        )
+
+    def in_subnets(self, count: int) -> Any:
+        return {"SubnetIds": self.subnets[:count], "SecurityGroupIds": [self.group]}
+
+    def publish(self, subnets: int = 2) -> str:
+        self.client.update_function_configuration(
+            FunctionName="f", VpcConfig=self.in_subnets(subnets), Description=str(len(self.published()))
+        )
+        return str(self.client.publish_version(FunctionName="f")["Version"])
+
+    def published(self) -> list[str]:
+        versions = self.client.list_versions_by_function(FunctionName="f")["Versions"]
+        return [each["Version"] for each in versions if each["Version"] != "$LATEST"]
+
+    def serve(self, version: str, also: str | None = None) -> None:
+        weights = {also: 0.5} if also else {}
+        self.client.create_alias(
+            FunctionName="f",
+            Name="live",
+            FunctionVersion=version,
+            RoutingConfig={"AdditionalVersionWeights": weights},
+        )
+
+
+@pytest.fixture
+def versions(monkeypatch: pytest.MonkeyPatch) -> Iterator[Versions]:
+    for key in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(f"AWS_{key}", "x")
+    with mock_aws():
+        yield Versions()
+
+
+def _archive() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("a.py", "")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(("keep", "left"), [(0, "5"), (1, "45"), (3, "2345"), (9, "12345")])
+def test_the_newest_versions_stay_beside_the_one_that_is_served(versions: Versions, keep: int, left: str):
+    for _ in range(5):
+        served = versions.publish()
+    versions.serve(served)
+    delete_versions("f", keep, HERE)
+    assert sorted(versions.published()) == list(left)
+
+
+def test_no_version_is_deleted_that_an_alias_weighs(versions: Versions):
+    for _ in range(4):
+        served = versions.publish()
+    versions.serve(served, also="1")
+    delete_versions("f", 0, HERE)
+    assert sorted(versions.published()) == ["1", "4"]
+
+
+def test_versions_in_a_subnet_that_the_function_has_left_go_however_many_are_kept(versions: Versions):
+    versions.publish(subnets=2)
+    versions.publish(subnets=1)
+    versions.serve(versions.publish(subnets=1))
+    delete_versions("f", 9, HERE)
+    assert sorted(versions.published()) == ["2", "3"]
+
+
+def inputs(*subnets: Any) -> dict[str, Any]:
+    return {"vpcConfig": {"subnetIds": [*subnets]}}
+
+
+def test_a_function_whose_alias_serves_two_versions_leaves_no_subnet(versions: Versions):
+    versions.publish()
+    versions.serve(versions.publish(), also="1")
+    with pytest.raises(pulumi.RunError) as caught:
+        refuse_shared_subnets("f", inputs("subnet-a", "subnet-b"), inputs("subnet-a"), HERE)
+    assert str(caught.value) == (
+        "f is to leave subnet-b while `live` serves versions 1, 2, which stay there. "
+        "Let it serve one version, then run `pulumi up` again."
+    )
+
+
+def test_a_function_whose_alias_serves_one_version_may_leave_a_subnet(versions: Versions):
+    versions.serve(versions.publish())
+    refuse_shared_subnets("f", inputs("subnet-a", "subnet-b"), inputs("subnet-a"), HERE)
+
+
+def test_a_function_without_an_alias_may_leave_a_subnet(versions: Versions):
+    refuse_shared_subnets("f", inputs("subnet-a", "subnet-b"), inputs("subnet-a"), HERE)
+
+
+def test_who_leaves_no_subnet_is_not_asked_for():
+    """Nothing answers here: a question would be an error."""
+    refuse_shared_subnets("f", inputs("subnet-a"), inputs("subnet-a", object()), HERE)

@@ -27,7 +27,7 @@ def test_the_outputs_are_what_the_commands_read(dev: Deployed):
         *("functions", "sentimentArn", "summarizationArn", "warmupArn", "functionUrls", "cache", "imageUri")
     }
     arn = f"arn:aws:lambda:us-east-1:{ACCOUNT}:hf-lambda-dev-"
-    assert dev.outputs["functions"] == {name: arn + name for name in ("sentiment", "summarization")}
+    assert set(dev.outputs["functions"]) == {"sentiment", "summarization"}
     assert dev.outputs["warmupArn"] == f"{arn}warmup"
     assert dev.outputs["imageUri"] == URIS["slim"]
     assert dev.outputs["cache"]["mountPath"] == "/mnt/hf_models_cache"

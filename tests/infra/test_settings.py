@@ -28,6 +28,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "egress": ({"egress": "vpn"}, "egress is 'vpn'; must be nat, natPerAz, ipv6 or none"),
     "arm64": ({"architecture": "arm"}, "architecture is 'arm'; must be x86_64 or arm64"),
     "zones": ({"azCount": 0}, "azCount is '0'; must be a whole number from 1 to 6"),
+    "cors with a method that Lambda does not take": (
+        {"functionUrl": "iam", "cors": {"origins": ["*"], "methods": ["OPTIONS"]}},
+        """cors is '{"origins": ["*"], "methods": ["OPTIONS"]}'; must be an object of origins, methods and """
+        'headers, for instance {"origins": ["https://example.com"]}',
+    ),
+    "cors without an address": (
+        {"endpoints": {"sentiment": {"cors": {"origins": ["*"]}}}},
+        "sentiment: cors has origins with functionUrl none; must be iam or public, or cors empty",
+    ),
     "zones no list": (
         {"zones": "us-east-1a"},
         "zones is 'us-east-1a'; must be a list of availability zones, "

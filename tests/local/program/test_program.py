@@ -75,8 +75,8 @@ def test_the_warm_up_is_not_tried_again_and_runs_in_the_full_image(real):
 
 
 def test_the_outputs_of_the_stack_name_the_functions_by_arn(real):
-    arns = {function.name: function.arn for function in real.functions}
-    assert real.outputs["warmupArn"] == arns.pop("warmup")
+    arns = {function.name: f"{function.arn}:live" for function in real.functions if not function.is_warmup}
+    assert real.outputs["warmupArn"] == real.functions[-1].arn
     assert real.outputs["functions"] == arns
     assert real.outputs["sentimentArn"] == arns["sentiment"]
 
