@@ -60,8 +60,8 @@ def test_a_compressed_body_is_decompressed(encoding, compress):
     ("data", "encoding", "said"),
     [
         (b'{"text": "a"}', "gzip", "a gzip body, as Content-Encoding says"),
-        (gzip.compress(b'{"text": "a"}')[:-4], "gzip", "a whole gzip body"),
-        (gzip.compress(b" " * (6 * 2**20 + 1)), "gzip", "at most 6 MB when it is decompressed"),
+        (gzip.compress(b'{"text": "a"}', mtime=0)[:-4], "gzip", "a whole gzip body"),
+        (gzip.compress(b" " * (6 * 2**20 + 1), mtime=0), "gzip", "at most 6 MB when it is decompressed"),
         (b"x", "br", "plain, gzip or deflate"),
     ],
 )
