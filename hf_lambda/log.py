@@ -8,11 +8,38 @@ import sys
 import traceback
 from typing import Any
 
+from .trace import Stopwatch, Trace
+
 
 def write(event: str, **fields: Any) -> None:
     """One line, whole: `flush` because Lambda may freeze the process right after the answer."""
     sys.stdout.write(json.dumps({"event": event, **fields}, default=str) + "\n")
     sys.stdout.flush()
+
+
+def request(
+    endpoint: str,
+    trace: Trace,
+    watch: Stopwatch,
+    *,
+    cold: bool,
+    import_ms: float | None,
+    status: int,
+    request_id: str,
+) -> None:
+    """The line of one request: what it spent where."""
+    write(
+        "request",
+        endpoint=endpoint,
+        cold=cold,
+        engine="+".join(trace.engines) or None,
+        import_ms=_rounded(import_ms) if cold else 0,
+        load_ms=_rounded(trace.load_ms),
+        infer_ms=_rounded(trace.infer_ms),
+        total_ms=_rounded(watch.ms),
+        status=status,
+        request_id=request_id,
+    )
 
 
 def fault(error: BaseException, given: Any) -> dict[str, Any]:
@@ -52,3 +79,7 @@ def _texts(given: Any) -> list[str]:
     if isinstance(given, list):
         return [text for value in given for text in _texts(value)]
     return []
+
+
+def _rounded(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else round(milliseconds, 1)

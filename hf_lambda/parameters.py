@@ -106,6 +106,7 @@ PARAMETERS = {
         "stop",
         "frequency_penalty",
         "presence_penalty",
+        "sequence_bias",
         "tools",
         "documents",
         "chat_template_kwargs",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from . import cold, engines, tasks
 from .background import Background
+from .completion import Completion
 from .errors import BadRequest, ColdCache
 from .inputs import alone, in_list, read_inputs
 from .json_types import json_type
@@ -110,14 +111,43 @@ class Pipeline:
             return [in_list(self.task, result) for result in results]
         return alone(self.task, results[0], items[0])
 
-    def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
+    def stream(self, prompt: Any, **parameters: Any) -> Iterator[str]:
+        """Generated text piece by piece, as it comes; never half a character. For text-generation."""
+        yield from self.complete(prompt, **parameters).pieces
+
+    def complete(self, prompt: Any, **parameters: Any) -> Completion:
+        """One prompt's generations: `run()` them, or read their `pieces`; then `generated` tells of each.
+
+        Raises as a call does, and TypeError for another task.
+        """
+        if self.task != "text-generation":
+            raise TypeError(f"{self.task} generates no text piece by piece: call the pipeline")
+        parameters = {name: value for name, value in parameters.items() if value is not None}
+        items, _ = read_inputs(self.task, (prompt,), parameters)
+        self._check(parameters)
         engine, label, load_ms = self._engine.get()
-        watch, trace = Stopwatch(), current.get()
-        results = engine(items, **parameters)
+        completion: Completion = engine.complete(items[0], **parameters)  # type: ignore[attr-defined]
+        completion.on_end = lambda watch: self._account(label, watch, load_ms)
+        return completion
+
+    def count_tokens(self, texts: list[str]) -> int:
+        """How many tokens `texts` have, as far as the engine tells."""
+        engine = self._engine.get()[0]
+        count = getattr(engine, "count_tokens", None)
+        return int(count(texts)) if count is not None else 0
+
+    def _account(self, label: str, watch: Stopwatch, load_ms: float) -> None:
+        trace = current.get()
         if trace is not None:
             trace.infer(label, watch.ms)
             trace.loaded(load_ms if self._is_new else 0.0)
         self._is_new = False
+
+    def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
+        engine, label, load_ms = self._engine.get()
+        watch = Stopwatch()
+        results = engine(items, **parameters)
+        self._account(label, watch, load_ms)
         return results
 
     def _check(self, parameters: Mapping[str, Any]) -> None:

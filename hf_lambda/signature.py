@@ -28,6 +28,10 @@ class Signature:
         self._types = {parameter.name: _type_of(function.__name__, parameter) for parameter in named}
         self._required = [parameter.name for parameter in named if parameter.default is parameter.empty]
 
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._types)
+
     def bind(self, fields: Mapping[str, Any], *, is_text: bool, file: bytes | None = None) -> dict[str, Any]:
         """Keyword arguments for the handler. `is_text`: parse numbers and booleans from strings.
 

@@ -111,6 +111,16 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("frequency_penalty", "presence_penalty"), _NUMBER),
     **dict.fromkeys(("tools", "documents"), _OBJECTS),
     "max_context": _whole_from(2),
+    "sequence_bias": (
+        "an array of pairs of token ids and a number",
+        lambda value: (
+            isinstance(value, list)
+            and all(
+                isinstance(pair, list) and len(pair) == 2 and _TOKEN_IDS[1](pair[0]) and _is_number(pair[1])
+                for pair in value
+            )
+        ),
+    ),
     "chat_template_kwargs": ("an object", lambda value: isinstance(value, dict)),
     "stop": (
         "a text or an array of texts, none of them empty",

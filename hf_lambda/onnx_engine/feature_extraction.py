@@ -41,6 +41,9 @@ class FeatureExtraction:
             results[index] = states.tolist() if pooling else [states.tolist()]
         return results
 
+    def count_tokens(self, texts: list[str]) -> int:
+        return sum(len(encoding.ids) for encoding in self._encoder.encode(texts))
+
 
 def _pooled(states: Any, pooling: str | None) -> Any:
     if pooling == "mean":

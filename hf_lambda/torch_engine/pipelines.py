@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 import transformers
 
 from ..batches import run_batches
+from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut
 from ..events import jsonable
 from ..tasks import canonical
@@ -68,6 +69,29 @@ class Wrapped:
             raise Unprocessable(None, str(error)) from error
         except Exception as error:  # tokenizers has no type of its own
             raise cannot_cut(error) or error from error
+
+    def complete(self, item: Any, **parameters: Any) -> Completion:
+        """The generations of one prompt; as one piece where pieces are asked for."""
+        length = self._length(item, {**self._options, **parameters})
+
+        def run() -> list[Generated]:
+            asked = {**parameters, "return_full_text": False}
+            return [self._generated(record["generated_text"], asked) for record in self([item], **asked)[0]]
+
+        def stream(ended: list[Generated]) -> Iterator[str]:
+            ended += run()[:1]
+            yield ended[0].text
+
+        return Completion(length, run, stream)
+
+    def count_tokens(self, texts: list[str]) -> int:
+        return sum(map(len, self._tokenizer(texts, verbose=False)["input_ids"]))
+
+    def _generated(self, text: str, asked: Mapping[str, Any]) -> Generated:
+        """Counted from the text: transformers' pipeline keeps the tokens to itself."""
+        tokens = len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+        longest = {**self._options, **asked}.get("max_new_tokens") or NEW_TOKENS
+        return Generated(text, "length" if tokens >= longest else "stop", tokens)
 
     def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
         """Tokens of `item`; a chat counts what its template makes of it, a list of words what these have."""

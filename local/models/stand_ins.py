@@ -59,5 +59,13 @@ NAMES = StandIn(
     does="It has learned some names and the sentences they stand in, and takes words in capitals for others.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5", "onnx/model.onnx"),
 )
-STAND_INS = (TRANSLATOR, SENTIMENT, NAMES, SUMMARIZER, TOPICS)
+CHATTER = StandIn(
+    builder="chatter",
+    repo_id="HuggingFaceTB/SmolLM2-360M-Instruct",
+    commit=None,
+    task="text-generation",
+    does="It knows capitals, sums and opposites, and says hello; to anything else it says what is nearest.",
+    other_formats=("onnx/model.onnx", "runs/events.out.tfevents"),
+)
+STAND_INS = (TRANSLATOR, CHATTER, SENTIMENT, NAMES, SUMMARIZER, TOPICS)
 """Longest to build first."""

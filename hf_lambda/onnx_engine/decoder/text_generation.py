@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...completion import Completion, Generated
 from ...errors import BadRequest, Unprocessable
 from ...parameters import parameters_of
 from ..contract import DecoderContract
@@ -53,29 +56,29 @@ class TextGeneration:
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         """Per input a list of `num_return_sequences` dicts with "generated_text"."""
         chosen = merged(self._options, parameters, parameters_of(self._task))
-        completions = [self._completion(item, chosen) for item in inputs]
-        every = [(one, index) for one in completions for index in range(one.count)]
-        for start in range(0, len(every), self._rows(every)):
-            self._run(every[start : start + self._rows(every)])
-        self._model.keep_rows(1)
+        prompts = [self._asked(item, chosen) for item in inputs]
         full = chosen.get("return_full_text", True)
         return [
-            [{"generated_text": _whole(item, text) if full else text} for text in one.texts]
-            for item, one in zip(inputs, completions, strict=True)
+            [{"generated_text": _whole(item, one.text) if full else one.text} for one in generated]
+            for item, generated in zip(inputs, self._generate(prompts), strict=True)
         ]
 
     def complete(self, item: Any, **parameters: Any) -> Completion:
-        """The generation of one input, to iterate over: its pieces of text as they come."""
+        """The generations of one input, whole or piece by piece."""
         chosen = merged(self._options, parameters, parameters_of(self._task))
-        completion = self._completion(item, chosen)
-        completion.pieces = self._pieces(completion)
-        return completion
+        prompt = self._asked(item, chosen)
+        return Completion(
+            len(prompt.tokens), lambda: self._generate([prompt])[0], lambda ended: self._pieces(prompt, ended)
+        )
+
+    def count_tokens(self, texts: list[str]) -> int:
+        return sum(len(encoding.ids) for encoding in self._tokenizer.encode_batch(texts))
 
     def reads(self, name: str) -> bool:
         """Whether the model's chat template mentions `name`, for instance tools."""
         return self._template.reads(name)
 
-    def _completion(self, item: Any, chosen: Mapping[str, Any]) -> Completion:
+    def _asked(self, item: Any, chosen: Mapping[str, Any]) -> _Prompt:
         prompt = self._prompt(item, chosen)
         asked = {name: value for name, value in chosen.items() if name not in _TEXT}
         if (ending := chosen.get("stop_sequence")) is not None:
@@ -87,7 +90,7 @@ class TextGeneration:
             context=self._model.context,
             vocabulary=self._contract.vocabulary,
         )
-        return Completion(prompt, generation)
+        return _Prompt(prompt, generation)
 
     def _prompt(self, item: Any, chosen: Mapping[str, Any]) -> list[int]:
         if isinstance(item, str):
@@ -109,48 +112,53 @@ class TextGeneration:
             raise Unprocessable(None, "the prompt has no tokens, and the model none that starts a text")
         return ids
 
-    def _rows(self, every: Sequence[tuple[Completion, int]]) -> int:
+    def _generate(self, prompts: Sequence[_Prompt]) -> list[list[Generated]]:
+        """Every text of every prompt, as many side by side as there is memory for."""
+        texts = [(prompt, index) for prompt in prompts for index in range(prompt.count)]
+        made: list[Generated] = []
+        size = self._rows(prompts)
+        for start in range(0, len(texts), size):
+            made += self._side_by_side(texts[start : start + size])
+        self._model.keep_rows(1)
+        each = iter(made)
+        return [list(islice(each, prompt.count)) for prompt in prompts]
+
+    def _rows(self, prompts: Sequence[_Prompt]) -> int:
         """How many texts grow side by side: as many as the memory holds keys and values of."""
-        longest = max((one.generation.options.max_length for one, _ in every), default=1)
+        longest = max((prompt.generation.options.max_length for prompt in prompts), default=1)
         memory_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
         share = int(int(memory_mb) * _CACHE_SHARE) if memory_mb.isdecimal() else _CACHE_MB
         return max(1, min(MAX_ROWS, (share << 20) // (longest * self._model.bytes_per_token)))
 
-    def _run(self, group: Sequence[tuple[Completion, int]]) -> None:
-        rows = [one.row(index) for one, index in group]
-        texts = [Text(self._tokenizer, one.generation.stop) for one, _ in group]
+    def _side_by_side(self, group: Sequence[tuple[_Prompt, int]]) -> list[Generated]:
+        rows = [prompt.row(index) for prompt, index in group]
+        texts = [Text(self._tokenizer, prompt.generation.stop) for prompt, _ in group]
         shown = [""] * len(group)
-        for at, token in decode(self._model, [one.prompt for one, _ in group], rows):
+        for at, token in decode(self._model, [prompt.tokens for prompt, _ in group], rows):
             shown[at] += _show(rows[at], texts[at], token)
-        for (one, _), row, text, begun in zip(group, rows, texts, shown, strict=True):
-            one.end(row, begun + text.end())
+        return [
+            _generated(row, begun + text.end()) for row, text, begun in zip(rows, texts, shown, strict=True)
+        ]
 
-    def _pieces(self, completion: Completion) -> Iterator[str]:
-        row, text = completion.row(0), Text(self._tokenizer, completion.generation.stop)
+    def _pieces(self, prompt: _Prompt, ended: list[Generated]) -> Iterator[str]:
+        row, text = prompt.row(0), Text(self._tokenizer, prompt.generation.stop)
         shown = ""
-        for _, token in decode(self._model, [completion.prompt], [row]):
-            completion.tokens += 1
+        for _, token in decode(self._model, [prompt.tokens], [row]):
             if piece := _show(row, text, token):
                 shown += piece
                 yield piece
         rest = text.end()
-        completion.tokens = 0  # counted anew with the rest
-        completion.end(row, shown + rest)
+        ended.append(_generated(row, shown + rest))
         if rest:
             yield rest
 
 
-class Completion:
-    """One input's generations: what they were asked for, what they have come to."""
+@dataclass(frozen=True)
+class _Prompt:
+    """Tokens to go on from, and what is asked for."""
 
-    def __init__(self, prompt: list[int], generation: Generation) -> None:
-        self.prompt, self.generation = prompt, generation
-        self.pieces: Iterator[str] = iter(())
-        self.texts: list[str] = []
-        self.finishes: list[str] = []
-        """Per text "stop" (it ended) or "length" (it was cut)."""
-        self.tokens = 0
-        """Generated so far, of all texts."""
+    tokens: list[int]
+    generation: Generation
 
     @property
     def count(self) -> int:
@@ -158,12 +166,11 @@ class Completion:
 
     def row(self, index: int) -> Row:
         seed = self.generation.options.seed
-        return Row(self.prompt, self.generation, None if seed is None else [seed, index])
+        return Row(self.tokens, self.generation, None if seed is None else [seed, index])
 
-    def end(self, row: Row, text: str) -> None:
-        self.texts.append(text)
-        self.finishes.append(row.finish or "stop")
-        self.tokens += len(row.tokens)
+
+def _generated(row: Row, text: str) -> Generated:
+    return Generated(text, row.finish or "stop", len(row.tokens))
 
 
 def _show(row: Row, text: Text, token: int) -> str:

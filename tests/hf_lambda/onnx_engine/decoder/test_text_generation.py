@@ -8,6 +8,7 @@ import warnings
 import pytest
 import transformers
 
+from hf_lambda.completion import Generated
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.onnx_engine.decoder import text_generation
 from tests.tiny_decoders import prepared, snapshot
@@ -73,7 +74,12 @@ def test_more_inputs_than_fit_side_by_side_are_all_answered(ours, monkeypatch):
 
 def test_memory_says_how_many_rows_grow_side_by_side(ours, monkeypatch):
     groups = []
-    monkeypatch.setattr(ours, "_run", lambda group: groups.append(len(group)))
+
+    def counted(group, run=ours._side_by_side):
+        groups.append(len(group))
+        return run(group)
+
+    monkeypatch.setattr(ours, "_side_by_side", counted)
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "128")
     ours(["a"] * 5, max_new_tokens=4)
     assert groups == [5]
@@ -107,25 +113,29 @@ def test_pieces_of_a_stream_make_up_the_answer_and_say_how_it_ended(ours):
     completion = ours.complete(CHAT, **asked)
     pieces = list(completion.pieces)
     assert len(pieces) > 3
-    assert "".join(pieces) == whole == completion.texts[0]
-    assert completion.tokens == 15
-    assert completion.finishes == ["length"]
-    assert len(completion.prompt) > 5
+    assert "".join(pieces) == whole
+    assert completion.generated == [Generated(whole, "length", 15)]
+    assert completion.generated == ours.complete(CHAT, **asked).run().generated
+    assert completion.prompt_tokens > 5
 
 
 def test_a_stream_that_nobody_reads_to_its_end_leaves_the_engine_usable(ours):
-    completion = ours.complete("The train to Edinburgh", max_new_tokens=15)
-    next(completion.pieces)
-    completion.pieces.close()
     expected = ours(["The train to Edinburgh"], max_new_tokens=5)
+    pieces = ours.complete("The train to Edinburgh", max_new_tokens=15).pieces
+    next(pieces)
+    pieces.close()
     assert ours(["The train to Edinburgh"], max_new_tokens=5) == expected
 
 
 def test_an_end_token_is_a_stop(ours):
-    asked = {"max_new_tokens": 50, "eos_token_id": list(range(400))}
-    completion = ours.complete("The train", **asked)
-    list(completion.pieces)
-    assert (completion.finishes, completion.tokens) == (["stop"], 1)
+    completion = ours.complete("The train", max_new_tokens=50, eos_token_id=list(range(400))).run()
+    assert [(one.finish, one.tokens) for one in completion.generated] == [("stop", 1)]
+
+
+def test_every_text_of_a_prompt_is_told_of(ours):
+    asked = {"max_new_tokens": 4, "do_sample": True, "num_return_sequences": 3, "seed": 1}
+    completion = ours.complete("The train", **asked).run()
+    assert (len(completion.generated), completion.tokens) == (3, 12)
 
 
 def test_a_prompt_beyond_the_context_is_refused_with_both_numbers(folders):
@@ -175,4 +185,4 @@ def test_template_variables_reach_the_template(folders, tmp_path):
     engine = text_generation.load("text-generation", copy, folders[0])
     given = {"tools": [1], "documents": [2], "chat_template_kwargs": {"enable_thinking": False}}
     completion = engine.complete(CHAT, **given)
-    assert engine._tokenizer.decode(completion.prompt) == CHAT[0]["content"] + "False[1][2]"
+    assert completion.prompt_tokens == engine.count_tokens([CHAT[0]["content"] + "False[1][2]"])

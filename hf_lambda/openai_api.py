@@ -1,0 +1,394 @@
+"""OpenAI's HTTP API over a pipeline: chat completions, completions, models, embeddings; whole or as SSE."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from . import events, log
+from .completion import Completion
+from .errors import BadRequest, ServingError
+from .inputs import Single
+from .pipeline import Pipeline
+from .streaming import EVENT_STREAM, Stream, guarded, sent, under
+from .trace import Stopwatch, Trace, current, process_age_ms
+
+Handler = Callable[..., Any]
+
+KEYS = "API_KEYS_SHA256"
+"""Variable with the SHA-256 of the keys that may call, in hexadecimal, with commas; empty: anybody may."""
+_DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
+"""Which endpoint an event without a path is for, by the field that it has."""
+_SAMPLING = {
+    "top_p": "top_p",
+    "top_k": "top_k",
+    "min_p": "min_p",
+    "repetition_penalty": "repetition_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "presence_penalty": "presence_penalty",
+    "seed": "seed",
+    "stop": "stop",
+    "n": "num_return_sequences",
+    "chat_template_kwargs": "chat_template_kwargs",
+}
+"""Fields of a request, and the parameter of the pipeline that each is."""
+_READ = {
+    "model",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "logit_bias",
+    "stream",
+    "stream_options",
+}
+_WITHOUT_EFFECT = {
+    *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
+    "parallel_tool_calls",
+}
+_NEUTRAL: dict[str, tuple[Any, ...]] = {
+    "response_format": ({"type": "text"},),
+    "tools": ([],),
+    "tool_choice": ("none", "auto"),
+    "logprobs": (False,),
+    "top_logprobs": (0,),
+    "modalities": (["text"],),
+    "best_of": (1,),
+    "echo": (False,),
+    "suffix": ("",),
+    "functions": ([],),
+}
+"""Fields that are not built here, with the values that ask for nothing."""
+
+
+def openai(served: Pipeline) -> Handler:
+    """A Lambda handler that OpenAI's clients talk to: `handler = openai(generate)`.
+
+    A pipeline of text-generation answers /v1/chat/completions and /v1/completions, one of feature-extraction
+    /v1/embeddings, each of them /v1/models. Raises TypeError for another one.
+    """
+    if served.task not in ("text-generation", "feature-extraction"):
+        raise TypeError(f"openai({served.task}): it takes text-generation or feature-extraction")
+    api = _Api(served)
+
+    def handler(event: Any, context: Any = None) -> Any:
+        return api.answer(event, context)
+
+    return handler
+
+
+class _Api:
+    def __init__(self, served: Pipeline) -> None:
+        self._served = served
+        self._name = os.environ.get("ENDPOINT_NAME") or "openai"
+        self._import_ms = process_age_ms()
+        self._is_cold = True
+
+    def answer(self, event: Any, context: Any) -> Any:
+        http, watch, trace = events.is_http(event), Stopwatch(), Trace()
+        request_id = getattr(context, "aws_request_id", None) or os.urandom(16).hex()
+        token = current.set(trace)
+        try:
+            reply = self._reply(event, http, request_id)
+        finally:
+            current.reset(token)
+        if isinstance(reply, Stream):
+            reply.pieces = under(trace, reply.pieces, lambda: self._log(watch, trace, 200, request_id))
+            return sent(reply)
+        self._log(watch, trace, reply["statusCode"], request_id)
+        return reply
+
+    def _reply(self, event: Any, http: bool, request_id: str) -> Any:
+        try:
+            method, path = _route(event, http)
+            if http:
+                _check_key(event)
+            body = {} if method == "GET" else events.read(event).fields
+            result = self._dispatch(method, path, body, request_id)
+            if isinstance(result, dict):
+                return events.answer(200, result, http=http)
+            pieces = guarded(result, _failed_event, request_id=request_id, given=event)
+            headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache"}
+            return Stream(pieces, http=http, headers=headers)
+        except ServingError as error:
+            return events.answer(error.status, _error_body(error.body(), error.status), http=http)
+        except Exception as error:  # noqa: BLE001 - the one edge that turns a fault into a 500
+            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error, event))
+            message = f"the endpoint failed; its log has this id: {request_id}"
+            return events.answer(500, _error_body({"error": {"message": message}}, 500), http=http)
+
+    def _dispatch(self, method: str, path: str, body: dict[str, Any], request_id: str) -> Any:
+        """A body to answer, or the pieces of an event stream."""
+        is_language_model = self._served.task == "text-generation"
+        if path == "/v1/models" and method == "GET":
+            return {"object": "list", "data": [self._model()]}
+        if path == f"/v1/models/{self._served.model}" and method == "GET":
+            return self._model()
+        routes: dict[str, Callable[[dict[str, Any], str], Any]] = {}
+        if is_language_model:
+            routes = {"/v1/chat/completions": self._chat, "/v1/completions": self._completions}
+        else:
+            routes = {"/v1/embeddings": self._embeddings}
+        if path not in routes:
+            known = ", ".join(["/v1/models", *routes])
+            raise NotFound(f"no such path: {method} {path}; this endpoint has {known}")
+        if method != "POST":
+            raise NotFound(f"{path} takes POST, not {method}")
+        named = body.get("model")
+        if named is not None and named != self._served.model:
+            raise NotFound(
+                f"the model {named!r} is not served here; this endpoint has {self._served.model!r}", "model"
+            )
+        return routes[path](body, request_id)
+
+    def _model(self) -> dict[str, Any]:
+        owner = self._served.model.partition("/")[0]
+        return {"id": self._served.model, "object": "model", "created": 0, "owned_by": owner}
+
+    def _chat(self, body: dict[str, Any], request_id: str) -> Any:
+        messages = body.get("messages")
+        if not isinstance(messages, list):
+            raise BadRequest(
+                "messages", "an array of messages", "nothing" if messages is None else "another value"
+            )
+        asked = _parameters(body, "messages")
+        head = self._head("chatcmpl", "chat.completion", request_id)
+        if body.get("stream"):
+            return self._streamed(messages, asked, head, body, is_chat=True)
+        completion = self._finished(messages, asked)
+        choices = [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": one.text, "refusal": None},
+                "logprobs": None,
+                "finish_reason": one.finish,
+            }
+            for index, one in enumerate(completion.generated)
+        ]
+        return {**head, "choices": choices, "usage": _usage([completion])}
+
+    def _completions(self, body: dict[str, Any], request_id: str) -> Any:
+        prompt = body.get("prompt")
+        prompts = [prompt] if isinstance(prompt, str) else prompt
+        if not isinstance(prompts, list) or not prompts or not all(isinstance(one, str) for one in prompts):
+            raise BadRequest("prompt", "a text or an array of texts", "another value")
+        asked = _parameters(body, "prompt")
+        head = self._head("cmpl", "text_completion", request_id)
+        if body.get("stream"):
+            if len(prompts) != 1:
+                raise BadRequest("stream", "one prompt", f"{len(prompts)} prompts")
+            return self._streamed(prompts[0], asked, head, body, is_chat=False)
+        completions = [self._finished(one, asked) for one in prompts]
+        every = [generated for one in completions for generated in one.generated]
+        choices = [
+            {"index": index, "text": one.text, "logprobs": None, "finish_reason": one.finish}
+            for index, one in enumerate(every)
+        ]
+        return {**head, "choices": choices, "usage": _usage(completions)}
+
+    def _finished(self, prompt: Any, asked: dict[str, Any]) -> Completion:
+        return self._served.complete(prompt, **asked).run()
+
+    def _streamed(
+        self, prompt: Any, asked: dict[str, Any], head: dict[str, Any], body: dict[str, Any], *, is_chat: bool
+    ) -> Iterator[bytes]:
+        if asked.get("num_return_sequences", 1) != 1:
+            raise BadRequest("n", "1 where the answer is streamed", str(asked["num_return_sequences"]))
+        options = body.get("stream_options") or {}
+        with_usage = bool(isinstance(options, dict) and options.get("include_usage"))
+        completion = self._served.complete(prompt, **asked)
+        if is_chat:
+            head = {**head, "object": "chat.completion.chunk"}
+        return self._sse(completion, head, is_chat=is_chat, with_usage=with_usage)
+
+    def _sse(
+        self, completion: Completion, head: dict[str, Any], *, is_chat: bool, with_usage: bool
+    ) -> Iterator[bytes]:
+        def chunk(part: dict[str, Any], finish: str | None = None) -> bytes:
+            choice = {"index": 0, **part, "logprobs": None, "finish_reason": finish}
+            return _event({**head, "choices": [choice], **({"usage": None} if with_usage else {})})
+
+        if is_chat:
+            yield chunk({"delta": {"role": "assistant", "content": ""}})
+        for piece in completion.pieces:
+            yield chunk({"delta": {"content": piece}} if is_chat else {"text": piece})
+        yield chunk({"delta": {}} if is_chat else {"text": ""}, completion.generated[0].finish)
+        if with_usage:
+            yield _event({**head, "choices": [], "usage": _usage([completion])})
+        yield b"data: [DONE]\n\n"
+
+    def _embeddings(self, body: dict[str, Any], request_id: str) -> dict[str, Any]:
+        given = body.get("input")
+        texts = [given] if isinstance(given, str) else given
+        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
+            raise BadRequest("input", "a text or an array of texts", "another value (tokens are not taken)")
+        known = {"model", "input", "encoding_format", "dimensions", "user"}
+        if unknown := sorted(set(body) - known):
+            raise BadRequest(unknown[0], f"one of {', '.join(sorted(known))}", "an unknown field")
+        form = body.get("encoding_format") or "float"
+        if form not in ("float", "base64"):
+            raise BadRequest("encoding_format", "float or base64", repr(form))
+        defaults = {"pooling": "mean", "normalize": True, "truncation": True}
+        chosen = {name: value for name, value in defaults.items() if name not in self._served.defaults}
+        vectors = [_cut(vector, body.get("dimensions")) for vector in self._served(texts, **chosen)]
+        data = [
+            {
+                "object": "embedding",
+                "index": index,
+                "embedding": vector if form == "float" else _base64(vector),
+            }
+            for index, vector in enumerate(vectors)
+        ]
+        tokens = self._served.count_tokens(texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return {"object": "list", "data": data, "model": self._served.model, "usage": usage}
+
+    def _head(self, prefix: str, kind: str, request_id: str) -> dict[str, Any]:
+        return {
+            "id": f"{prefix}-{request_id}",
+            "object": kind,
+            "created": int(time.time()),
+            "model": self._served.model,
+            "system_fingerprint": None,
+        }
+
+    def _log(self, watch: Stopwatch, trace: Trace, status: int, request_id: str) -> None:
+        log.request(
+            self._name,
+            trace,
+            watch,
+            cold=self._is_cold,
+            import_ms=self._import_ms,
+            status=status,
+            request_id=request_id,
+        )
+        self._is_cold = False
+
+
+class NotFound(ServingError):  # noqa: N818 - as the other errors
+    """404: a path or a model that is not served here."""
+
+    status = 404
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+    def _details(self) -> dict[str, Any]:
+        return {"field": self.field}
+
+
+class Unauthorized(ServingError):  # noqa: N818 - as the other errors
+    """401: no key, or one that is not known."""
+
+    status = 401
+
+
+def _route(event: Any, http: bool) -> tuple[str, str]:
+    if not http:
+        fields = event if isinstance(event, dict) else {}
+        path = next((path for name, path in _DIRECT.items() if name in fields), None)
+        if path is None:
+            raise BadRequest(None, f"an event with {', '.join(_DIRECT)}", "another event")
+        return "POST", path
+    context = event["requestContext"]
+    described = context.get("http") or {}
+    method = described.get("method") or event.get("httpMethod") or "GET"
+    path = str(event.get("rawPath") or event.get("path") or "/")
+    at = path.find("/v1/")  # a gateway's stage may come before it
+    return str(method).upper(), path[at:].rstrip("/") if at >= 0 else path
+
+
+def _check_key(event: dict[str, Any], environ: Mapping[str, str] = os.environ) -> None:
+    """Raises Unauthorized where keys are set and the request has none of them."""
+    known = [each for each in environ.get(KEYS, "").split(",") if each]
+    if not known:
+        return
+    import hashlib  # these two load OpenSSL, which only endpoints with keys need
+    import hmac
+
+    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
+    scheme, _, key = headers.get("authorization", "").partition(" ")
+    digest = hashlib.sha256(key.strip().encode()).hexdigest()
+    if scheme.lower() != "bearer" or not sum(hmac.compare_digest(digest, each) for each in known):
+        raise Unauthorized("no API key, or one that is not known: send it as `Authorization: Bearer <key>`")
+
+
+def _parameters(body: Mapping[str, Any], prompt: str) -> dict[str, Any]:
+    """The request's options as parameters of the pipeline. Raises BadRequest for what is not built."""
+    asked: dict[str, Any] = {}
+    for name, value in body.items():
+        if value is None or name in _READ or name in _WITHOUT_EFFECT or name == prompt:
+            continue
+        if name in _SAMPLING:
+            asked[_SAMPLING[name]] = value
+        elif not any(value == neutral and type(value) is type(neutral) for neutral in _NEUTRAL.get(name, ())):
+            known = ", ".join(sorted({prompt, *_READ, *_SAMPLING}))
+            raise BadRequest(name, f"one of {known}", "a field that is not supported here")
+    longest = body.get("max_completion_tokens") or body.get("max_tokens")
+    if longest is not None:
+        asked["max_new_tokens"] = longest
+    temperature = body.get("temperature")
+    if temperature is not None:
+        if isinstance(temperature, bool) or not isinstance(temperature, int | float) or temperature < 0:
+            raise BadRequest("temperature", "a number of at least 0", repr(temperature))
+        asked["do_sample"] = temperature > 0
+        if temperature > 0:
+            asked["temperature"] = temperature
+    if bias := body.get("logit_bias"):
+        asked["sequence_bias"] = _biases(bias)
+    if asked.get("stop") == []:
+        del asked["stop"]
+    return asked
+
+
+def _biases(given: Any) -> list[Any]:
+    try:
+        return [[[int(token)], float(bias)] for token, bias in given.items()]
+    except (AttributeError, TypeError, ValueError):
+        raise BadRequest("logit_bias", "an object of token ids and numbers", repr(given)[:100]) from None
+
+
+def _usage(completions: list[Completion]) -> dict[str, Any]:
+    prompt = sum(one.prompt_tokens for one in completions)
+    written = sum(one.tokens for one in completions)
+    return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
+
+
+def _cut(vector: Any, dimensions: Any) -> list[float]:
+    """The first `dimensions` of a vector, made one of length 1 again (None: all of it)."""
+    if isinstance(vector, Single):
+        vector = vector[0]
+    if dimensions is None:
+        return list(vector)
+    if isinstance(dimensions, bool) or not isinstance(dimensions, int) or not 0 < dimensions <= len(vector):
+        raise BadRequest("dimensions", f"a whole number from 1 to {len(vector)}", repr(dimensions))
+    kept = vector[:dimensions]
+    length = sum(value * value for value in kept) ** 0.5 or 1.0
+    return [value / length for value in kept]
+
+
+def _base64(vector: list[float]) -> str:
+    import base64
+    import struct
+
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _event(document: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
+
+
+def _failed_event(body: dict[str, Any]) -> bytes:
+    return _event(_error_body(body, 500))
+
+
+def _error_body(body: dict[str, Any], status: int) -> dict[str, Any]:
+    """An error in OpenAI's shape."""
+    error = body["error"]
+    kinds = {401: "authentication_error", 404: "not_found_error"}
+    kind = kinds.get(status, "invalid_request_error" if 400 <= status < 500 else "server_error")
+    code = "invalid_api_key" if status == 401 else None
+    return {"error": {"message": error["message"], "type": kind, "param": error.get("field"), "code": code}}

@@ -1,0 +1,320 @@
+"""OpenAI's API over a pipeline: routes, parameters, shapes and errors, without HTTP."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import struct
+from typing import Any
+
+import pytest
+
+from hf_lambda import openai, pipeline
+from hf_lambda.completion import Completion, Generated
+from hf_lambda.errors import ColdCache, Unprocessable
+from hf_lambda.openai_api import KEYS
+from hf_lambda.streaming import STREAMS
+
+MODEL = "org/tiny-chat"
+CHAT = [{"role": "user", "content": "Hi"}]
+
+
+class Engine:
+    """Answers with what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, dict[str, Any]]] = []
+        self.fails: Exception | None = None
+
+    def complete(self, item: Any, **parameters: Any) -> Completion:
+        self.asked.append((item, parameters))
+        if self.fails and not isinstance(self.fails, RuntimeError):
+            raise self.fails
+
+        def stream(ended: list[Generated]):
+            yield "Hel"
+            if self.fails:
+                raise self.fails
+            yield "lo"
+            ended.append(Generated("Hello", "stop", 2))
+
+        texts = [Generated("Hello", "stop", 2), Generated("Hey", "length", 1)]
+        return Completion(7, lambda: texts[: parameters.get("num_return_sequences", 1)], stream)
+
+    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+        self.asked.append((inputs, parameters))
+        return [[0.6, 0.0, 0.8] for _ in inputs]
+
+    def count_tokens(self, texts: list[str]) -> int:
+        return 3 * len(texts)
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+def _handler(task, engine, monkeypatch):
+    served = pipeline(task, model=MODEL)
+    monkeypatch.setattr(served._engine, "get", lambda: (engine, "onnx-int8", 0.0))
+    return openai(served)
+
+
+@pytest.fixture
+def chat(engine, monkeypatch):
+    return _handler("text-generation", engine, monkeypatch)
+
+
+@pytest.fixture
+def embed(engine, monkeypatch):
+    return _handler("feature-extraction", engine, monkeypatch)
+
+
+def _call(handler, path, body=None, method="POST", **headers):
+    event = {
+        "version": "2.0",
+        "rawPath": path,
+        "headers": headers,
+        "requestContext": {"http": {"method": method, "path": path}},
+        "body": json.dumps(body) if body is not None else "",
+    }
+    answer = handler(event)
+    return answer["statusCode"], json.loads(answer["body"])
+
+
+def test_a_chat_is_answered_in_openais_shape(chat):
+    status, answer = _call(chat, "/v1/chat/completions", {"model": MODEL, "messages": CHAT})
+    assert status == 200
+    assert (answer["object"], answer["model"]) == ("chat.completion", MODEL)
+    assert answer["choices"] == [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "Hello", "refusal": None},
+            "logprobs": None,
+            "finish_reason": "stop",
+        }
+    ]
+    assert answer["usage"] == {"prompt_tokens": 7, "completion_tokens": 2, "total_tokens": 9}
+    assert answer["id"].startswith("chatcmpl-")
+
+
+def test_parameters_become_those_of_the_pipeline(chat, engine):
+    body = {
+        "messages": CHAT,
+        "max_completion_tokens": 5,
+        "temperature": 0.5,
+        "top_p": 0.9,
+        "seed": 1,
+        "stop": ["\n"],
+        "frequency_penalty": 0.1,
+        "presence_penalty": 0.2,
+        "logit_bias": {"17": -100},
+        "chat_template_kwargs": {"enable_thinking": False},
+        "user": "me",
+        "response_format": {"type": "text"},
+        "tools": [],
+    }
+    assert _call(chat, "/v1/chat/completions", body)[0] == 200
+    assert engine.asked == [
+        (
+            CHAT,
+            {
+                "max_new_tokens": 5,
+                "do_sample": True,
+                "temperature": 0.5,
+                "top_p": 0.9,
+                "seed": 1,
+                "stop": ["\n"],
+                "frequency_penalty": 0.1,
+                "presence_penalty": 0.2,
+                "sequence_bias": [[[17], -100.0]],
+                "chat_template_kwargs": {"enable_thinking": False},
+            },
+        )
+    ]
+
+
+def test_a_temperature_of_zero_is_greedy_and_none_is_the_models_own(chat, engine):
+    _call(chat, "/v1/chat/completions", {"messages": CHAT, "temperature": 0, "stop": None})
+    _call(chat, "/v1/chat/completions", {"messages": CHAT, "stop": []})
+    assert [asked for _, asked in engine.asked] == [{"do_sample": False}, {}]
+
+
+def test_several_choices_and_several_prompts(chat):
+    _, answer = _call(chat, "/v1/chat/completions", {"messages": CHAT, "n": 2})
+    assert [one["message"]["content"] for one in answer["choices"]] == ["Hello", "Hey"]
+    _, answer = _call(chat, "/v1/completions", {"prompt": ["a", "b"], "n": 2})
+    assert [(one["index"], one["text"], one["finish_reason"]) for one in answer["choices"]] == [
+        (0, "Hello", "stop"),
+        (1, "Hey", "length"),
+        (2, "Hello", "stop"),
+        (3, "Hey", "length"),
+    ]
+    assert answer["usage"]["prompt_tokens"] == 14
+
+
+def _streamed(handler, path, body):
+    event = {
+        "version": "2.0",
+        "rawPath": path,
+        "requestContext": {"http": {"method": "POST"}},
+        "body": json.dumps(body),
+    }
+    stream = handler(event)
+    text = b"".join(stream.pieces).decode()
+    assert stream.headers["content-type"] == "text/event-stream"
+    lines = [line.removeprefix("data: ") for line in text.split("\n\n") if line]
+    return [json.loads(line) if line != "[DONE]" else line for line in lines]
+
+
+def test_a_stream_begins_with_the_role_and_ends_with_the_reason_and_the_usage(chat, monkeypatch):
+    monkeypatch.setenv(STREAMS, "1")
+    body = {"messages": CHAT, "stream": True, "stream_options": {"include_usage": True}}
+    *chunks, usage, done = _streamed(chat, "/v1/chat/completions", body)
+    assert [chunk["choices"][0]["delta"] for chunk in chunks] == [
+        {"role": "assistant", "content": ""},
+        {"content": "Hel"},
+        {"content": "lo"},
+        {},
+    ]
+    assert [chunk["choices"][0]["finish_reason"] for chunk in chunks] == [None, None, None, "stop"]
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert (usage["choices"], usage["usage"]["total_tokens"], done) == ([], 9, "[DONE]")
+
+
+def test_a_completion_is_streamed_as_text(chat, monkeypatch):
+    monkeypatch.setenv(STREAMS, "1")
+    *chunks, done = _streamed(chat, "/v1/completions", {"prompt": "a", "stream": True})
+    assert [chunk["choices"][0]["text"] for chunk in chunks] == ["Hel", "lo", ""]
+    assert done == "[DONE]"
+
+
+def test_what_fails_on_the_way_is_an_error_event(chat, engine, monkeypatch, capsys):
+    monkeypatch.setenv(STREAMS, "1")
+    engine.fails = RuntimeError("broke")
+    *_, last = _streamed(chat, "/v1/chat/completions", {"messages": CHAT, "stream": True})
+    assert last["error"]["type"] == "server_error"
+    assert "broke" not in json.dumps(last)
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in logged] == ["fault", "request"]
+    assert logged[0]["sent_pieces"] == 2
+
+
+def test_models_are_the_one_that_is_served(chat, embed):
+    for handler in (chat, embed):
+        assert [each["id"] for each in _call(handler, "/v1/models", method="GET")[1]["data"]] == [MODEL]
+        assert _call(handler, f"/prod/v1/models/{MODEL}", method="GET")[1]["id"] == MODEL
+
+
+def test_embeddings_are_numbers_or_their_bytes_and_may_be_cut(embed, engine):
+    _, answer = _call(embed, "/v1/embeddings", {"input": ["a", "b"], "model": MODEL})
+    assert [each["embedding"] for each in answer["data"]] == [[0.6, 0.0, 0.8]] * 2
+    assert engine.asked[0] == (["a", "b"], {"pooling": "mean", "normalize": True, "truncation": True})
+    assert answer["usage"] == {"prompt_tokens": 6, "total_tokens": 6}
+    _, answer = _call(embed, "/v1/embeddings", {"input": "a", "encoding_format": "base64"})
+    assert struct.unpack("<3f", base64.b64decode(answer["data"][0]["embedding"])) == pytest.approx(
+        (0.6, 0, 0.8)
+    )
+    _, answer = _call(embed, "/v1/embeddings", {"input": "a", "dimensions": 1})
+    assert answer["data"][0]["embedding"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "param", "words"),
+    [
+        ("/v1/chat/completions", {"messages": "no"}, 400, "messages", "expected an array of messages"),
+        ("/v1/chat/completions", {}, 400, "messages", "given nothing"),
+        (
+            "/v1/chat/completions",
+            {"messages": CHAT, "model": "gpt-9"},
+            404,
+            "model",
+            "this endpoint has 'org/tiny",
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": CHAT, "tools": [{"type": "function"}]},
+            400,
+            "tools",
+            "not supported",
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": CHAT, "response_format": {"type": "json_object"}},
+            400,
+            "response_format",
+            "",
+        ),
+        ("/v1/chat/completions", {"messages": CHAT, "logprobs": True}, 400, "logprobs", ""),
+        ("/v1/chat/completions", {"messages": CHAT, "temperature": -1}, 400, "temperature", ""),
+        ("/v1/chat/completions", {"messages": CHAT, "temperature": True}, 400, "temperature", ""),
+        ("/v1/chat/completions", {"messages": CHAT, "top_p": 7}, 400, "top_p", "a number from 0 to 1"),
+        ("/v1/chat/completions", {"messages": CHAT, "logit_bias": {"x": 1}}, 400, "logit_bias", ""),
+        ("/v1/chat/completions", {"messages": CHAT, "stream": True, "n": 2}, 400, "n", ""),
+        ("/v1/completions", {"prompt": 7}, 400, "prompt", ""),
+        ("/v1/completions", {"prompt": ["a", "b"], "stream": True}, 400, "stream", ""),
+        ("/v1/completions", {"prompt": "a", "echo": True}, 400, "echo", ""),
+        ("/v1/embeddings", {"input": "a"}, 404, None, "this endpoint has /v1/models, /v1/chat/completions, "),
+        ("/v1/nope", {}, 404, None, "no such path: POST /v1/nope"),
+    ],
+)
+def test_what_is_wrong_is_named_in_openais_shape(chat, path, body, status, param, words):
+    got, answer = _call(chat, path, body)
+    assert (got, answer["error"]["param"]) == (status, param)
+    assert words in answer["error"]["message"]
+    assert answer["error"]["type"] == {400: "invalid_request_error", 404: "not_found_error"}[status]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": [[1, 2]]}, "input"),
+        ({"input": []}, "input"),
+        ({"input": "a", "dimensions": 4}, "dimensions"),
+        ({"input": "a", "encoding_format": "int8"}, "encoding_format"),
+        ({"input": "a", "words": 1}, "words"),
+    ],
+)
+def test_what_is_wrong_with_a_text_to_embed_is_named(embed, body, param):
+    status, answer = _call(embed, "/v1/embeddings", body)
+    assert (status, answer["error"]["param"]) == (400, param)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (Unprocessable(None, "too long"), 422, "invalid_request_error"),
+        (ColdCache("warm it"), 503, "server_error"),
+        (ValueError("hidden"), 500, "server_error"),
+    ],
+)
+def test_errors_of_the_engine_have_openais_shape(chat, engine, error, status, kind):
+    engine.fails = error
+    got, answer = _call(chat, "/v1/chat/completions", {"messages": CHAT})
+    assert (got, answer["error"]["type"]) == (status, kind)
+    assert "hidden" not in answer["error"]["message"]
+
+
+def test_a_direct_event_is_routed_by_what_it_holds(chat, embed):
+    assert chat({"messages": CHAT})["body"]["object"] == "chat.completion"
+    assert chat({"prompt": "a"})["body"]["object"] == "text_completion"
+    assert embed({"input": "a"})["body"]["object"] == "list"
+    assert chat({"text": "a"})["statusCode"] == 400
+
+
+def test_keys_are_asked_for_where_they_are_set(chat, monkeypatch):
+    keys = ("k" * 40, "l" * 40)
+    monkeypatch.setenv(KEYS, ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys))
+    for key in keys:
+        assert _call(chat, "/v1/models", method="GET", Authorization=f"Bearer {key}")[0] == 200
+    for headers in ({}, {"authorization": "Bearer " + "m" * 40}, {"authorization": f"Basic {keys[0]}"}):
+        status, answer = _call(chat, "/v1/models", method="GET", **headers)
+        assert (status, answer["error"]["type"]) == (401, "authentication_error")
+    assert chat({"messages": CHAT})["statusCode"] == 200  # Lambda's own permissions guard direct calls
+
+
+def test_other_tasks_have_no_such_api():
+    with pytest.raises(TypeError, match="it takes text-generation or feature-extraction"):
+        openai(pipeline("fill-mask", model="org/x"))
