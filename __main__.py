@@ -21,9 +21,7 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
     """Declares the stack. `read_manifest` looks up in ECR what was pushed."""
     settings, account, scripts = read_settings(Path(__file__).with_name("inference"))
     tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags}
-    provider = aws.Provider(
-        "aws", region=account.region, profile=account.profile, default_tags={"tags": tags}
-    )
+    provider = aws.Provider("aws", **account.provider_arguments(), default_tags={"tags": tags})
     opts = pulumi.ResourceOptions(providers=[provider])
 
     # Roles come first: the cache's policy names them, and the network is destroyed before them.

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pulumi
 from botocore.exceptions import ClientError
 
@@ -15,7 +14,7 @@ from discovery import Script
 from warmup.protocol.events import ModelEvent
 from warmup.protocol.models import models_of_scripts
 
-from .settings import Account
+from .account import Account
 
 
 def warm_after_changes(scripts: Iterable[Script], account: Account) -> pulumi.ResourceHookBinding:
@@ -46,7 +45,7 @@ def warm_events(scripts: Iterable[Script]) -> list[ModelEvent]:
 
 def queue(function_arn: str, events: Iterable[ModelEvent], account: Account) -> None:
     """Hands the events to Lambda, which answers as soon as they are queued."""
-    client = boto3.Session(region_name=account.region, profile_name=account.profile).client("lambda")
+    client = account.client("lambda")
     for event in events:
         client.invoke(
             FunctionName=function_arn, InvocationType="Event", Payload=json.dumps(event.to_json()).encode()
@@ -100,7 +99,7 @@ def delete_versions(function_name: str, keep: int, account: Account) -> None:
     that the function has left could otherwise not be deleted:
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
     """
-    client = boto3.Session(region_name=account.region, profile_name=account.profile).client("lambda")
+    client = account.client("lambda")
     listed = client.get_paginator("list_versions_by_function").paginate(FunctionName=function_name)
     subnets = {each["Version"]: _subnets(each) for page in listed for each in page["Versions"]}
     current = subnets.pop("$LATEST")
@@ -124,7 +123,7 @@ def refuse_shared_subnets(
     left = _subnets_of_inputs(old) - _subnets_of_inputs(new)
     if not left:
         return
-    client = boto3.Session(region_name=account.region, profile_name=account.profile).client("lambda")
+    client = account.client("lambda")
     try:
         alias = client.get_alias(FunctionName=function_name, Name=ALIAS)
     except ClientError as error:

@@ -9,8 +9,9 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker as docker
 
+from .account import Account
 from .registry import ManifestReader, check_push
-from .settings import Account, Settings
+from .settings import Settings
 
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
 _UNTAGGED_KEPT = 30

@@ -8,9 +8,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from .account import Account
 from .function import WARMUP_TIMEOUT_S, InferenceFunction, WarmupFunction
 from .naming import function_name
-from .settings import Account, Settings
+from .settings import Settings
 
 _NEAR_TIMEOUT = 0.9
 _PERIOD_S = 300

@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from .settings import EndpointSettings, keys_of
+from .keys import keys_of
+from .settings import EndpointSettings
 
 _TABLE = re.compile(r"(?<=\| key \| default \| what \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")
 

@@ -13,11 +13,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
 
-from .settings import Account
+from .account import Account
 
 _IMAGES = (
     "application/vnd.docker.distribution.manifest.v2+json",
@@ -65,8 +64,7 @@ def read_manifest(account: Account, uri: str) -> Manifest | None:
     repository, _, digest = uri.partition("@")
     registry, _, name = repository.partition("/")
     try:
-        ecr = boto3.Session(region_name=account.region, profile_name=account.profile).client("ecr")
-        answer = ecr.batch_get_image(
+        answer = account.client("ecr").batch_get_image(
             registryId=registry.partition(".")[0],
             repositoryName=name,
             imageIds=[{"imageDigest": digest}],

@@ -2,139 +2,45 @@
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal
 
 import pulumi
 from annotated_types import Ge, Le
 from pulumi.runtime import config as runtime_config
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
-from pydantic.alias_generators import to_camel
-from pydantic.fields import FieldInfo
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError
 
 from discovery import Script, ScriptError, read_scripts
 
+from .account import Account
+from .keys import (
+    Allowed,
+    Email,
+    Flag,
+    Instances,
+    Keys,
+    MemoryMb,
+    Method,
+    Name,
+    Names,
+    Number,
+    RetentionDays,
+    Texts,
+    Token,
+    Url,
+    WholeNumber,
+    allowed,
+    keys_of,
+    nearest,
+    read_object,
+    wrong_keys,
+)
 from .naming import FUNCTION_NAME_LIMIT, function_name
 
 
-@dataclass(frozen=True)
-class Allowed:
-    """What a value must be, where its type and bounds do not say it: completes "must be ..."."""
-
-    text: str
-
-
-# The CLI hands every value over as text; inside `endpoints` they are what JSON makes of them.
-
-
-def _read_whole_number(raw: Any) -> int:
-    if isinstance(raw, str) and re.fullmatch(r"[+-]?\d+", raw):
-        return int(raw)
-    if type(raw) is int:
-        return raw
-    raise ValueError("not a whole number")
-
-
-def _read_number(raw: Any) -> float:
-    if isinstance(raw, str):
-        return float(raw)  # the CLI keeps a fraction that was set with --path as text
-    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
-        return raw
-    raise ValueError("not a number")
-
-
-def _read_flag(raw: Any) -> bool:
-    values = {"true": True, "false": False, "True": True, "False": False}
-    if str(raw) not in values:
-        raise ValueError("not a boolean")
-    return values[str(raw)]
-
-
-def _read_object(raw: Any) -> Any:
-    return json.loads(raw) if isinstance(raw, str) else raw
-
-
-def _read_texts(raw: Any) -> dict[str, str]:
-    found = _read_object(raw)
-    if not isinstance(found, dict) or any(isinstance(value, (dict, list)) for value in found.values()):
-        raise ValueError("not an object of texts")
-    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
-
-
-def _read_names(raw: Any) -> tuple[str, ...]:
-    found = _read_object(raw)
-    if not isinstance(found, list) or not all(isinstance(name, str) and name for name in found):
-        raise ValueError("not a list of names")
-    if len(set(found)) < len(found):
-        raise ValueError("a name twice")
-    return tuple(found)
-
-
-def _check_token(raw: Any) -> Any:
-    if isinstance(raw, str) and re.search(r"\s", raw):
-        raise ValueError("has spaces")
-    return raw
-
-
-def _check_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("not an address")
-    return url.rstrip("/")
-
-
-# 0: for ever. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
-_RETENTION_DAYS = (
-    *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545),
-    *(731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
-)
-
-
-def _check_retention_days(days: int) -> int:
-    if days not in _RETENTION_DAYS:
-        raise ValueError("not one of them")
-    return days
-
-
-WholeNumber = Annotated[int, BeforeValidator(_read_whole_number)]
-Number = Annotated[int | float, BeforeValidator(_read_number)]
-Flag = Annotated[bool, BeforeValidator(_read_flag), Allowed("true or false")]
-Texts = Annotated[Mapping[str, str], BeforeValidator(_read_texts)]
-Url = Annotated[str, AfterValidator(_check_url), Allowed("an address such as https://huggingface.co")]
-Email = Annotated[
-    str,
-    Field(pattern=r"^(|[^@\s]+@[^@\s]+\.[^@\s]+)$"),
-    Allowed("an e-mail address, or empty for no alarms"),
-]
-Token = Annotated[
-    SecretStr,
-    BeforeValidator(_check_token),
-    Allowed("a token without spaces (pulumi config set --secret hfToken)"),
-]
-Name = Annotated[str, Field(min_length=1)]
-# https://docs.aws.amazon.com/lambda/latest/api/API_Cors.html; preflights need no method of their own.
-Method = Literal["*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"]
-Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
-MemoryMb = Annotated[WholeNumber, Ge(128), Le(10240)]
-Instances = Annotated[WholeNumber, Ge(0), Le(100_000)]
-RetentionDays = Annotated[
-    WholeNumber,
-    AfterValidator(_check_retention_days),
-    Allowed(f"one of {', '.join(map(str, _RETENTION_DAYS))}"),
-]
-
-
-class _Keys(BaseModel):
-    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
-
-
-class Tolerance(_Keys):
+class Tolerance(Keys):
     """How far int8 may be from transformers; None keeps the warm-up's default."""
 
     probability: Annotated[Number, Ge(0), Le(1)] | None = None
@@ -148,7 +54,7 @@ class Tolerance(_Keys):
     int4_perplexity: Annotated[Number, Ge(0), Le(10)] | None = None
 
 
-class Cors(_Keys):
+class Cors(Keys):
     """Which web pages may call an endpoint from a browser; without an origin none may."""
 
     origins: tuple[Name, ...] = ()
@@ -156,7 +62,7 @@ class Cors(_Keys):
     headers: tuple[Name, ...] = ("content-type",)
 
 
-class EndpointSettings(_Keys):
+class EndpointSettings(Keys):
     """Keys of every endpoint, which `endpoints.<script>` may override."""
 
     memory_mb: MemoryMb = Field(
@@ -180,7 +86,7 @@ class EndpointSettings(_Keys):
     )
     cors: Annotated[
         Cors,
-        BeforeValidator(_read_object),
+        BeforeValidator(read_object),
         Allowed(
             'an object of origins, methods and headers, for instance {"origins": ["https://example.com"]}'
         ),
@@ -250,7 +156,7 @@ class Settings(EndpointSettings):
     )
     tolerance: Annotated[
         Tolerance,
-        BeforeValidator(_read_object),
+        BeforeValidator(read_object),
         Allowed(
             "an object of probability (0 to 1), cosine (-1 to 1), sameText (0 to 1), and for language models "
             "int8Kl (0 to 10), int8SameChoice (0 to 1), int8Perplexity (0 to 10) and the same of int4, or of "
@@ -284,14 +190,6 @@ class Settings(EndpointSettings):
     )
 
 
-@dataclass(frozen=True)
-class Account:
-    """Where and as whom: `profile` is one of ~/.aws/config, None for the credentials of the environment."""
-
-    region: str
-    profile: str | None
-
-
 def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     """What the stack is set to, and the scripts of `folder`. Raises RunError with a line for each mistake."""
     try:
@@ -305,26 +203,10 @@ def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     mistakes += reader.mistakes
     if reader.settings and not mistakes:
         mistakes += _contradictions(reader.settings, scripts)
-    if reader.settings is None or mistakes:
+    if reader.settings is None or reader.account is None or mistakes:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise pulumi.RunError("\n".join([f"{count} in stack {pulumi.get_stack()}:", *mistakes]))
     return reader.settings, reader.account, scripts
-
-
-def keys_of(model: type[_Keys]) -> dict[str, FieldInfo]:
-    """Fields by the name of their key in the config."""
-    return {field.alias or name: field for name, field in model.model_fields.items()}
-
-
-def allowed(field: FieldInfo) -> str:
-    """What a value of the key must be, in words."""
-    found = {type(each): each for each in field.metadata}
-    if Allowed in found:
-        return str(found[Allowed].text)
-    if get_origin(field.annotation) is Literal:
-        values = get_args(field.annotation)
-        return f"{', '.join(values[:-1])} or {values[-1]}"
-    return f"a whole number from {found[Ge].ge} to {found[Le].le}"
 
 
 class _Reader:
@@ -355,7 +237,7 @@ class _Reader:
                 {**given, "endpoints": {name: each for name, each in endpoints.items() if each}}
             )
         except ValidationError as error:
-            for key, kind in _wrong_keys(error).items():
+            for key, kind in wrong_keys(error).items():
                 if kind == "missing":
                     self._report_missing(key)
                 else:
@@ -374,7 +256,7 @@ class _Reader:
             found = EndpointSettings.model_validate({**every, **override})
         except ValidationError as error:
             # What is wrong with every endpoint is reported once, by its own key.
-            for key in (key for key in _wrong_keys(error) if key in override):
+            for key in (key for key in wrong_keys(error) if key in override):
                 field = keys_of(EndpointSettings)[key]
                 shown = _as_text(override[key])
                 self.mistakes.append(f"endpoints.{script.name}.{key} is {shown}; must be {allowed(field)}")
@@ -404,7 +286,7 @@ class _Reader:
         for name, values in found.items():
             where = f"endpoints.{name}"
             if names is not None and name not in names:
-                self.mistakes.append(f"{where}: there is no inference/{name}.py; {_nearest(name, names)}")
+                self.mistakes.append(f"{where}: there is no inference/{name}.py; {nearest(name, names)}")
             if not isinstance(values, dict):
                 self.mistakes.append(f"{where} is {json.dumps(values)}; must be an object of keys")
             else:
@@ -421,27 +303,43 @@ class _Reader:
             shown = "set" if of_stack[key].annotation is SecretStr else json.dumps(raw)
             self.mistakes.append(f"{where}.{key} is {shown}; {key} is for the whole stack alone")
         else:
-            hint = _nearest(key, of_endpoints)
+            hint = nearest(key, of_endpoints)
             self.mistakes.append(f"{where}.{key} is {json.dumps(raw)}; there is no such key; {hint}")
         return False
 
-    def _account(self) -> Account:
+    def _account(self) -> Account | None:
         config = pulumi.Config("aws")
-        region = config.get("region") or ""
-        if not region:
-            self.mistakes.append("aws:region is missing; set it: pulumi config set aws:region us-east-1")
-        return Account(region, config.get("profile"))
+        raw = {key: config.get(key) for key in keys_of(Account)}
+        given = {key: value for key, value in raw.items() if value}
+        try:
+            return Account.model_validate(given)
+        except ValidationError as error:
+            for key, kind in wrong_keys(error).items():
+                if kind == "missing":
+                    self.mistakes.append(
+                        f"aws:{key} is missing; set it: pulumi config set aws:{key} us-east-1"
+                    )
+                else:
+                    field = keys_of(Account)[key]
+                    self.mistakes.append(f"aws:{key} is {given[key]!r}; must be {allowed(field)}")
+            return None
 
     def _refuse_unknown_keys(self) -> None:
         known = keys_of(Settings)
         for full_key in sorted({*runtime_config.CONFIG.get(), *runtime_config.get_config_env()}):
             namespace, _, key = full_key.partition(":")
             if namespace == self._config.name and key not in known:
-                self.mistakes.append(f"{key}: there is no such key; {_nearest(key, known)}")
-            elif namespace == "aws" and key not in _AWS_KEYS:
+                self.mistakes.append(f"{key}: there is no such key; {nearest(key, known)}")
+            elif namespace == "aws" and key not in keys_of(Account):
                 # The program makes its own provider, for the default tags: no other key would reach it.
-                fix = "use `tags`" if key == "defaultTags" else "put it in a profile and set aws:profile"
-                self.mistakes.append(f"aws:{key}: this program takes {' and '.join(_AWS_KEYS)}; {fix}")
+                fix = "use `tags`" if key == "defaultTags" else nearest(key, keys_of(Account))
+                self.mistakes.append(f"aws:{key}: this program does not take it; {fix}")
+            elif namespace not in (self._config.name, "aws") and key in known:
+                # Pulumi itself ignores the keys of another project, and a default would rule instead.
+                project = pulumi.get_project()
+                self.mistakes.append(
+                    f"{full_key}: this project is {project}; write {key} without a namespace"
+                )
 
     def _warn_of_plain_token(self) -> None:
         """A token that lies readable in the stack file is soon in the history of a repository."""
@@ -454,26 +352,8 @@ class _Reader:
         self.mistakes.append(f"{key} is missing; Pulumi.yaml must hold its default")
 
 
-_AWS_KEYS = ("region", "profile")
-
-
-def _wrong_keys(error: ValidationError) -> dict[str, str]:
-    """Key -> pydantic's kind of error, once for each key however many of its parts are wrong."""
-    return {str(each["loc"][0]): each["type"] for each in error.errors(include_url=False)}
-
-
 def _as_text(raw: Any) -> str:
     return f"{raw!r}" if isinstance(raw, str) else json.dumps(raw)
-
-
-def _nearest(given: str, known: Iterable[str]) -> str:
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(given.lower(), by_lower, n=1)
-    return (
-        f"did you mean {by_lower[near[0]]}?"
-        if near
-        else f"must be one of {', '.join(sorted(by_lower.values()))}"
-    )
 
 
 def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:

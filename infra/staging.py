@@ -7,8 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from .account import Account
 from .network import Network
-from .settings import Account
 
 _KEPT_DAYS = 7
 """The cache is what lasts: the warm-up copies a model within minutes."""

@@ -18,8 +18,8 @@ from pulumi.runtime import get_root_resource, mocks, rpc, set_all_config
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
+from infra.account import Account
 from infra.registry import Manifest, ManifestReader
-from infra.settings import Account
 
 ACCOUNT = "123456789012"
 PROJECT = "hf-lambda"

@@ -14,13 +14,13 @@ import pytest
 from moto import mock_aws
 
 from discovery import read_scripts
+from infra.account import Account
 from infra.hooks import delete_versions, queue, refuse_shared_subnets, warm_events
-from infra.settings import Account
 from tests.infra.asked import Deployed
 from tests.infra.program import ACCOUNT, ROOT, Deploy
 from warmup.protocol.events import ModelEvent
 
-HERE = Account("us-east-1", None)
+HERE = Account(region="us-east-1")
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
 
 

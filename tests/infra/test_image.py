@@ -2,8 +2,8 @@
 
 import json
 
+from infra.account import Account
 from infra.registry import Manifest, PlatformImage
-from infra.settings import Account
 from tests.infra.asked import SECRET, Deployed
 from tests.infra.program import REPOSITORY, URIS, Deploy
 

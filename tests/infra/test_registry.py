@@ -10,8 +10,8 @@ import pulumi
 import pytest
 from moto import mock_aws
 
+from infra.account import Account
 from infra.registry import Manifest, check_push, read_manifest
-from infra.settings import Account
 from tests.infra.asked import Deployed
 from tests.infra.program import URIS, Deploy
 
@@ -60,7 +60,7 @@ class Registry:
 
     def checked(self, digest: str, platform: str = "linux/amd64", repository: str | None = None) -> str:
         """The digest that functions would refer to."""
-        account = Account("us-east-1", None)
+        account = Account(region="us-east-1")
         repository = repository or self.uri
         uri = check_push(
             f"{repository}@{digest}",

@@ -101,11 +101,21 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "provider": (
         {"aws__assumeRole": {"roleArn": "x"}},
-        "aws:assumeRole: this program takes region and profile; put it in a profile and set aws:profile",
+        "aws:assumeRole: this program does not take it; did you mean assumeRoles?",
     ),
     "own tags": (
         {"aws__defaultTags": {"tags": {}}},
-        "aws:defaultTags: this program takes region and profile; use `tags`",
+        "aws:defaultTags: this program does not take it; use `tags`",
+    ),
+    "roles no list": (
+        {"aws__assumeRoles": "arn:aws:iam::123456789012:role/deployer"},
+        "aws:assumeRoles is 'arn:aws:iam::123456789012:role/deployer'; must be a list of roles, "
+        'for instance [{"roleArn": "arn:aws:iam::123456789012:role/deployer"}]',
+    ),
+    "retries": ({"aws__retryMode": "often"}, "aws:retryMode is 'often'; must be standard or adaptive"),
+    "key of another project": (
+        {"my-fork__protect": True},
+        "my-fork:protect: this project is hf-lambda; write protect without a namespace",
     ),
     "no default": ({"egress": None}, "egress is missing; Pulumi.yaml must hold its default"),
     "no such script": (

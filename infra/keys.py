@@ -1,0 +1,160 @@
+"""How config keys are read: types with their bounds, and in words what is allowed."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+from annotated_types import Ge, Le
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What a value must be, where its type and bounds do not say it: completes "must be ..."."""
+
+    text: str
+
+
+# The CLI hands every value over as text; inside `endpoints` they are what JSON makes of them.
+
+
+def _read_whole_number(raw: Any) -> int:
+    if isinstance(raw, str) and re.fullmatch(r"[+-]?\d+", raw):
+        return int(raw)
+    if type(raw) is int:
+        return raw
+    raise ValueError("not a whole number")
+
+
+def _read_number(raw: Any) -> float:
+    if isinstance(raw, str):
+        return float(raw)  # the CLI keeps a fraction that was set with --path as text
+    if isinstance(raw, (int, float)) and not isinstance(raw, bool):
+        return raw
+    raise ValueError("not a number")
+
+
+def _read_flag(raw: Any) -> bool:
+    values = {"true": True, "false": False, "True": True, "False": False}
+    if str(raw) not in values:
+        raise ValueError("not a boolean")
+    return values[str(raw)]
+
+
+def read_object(raw: Any) -> Any:
+    return json.loads(raw) if isinstance(raw, str) else raw
+
+
+def _read_texts(raw: Any) -> dict[str, str]:
+    found = read_object(raw)
+    if not isinstance(found, dict) or any(isinstance(value, (dict, list)) for value in found.values()):
+        raise ValueError("not an object of texts")
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
+
+
+def _read_names(raw: Any) -> tuple[str, ...]:
+    found = read_object(raw)
+    if not isinstance(found, list) or not all(isinstance(name, str) and name for name in found):
+        raise ValueError("not a list of names")
+    if len(set(found)) < len(found):
+        raise ValueError("a name twice")
+    return tuple(found)
+
+
+def _check_token(raw: Any) -> Any:
+    if isinstance(raw, str) and re.search(r"\s", raw):
+        raise ValueError("has spaces")
+    return raw
+
+
+def _check_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("https", "http") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("not an address")
+    return url.rstrip("/")
+
+
+# 0: for ever. https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutRetentionPolicy.html
+_RETENTION_DAYS = (
+    *(0, 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545),
+    *(731, 1096, 1827, 2192, 2557, 2922, 3288, 3653),
+)
+
+
+def _check_retention_days(days: int) -> int:
+    if days not in _RETENTION_DAYS:
+        raise ValueError("not one of them")
+    return days
+
+
+WholeNumber = Annotated[int, BeforeValidator(_read_whole_number)]
+Number = Annotated[int | float, BeforeValidator(_read_number)]
+Flag = Annotated[bool, BeforeValidator(_read_flag), Allowed("true or false")]
+Texts = Annotated[Mapping[str, str], BeforeValidator(_read_texts)]
+Url = Annotated[str, AfterValidator(_check_url), Allowed("an address such as https://huggingface.co")]
+Email = Annotated[
+    str,
+    Field(pattern=r"^(|[^@\s]+@[^@\s]+\.[^@\s]+)$"),
+    Allowed("an e-mail address, or empty for no alarms"),
+]
+Token = Annotated[
+    SecretStr,
+    BeforeValidator(_check_token),
+    Allowed("a token without spaces (pulumi config set --secret hfToken)"),
+]
+Name = Annotated[str, Field(min_length=1)]
+# https://docs.aws.amazon.com/lambda/latest/api/API_Cors.html; preflights need no method of their own.
+Method = Literal["*", "GET", "PUT", "HEAD", "POST", "PATCH", "DELETE"]
+Names = Annotated[tuple[str, ...], BeforeValidator(_read_names)]
+MemoryMb = Annotated[WholeNumber, Ge(128), Le(10240)]
+Instances = Annotated[WholeNumber, Ge(0), Le(100_000)]
+RetentionDays = Annotated[
+    WholeNumber,
+    AfterValidator(_check_retention_days),
+    Allowed(f"one of {', '.join(map(str, _RETENTION_DAYS))}"),
+]
+
+
+class Keys(BaseModel):
+    """A group of keys: their names are the fields' in camel case."""
+
+    model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True)
+
+
+def keys_of(model: type[Keys]) -> dict[str, FieldInfo]:
+    """Fields by the name of their key in the config."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def allowed(field: FieldInfo) -> str:
+    """What a value of the key must be, in words."""
+    found = {type(each): each for each in field.metadata}
+    if Allowed in found:
+        return str(found[Allowed].text)
+    if get_origin(field.annotation) is Literal:
+        values = get_args(field.annotation)
+        return f"{', '.join(values[:-1])} or {values[-1]}"
+    return f"a whole number from {found[Ge].ge} to {found[Le].le}"
+
+
+def wrong_keys(error: ValidationError) -> dict[str, str]:
+    """Key -> pydantic's kind of error, once for each key however many of its parts are wrong."""
+    return {str(each["loc"][0]): each["type"] for each in error.errors(include_url=False)}
+
+
+def nearest(given: str, known: Iterable[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(given.lower(), by_lower, n=1)
+    return (
+        f"did you mean {by_lower[near[0]]}?"
+        if near
+        else f"must be one of {', '.join(sorted(by_lower.values()))}"
+    )
