@@ -8,8 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from hf_lambda import tasks
-from hf_lambda.parameters import ENGINES, option_problem, precisions_of
-from hf_lambda.values import default_problem
+from hf_lambda.parameters import ENGINES, default_problem, option_problem, precisions_of
 
 from .literals import NotLiteralError
 from .source import Declared, Source

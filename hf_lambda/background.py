@@ -1,50 +1,51 @@
-"""Loads something once, in the background if asked, so that Lambda's init never waits for it."""
+"""A value that is computed in a thread of its own, so that init, or another load, never waits for it."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
-from .errors import ServingError
-
-Loaded = TypeVar("Loaded")
-
-_ONE_AT_A_TIME = threading.Lock()
-"""Two loads side by side share disk and processors, and the first answer would wait for both."""
+Value = TypeVar("Value")
 
 
-class Background(Generic[Loaded]):
-    def __init__(self, load: Callable[[], Loaded]) -> None:
-        self._load = load
-        self._loaded: Loaded | None = None
+class Future(Generic[Value]):
+    """What `compute()` returns: computed once, in a thread since `start`, else when it is first asked for.
+
+    Not concurrent.futures': that one imports `logging`, and knows no second attempt.
+    """
+
+    def __init__(self, compute: Callable[[], Value]) -> None:
+        self._compute = compute
+        self._value: list[Value] = []
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Begin to load; returns at once. A daemon: a load under way never keeps a process alive."""
-        self._thread = threading.Thread(target=self._run, name="load", daemon=True)
+    def start(self) -> Self:
+        """Begin; returns at once. The thread is a daemon: it never keeps a process alive."""
+        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
         self._thread.start()
+        return self
 
-    def get(self) -> Loaded:
-        """What was loaded; waits for it. Raises what loading raised, and the next call tries again."""
+    def result(self, *, retry: type[BaseException] | tuple[type[BaseException], ...] = ()) -> Value:
+        """The value; waits for it. Raises what `compute` raised, and the next call computes again.
+
+        retry: errors of the thread after which this call computes again, since much may have changed.
+        """
         with self._lock:
             if self._thread is not None:
                 self._thread.join()
                 self._thread = None
             error, self._error = self._error, None
-            # A cache that was cold at init may be warm by now, and to look costs next to nothing.
-            if error is not None and not isinstance(error, ServingError):
+            if error is not None and not isinstance(error, retry):
                 raise error
-            if self._loaded is None:
-                with _ONE_AT_A_TIME:
-                    self._loaded = self._load()
-            return self._loaded
+            if not self._value:
+                self._value.append(self._compute())
+            return self._value[0]
 
     def _run(self) -> None:
         try:
-            with _ONE_AT_A_TIME:
-                self._loaded = self._load()
-        except BaseException as error:  # noqa: BLE001 - kept for `get`, which raises it in the caller's thread
+            self._value.append(self._compute())
+        except BaseException as error:  # noqa: BLE001 - raised by `result`, in the thread that waits
             self._error = error

@@ -12,8 +12,7 @@ from typing import Any
 from . import events, log
 from .errors import BadRequest, ServingError
 from .inputs import Single
-from .json_types import json_type
-from .signature import Signature
+from .signature import Signature, json_type
 from .streaming import JSON_LINES, Stream, guarded, joined, json_lines, sent, under
 from .trace import Stopwatch, Trace, current, process_age_ms
 

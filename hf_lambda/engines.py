@@ -14,12 +14,12 @@ from .manifest import Manifest
 from .tasks import head_of
 
 Engine = Callable[..., list[Any]]
-"""Takes a list of inputs and keyword parameters, returns a list with one result per input."""
+"""Takes a list of inputs and checked parameters by name, returns a list with one result per input."""
 
 
 @dataclass(frozen=True)
-class Choice:
-    """`label` is that of logs and reports: "onnx-int8", "onnx-fp32" or "torch"."""
+class EngineChoice:
+    """`label` is that of logs and reports: "onnx-int8", "onnx-fp32" or "torch"; `prepared`: onnx' folder."""
 
     label: str
     prepared: Path | None = None
@@ -36,31 +36,31 @@ def choose(
     onnxruntime: str | None,
     torch: bool,
     machine: str = os.uname().machine,
-) -> Choice:
+) -> EngineChoice:
     """`onnxruntime`: the installed version. Raises EngineUnavailable with the reason and the fix."""
     if engine != "torch":
         head = head_of(task)
         for entry in manifest.prepared:
             key = (entry.head, entry.requested, entry.machine, entry.onnxruntime)
             if key == (head, precision, machine, onnxruntime):
-                return Choice(f"onnx-{entry.precision}", cache / entry.path)
+                return EngineChoice(f"onnx-{entry.precision}", cache / entry.path)
     # A model that the first request downloaded was never prepared.
     may_fall_back = engine != "onnx" or environ.get("COLD_DOWNLOAD") == "1"
     if torch and may_fall_back:
-        return Choice("torch")
+        return EngineChoice("torch")
     why = _why_not(manifest, task, precision, machine, onnxruntime)
     raise EngineUnavailable(f"{manifest.model} cannot answer: {why}. {_fix(engine, environ)}")
 
 
-def load(choice: Choice, task: str, snapshot: Path, defaults: Mapping[str, Any]) -> Engine:
-    """The engine, ready to answer; `defaults` are parameters that each call may override."""
+def load(choice: EngineChoice, task: str, snapshot: Path, options: Mapping[str, Any]) -> Engine:
+    """The engine, ready to answer; `options` are those of `parameters.LOAD_OPTIONS`."""
     if choice.prepared is not None:
         from .onnx_engine import load as load_onnx
 
-        return load_onnx(task, choice.prepared, snapshot, **defaults)
+        return load_onnx(task, choice.prepared, **options)
     from .torch_engine import load as load_torch
 
-    return load_torch(task, snapshot, **defaults)
+    return load_torch(task, snapshot)
 
 
 def installed_onnxruntime() -> str | None:
@@ -89,7 +89,7 @@ def _why_not(manifest: Manifest, task: str, precision: str, machine: str, onnxru
     ]
     if others:
         return f"it is prepared for {'; '.join(others)}, this function needs {wanted}"
-    return f"it is not prepared for {task}, and this image has no torch" if precision else ""
+    return f"it is not prepared for {task}, and this image has no torch"
 
 
 def _fix(engine: str, environ: Mapping[str, str]) -> str:

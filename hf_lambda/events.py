@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadRequest, TooLarge
-from .json_types import json_type
+from .signature import json_type
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous answer."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from . import tasks
 from .errors import BadRequest
-from .json_types import json_type
 from .media import inputs as media
+from .signature import json_type
 
 _WRAPPED = ("text-classification", "summarization", "translation", "text2text-generation", "text-generation")
 

@@ -6,31 +6,19 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from .errors import ColdCache
+from .records import FlatRecord
 
 VERSION = 1
 DEFAULT_REVISION = "main"
 
 
-class _Record:
-    """A frozen dataclass whose fields are those of its JSON object."""
-
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Keys that a newer writer added are left out. Raises TypeError where one is missing."""
-        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in document.items() if name in names})
-
-    def to_json(self) -> dict[str, Any]:
-        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
-
-
 @dataclass(frozen=True)
-class CachedFile(_Record):
+class CachedFile(FlatRecord):
     """A file of a snapshot; `sha256` is known of large files alone, `blob_id` is what the Hub calls it."""
 
     path: str
@@ -40,7 +28,7 @@ class CachedFile(_Record):
 
 
 @dataclass(frozen=True)
-class PreparedEntry(_Record):
+class PreparedEntry(FlatRecord):
     """A prepared form of a snapshot: for which head and precision, on what it runs, how it was checked."""
 
     head: str
@@ -63,7 +51,7 @@ class PreparedEntry(_Record):
 
 
 @dataclass(frozen=True)
-class NotPreparedEntry(_Record):
+class NotPreparedEntry(FlatRecord):
     """What stays on torch, and why."""
 
     head: str

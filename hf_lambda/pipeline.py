@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import cold, engines, tasks
-from .background import Background
+from .background import Future
 from .completion import Completion
-from .errors import BadRequest, ColdCache
+from .errors import ColdCache, ServingError
 from .inputs import alone, in_list, read_inputs
-from .json_types import json_type
 from .manifest import read_manifest
-from .parameters import ENGINES, OWN_OPTIONS, declared_of, option_problem, parameters_of, precisions_of
+from .parameters import (
+    ENGINES,
+    LOAD_OPTIONS,
+    OWN_OPTIONS,
+    call_parameters,
+    default_problem,
+    option_problem,
+    parameters_of,
+    precisions_of,
+)
 from .trace import Stopwatch, current
-from .values import default_problem, expected_value
 
 DEFAULT_CACHE = "/mnt/hf_models_cache"
 _ALL_LABELS = ("text-classification", "top_k")
 """Declared as None, it asks for every label as in transformers; elsewhere None is as good as left out."""
+_ONE_AT_A_TIME = threading.Lock()
+"""Two loads side by side share disk and processors, and the first answer would wait for both."""
 
 
 def pipeline(
@@ -56,6 +67,15 @@ def pipeline(
     return declared
 
 
+@dataclass(frozen=True)
+class LoadedEngine:
+    """`label` as in the log; `load_ms`: what loading took."""
+
+    engine: engines.Engine
+    label: str
+    load_ms: float
+
+
 class Pipeline:
     """A declared model. Call it with one input or a list; a list in gives a list out, in padded batches."""
 
@@ -81,14 +101,16 @@ class Pipeline:
             revision = revision or commit
         self.task, self.model, self.revision = task, model, revision
         self.engine, self.precision = engine, precision
-        names = set(declared_of(task)) - set(OWN_OPTIONS)
+        names = set(parameters_of(task)) - set(OWN_OPTIONS)
         self.defaults = {
             name: value
             for name, value in options.items()
             if name in names and (value is not None or (task, name) == _ALL_LABELS)
         }
+        at_load = LOAD_OPTIONS.get(tasks.base_of(task), ())
+        self._load_options = {name: options[name] for name in at_load if options.get(name) is not None}
         self._environ = environ
-        self._engine = Background(self._load)
+        self._engine = Future(self._load)
         self._is_new = True
 
     def start(self) -> None:
@@ -103,10 +125,10 @@ class Pipeline:
         parameters = {name: value for name, value in parameters.items() if value is not None}
         is_split = bool({**self.defaults, **parameters}.get("is_split_into_words"))
         items, is_list = read_inputs(self.task, inputs, parameters, is_split=is_split)
-        self._check(parameters)
+        chosen = call_parameters(self.task, self.defaults, parameters)
         if not items:
             return []
-        results = self._run(items, parameters)
+        results = self._run(items, chosen)
         if is_list:
             return [in_list(self.task, result) for result in results]
         return alone(self.task, results[0], items[0])
@@ -124,43 +146,40 @@ class Pipeline:
             raise TypeError(f"{self.task} generates no text piece by piece: call the pipeline")
         parameters = {name: value for name, value in parameters.items() if value is not None}
         items, _ = read_inputs(self.task, (prompt,), parameters)
-        self._check(parameters)
-        engine, label, load_ms = self._engine.get()
-        completion: Completion = engine.complete(items[0], **parameters)  # type: ignore[attr-defined]
-        completion.on_end = lambda watch: self._account(label, watch, load_ms)
+        chosen = call_parameters(self.task, self.defaults, parameters)
+        loaded = self._loaded()
+        completion: Completion = loaded.engine.complete(items[0], **chosen)  # type: ignore[attr-defined]
+        completion.on_end = lambda watch: self._account(loaded, watch)
         return completion
 
     def count_tokens(self, texts: list[str]) -> int:
         """How many tokens `texts` have, as far as the engine tells."""
-        engine = self._engine.get()[0]
-        count = getattr(engine, "count_tokens", None)
+        count = getattr(self._loaded().engine, "count_tokens", None)
         return int(count(texts)) if count is not None else 0
 
-    def _account(self, label: str, watch: Stopwatch, load_ms: float) -> None:
-        trace = current.get()
-        if trace is not None:
-            trace.infer(label, watch.ms)
-            trace.loaded(load_ms if self._is_new else 0.0)
-        self._is_new = False
-
     def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
-        engine, label, load_ms = self._engine.get()
+        loaded = self._loaded()
         watch = Stopwatch()
-        results = engine(items, **parameters)
-        self._account(label, watch, load_ms)
+        results = loaded.engine(items, **parameters)
+        self._account(loaded, watch)
         return results
 
-    def _check(self, parameters: Mapping[str, Any]) -> None:
-        known = parameters_of(self.task)
-        for name, value in parameters.items():
-            if name not in known:
-                raise BadRequest(name, f"one of the parameters {', '.join(known)}", "an unknown one")
-            if (expected := expected_value(self.task, name, value)) is not None:
-                raise BadRequest(
-                    name, expected, repr(value) if not isinstance(value, str) else json_type(value)
-                )
+    def _loaded(self) -> LoadedEngine:
+        # A cache that was cold at init may be warm by now, and to look costs next to nothing.
+        return self._engine.result(retry=ServingError)
 
-    def _load(self) -> tuple[engines.Engine, str, float]:
+    def _account(self, loaded: LoadedEngine, watch: Stopwatch) -> None:
+        trace = current.get()
+        if trace is not None:
+            trace.infer(loaded.label, watch.ms)
+            trace.loaded(loaded.load_ms if self._is_new else 0.0)
+        self._is_new = False
+
+    def _load(self) -> LoadedEngine:
+        with _ONE_AT_A_TIME:
+            return self._load_alone()
+
+    def _load_alone(self) -> LoadedEngine:
         watch = Stopwatch()
         cache = Path(self._environ.get("MODEL_CACHE") or DEFAULT_CACHE)
         try:
@@ -179,8 +198,8 @@ class Pipeline:
             onnxruntime=engines.installed_onnxruntime(),
             torch=engines.has_torch(),
         )
-        engine = engines.load(choice, self.task, manifest.snapshot_path(cache), self.defaults)
-        return engine, choice.label, watch.ms
+        engine = engines.load(choice, self.task, manifest.snapshot_path(cache), self._load_options)
+        return LoadedEngine(engine, choice.label, watch.ms)
 
 
 def _not_one_of(name: str, value: object, choices: tuple[str, ...]) -> str | None:

@@ -57,6 +57,13 @@ REFUSED = {
 }
 """Tasks that transformers has or had and this library has not, each with the reason and what to do."""
 
+ANSWER_KEYS = {
+    "summarization": "summary_text",
+    "translation": "translation_text",
+    "text2text-generation": "generated_text",
+}
+"""Key of the text in the answers of transformers 4's encoder-decoder pipelines."""
+
 DROPPED = ("summarization", "translation", "text2text-generation", "question-answering")
 """Gone from transformers 5 (as is every translation_xx_to_yy); `hf_lambda.pipeline` still has them."""
 

@@ -6,7 +6,7 @@ import io
 from typing import Any
 
 from ..errors import Unprocessable
-from ..json_types import Mismatch, json_type
+from ..signature import Mismatch, json_type
 from .encoded import WANTED, decoded
 from .formats import called, format_of
 from .limits import decoding_bytes

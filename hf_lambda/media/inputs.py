@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import BadRequest, Unprocessable
-from ..json_types import Mismatch, json_type
+from ..signature import Mismatch, json_type
 from .audio import Audio
 from .image import Image
 

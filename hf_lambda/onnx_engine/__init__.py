@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
+from ..background import Future
 from ..tasks import base_of
 from .contract import DecoderContract, EncoderContract, Seq2SeqContract, read_contract
-from .later import Later, load_tokenizer
 from .session import Prefetch
+from .tokenizer import load_tokenizer
 
-Engine = Callable[..., list[Any]]
-"""Takes a list of inputs and keyword parameters, returns a list with one result per input."""
+if TYPE_CHECKING:
+    from ..engines import Engine
 
 
-def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Engine:
-    """Load the folder `prepared` for `task`; `options` are defaults of the call's parameters.
+def load(task: str, prepared: Path, *, max_context: int | None = None) -> Engine:
+    """Load the folder `prepared` for `task`. max_context: tokens that a language model holds.
 
     The weights are on their way before anything heavy is imported: reading them is most of a cold start
     on a network disk, and it needs no Python.
@@ -26,17 +26,16 @@ def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> Engine:
     if isinstance(contract, Seq2SeqContract):
         from . import seq2seq
 
-        engine: Engine = seq2seq.load(task, contract, prepared, **options)
-        return engine
+        return seq2seq.load(task, contract, prepared)
     if isinstance(contract, DecoderContract):
         from .decoder import text_generation
 
-        return text_generation.load(task, prepared, snapshot, **options)
-    return _load_encoder(task, contract, prepared, options)
+        return text_generation.load(contract, prepared, max_context=max_context)
+    return _load_encoder(task, contract, prepared)
 
 
-def _load_encoder(task: str, contract: EncoderContract, prepared: Path, options: dict[str, Any]) -> Engine:
-    tokenizer = Later(load_tokenizer, prepared)
+def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engine:
+    tokenizer = Future(lambda: load_tokenizer(prepared)).start()
     from .encoder import Encoder
 
     encoder = Encoder(contract, prepared, tokenizer)
@@ -44,23 +43,23 @@ def _load_encoder(task: str, contract: EncoderContract, prepared: Path, options:
     if name == "text-classification":
         from .text_classification import TextClassification
 
-        return TextClassification(encoder, options)
+        return TextClassification(encoder)
     if name == "zero-shot-classification":
         from .zero_shot import ZeroShotClassification
 
-        return ZeroShotClassification(encoder, options)
+        return ZeroShotClassification(encoder)
     if name == "token-classification":
         from .token_classification import TokenClassification
 
-        return TokenClassification(encoder, options)
+        return TokenClassification(encoder)
     if name == "question-answering":
         from .question_answering import QuestionAnswering
 
-        return QuestionAnswering(encoder, options)
+        return QuestionAnswering(encoder)
     if name == "fill-mask":
         from .fill_mask import FillMask
 
-        return FillMask(encoder, options)
+        return FillMask(encoder)
     from .feature_extraction import FeatureExtraction
 
-    return FeatureExtraction(encoder, options)
+    return FeatureExtraction(encoder)

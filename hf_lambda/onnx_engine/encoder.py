@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..background import Future
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
 from .contract import EncoderContract
-from .later import Later, load_tokenizer
 from .session import open_session
+from .tokenizer import cleaned_up, load_tokenizer
 
 MAX_TOKENS = 1024
 """Padded size of a batch. DistilBERT int8 takes 0.56 ms a token for one text of 10 tokens, 0.30 for one of
@@ -25,13 +26,13 @@ class Encoder:
     """Tokenizer and session of one prepared folder."""
 
     def __init__(
-        self, contract: EncoderContract, prepared: Path, tokenizer: Later[Any] | None = None
+        self, contract: EncoderContract, prepared: Path, tokenizer: Future[Any] | None = None
     ) -> None:
         """tokenizer: the one of `prepared`, if it is on its way already."""
         self.contract = contract
-        tokenizer = tokenizer or Later(load_tokenizer, prepared)
+        tokenizer = tokenizer or Future(lambda: load_tokenizer(prepared)).start()
         self._session = open_session(prepared / "model.onnx")
-        self.tokenizer = tokenizer.get()
+        self.tokenizer = tokenizer.result()
 
     def encode(
         self,
@@ -70,7 +71,7 @@ class Encoder:
 
         Outputs with a sequence axis come padded: cut them to the length of the encoding.
         rows: further inputs of the graph, one list of numbers per encoding.
-        Raises Unprocessable where an input is longer than the model's positions.
+        Raises Unprocessable where an input is longer than the model takes.
         """
         lengths = [len(encoding.ids) for encoding in encodings]
         self._check(lengths)
@@ -85,7 +86,7 @@ class Encoder:
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """Text of the tokens `ids`."""
         text: str = self.tokenizer.decode(list(ids), skip_special_tokens=skip_special)
-        return _cleaned(text) if self.contract.tokenizer.cleanup else text
+        return cleaned_up(text) if self.contract.tokenizer.cleanup else text
 
     def joined(self, tokens: list[str]) -> str:
         """Text of tokens that are given as the vocabulary has them."""
@@ -122,6 +123,16 @@ class Encoder:
         return feeds
 
 
+def softmax(logits: Any) -> Any:
+    """Probabilities over the last axis."""
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)
+
+
+def sigmoid(logits: Any) -> Any:
+    return 1.0 / (1.0 + np.exp(-logits))
+
+
 def _filling(encoding: Any, pad_id: int) -> list[int]:
     """Ids to fill a row up with: the text's own, over and over.
 
@@ -138,13 +149,3 @@ def _padded(rows: Sequence[Sequence[int]]) -> Any:
     for index, row in enumerate(rows):
         table[index, : len(row)] = row
     return table
-
-
-def _cleaned(text: str) -> str:
-    """Without the spaces that word pieces leave before punctuation and contractions."""
-    for mark in (".", "?", "!", ","):
-        text = text.replace(f" {mark}", mark)
-    text = text.replace(" ' ", "'")
-    for ending in ("n't", "'m", "'s", "'ve", "'re"):
-        text = text.replace(f" {ending}", ending)
-    return text

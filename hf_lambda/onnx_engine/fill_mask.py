@@ -8,39 +8,35 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest, Unprocessable
-from ..parameters import parameters_of
 from .contract import MASK_INDEX_INPUT
-from .encoder import Encoder
-from .parameters import merged
-from .scores import softmax
+from .encoder import Encoder, softmax
 
-_PARAMETERS = parameters_of("fill-mask")
 _CANDIDATES = 5
 
 
 class FillMask:
     """Candidates as transformers' `FillMaskPipeline` gives them."""
 
-    def __init__(self, encoder: Encoder, options: Mapping[str, Any]) -> None:
-        self._encoder, self._options = encoder, options
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text a list of `{"score", "token", "token_str", "sequence"}`; with several masks one list each.
 
         The graph computes the vocabulary's scores at the masks alone.
         """
-        chosen = merged(self._options, parameters, _PARAMETERS)
-        tokens = {**chosen, **(chosen.get("tokenizer_kwargs") or {})}
-        limit = self._encoder.limit(tokens.get("truncation"), tokens.get("max_length"))
-        targets = self._targets(chosen["targets"]) if chosen.get("targets") is not None else None
+        limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
+        targets = self._targets(parameters["targets"]) if parameters.get("targets") is not None else None
         encodings = self._encoder.encode(inputs, max_length=limit)
-        masks = [self._masks(encoding.ids) for encoding in encodings]
+        mask_index = [self._masks(encoding.ids) for encoding in encodings]
         results: list[Any] = [None] * len(inputs)
-        for index, (logits,) in self._encoder.run(encodings, ["logits"], {MASK_INDEX_INPUT: masks}):
-            probabilities = softmax(logits[: len(masks[index])])
+        for index, (logits,) in self._encoder.run(encodings, ["logits"], {MASK_INDEX_INPUT: mask_index}):
+            probabilities = softmax(logits[: len(mask_index[index])])
             rows = [
-                self._candidates(encodings[index].ids, mask, scores, targets, chosen, len(masks[index]) == 1)
-                for mask, scores in zip(masks[index], probabilities, strict=True)
+                self._candidates(
+                    encodings[index].ids, mask, scores, targets, parameters, len(mask_index[index]) == 1
+                )
+                for mask, scores in zip(mask_index[index], probabilities, strict=True)
             ]
             results[index] = rows[0] if len(rows) == 1 else rows
         return results
@@ -54,11 +50,11 @@ class FillMask:
         return found
 
     def _candidates(
-        self, ids: list[int], mask: int, scores: Any, targets: Any, chosen: Mapping[str, Any], alone: bool
+        self, ids: list[int], mask: int, scores: Any, targets: Any, parameters: Mapping[str, Any], alone: bool
     ) -> list[dict[str, Any]]:
         tokens = np.arange(len(scores)) if targets is None else targets
         scores = scores[tokens]
-        top_k = min(chosen.get("top_k") or _CANDIDATES, len(tokens))
+        top_k = min(parameters.get("top_k") or _CANDIDATES, len(tokens))
         best = np.argpartition(-scores, top_k - 1)[:top_k]
         best = best[np.argsort(-scores[best], kind="stable")]
         return [

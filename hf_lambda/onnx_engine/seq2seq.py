@@ -6,88 +6,77 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..background import Future
 from ..errors import BadRequest, Unprocessable
-from ..parameters import parameters_of
-from ..tasks import base_of, languages
+from ..parameters import NEW_TOKENS, generation_options, language_pair
+from ..tasks import ANSWER_KEYS, base_of
 from .contract import Seq2SeqContract
 from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
-from .later import Later, load_tokenizer
-from .parameters import merged
-from .seq2seq_text import Text
+from .seq2seq_tokenizer import Seq2SeqTokenizer
+from .tokenizer import load_tokenizer
 
 if TYPE_CHECKING:
-    from .generation.model import Model
-
-_KEYS = {
-    "summarization": "summary_text",
-    "translation": "translation_text",
-    "text2text-generation": "generated_text",
-}
-_NOT_GENERATION = ("truncation", "clean_up_tokenization_spaces", "src_lang", "tgt_lang")
-NEW_TOKENS = 256
-"""Where neither model nor request limits the answer, as in `torch_engine.seq2seq`."""
+    from .generation.encoder_decoder import EncoderDecoder
 
 
-def load(task: str, contract: Seq2SeqContract, prepared: Path, **options: Any) -> Seq2Seq:
-    """Load the folder `prepared` for `task`; `options` are defaults of the call's parameters."""
-    tokenizer = Later(load_tokenizer, prepared)
-    from .generation.model import Model
+def load(task: str, contract: Seq2SeqContract, prepared: Path) -> Seq2Seq:
+    """The engine over the folder `prepared`; its decoder goes on loading when this returns."""
+    tokenizer = Future(lambda: load_tokenizer(prepared)).start()
+    from .generation.encoder_decoder import EncoderDecoder
 
-    model = Model(prepared, contract.pad_id)
-    text = Text(tokenizer.get(), contract)
-    return Seq2Seq(task, contract, text, model, options)
+    model = EncoderDecoder(prepared, contract.pad_id)
+    return Seq2Seq(task, contract, Seq2SeqTokenizer(tokenizer.result(), contract), model)
 
 
 class Seq2Seq:
+    """Texts from texts as transformers 4's pipelines gave them."""
+
     def __init__(
-        self, task: str, contract: Seq2SeqContract, text: Text, model: Model, options: Mapping[str, Any]
+        self, task: str, contract: Seq2SeqContract, tokenizer: Seq2SeqTokenizer, model: EncoderDecoder
     ) -> None:
-        self._task, self._key, self._options = task, _KEYS[base_of(task)], dict(options)
-        self._contract, self._text, self._model = contract, text, model
+        self._task, self._key = task, ANSWER_KEYS[base_of(task)]
+        self._contract, self._tokenizer, self._model = contract, tokenizer, model
         self._prefix, self._shipped = contract.prefix_of(task), contract.options_of(task)
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
-        chosen = merged(self._options, parameters, parameters_of(self._task))
-        source, target = self._languages(chosen)
-        options = self._generation(chosen, target)
-        most = self._limit() if chosen.get("truncation") not in (None, False, "do_not_truncate") else None
-        sources = self._text.encode([self._prefix + text for text in inputs], language=source, most=most)
+        source, target = self._languages(parameters)
+        options = self._generation(parameters, target)
+        is_cut = parameters.get("truncation") not in (None, False, "do_not_truncate")
+        sources = self._tokenizer.encode(
+            [self._prefix + text for text in inputs], language=source, most=self._limit() if is_cut else None
+        )
         self._check(sources)
-        cleanup = bool(chosen.get("clean_up_tokenization_spaces", False))
+        cleanup = bool(parameters.get("clean_up_tokenization_spaces", False))
         results = []
         for sequences in self._model.generate(sources, options):
-            records = [{self._key: self._text.decode(ids, cleanup=cleanup)} for ids in sequences]
+            records = [{self._key: self._tokenizer.decode(ids, cleanup=cleanup)} for ids in sequences]
             results.append(records[0] if len(records) == 1 else records)
         return results
 
-    def _languages(self, chosen: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    def _languages(self, parameters: Mapping[str, Any]) -> tuple[str | None, str | None]:
         """Codes of source and target; None for a model that has no languages. Raises BadRequest."""
-        known = self._text.languages
+        known = self._tokenizer.languages
         if base_of(self._task) != "translation" or not known:
             return None, None
-        default = languages(self._task) or (None, None)
-        codes = []
-        for name, fallback in zip(("src_lang", "tgt_lang"), default, strict=True):
-            code = chosen.get(name) or fallback
-            if code not in known:
-                shown = ", ".join(list(known)[:8])
-                raise BadRequest(name, f"one of the model's {len(known)} languages: {shown}, ...", repr(code))
-            codes.append(code)
-        return codes[0], codes[1]
+        return language_pair(self._task, parameters, known)
 
-    def _generation(self, chosen: Mapping[str, Any], target: str | None) -> Options:
-        request = {name: value for name, value in chosen.items() if name not in _NOT_GENERATION}
+    def _generation(self, parameters: Mapping[str, Any], target: str | None) -> Options:
+        request = generation_options(parameters)
         shipped = dict(self._shipped)
         if request.get("max_length") is not None and request.get("max_new_tokens") is None:
             shipped.pop("max_new_tokens", None)  # else the model's own would win over the caller's max_length
         elif all((shipped | request).get(name) is None for name in ("max_length", "max_new_tokens")):
             request["max_new_tokens"] = min(NEW_TOKENS, self._contract.max_position or NEW_TOKENS)
         if target is not None:
-            request["forced_bos_token_id"] = self._text.languages[target].forced_bos
+            request["forced_bos_token_id"] = self._tokenizer.languages[target].forced_bos
         try:
-            vocabulary = self._contract.vocabulary
-            return resolve(shipped, request, positions=self._contract.max_position, vocabulary=vocabulary)
+            return resolve(
+                shipped,
+                request,
+                max_position=self._contract.max_position,
+                vocabulary=self._contract.vocabulary,
+            )
         except InvalidOptionError as error:
             raise BadRequest(error.name, error.expected, repr(error.value)) from error
         except UnsupportedOptionError as error:

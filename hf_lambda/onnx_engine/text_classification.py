@@ -7,32 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest
-from ..parameters import parameters_of
-from .encoder import Encoder
-from .parameters import merged
-from .scores import sigmoid, softmax
-
-_PARAMETERS = parameters_of("text-classification")
+from .encoder import Encoder, sigmoid, softmax
 
 
 class TextClassification:
     """Scores as transformers' `TextClassificationPipeline` gives them."""
 
-    def __init__(self, encoder: Encoder, options: Mapping[str, Any]) -> None:
-        self._encoder, self._options = encoder, options
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         """inputs: texts, or `{"text", "text_pair"}`. With `top_k` each gives a list of dicts."""
-        chosen = merged(self._options, parameters, _PARAMETERS)
-        limit = self._encoder.limit(chosen.get("truncation"), chosen.get("max_length"))
-        named = chosen.get("truncation") in ("only_first", "only_second")
-        strategy = chosen["truncation"] if named else "longest_first"
+        limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
+        named = parameters.get("truncation") in ("only_first", "only_second")
+        strategy = parameters["truncation"] if named else "longest_first"
         texts = [_text(item) for item in inputs]
         encodings = self._encoder.encode(texts, max_length=limit, strategy=strategy)
         results: list[Any] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"]):
-            results[index] = self._answer(self._scores(logits, chosen.get("function_to_apply")), chosen)
+            results[index] = self._answer(
+                self._scores(logits, parameters.get("function_to_apply")), parameters
+            )
         return results
 
     def _scores(self, logits: Any, function: str | None) -> Any:
@@ -40,11 +35,7 @@ class TextClassification:
             function = self._default_function()
         if function == "sigmoid":
             return sigmoid(logits)
-        if function == "softmax":
-            return softmax(logits)
-        if function == "none":
-            return logits
-        raise BadRequest("function_to_apply", "sigmoid, softmax, none or default", repr(function))
+        return softmax(logits) if function == "softmax" else logits
 
     def _default_function(self) -> str:
         contract = self._encoder.contract
@@ -54,18 +45,16 @@ class TextClassification:
             return "sigmoid"
         return "softmax"
 
-    def _answer(self, scores: Any, chosen: Mapping[str, Any]) -> Any:
+    def _answer(self, scores: Any, parameters: Mapping[str, Any]) -> Any:
         labels = self._encoder.contract.labels
-        if "top_k" not in chosen:
+        if "top_k" not in parameters:
             best = int(scores.argmax())
             return {"label": labels[best], "score": float(scores[best])}
-        order = np.argsort(-scores, kind="stable")[: chosen["top_k"]]
+        order = np.argsort(-scores, kind="stable")[: parameters["top_k"]]
         return [{"label": labels[index], "score": float(scores[index])} for index in order]
 
 
 def _text(item: Any) -> Any:
     if isinstance(item, str):
         return item
-    if isinstance(item, dict) and set(item) <= {"text", "text_pair"} and isinstance(item.get("text"), str):
-        return (item["text"], item["text_pair"]) if item.get("text_pair") is not None else item["text"]
-    raise BadRequest(None, 'a text or {"text": ..., "text_pair": ...}', type(item).__name__)
+    return (item["text"], item["text_pair"]) if item.get("text_pair") is not None else item["text"]

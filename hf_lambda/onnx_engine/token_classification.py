@@ -2,44 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from ..errors import BadRequest
-from ..parameters import parameters_of
-from .encoder import Encoder
-from .entities import STRATEGIES, Token, entities, without_overlaps
-from .parameters import merged
-from .scores import softmax
+import numpy as np
 
-_PARAMETERS = parameters_of("token-classification")
+from ..errors import BadRequest
+from .encoder import Encoder, softmax
+
+Join = Callable[[list[str]], str]
+"""Text of a list of tokens."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """A token of the text itself, as the model scored it."""
+
+    word: str
+    scores: Any
+    """(labels,), probabilities."""
+    start: int
+    end: int
+    index: int
+    """Position among the model's tokens."""
+    continues: bool
+    """It goes on with the word of the token before."""
 
 
 class TokenClassification:
     """Entities as transformers' `TokenClassificationPipeline` gives them."""
 
-    def __init__(self, encoder: Encoder, options: Mapping[str, Any]) -> None:
-        self._encoder, self._options = encoder, options
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
         prefix = getattr(encoder.tokenizer.model, "continuing_subword_prefix", None)
         self._knows_words = bool(prefix)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         """Per text a list of entities. A long text is cut; with `stride` it is read in windows."""
-        chosen = merged(self._options, parameters, _PARAMETERS)
-        strategy = _strategy(chosen)
-        split = bool(chosen.get("is_split_into_words"))
-        delimiter = chosen.get("delimiter") or " "
+        strategy = parameters.get("aggregation_strategy", "none")
+        split = bool(parameters.get("is_split_into_words"))
+        delimiter = parameters.get("delimiter") or " "
         limit = self._encoder.limit(True, None)
         encodings = self._encoder.encode(
-            inputs, max_length=limit, stride=self._stride(chosen, strategy, limit), pretokenized=split
+            inputs, max_length=limit, stride=self._stride(parameters.get("stride"), limit), pretokenized=split
         )
-        windows = [(text, piece) for text, whole in enumerate(encodings) for piece in _pieces(whole, chosen)]
+        windows = [
+            (text, piece) for text, whole in enumerate(encodings) for piece in _pieces(whole, parameters)
+        ]
         answers: list[list[list[dict[str, Any]]]] = [[] for _ in inputs]
         logits: list[Any] = [None] * len(windows)
         for index, (rows,) in self._encoder.run([piece for _, piece in windows], ["logits"]):
             logits[index] = rows
-        ignored = chosen["ignore_labels"] if chosen.get("ignore_labels") is not None else ["O"]
+        ignored = parameters["ignore_labels"] if parameters.get("ignore_labels") is not None else ["O"]
         for (text, piece), rows in zip(windows, logits, strict=True):
             sentence = delimiter.join(inputs[text]) if split else inputs[text]
             starts = _word_starts(inputs[text], delimiter) if split else None
@@ -53,16 +69,13 @@ class TokenClassification:
             for pieces in answers
         ]
 
-    def _stride(self, chosen: Mapping[str, Any], strategy: str, limit: int | None) -> int:
-        stride = chosen.get("stride")
+    def _stride(self, stride: int | None, limit: int | None) -> int:
         if stride is None:
             return 0
-        if strategy == "none":
-            raise BadRequest("stride", "an aggregation_strategy with it, for instance simple", "none")
         most = None if limit is None else limit - self._encoder.tokenizer.num_special_tokens_to_add(False)
         if most is not None and stride >= most:
             raise BadRequest("stride", f"less than {most}, what the model reads at once", str(stride))
-        return int(stride)
+        return stride
 
     def _tokens(
         self, sentence: str, encoding: Any, scores: Any, word_starts: list[int] | None
@@ -88,16 +101,9 @@ class TokenClassification:
         return tokens
 
 
-def _strategy(chosen: Mapping[str, Any]) -> str:
-    strategy = str(chosen.get("aggregation_strategy") or "none").lower()
-    if strategy not in STRATEGIES:
-        raise BadRequest("aggregation_strategy", ", ".join(STRATEGIES), repr(strategy))
-    return strategy
-
-
-def _pieces(encoding: Any, chosen: Mapping[str, Any]) -> list[Any]:
+def _pieces(encoding: Any, parameters: Mapping[str, Any]) -> list[Any]:
     """The windows of a long text; its first alone where no stride is asked for."""
-    return [encoding, *encoding.overflowing] if chosen.get("stride") is not None else [encoding]
+    return [encoding, *encoding.overflowing] if parameters.get("stride") is not None else [encoding]
 
 
 def _word_starts(words: list[str], delimiter: str) -> list[int]:
@@ -107,3 +113,103 @@ def _word_starts(words: list[str], delimiter: str) -> list[int]:
         starts.append(position)
         position += len(word) + len(delimiter)
     return starts
+
+
+def entities(
+    tokens: Sequence[Token], strategy: str, labels: Sequence[str], join: Join
+) -> list[dict[str, Any]]:
+    """Entities of one text. "none": one per token; "simple": neighbours with one tag are one entity.
+
+    "first", "average" and "max" give every word one label first: that of its first token, the best of the
+    mean, that of its surest token.
+    """
+    if strategy in ("none", "simple"):
+        labelled = [_labelled(token, labels) for token in tokens]
+    else:
+        labelled = [_word(group, strategy, labels, join) for group in _words(tokens)]
+    if strategy == "none":
+        return labelled
+    return [_entity(group, join) for group in _groups(labelled)]
+
+
+def without_overlaps(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Entities of overlapping windows: of two that overlap the longer stays, of two as long the surer."""
+    kept: list[dict[str, Any]] = []
+    for entity in sorted(found, key=lambda entry: int(entry["start"])):
+        if not kept or not kept[-1]["start"] <= entity["start"] < kept[-1]["end"]:
+            kept.append(entity)
+        elif _weight(entity) > _weight(kept[-1]):
+            kept[-1] = entity
+    return kept
+
+
+def _weight(entity: dict[str, Any]) -> tuple[int, float]:
+    return entity["end"] - entity["start"], entity["score"]
+
+
+def _labelled(token: Token, labels: Sequence[str]) -> dict[str, Any]:
+    best = int(token.scores.argmax())
+    return {
+        "entity": labels[best],
+        "score": float(token.scores[best]),
+        "index": token.index,
+        "word": token.word,
+        "start": token.start,
+        "end": token.end,
+    }
+
+
+def _words(tokens: Iterable[Token]) -> Iterator[list[Token]]:
+    word: list[Token] = []
+    for token in tokens:
+        if word and not token.continues:
+            yield word
+            word = []
+        word.append(token)
+    if word:
+        yield word
+
+
+def _word(tokens: Sequence[Token], strategy: str, labels: Sequence[str], join: Join) -> dict[str, Any]:
+    if strategy == "first":
+        scores = tokens[0].scores
+    elif strategy == "max":
+        scores = max(tokens, key=lambda token: float(token.scores.max())).scores
+    else:
+        scores = np.mean([token.scores for token in tokens], axis=0)
+    best = int(scores.argmax())
+    return {
+        "entity": labels[best],
+        "score": float(scores[best]),
+        "word": join([token.word for token in tokens]),
+        "start": tokens[0].start,
+        "end": tokens[-1].end,
+    }
+
+
+def _groups(labelled: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Neighbours of one tag; "B-" begins a new entity."""
+    group: list[dict[str, Any]] = []
+    for entry in labelled:
+        begins, tag = _tag(entry["entity"])
+        if group and (begins or tag != _tag(group[-1]["entity"])[1]):
+            yield group
+            group = []
+        group.append(entry)
+    if group:
+        yield group
+
+
+def _tag(label: str) -> tuple[bool, str]:
+    """Whether `label` begins an entity, and its tag without the B- or I-."""
+    return label.startswith("B-"), label[2:] if label.startswith(("B-", "I-")) else label
+
+
+def _entity(group: Sequence[dict[str, Any]], join: Join) -> dict[str, Any]:
+    return {
+        "entity_group": group[0]["entity"].split("-", 1)[-1],
+        "score": float(np.mean([entry["score"] for entry in group])),
+        "word": join([entry["word"] for entry in group]),
+        "start": group[0]["start"],
+        "end": group[-1]["end"],
+    }

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest, Unprocessable
-from ..parameters import parameters_of
-from .encoder import Encoder
-from .parameters import merged
-from .scores import softmax
+from ..errors import Unprocessable
+from .encoder import Encoder, softmax
 
-_PARAMETERS = parameters_of("zero-shot-classification")
 _TEMPLATE = "This example is {}."
 
 
 class ZeroShotClassification:
     """Scores as transformers' `ZeroShotClassificationPipeline` gives them."""
 
-    def __init__(self, encoder: Encoder, options: Mapping[str, Any]) -> None:
-        self._encoder, self._options = encoder, options
+    def __init__(self, encoder: Encoder) -> None:
+        self._encoder = encoder
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text `{"sequence", "labels", "scores"}`, best label first. All pairs run as one batch."""
-        chosen = merged(self._options, parameters, _PARAMETERS)
-        labels = _labels(chosen.get("candidate_labels"))
-        hypotheses = _hypotheses(chosen.get("hypothesis_template") or _TEMPLATE, labels)
+        labels = parameters["candidate_labels"]
+        template = parameters.get("hypothesis_template") or _TEMPLATE
+        hypotheses = [template.format(label) for label in labels]
         pairs = [(text, hypothesis) for text in inputs for hypothesis in hypotheses]
         encodings = self._encodings(pairs)
         logits: list[Any] = [None] * len(pairs)
@@ -36,7 +31,7 @@ class ZeroShotClassification:
         size = len(labels)
         return [
             self._answer(
-                text, labels, np.stack(logits[start : start + size]), bool(chosen.get("multi_label"))
+                text, labels, np.stack(logits[start : start + size]), bool(parameters.get("multi_label"))
             )
             for text, start in zip(inputs, range(0, len(pairs), size), strict=True)
         ]
@@ -69,18 +64,3 @@ class ZeroShotClassification:
             "labels": [labels[index] for index in best_first],
             "scores": [float(scores[index]) for index in best_first],
         }
-
-
-def _labels(given: Any) -> list[str]:
-    """A list, or one string of labels with commas between them."""
-    labels = [label.strip() for label in given.split(",")] if isinstance(given, str) else list(given or [])
-    labels = [label for label in labels if label]
-    if not labels or not all(isinstance(label, str) for label in labels):
-        raise BadRequest("candidate_labels", "an array of labels", "nothing" if not labels else repr(given))
-    return labels
-
-
-def _hypotheses(template: str, labels: list[str]) -> list[str]:
-    if template.format(labels[0]) == template:
-        raise BadRequest("hypothesis_template", "a text with {} where the label goes", repr(template))
-    return [template.format(label) for label in labels]

@@ -39,7 +39,7 @@ def load_tokenizer(snapshot: Path) -> Any:
     )
 
 
-def positions(model: Any) -> int | None:
+def max_position(model: Any) -> int | None:
     """How many tokens `model` can take: the size of its table of absolute positions, None without one."""
     for name, module in model.named_modules():
         if name.rpartition(".")[2] not in ("position_embeddings", "embed_positions", "wpe"):
@@ -58,7 +58,7 @@ def check_length(lengths: list[int], most: int | None, *, remedy: str) -> None:
 
 def max_length(tokenizer: Any, model: Any) -> int | None:
     """Tokens to truncate to; None where neither tokenizer nor model has a limit."""
-    known = [tokenizer.model_max_length, positions(model)]
+    known = [tokenizer.model_max_length, max_position(model)]
     return min((limit for limit in known if limit and limit < NO_LIMIT), default=None)
 
 

@@ -37,15 +37,15 @@ _OWN_GENERATION = ("language", "task", "prompt")
 class MediaPipeline:
     """One of transformers' pipelines, one input at a time: a batch of pictures is only bigger, no faster."""
 
-    def __init__(self, task: str, snapshot: Path, options: Mapping[str, Any]) -> None:
-        self._task, self._options = task, dict(options)
+    def __init__(self, task: str, snapshot: Path) -> None:
+        self._task = task
         model = load_model(_auto_class(task, snapshot), snapshot)
         self._pipeline = transformers.pipeline(task, model=model, device="cpu", **_processors(task, snapshot))
         if (tokenizer := self._pipeline.tokenizer) is not None and task != "text-to-audio":
             tokenizer.model_max_length = min(tokenizer.model_max_length, 10**6)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
-        chosen = self._translated({**self._options, **parameters})
+        chosen = self._translated(parameters)
         return [self._answer(item, dict(chosen)) for item in inputs]
 
     def _answer(self, item: Any, chosen: dict[str, Any]) -> Any:

@@ -13,8 +13,9 @@ from ..batches import run_batches
 from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut
 from ..events import jsonable
+from ..parameters import NEW_TOKENS
 from ..tasks import canonical
-from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, positions
+from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
 
 _CLASSES = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -25,32 +26,29 @@ _CLASSES = {
 }
 _TRUNCATES = ("zero-shot-classification", "token-classification")
 """Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
-NEW_TOKENS = 256
-"""Of generated text, where the request does not say; transformers' own default."""
 
 
-class Wrapped:
+class TransformersPipeline:
     """One of transformers' pipelines."""
 
-    def __init__(self, task: str, snapshot: Path, options: Mapping[str, Any]) -> None:
-        self._task, self._options = canonical(task), dict(options)
+    def __init__(self, task: str, snapshot: Path) -> None:
+        self._task = canonical(task)
         auto_class = getattr(transformers, _CLASSES[self._task])
         # Decoders are large, and the only ones that a vCPU runs well in the bfloat16 they come in.
         dtype = {"dtype": "auto"} if self._task == "text-generation" else {}
         self._model, self._tokenizer = load_model(auto_class, snapshot, **dtype), load_tokenizer(snapshot)
         if self._tokenizer.model_max_length > (limit := max_length(self._tokenizer, self._model) or 10**30):
             self._tokenizer.model_max_length = limit
-        self._positions = positions(self._model)
+        self._max_position = max_position(self._model)
         self._pipeline = transformers.pipeline(
             self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"
         )
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
-        chosen = {**self._options, **parameters}
-        chosen |= chosen.pop("tokenizer_kwargs", None) or {}
+        chosen = dict(parameters)
         lengths = [self._length(item, chosen) for item in inputs]
         if self._task not in _TRUNCATES and not chosen.get("truncation"):
-            check_length(lengths, self._positions, remedy="shorten it")
+            check_length(lengths, self._max_position, remedy="shorten it")
         if self._task == "text-generation":
             self._make_room(max(lengths, default=0), chosen)
         if (seed := chosen.pop("seed", None)) is not None:
@@ -72,7 +70,7 @@ class Wrapped:
 
     def complete(self, item: Any, **parameters: Any) -> Completion:
         """The generations of one prompt; as one piece where pieces are asked for."""
-        length = self._length(item, {**self._options, **parameters})
+        length = self._length(item, parameters)
 
         def run() -> list[Generated]:
             asked = {**parameters, "return_full_text": False}
@@ -90,7 +88,7 @@ class Wrapped:
     def _generated(self, text: str, asked: Mapping[str, Any]) -> Generated:
         """Counted from the text: transformers' pipeline keeps the tokens to itself."""
         tokens = len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-        longest = {**self._options, **asked}.get("max_new_tokens") or NEW_TOKENS
+        longest = asked.get("max_new_tokens") or NEW_TOKENS
         return Generated(text, "length" if tokens >= longest else "stop", tokens)
 
     def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
@@ -107,12 +105,12 @@ class Wrapped:
 
     def _make_room(self, longest: int, chosen: dict[str, Any]) -> None:
         """Bound the new tokens by what the model holds after the prompt. Raises Unprocessable."""
-        if self._positions is None or "max_length" in chosen:
+        if self._max_position is None or "max_length" in chosen:
             return
-        room = self._positions - longest
+        room = self._max_position - longest
         wanted = chosen.setdefault("max_new_tokens", max(1, min(NEW_TOKENS, room)))
         if wanted > room:
-            text = f"the prompt has {longest} tokens, the model holds {self._positions} with the answer"
+            text = f"the prompt has {longest} tokens, the model holds {self._max_position} with the answer"
             raise Unprocessable(None, f"{text}: shorten it, or ask for at most {room} new tokens")
 
     def _written(self, chosen: Mapping[str, Any]) -> int:
@@ -122,17 +120,13 @@ class Wrapped:
             texts: int = max(chosen.get("num_beams", 1), chosen.get("num_return_sequences", 1))
             return int(longest) * texts
         if self._task == "zero-shot-classification":
-            labels = chosen.get("candidate_labels") or [""]
-            names = labels.split(",") if isinstance(labels, str) else labels
             template = chosen.get("hypothesis_template", "This example is {}.")
-            most: int = max(len(self._tokenizer(template.format(text))["input_ids"]) for text in names)
-            return most
+            hypotheses = [template.format(label) for label in chosen["candidate_labels"]]
+            return max(len(self._tokenizer(text)["input_ids"]) for text in hypotheses)
         return 0
 
     def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        """`chosen` in the words of this task's pipeline. Raises BadRequest for what it cannot do."""
-        if self._task == "zero-shot-classification" and not chosen.get("candidate_labels"):
-            raise BadRequest("candidate_labels", "an array of labels", "nothing")
+        """`chosen` in the words of this task's pipeline. Raises BadRequest for what the model cannot do."""
         if self._task == "token-classification" and "stride" in chosen:
             self._check_stride(chosen)
         if self._task == "fill-mask":  # the one pipeline that takes these apart from its own
@@ -142,8 +136,6 @@ class Wrapped:
         return dict(chosen)
 
     def _check_stride(self, chosen: Mapping[str, Any]) -> None:
-        if chosen.get("aggregation_strategy", "none") == "none":
-            raise BadRequest("stride", "an aggregation_strategy with it, for instance simple", "none")
         most = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
         if chosen["stride"] >= most:
             raise BadRequest(

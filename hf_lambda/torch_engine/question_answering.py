@@ -11,26 +11,19 @@ import torch
 import transformers
 
 from ..batches import run_batches
-from ..errors import BadRequest, Unprocessable
-from ..spans import Window, answers
+from ..question_answering import MAX_WINDOW, Window, answers, window_size
 from .loading import MAX_PADDED_TOKENS, load_model, load_tokenizer, max_length
-
-MAX_WINDOW = 384
-"""Tokens of question and context read at once, where the request does not say."""
-MAX_OVERLAP = 128
 
 
 class QuestionAnswering:
-    def __init__(self, snapshot: Path, options: Mapping[str, Any]) -> None:
+    def __init__(self, snapshot: Path) -> None:
         self._model = load_model(transformers.AutoModelForQuestionAnswering, snapshot)
         self._tokenizer = load_tokenizer(snapshot)
-        self._options = dict(options)
         self._limit = max_length(self._tokenizer, self._model) or MAX_WINDOW
 
     def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
         """Per `{"question", "context"}` one `{"score", "start", "end", "answer"}`, or a list of them."""
-        chosen = {**self._options, **parameters}
-        encoded = [self._encode(item, chosen) for item in inputs]
+        encoded = [self._encode(item, parameters) for item in inputs]
         rows = [row for item in encoded for row in self._rows(item)]
         lengths = [len(row["input_ids"]) for row in rows]
         logits = iter(run_batches(rows, lengths, self._infer, MAX_PADDED_TOKENS))
@@ -38,36 +31,28 @@ class QuestionAnswering:
             answers(
                 [self._window(item, row, next(logits)) for row in range(len(item["input_ids"]))],
                 given["context"],
-                top_k=chosen.get("top_k", 1),
-                max_answer_len=chosen.get("max_answer_len", 15),
-                handle_impossible_answer=chosen.get("handle_impossible_answer", False),
+                top_k=parameters.get("top_k", 1),
+                max_answer_len=parameters.get("max_answer_len", 15),
+                handle_impossible_answer=parameters.get("handle_impossible_answer", False),
             )
             for given, item in zip(inputs, encoded, strict=True)
         ]
 
-    def _encode(self, item: Mapping[str, str], chosen: Mapping[str, Any]) -> Any:
-        """Windows over the context, each with the whole question.
-
-        Raises Unprocessable where the question leaves no room.
-        """
-        most = min(chosen.get("max_seq_len") or MAX_WINDOW, self._limit)
-        overlap = chosen.get("doc_stride")
-        overlap = min(most // 2, MAX_OVERLAP) if overlap is None else overlap
-        if overlap > most:
-            raise BadRequest("doc_stride", f"at most max_seq_len ({most})", str(overlap))
-        question = len(
-            self._tokenizer(item["question"], add_special_tokens=False, verbose=False)["input_ids"]
+    def _encode(self, item: Mapping[str, str], parameters: Mapping[str, Any]) -> Any:
+        """Windows over the context, each with the whole question."""
+        question = self._tokenizer(item["question"], add_special_tokens=False, verbose=False)["input_ids"]
+        size = window_size(
+            parameters,
+            question_tokens=len(question),
+            special_tokens=self._tokenizer.num_special_tokens_to_add(pair=True),
+            limit=self._limit,
         )
-        room = most - question - self._tokenizer.num_special_tokens_to_add(pair=True)
-        if room <= overlap:
-            text = f"the question has {question} tokens; with {most} read at once and {overlap} overlapping"
-            raise Unprocessable("question", f"{text}, that leaves no room for the context: shorten it")
         pair = [item["question"], item["context"]]
         return self._tokenizer(
             *(pair if self._question_first else reversed(pair)),
             truncation="only_second" if self._question_first else "only_first",
-            max_length=most,
-            stride=overlap,
+            max_length=size.tokens,
+            stride=size.overlap,
             return_overflowing_tokens=True,
             return_offsets_mapping=True,
         )

@@ -13,75 +13,52 @@ import transformers
 
 from ..batches import run_batches
 from ..errors import BadRequest
-from ..tasks import base_of, languages
-from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, positions
-
-_KEYS = {
-    "summarization": "summary_text",
-    "translation": "translation_text",
-    "text2text-generation": "generated_text",
-}
-_NOT_GENERATION = ("truncation", "clean_up_tokenization_spaces", "src_lang", "tgt_lang", "seed")
-NEW_TOKENS = 256
-"""Where neither model nor request limits the answer; `generate` alone would stop after 20."""
+from ..parameters import NEW_TOKENS, generation_options, language_pair
+from ..tasks import ANSWER_KEYS, base_of
+from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
 
 
 class Seq2Seq:
-    def __init__(self, task: str, snapshot: Path, options: Mapping[str, Any]) -> None:
-        self._key, self._options = _KEYS[base_of(task)], dict(options)
+    def __init__(self, task: str, snapshot: Path) -> None:
+        self._task, self._key = task, ANSWER_KEYS[base_of(task)]
         self._is_translation = base_of(task) == "translation"
         self._model = load_model(transformers.AutoModelForSeq2SeqLM, snapshot)
         self._tokenizer = load_tokenizer(snapshot)
         specific = dict((getattr(self._model.config, "task_specific_params", None) or {}).get(task) or {})
         self._prefix = specific.pop("prefix", None) or getattr(self._model.config, "prefix", None) or ""
         self._model.generation_config.update(**specific)
-        self._languages = languages(task)
-        self._positions = positions(self._model.get_encoder())
-        self._most_new = positions(self._model.get_decoder())
+        self._max_position = max_position(self._model.get_encoder())
+        self._most_new = max_position(self._model.get_decoder())
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
-        chosen = {**self._options, **parameters}
-        if (seed := chosen.get("seed")) is not None:
+        if (seed := parameters.get("seed")) is not None:
             torch.manual_seed(seed)
-        encoded = self._encode([self._prefix + text for text in inputs], chosen)
+        encoded = self._encode([self._prefix + text for text in inputs], parameters)
         forced = encoded.pop("forced_bos_token_id", None)
         encoded.pop("token_type_ids", None)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        check_length(lengths, self._positions, remedy="shorten it, or ask for truncation")
+        check_length(lengths, self._max_position, remedy="shorten it, or ask for truncation")
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(inputs))]
-        options = self._generation(chosen)
+        options = self._generation(parameters)
         if forced is not None:
             options["forced_bos_token_id"] = forced
         held = [length + self._written(options) for length in lengths]
-        return run_batches(rows, held, lambda group: self._run(group, options, chosen), MAX_PADDED_TOKENS)
+        return run_batches(rows, held, lambda group: self._run(group, options, parameters), MAX_PADDED_TOKENS)
 
-    def _encode(self, texts: list[str], chosen: Mapping[str, Any]) -> dict[str, Any]:
-        truncation = chosen.get("truncation") or False
+    def _encode(self, texts: list[str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+        truncation = parameters.get("truncation") or False
         most = max_length(self._tokenizer, self._model.get_encoder()) if truncation else None
         options = {"truncation": bool(most), "max_length": most, "verbose": False}
         build = getattr(self._tokenizer, "_build_translation_inputs", None)
         if not self._is_translation or build is None:
             return dict(self._tokenizer(texts, **options))
-        source, target = self._language_codes(chosen)
+        source, target = language_pair(self._task, parameters, language_codes(self._tokenizer))
         return dict(build(texts, src_lang=source, tgt_lang=target, return_tensors=None, **options))
 
-    def _language_codes(self, chosen: Mapping[str, Any]) -> tuple[str, str]:
-        """Raises BadRequest where a code is missing or is none of the model's."""
-        default = self._languages or (None, None)
-        codes = {
-            "src_lang": chosen.get("src_lang") or default[0],
-            "tgt_lang": chosen.get("tgt_lang") or default[1],
-        }
-        known = language_codes(self._tokenizer)
-        for name, code in codes.items():
-            if code not in known:
-                shown = ", ".join(known[:8])
-                raise BadRequest(name, f"one of the model's {len(known)} languages: {shown}, ...", repr(code))
-        return str(codes["src_lang"]), str(codes["tgt_lang"])
-
-    def _generation(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
-        options = {name: value for name, value in chosen.items() if name not in _NOT_GENERATION}
+    def _generation(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        options = generation_options(parameters)
+        options.pop("seed", None)
         shipped = self._model.generation_config
         if "max_length" in options and "max_new_tokens" not in options:
             options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
@@ -108,7 +85,7 @@ class Seq2Seq:
                 raise BadRequest(name, f"at most {most}, what the model holds", str(given))
 
     def _run(
-        self, rows: list[dict[str, list[int]]], options: Mapping[str, Any], chosen: Mapping[str, Any]
+        self, rows: list[dict[str, list[int]]], options: Mapping[str, Any], parameters: Mapping[str, Any]
     ) -> list[Any]:
         batch = self._tokenizer.pad(rows, return_tensors="pt")
         try:
@@ -117,7 +94,7 @@ class Seq2Seq:
                 ids = self._model.generate(**batch, **options)
         except ValueError as error:
             raise BadRequest(None, "generation options that go together", str(error)) from error
-        cleanup = bool(chosen.get("clean_up_tokenization_spaces", False))
+        cleanup = bool(parameters.get("clean_up_tokenization_spaces", False))
         texts = self._tokenizer.batch_decode(
             ids, skip_special_tokens=True, clean_up_tokenization_spaces=cleanup
         )

@@ -89,8 +89,8 @@ def engine(monkeypatch):
 
     engine = Engine()
 
-    def load(choice, task, snapshot, defaults):
-        engine.loads.append((choice.label, task, snapshot.name, defaults))
+    def load(choice, task, snapshot, options):
+        engine.loads.append((choice.label, task, snapshot.name))
         return engine
 
     monkeypatch.setattr(engines, "load", load)

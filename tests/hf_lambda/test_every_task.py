@@ -141,7 +141,7 @@ def test_a_list_of_pictures_gives_a_list_of_answers(tmp_path):
     folder = build("vit", tmp_path, "ForImageClassification")
     items, is_list = read_inputs("image-classification", ([PICTURE, encoded(picture(seed=1))],), {})
     assert is_list
-    assert [len(answer) for answer in load("image-classification", folder, top_k=2)(items)] == [2, 2]
+    assert [len(answer) for answer in load("image-classification", folder)(items, top_k=2)] == [2, 2]
 
 
 def test_a_model_whose_images_only_torchvision_prepares_is_refused_with_that_reason(tmp_path):

@@ -14,6 +14,7 @@ from hf_lambda import openai, pipeline
 from hf_lambda.completion import Completion, Generated
 from hf_lambda.errors import ColdCache, Unprocessable
 from hf_lambda.openai_api import KEYS
+from hf_lambda.pipeline import LoadedEngine
 from hf_lambda.streaming import STREAMS
 
 MODEL = "org/tiny-chat"
@@ -57,7 +58,7 @@ def engine():
 
 def _handler(task, engine, monkeypatch):
     served = pipeline(task, model=MODEL)
-    monkeypatch.setattr(served._engine, "get", lambda: (engine, "onnx-int8", 0.0))
+    monkeypatch.setattr(served, "_loaded", lambda: LoadedEngine(engine, "onnx-int8", 0.0))
     return openai(served)
 
 

@@ -8,7 +8,8 @@ import threading
 import pytest
 
 from hf_lambda import cold, endpoint, engines, pipeline, tasks
-from hf_lambda.errors import ColdCache, EngineUnavailable
+from hf_lambda.background import Future
+from hf_lambda.errors import BadRequest, ColdCache, EngineUnavailable
 from hf_lambda.manifest import NotPreparedEntry, read_manifest
 
 COMMIT = "b" * 40
@@ -19,15 +20,16 @@ def test_declaring_outside_lambda_loads_nothing_and_the_first_call_loads_once(ca
     classify = pipeline("sentiment-analysis", model="org/name", top_k=2)
     assert engine.loads == []
     classify("a")
-    classify("b")
-    assert engine.loads == [("torch", "text-classification", COMMIT, {"top_k": 2})]
+    classify("b", top_k=3)
+    assert engine.loads == [("torch", "text-classification", COMMIT)]
+    assert engine.calls == [(["a"], {"top_k": 2}), (["b"], {"top_k": 3})]
 
 
 def test_a_declared_none_asks_for_all_labels_as_in_transformers_and_else_for_nothing(cache, warm, engine):
     warm()
     pipeline("sentiment-analysis", model="org/name", top_k=None, truncation=None)("a")
     pipeline("fill-mask", model="org/name", top_k=None)("a")
-    assert [defaults for *_, defaults in engine.loads] == [{"top_k": None}, {}]
+    assert [parameters for _, parameters in engine.calls] == [{"top_k": None}, {}]
 
 
 def test_inside_lambda_loading_begins_at_once_in_the_background(cache, warm, engine, monkeypatch):
@@ -45,6 +47,44 @@ def test_a_cold_cache_is_503_with_the_command_and_works_once_warmed(cache, warm,
         classify("a")
     warm()
     assert classify("a") == [{"label": "a"}]
+
+
+def test_a_cache_that_was_cold_at_init_and_is_warm_at_the_call_just_works(cache, warm, engine):
+    classify = pipeline("text-classification", model="org/name")
+    looked = threading.Event()
+    load = classify._load
+
+    def spy():
+        try:
+            return load()
+        finally:
+            looked.set()
+
+    classify._engine = Future(spy).start()
+    assert looked.wait(timeout=60)
+    warm()
+    assert classify("a") == [{"label": "a"}]
+
+
+def test_two_models_load_one_after_the_other(cache, warm, engine, monkeypatch):
+    warm()
+    first_may_end, order = threading.Event(), []
+
+    def load(choice, task, snapshot, options):
+        order.append(f"{task} begins")
+        if task == "fill-mask":
+            first_may_end.wait(timeout=60)
+        order.append(f"{task} ends")
+        return engine
+
+    monkeypatch.setattr(engines, "load", load)
+    first, second = (pipeline(task, model="org/name") for task in ("fill-mask", "text-classification"))
+    first.start()
+    second.start()
+    first_may_end.set()
+    first("a")
+    second("a")
+    assert [line.partition(" ")[0] for line in order[::2]] == [line.partition(" ")[0] for line in order[1::2]]
 
 
 def test_with_cold_download_the_first_call_fetches(cache, warm, engine, monkeypatch):
@@ -130,3 +170,20 @@ def test_a_script_answers_from_a_warmed_cache_with_a_real_model(cache, warm, tin
     assert len(handler({"text": "we love this film", "top_k": 3}, None)["body"]) == 3
     too_long = handler({"text": "cat " * 100}, None)
     assert (too_long["statusCode"], too_long["body"]["error"]["type"]) == (422, "Unprocessable")
+
+
+def test_what_a_model_is_loaded_with_is_no_parameter_of_its_calls(cache, warm, engine, monkeypatch):
+    warm()
+    given = []
+
+    def load(choice, task, snapshot, options):
+        given.append(options)
+        return engine
+
+    monkeypatch.setattr(engines, "load", load)
+    generate = pipeline("text-generation", model="org/name", max_context=64, top_k=3)
+    generate("a")
+    assert given == [{"max_context": 64}]
+    assert engine.calls == [(["a"], {"top_k": 3})]
+    with pytest.raises(BadRequest, match="`max_context`"):
+        generate("a", max_context=8)

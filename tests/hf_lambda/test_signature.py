@@ -7,8 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 
 from hf_lambda.errors import BadRequest
-from hf_lambda.json_types import expected
-from hf_lambda.signature import Signature
+from hf_lambda.signature import Signature, expected
 
 
 def handler(text: str | list[str], top_k: int | None = None, mode: Literal["a", "b"] = "a") -> object:

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from ...errors import BadRequest, Unprocessable
-from ...json_types import json_type
+from ...signature import json_type
 
 _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG "
 _REASONING = ("reasoning_content", "thinking", "reasoning")

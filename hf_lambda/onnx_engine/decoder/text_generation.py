@@ -9,12 +9,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from ...background import Future
 from ...completion import Completion, Generated
 from ...errors import BadRequest, Unprocessable
-from ...parameters import parameters_of
 from ..contract import DecoderContract
-from ..later import Later, load_tokenizer
-from ..parameters import merged
+from ..tokenizer import load_tokenizer
 from .chat import Template
 from .loop import Row, decode
 from .model import Model
@@ -32,32 +31,26 @@ _CACHE_MB = 512
 _TEXT = ("return_full_text", "stop_sequence", "tools", "documents", "chat_template_kwargs")
 
 
-def load(task: str, prepared: Path, snapshot: Path, **options: Any) -> TextGeneration:
-    """Load the folder `prepared`; `options` are defaults of the call's parameters, and `max_context`."""
-    contract = DecoderContract.read(prepared)
-    tokenizer = Later(load_tokenizer, prepared)
-    asked = options.pop("max_context", None)
-    if asked is not None and asked > contract.max_position:
-        raise Unprocessable(
-            "max_context", f"max_context={asked}: the model holds at most {contract.max_position} tokens"
-        )
-    context = asked or min(DEFAULT_CONTEXT, contract.max_position)
-    return TextGeneration(task, contract, tokenizer.get(), Model(prepared, context), options)
+def load(contract: DecoderContract, prepared: Path, *, max_context: int | None = None) -> TextGeneration:
+    """The engine over the folder `prepared`. max_context: tokens of prompt and answer that fit."""
+    tokenizer = Future(lambda: load_tokenizer(prepared)).start()
+    most = contract.max_position
+    if max_context is not None and max_context > most:
+        text = f"max_context={max_context}: the model holds at most {most} tokens"
+        raise Unprocessable("max_context", text)
+    model = Model(prepared, max_context or min(DEFAULT_CONTEXT, most))
+    return TextGeneration(contract, tokenizer.result(), model)
 
 
 class TextGeneration:
-    def __init__(
-        self, task: str, contract: DecoderContract, tokenizer: Any, model: Model, options: Mapping[str, Any]
-    ) -> None:
-        self._task, self._contract, self._options = task, contract, dict(options)
-        self._tokenizer, self._model = tokenizer, model
+    def __init__(self, contract: DecoderContract, tokenizer: Any, model: Model) -> None:
+        self._contract, self._tokenizer, self._model = contract, tokenizer, model
         self._template = Template(contract.chat_template, contract.special_tokens)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         """Per input a list of `num_return_sequences` dicts with "generated_text"."""
-        chosen = merged(self._options, parameters, parameters_of(self._task))
-        prompts = [self._asked(item, chosen) for item in inputs]
-        full = chosen.get("return_full_text", True)
+        prompts = [self._asked(item, parameters) for item in inputs]
+        full = parameters.get("return_full_text", True)
         return [
             [{"generated_text": _whole(item, one.text) if full else one.text} for one in generated]
             for item, generated in zip(inputs, self._generate(prompts), strict=True)
@@ -65,8 +58,7 @@ class TextGeneration:
 
     def complete(self, item: Any, **parameters: Any) -> Completion:
         """The generations of one input, whole or piece by piece."""
-        chosen = merged(self._options, parameters, parameters_of(self._task))
-        prompt = self._asked(item, chosen)
+        prompt = self._asked(item, parameters)
         return Completion(
             len(prompt.tokens), lambda: self._generate([prompt])[0], lambda ended: self._pieces(prompt, ended)
         )
@@ -106,8 +98,8 @@ class TextGeneration:
                 variables=chosen.get("chat_template_kwargs"),
             )
             ids = self._tokenizer.encode(text, add_special_tokens=False).ids
-        if not ids and (start := self._contract.bos_id) is not None:
-            ids = [start]
+        if not ids and self._contract.bos_id is not None:
+            ids = [self._contract.bos_id]
         if not ids:
             raise Unprocessable(None, "the prompt has no tokens, and the model none that starts a text")
         return ids

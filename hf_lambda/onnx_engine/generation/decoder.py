@@ -14,13 +14,13 @@ from .processors import Ids, Scores
 class Decoder:
     """The decoder over one batch. The past stays in onnxruntime's own buffers; a step copies no more."""
 
-    def __init__(self, session: Any, crossed: list[Any], mask: NDArray[np.int64], rows: int) -> None:
-        """`crossed`: the encoder's outputs as OrtValues, in graph order; `mask` (inputs, source length)."""
+    def __init__(self, session: Any, encoder_kv: list[Any], mask: NDArray[np.int64], rows: int) -> None:
+        """encoder_kv: the encoder's keys and values as OrtValues, in graph order; mask: (inputs, source)."""
         self._session = session
         inputs = {value.name: value for value in session.get_inputs()}
         self._outputs = [value.name for value in session.get_outputs()]
         names = [name for name in inputs if name.startswith("cross_")]
-        self._fixed = dict(zip(names, crossed, strict=True))
+        self._fixed = dict(zip(names, encoder_kv, strict=True))
         self._fixed["encoder_attention_mask"] = _value(mask)
         self._mask = mask
         self._past = {}

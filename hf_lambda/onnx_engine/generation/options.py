@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
-from .unbuilt import unsupported
-
 DEFAULT_NEW_TOKENS = 20  # transformers' own, where neither the model nor the request says
 
 
@@ -71,30 +69,58 @@ class Options:
 LENGTHS = ("max_new_tokens", "min_new_tokens")
 SUPPORTED = frozenset({field.name for field in fields(Options)}) | {*LENGTHS, "bos_token_id"}
 
+NEUTRAL: dict[str, tuple[object, ...]] = {
+    "num_beam_groups": (1,),
+    "diversity_penalty": (0, 0.0),
+    "penalty_alpha": (0, 0.0),
+    "epsilon_cutoff": (0, 0.0),
+    "eta_cutoff": (0, 0.0),
+    "guidance_scale": (1, 1.0),
+    "low_memory": (False,),
+    "token_healing": (False,),
+    "is_assistant": (False,),
+    "return_dict_in_generate": (False,),
+    "output_scores": (False,),
+    "output_logits": (False,),
+    "constraint_mode": (False,),
+}
+"""Options of transformers that are not built here, with the values that change nothing."""
+
+# fmt: off
+WITHOUT_EFFECT = frozenset({
+    "assistant_confidence_threshold", "assistant_early_exit", "assistant_lookbehind", "cache_config",
+    "cache_implementation", "compile_config", "continuous_batching_config", "disable_compile",
+    "max_cache_len", "max_matching_ngram_size", "num_assistant_tokens", "num_assistant_tokens_schedule",
+    "output_attentions", "output_hidden_states", "prefill_chunk_size", "target_lookbehind",
+    "transformers_version", "use_cache", "_from_model_config",
+})
+# fmt: on
+"""Say how to compute, not what: they change no token."""
+
 
 def resolve(
     shipped: Mapping[str, Any],
     request: Mapping[str, Any],
     *,
-    positions: int | None = None,
+    max_position: int | None = None,
     vocabulary: int | None = None,
 ) -> Options:
     """`request` over `shipped` over transformers' defaults; None counts as not given.
 
-    `positions` is how many the decoder has (`max_position_embeddings`), None where it takes any number;
+    `max_position`: how many positions the decoder has, None where it takes any number;
     `vocabulary` how many tokens it scores, None to take any id.
     Raises UnsupportedOptionError and InvalidOptionError.
     """
     merged = {name: value for name, value in shipped.items() if value is not None}
     merged |= {name: value for name, value in request.items() if value is not None}
-    if name := unsupported(merged, SUPPORTED):
+    if name := unsupported(merged):
         raise UnsupportedOptionError(name, merged[name])
     start = merged.get("decoder_start_token_id", merged.pop("bos_token_id", None))
     if not isinstance(start, int):
         raise InvalidOptionError(
             "decoder_start_token_id", start, "the id of the token that decoding starts with"
         )
-    lengths = _lengths(merged, positions)
+    lengths = _lengths(merged, max_position)
     known = {name: _plain(value) for name, value in merged.items() if name in Options.__dataclass_fields__}
     known |= {"decoder_start_token_id": start, **lengths}
     for name in ("eos_token_id", "forced_eos_token_id"):
@@ -106,7 +132,17 @@ def resolve(
     return options
 
 
-def _lengths(merged: Mapping[str, Any], positions: int | None) -> dict[str, int]:
+def unsupported(options: Mapping[str, Any]) -> str | None:
+    """Name of the first option that would change the result and is not built here, or None."""
+    for name, value in options.items():
+        if value is None or name in SUPPORTED or name in WITHOUT_EFFECT:
+            continue
+        if not any(value == neutral and type(value) is type(neutral) for neutral in NEUTRAL.get(name, ())):
+            return name
+    return None
+
+
+def _lengths(merged: Mapping[str, Any], max_position: int | None) -> dict[str, int]:
     """max_length and min_length in tokens, with the one decoder start token counted in both."""
     new = merged.get("max_new_tokens")
     if new is not None:
@@ -114,11 +150,11 @@ def _lengths(merged: Mapping[str, Any], positions: int | None) -> dict[str, int]
     elif "max_length" in merged:
         longest = _whole("max_length", merged["max_length"], 2)
     else:
-        longest = min(DEFAULT_NEW_TOKENS + 1, positions or DEFAULT_NEW_TOKENS + 1)
-    if positions is not None and longest > positions + 1:
+        longest = min(DEFAULT_NEW_TOKENS + 1, max_position or DEFAULT_NEW_TOKENS + 1)
+    if max_position is not None and longest > max_position + 1:
         # The last token is never fed back, so the model answers one more than it has positions for.
         name = "max_length" if new is None else "max_new_tokens"
-        most = positions + (name == "max_length")
+        most = max_position + (name == "max_length")
         raise InvalidOptionError(name, merged[name], f"at most {most}, what the model has positions for")
     shortest = merged.get("min_new_tokens")
     if shortest is not None:

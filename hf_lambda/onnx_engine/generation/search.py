@@ -31,11 +31,11 @@ class Search(Protocol):
 
 def search_for(options: Options) -> Search:
     random = np.random.default_rng(options.seed) if options.do_sample else None
-    return Beams(options, random) if options.num_beams > 1 else Rows(options, random)
+    return BeamSearch(options, random) if options.num_beams > 1 else IndependentRows(options, random)
 
 
-class Rows:
-    """Independent rows: one for greedy search, num_return_sequences for sampling."""
+class IndependentRows:
+    """Greedy search (one row), or sampling (num_return_sequences rows that know nothing of each other)."""
 
     def __init__(self, options: Options, random: np.random.Generator | None) -> None:
         rows = options.num_return_sequences
@@ -62,7 +62,7 @@ class Rows:
         return [row[:length].tolist() for row, length in zip(self.tokens, self._lengths, strict=True)]
 
 
-class Beams:
+class BeamSearch:
     """Beam search of one input, the semantics of transformers' vectorised `_beam_search`."""
 
     def __init__(self, options: Options, random: np.random.Generator | None) -> None:

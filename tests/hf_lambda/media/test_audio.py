@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hf_lambda.errors import Unprocessable
-from hf_lambda.json_types import Mismatch
 from hf_lambda.media.audio import Audio
 from hf_lambda.media.resampling import resampled
+from hf_lambda.signature import Mismatch
 from tests.media_files import base64_of, sound, tones
 
 

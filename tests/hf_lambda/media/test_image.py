@@ -13,8 +13,8 @@ import pytest
 from transformers.image_utils import load_image
 
 from hf_lambda.errors import Unprocessable
-from hf_lambda.json_types import Mismatch
 from hf_lambda.media.image import Image
+from hf_lambda.signature import Mismatch
 from tests.media_files import base64_of, encoded, picture
 
 TURNED = PIL.Image.Exif()

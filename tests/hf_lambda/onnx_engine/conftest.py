@@ -29,7 +29,7 @@ class Pair:
 
     def __init__(self, task: str, snapshot: Path, prepared: Path) -> None:
         self.task, self.snapshot, self.prepared = task, snapshot, prepared
-        self.fast = load(task, prepared, snapshot)
+        self.fast = load(task, prepared)
         self.slow: Any = None
         if task != "question-answering":
             with warnings.catch_warnings():

@@ -39,7 +39,7 @@ def test_long_texts_are_cut_where_asked(pair):
     both = pair("fill-mask")
     texts = masked(both, "the {m} is " + " ".join(TEXTS))
     wanted = both.slow(texts, tokenizer_kwargs={"truncation": True})
-    same(both.fast(texts, tokenizer_kwargs={"truncation": True}), [wanted])
+    same(both.fast(texts, truncation=True), [wanted])
     same(both.fast(texts, truncation=True), [wanted])
 
 

@@ -42,7 +42,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory):
             snapshot = build(family, folder / "snapshot", **config)
             made[key] = (_prepared(task, snapshot, folder), snapshot)
         prepared, snapshot = made[key]
-        return onnx_engine.load(task, prepared, snapshot), torch_engine.load(task, snapshot)
+        return onnx_engine.load(task, prepared), torch_engine.load(task, snapshot)
 
     with one_thread():
         yield load
@@ -85,7 +85,7 @@ def test_no_batch_holds_more_tokens_read_and_written_than_the_bound(engines, mon
         return crossed, mask
 
     monkeypatch.setattr(ours._model, "encode", watched)
-    monkeypatch.setattr("hf_lambda.onnx_engine.generation.model.MAX_HELD_TOKENS", 250)
+    monkeypatch.setattr("hf_lambda.onnx_engine.generation.encoder_decoder.MAX_HELD_TOKENS", 250)
     assert len(ours(TEXTS * 4, max_length=12, **options)) == 12
     assert len(shapes) > 2
     assert max(rows * (source + written) for rows, source in shapes) <= 250
@@ -172,7 +172,7 @@ def test_the_slim_path_imports_neither_torch_nor_transformers(engines, tmp_path)
     prepared = _prepared("summarization", snapshot, tmp_path)
     program = (
         "import sys; from pathlib import Path; from hf_lambda import onnx_engine\n"
-        f"engine = onnx_engine.load('summarization', Path({str(prepared)!r}), Path('nowhere'))\n"
+        f"engine = onnx_engine.load('summarization', Path({str(prepared)!r}))\n"
         "assert engine(['ok'], max_new_tokens=5)[0]['summary_text'] is not None\n"
         "heavy = {'torch', 'transformers', 'sentencepiece', 'onnx', 'huggingface_hub'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_lambda.onnx_engine.later import Later
 from hf_lambda.onnx_engine.session import Prefetch, open_session
 from tests import tiny_seq2seq
 from tests.tiny_encoders import TEXTS
@@ -72,7 +71,7 @@ def test_weights_are_on_their_way_before_anything_heavy_is_imported(pair, tmp_pa
         "    heavy = {'numpy', 'onnxruntime', 'tokenizers'} & set(sys.modules)\n"
         "    seen.append((folder, sum(dense.values()) > 0, heavy))\n"
         "engine.Prefetch = begin\n"
-        "engine.load(sys.argv[1], Path(sys.argv[2]), Path('/nowhere'))(['ok'])\n"
+        "engine.load(sys.argv[1], Path(sys.argv[2]))(['ok'])\n"
         "assert seen == [(Path(sys.argv[2]), True, set())], seen"
     )
     environ = {"PYTHONPATH": str(REPOSITORY), "PATH": ""}
@@ -149,16 +148,6 @@ def test_no_batch_is_larger_than_the_bound_however_long_the_list(pair, monkeypat
     assert widths == sorted(widths, reverse=True)
 
 
-def test_what_loads_in_a_thread_raises_where_it_is_waited_for():
-    assert Later(lambda a, b: a + b, 1, 2).get() == 3
-
-    def fail():
-        raise ValueError("no such file")
-
-    with pytest.raises(ValueError, match="no such file"):
-        Later(fail).get()
-
-
 @pytest.mark.parametrize(
     ("task", "given", "options"),
     [
@@ -175,7 +164,7 @@ def test_the_slim_path_imports_neither_torch_nor_transformers(pair, task, given,
         "import json, sys; from pathlib import Path\n"
         "from hf_lambda.onnx_engine import load\n"
         "task, prepared, given, options = json.loads(sys.argv[1])\n"
-        "answer = load(task, Path(prepared), Path('/nowhere'), **options)([given])\n"
+        "answer = load(task, Path(prepared))([given], **options)\n"
         f"print(json.dumps([answer, [name for name in {_HEAVY!r} if name in sys.modules]]))"
     )
     arguments = json.dumps([task, str(pair(task).prepared), given, options])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_lambda.errors import BadRequest, Unprocessable
+from hf_lambda.errors import Unprocessable
 from hf_lambda.torch_engine import load as load_torch
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
@@ -81,30 +81,6 @@ def test_a_pair_that_stays_too_long_is_refused_by_both_engines(pair, truncation)
 def test_a_text_longer_than_the_model_is_refused_without_truncation(pair):
     with pytest.raises(Unprocessable, match=r"has \d+ tokens, the model takes 80: .* truncation"):
         pair("text-classification").fast([" ".join(TEXTS)])
-
-
-def test_options_of_the_pipeline_are_defaults_of_the_call(pair):
-    from hf_lambda.onnx_engine import load
-
-    both = pair("text-classification")
-    engine = load("text-classification", both.prepared, both.snapshot, top_k=2)
-    assert len(engine(["ok"])[0]) == 2
-    assert len(engine(["ok"], top_k=3)[0]) == 3
-
-
-def test_an_unknown_parameter_names_those_that_exist(pair):
-    with pytest.raises(BadRequest, match="top_k, function_to_apply, truncation, max_length"):
-        pair("text-classification").fast(["ok"], topk=1)
-
-
-def test_an_unknown_function_names_those_that_exist(pair):
-    with pytest.raises(BadRequest, match="sigmoid, softmax, none or default"):
-        pair("text-classification").fast(["ok"], function_to_apply="tanh")
-
-
-def test_an_input_that_is_no_text_is_refused(pair):
-    with pytest.raises(BadRequest, match="expected a text or"):
-        pair("text-classification").fast([3])
 
 
 def test_no_input_gives_no_output(pair):

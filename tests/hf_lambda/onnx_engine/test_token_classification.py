@@ -58,16 +58,6 @@ def test_words_that_are_split_already_keep_their_places(pair):
     same(both.fast(words, **options), slow(both, words, **options))
 
 
-def test_a_stride_needs_an_aggregation_strategy(pair):
-    with pytest.raises(BadRequest, match=r"stride.*aggregation_strategy"):
-        pair("token-classification").fast(["a"], stride=3)
-
-
 def test_a_stride_as_long_as_the_window_is_refused(pair):
     with pytest.raises(BadRequest, match=r"stride.*less than 62"):
         pair("token-classification").fast(["a"], stride=62, aggregation_strategy="simple")
-
-
-def test_an_unknown_strategy_names_those_that_exist(pair):
-    with pytest.raises(BadRequest, match=r"none, simple, first, average, max"):
-        pair("token-classification").fast(["a"], aggregation_strategy="best")

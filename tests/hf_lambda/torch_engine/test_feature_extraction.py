@@ -32,9 +32,9 @@ def test_pooling_gives_one_vector_per_text(tiny, pooling, pooled):
     folder = tiny("BertModel")
     expected = [pooled(np.array(vectors)[0]) for vectors in theirs(folder)]
     np.testing.assert_allclose(
-        load("feature-extraction", folder, pooling=pooling)(TEXTS), expected, atol=1e-5
+        load("feature-extraction", folder)(TEXTS, pooling=pooling), expected, atol=1e-5
     )
-    normal = load("feature-extraction", folder, pooling=pooling, normalize=True)(TEXTS)
+    normal = load("feature-extraction", folder)(TEXTS, pooling=pooling, normalize=True)
     np.testing.assert_allclose(np.linalg.norm(normal, axis=1), 1, atol=1e-5)
 
 

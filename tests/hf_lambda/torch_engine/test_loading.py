@@ -11,7 +11,7 @@ import transformers
 
 from hf_lambda.errors import Unprocessable
 from hf_lambda.torch_engine import load
-from hf_lambda.torch_engine.loading import check_length, load_model, load_tokenizer, max_length, positions
+from hf_lambda.torch_engine.loading import check_length, load_model, load_tokenizer, max_length, max_position
 from tests.tiny_sentencepiece import SHIPPED, ship
 
 ENCODER = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
@@ -38,7 +38,7 @@ SEQ2SEQ |= {"d_model": 16, "pad_token_id": 1}
 )
 def test_the_most_tokens_that_a_model_takes_are_known_and_true(config, sizes, most):
     model = transformers.AutoModel.from_config(getattr(transformers, config)(vocab_size=30, **sizes)).eval()
-    assert positions(model) == most
+    assert max_position(model) == most
 
     def run(length):
         with torch.inference_mode():

@@ -89,7 +89,7 @@ def test_no_answer_competes_when_asked(tiny):
 
 
 def test_a_long_context_is_read_in_windows_and_answered_by_characters(tiny):
-    engine = QuestionAnswering(tiny("BertForQuestionAnswering"), {})
+    engine = QuestionAnswering(tiny("BertForQuestionAnswering"))
     context = "the cat sat on the mat . " * 40 + "zebra"
     answer = engine([{"question": QUESTION, "context": context}])[0]
     assert context[answer["start"] : answer["end"]] == answer["answer"]
@@ -121,7 +121,7 @@ def test_windows_cannot_overlap_by_more_than_they_hold(tiny):
 
 
 def test_scores_of_padding_never_count(tiny):
-    engine = QuestionAnswering(tiny("BertForQuestionAnswering"), {})
+    engine = QuestionAnswering(tiny("BertForQuestionAnswering"))
     rows = [
         {"input_ids": [2, 5, 3], "attention_mask": [1, 1, 1]},
         {"input_ids": [2, 3], "attention_mask": [1, 1]},

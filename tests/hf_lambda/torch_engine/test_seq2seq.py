@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from hf_lambda.errors import BadRequest, Unprocessable
+from hf_lambda.parameters import NEW_TOKENS
 from hf_lambda.torch_engine import load
-from hf_lambda.torch_engine.seq2seq import NEW_TOKENS, Seq2Seq, language_codes
+from hf_lambda.torch_engine.seq2seq import Seq2Seq, language_codes
 
 TEXTS = ["the cat sat on the mat", "we love this very very good film , where is the book ?", "sad"]
 FRENCH = {"src_lang": "en_XX", "tgt_lang": "fr_XX"}
@@ -86,7 +89,7 @@ def test_several_sequences_per_text_come_as_lists(tiny):
 
 
 def test_a_text_longer_than_the_encoder_is_refused_unless_truncated(tiny):
-    engine = load("summarization", tiny("BartForConditionalGeneration"), max_new_tokens=4)
+    engine = partial(load("summarization", tiny("BartForConditionalGeneration")), max_new_tokens=4)
     with pytest.raises(Unprocessable, match=r"92 tokens, the model takes at most 64: .* truncation"):
         engine(["cat " * 90])
     assert engine(["cat " * 90], truncation=True)[0]["summary_text"] is not None
@@ -105,7 +108,8 @@ def test_a_text_longer_than_the_encoder_is_refused_unless_truncated(tiny):
 def test_no_batch_holds_more_tokens_read_and_written_than_the_bound(tiny, monkeypatch, options, rows):
     monkeypatch.setattr("hf_lambda.torch_engine.seq2seq.MAX_PADDED_TOKENS", 120)
     folder = tiny("BartForConditionalGeneration", generation={"max_new_tokens": 16, "num_beams": 2})
-    engine = Seq2Seq("summarization", folder, {"num_beams": 1} if options else {})
+    engine = Seq2Seq("summarization", folder)
+    options = {"num_beams": 1, **options} if options else {}
     seen, generate = [], engine._model.generate
 
     def watched(**given):
@@ -153,7 +157,8 @@ def multilingual(tmp_path_factory):
 
 
 def test_languages_choose_the_first_token_of_the_answer(multilingual, monkeypatch):
-    engine = Seq2Seq("translation", multilingual, {**FRENCH, "max_new_tokens": 6})
+    engine = Seq2Seq("translation", multilingual)
+    options = {**FRENCH, "max_new_tokens": 6}
     seen = []
     generate = engine._model.generate
 
@@ -162,15 +167,15 @@ def test_languages_choose_the_first_token_of_the_answer(multilingual, monkeypatc
         return generate(**given)
 
     monkeypatch.setattr(engine._model, "generate", watched)
-    engine(["a cat", "dog"])
-    engine(["a cat"], tgt_lang="de_DE")
+    engine(["a cat", "dog"], **options)
+    engine(["a cat"], **{**options, "tgt_lang": "de_DE"})
     code = engine._tokenizer.convert_tokens_to_ids
     assert [given["forced_bos_token_id"] for given in seen] == [code("fr_XX"), code("de_DE")]
     assert (seen[0]["input_ids"][:, 0] == code("en_XX")).all()
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(multilingual):
-    engine = Seq2Seq("translation", multilingual, {})
+    engine = Seq2Seq("translation", multilingual)
     assert "fr_XX" in language_codes(engine._tokenizer)
     with pytest.raises(BadRequest, match=r"tgt_lang.*'xx_YY'"):
         engine(["a"], src_lang="en_XX", tgt_lang="xx_YY")

@@ -54,5 +54,5 @@ def _answers(task: str, snapshot: Path, **options):
     request = PrepareRequest(task, "a/b", "c" * 40, snapshot, precision="fp32")
     entry = prepare(request, into=into, isolated=False)
     assert not (snapshot / "tokenizer.json").exists()
-    ours = onnx_engine.load(task, Path(entry.path), snapshot)
+    ours = onnx_engine.load(task, Path(entry.path))
     return ours(TEXTS, **options), torch_engine.load(task, snapshot)(TEXTS, **options)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_lambda.onnx_engine.seq2seq_text import Text
+from hf_lambda.onnx_engine.seq2seq_tokenizer import Seq2SeqTokenizer
 from tests.tiny_seq2seq import build, one_thread
 from warmup.prepare import NotPrepared, PrepareRequest, prepare
 from warmup.prepare.outcome import Verdict
@@ -109,13 +109,13 @@ def test_samples_of_ones_own_have_to_be_texts(snapshots, tmp_path):
 def test_samples_of_ones_own_are_split_as_transformers_does_or_the_model_is_refused(
     snapshots, tmp_path, monkeypatch
 ):
-    encode = Text.encode
+    encode = Seq2SeqTokenizer.encode
 
     def odd(self, texts, **options):
         split = zip(texts, encode(self, texts, **options), strict=True)
         return [ids + [5] * ("odd" in text) for text, ids in split]
 
-    monkeypatch.setattr(Text, "encode", odd)
+    monkeypatch.setattr(Seq2SeqTokenizer, "encode", odd)
     with pytest.raises(NotPrepared, match=r"the served tokenizer splits 'An odd text\.' otherwise than"):
         _prepare(snapshots("bart"), tmp_path, samples=("One text.", "An odd text."))
 

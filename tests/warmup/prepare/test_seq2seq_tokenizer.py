@@ -9,8 +9,8 @@ import pytest
 import transformers
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract
-from hf_lambda.onnx_engine.later import load_tokenizer
-from hf_lambda.onnx_engine.seq2seq_text import Text
+from hf_lambda.onnx_engine.seq2seq_tokenizer import Seq2SeqTokenizer
+from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 from tests.tiny_seq2seq import build
 from warmup.prepare import NotPrepared
 from warmup.prepare.samples import LONG, SENTENCES
@@ -45,7 +45,7 @@ def both(request, tmp_path_factory):
     (folder / "tokenizer.json").write_text(served.to_str())
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder)
     written = json.dumps(contract_of("seq2seq-lm", theirs, model, size).to_json())
-    return Text(load_tokenizer(folder), Seq2SeqContract.from_json(json.loads(written))), theirs
+    return Seq2SeqTokenizer(load_tokenizer(folder), Seq2SeqContract.from_json(json.loads(written))), theirs
 
 
 @pytest.mark.parametrize("text", [*SENTENCES, LONG, *ODD])

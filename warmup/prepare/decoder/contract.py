@@ -14,7 +14,7 @@ from hf_lambda.onnx_engine.contract import DecoderContract, write_contract
 from hf_lambda.onnx_engine.decoder.chat import Template
 from hf_lambda.onnx_engine.decoder.options import generation_of
 from hf_lambda.onnx_engine.decoder.text import Text
-from hf_lambda.onnx_engine.later import load_tokenizer
+from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 
 from ..outcome import NotPrepared
 from ..request import PrepareRequest

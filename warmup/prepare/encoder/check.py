@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract
-from hf_lambda.onnx_engine.encoder import Encoder
-from hf_lambda.onnx_engine.scores import sigmoid, softmax
+from hf_lambda.onnx_engine.encoder import Encoder, sigmoid, softmax
 
 from ..outcome import Figures, Verdict
 from ..request import PrepareRequest, Tolerance

@@ -10,7 +10,7 @@ import numpy as np
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract
 from hf_lambda.onnx_engine.generation.decoder import Decoder
-from hf_lambda.onnx_engine.generation.model import Model
+from hf_lambda.onnx_engine.generation.encoder_decoder import EncoderDecoder
 from hf_lambda.onnx_engine.generation.options import Options, resolve
 from hf_lambda.onnx_engine.generation.processors import log_softmax
 
@@ -38,8 +38,8 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     contract = Seq2SeqContract.read(folder)
     expected = reference.read(work)
     # Copies of all fp32 matrices would not fit into the warm-up's memory for the larger models.
-    model = Model(folder, contract.pad_id, prepack=precision != "fp32")
-    options = resolve(contract.generation, expected.options, positions=contract.max_position)
+    model = EncoderDecoder(folder, contract.pad_id, prepack=precision != "fp32")
+    options = resolve(contract.generation, expected.options, max_position=contract.max_position)
     same = []
     for source, answer, generated in zip(
         expected.sources, model.generate(expected.sources, options), expected.generated, strict=True
@@ -72,7 +72,12 @@ def _ended(tokens: list[int], eos: tuple[int, ...]) -> list[int]:
 
 
 def _is_tie(
-    model: Model, source: list[int], got: list[int], wanted: list[int], options: Options, tolerance: float
+    model: EncoderDecoder,
+    source: list[int],
+    got: list[int],
+    wanted: list[int],
+    options: Options,
+    tolerance: float,
 ) -> bool:
     """Are both answers as good as each other? Then which one comes out is a matter of rounding.
 
@@ -87,7 +92,7 @@ def _is_tie(
     return abs(likelihoods[0] - likelihoods[1]) <= tolerance * max(1.0, abs(likelihoods[1]))
 
 
-def _likelihood(model: Model, source: list[int], tokens: list[int], options: Options) -> float:
+def _likelihood(model: EncoderDecoder, source: list[int], tokens: list[int], options: Options) -> float:
     """What beam search ranks finished sequences by; tokens that are forced count nothing."""
     logs = log_softmax(_forced_scores(model, source, tokens[:-1]))
     counted = list(range(1, len(tokens)))
@@ -99,7 +104,7 @@ def _likelihood(model: Model, source: list[int], tokens: list[int], options: Opt
     return total / float((len(tokens) - 1) ** options.length_penalty)
 
 
-def _scores_along(model: Model, expected: Reference) -> list[tuple[Any, Any]]:
+def _scores_along(model: EncoderDecoder, expected: Reference) -> list[tuple[Any, Any]]:
     """(our scores, transformers' scores), each (tokens, vocabulary), along transformers' own answers."""
     return [
         (_forced_scores(model, expected.sources[index], expected.generated[index][: len(wanted)]), wanted)
@@ -107,7 +112,7 @@ def _scores_along(model: Model, expected: Reference) -> list[tuple[Any, Any]]:
     ]
 
 
-def _forced_scores(model: Model, source: list[int], tokens: list[int]) -> Any:
+def _forced_scores(model: EncoderDecoder, source: list[int], tokens: list[int]) -> Any:
     """Scores (tokens, vocabulary) after each of `tokens`, fed one by one as while generating."""
     encoder_kv, mask = model.encode([source])
     decoder = Decoder(model.decoder, encoder_kv, mask, 1)

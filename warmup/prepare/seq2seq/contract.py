@@ -7,8 +7,8 @@ from typing import Any
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract, SurroundingTokens, TextRules, write_contract
 from hf_lambda.onnx_engine.generation.options import InvalidOptionError, UnsupportedOptionError, resolve
-from hf_lambda.onnx_engine.later import load_tokenizer
-from hf_lambda.onnx_engine.seq2seq_text import Text
+from hf_lambda.onnx_engine.seq2seq_tokenizer import Seq2SeqTokenizer
+from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 from hf_lambda.torch_engine.seq2seq import language_codes
 
 from ..outcome import NotPrepared
@@ -62,7 +62,7 @@ def contract_of(head: str, tokenizer: Any, model: Any, size: int | None) -> Seq2
 
 def _check_options(request: PrepareRequest, contract: Seq2SeqContract) -> None:
     try:
-        resolve(contract.options_of(request.task), {}, positions=contract.max_position)
+        resolve(contract.options_of(request.task), {}, max_position=contract.max_position)
     except (UnsupportedOptionError, InvalidOptionError) as error:
         raise NotPrepared(f"{request.repo_id} ships what the decoding loop does not do: {error}") from error
 
@@ -103,7 +103,7 @@ def _check_tokenizer(folder: Path, contract: Seq2SeqContract, tokenizer: Any, ow
 
     own: the user's samples, beside those that are built in.
     """
-    text = Text(load_tokenizer(folder), contract)
+    text = Seq2SeqTokenizer(load_tokenizer(folder), contract)
     samples = [*SENTENCES, LONG, "", " two  spaces ", "a\n\nb", ">>fr<< Hello.", *own]
     name = type(tokenizer).__name__
     expected = [list(tokenizer(sample)["input_ids"]) for sample in samples]

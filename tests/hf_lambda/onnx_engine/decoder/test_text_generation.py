@@ -10,6 +10,7 @@ import transformers
 
 from hf_lambda.completion import Generated
 from hf_lambda.errors import BadRequest, Unprocessable
+from hf_lambda.onnx_engine.contract import DecoderContract
 from hf_lambda.onnx_engine.decoder import text_generation
 from tests.tiny_decoders import prepared, snapshot
 from tests.tiny_seq2seq import one_thread
@@ -32,7 +33,7 @@ def theirs(folders):
 
 
 def _load(folders, **options):
-    return text_generation.load("text-generation", folders[1], folders[0], **options)
+    return text_generation.load(DecoderContract.read(folders[1]), folders[1], **options)
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +183,7 @@ def test_template_variables_reach_the_template(folders, tmp_path):
     document["chat_template"] = "{{ messages[0].content }}{{ enable_thinking }}{{ tools }}{{ documents }}"
     (copy / "serving.json").unlink()
     (copy / "serving.json").write_text(json.dumps(document))
-    engine = text_generation.load("text-generation", copy, folders[0])
+    engine = text_generation.load(DecoderContract.read(copy), copy)
     given = {"tools": [1], "documents": [2], "chat_template_kwargs": {"enable_thinking": False}}
     completion = engine.complete(CHAT, **given)
     assert completion.prompt_tokens == engine.count_tokens([CHAT[0]["content"] + "False[1][2]"])

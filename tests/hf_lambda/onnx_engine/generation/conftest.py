@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from hf_lambda.onnx_engine.generation.model import Model
+from hf_lambda.onnx_engine.generation.encoder_decoder import EncoderDecoder
 from hf_lambda.onnx_engine.generation.options import resolve
 from tests.tiny_seq2seq import one_thread, random_model
 from warmup.prepare.seq2seq.export import export_decoder, export_encoder, load_model
@@ -23,13 +23,13 @@ VOCABULARY = 120
 class Pair:
     """One random model twice: exported, and as transformers has it (fp32 and fp64)."""
 
-    ours: Model
+    ours: EncoderDecoder
     theirs: Any
     precise: Any
 
     def generate(self, sources: list[list[int]], **options: Any) -> list[list[int]]:
         shipped = self.theirs.generation_config.to_dict()
-        answers = self.ours.generate(sources, resolve(shipped, options, positions=None))
+        answers = self.ours.generate(sources, resolve(shipped, options, max_position=None))
         return [sequence for answer in answers for sequence in answer]
 
     def expected(self, sources: list[list[int]], *, precise: bool = False, **options: Any) -> list[list[int]]:
@@ -82,4 +82,4 @@ def _pair(folder: Path, family: str, seed: int) -> Pair:
     export_encoder(exported, folder / "encoder.onnx")
     export_decoder(exported, folder / "decoder.onnx")
     theirs = load_model(folder)
-    return Pair(Model(folder, theirs.config.pad_token_id), theirs, load_model(folder).double())
+    return Pair(EncoderDecoder(folder, theirs.config.pad_token_id), theirs, load_model(folder).double())

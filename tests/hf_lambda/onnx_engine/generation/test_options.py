@@ -6,13 +6,15 @@ import pytest
 import transformers
 
 from hf_lambda.onnx_engine.generation.options import (
+    NEUTRAL,
     SUPPORTED,
+    WITHOUT_EFFECT,
     InvalidOptionError,
     Options,
     UnsupportedOptionError,
     resolve,
+    unsupported,
 )
-from hf_lambda.onnx_engine.generation.unbuilt import NEUTRAL, WITHOUT_EFFECT, unsupported
 
 SHIPPED = {"decoder_start_token_id": 2, "eos_token_id": 2, "pad_token_id": 1}
 REFUSED = {
@@ -88,7 +90,7 @@ def test_every_option_that_transformers_has_is_supported_harmless_or_refused():
 
 def test_what_transformers_sets_by_default_is_what_is_assumed_here():
     defaults = transformers.GenerationConfig._get_default_generation_params()
-    assert unsupported(defaults, SUPPORTED) is None
+    assert unsupported(defaults) is None
     ours = Options(decoder_start_token_id=0)
     for name, value in defaults.items():
         if hasattr(ours, name) and name != "max_length":

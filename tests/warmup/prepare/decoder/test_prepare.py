@@ -44,7 +44,7 @@ def test_a_prepared_folder_answers_without_its_snapshot_and_its_figures_are_in_t
     assert figures["tokens"] > 500
     assert 0 < figures["kl"] < 1
     assert (figures["kl_allowed"], figures["same_choice_allowed"]) == (1, 0)
-    engine = load("text-generation", folder, Path("/nowhere"))
+    engine = load("text-generation", folder)
     assert engine(["The train"], max_new_tokens=3)[0][0]["generated_text"].startswith("The train")
 
 

@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .contract import Seq2SeqContract, SurroundingTokens
+from .tokenizer import cleaned_up
 
 _HIDDEN = "\x00"
 """Marks pieces that text cannot become (see warmup/prepare/seq2seq/tokenizer.py)."""
 
 
-class Text:
+class Seq2SeqTokenizer:
+    """The tokenizer of an encoder-decoder model, with the rules that its own file cannot say."""
+
     def __init__(self, tokenizer: Any, contract: Seq2SeqContract) -> None:
         self._tokenizer, self._contract, self._rules = tokenizer, contract, contract.text
         self._unknown = contract.unk_id or 0  # every vocabulary with a `size` has one
@@ -40,11 +43,11 @@ class Text:
         text: str = self._tokenizer.decode(list(known), skip_special_tokens=True)
         if size is not None:
             text = text.strip()
-        return _cleaned(text) if cleanup and self._rules.can_clean_up else text
+        return cleaned_up(text) if cleanup and self._rules.can_clean_up else text
 
     @property
     def languages(self) -> Mapping[str, SurroundingTokens]:
-        """Code -> what goes around a text of that language, and the first token of a translation into it."""
+        """Code -> what goes around a text of that language; empty for a model that has no languages."""
         return self._rules.languages
 
     def _ids(self, encoding: Any) -> list[int]:
@@ -69,13 +72,3 @@ class Text:
     def _hidden(self, piece: str) -> int:
         found: int | None = self._tokenizer.token_to_id(_HIDDEN + piece)
         return self._unknown if found is None else found
-
-
-def _cleaned(text: str) -> str:
-    """transformers' clean_up_tokenization: no space before punctuation and English contractions."""
-    for mark in (".", "?", "!", ","):
-        text = text.replace(f" {mark}", mark)
-    text = text.replace(" ' ", "'")
-    for ending in ("n't", "'m", "'s", "'ve", "'re"):
-        text = text.replace(f" {ending}", ending)
-    return text

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from onnxruntime import OrtValue
 
+from ...background import Future
 from ...batches import batches
-from ..later import Later
 from ..session import open_session
 from .decoder import Decoder
 from .loop import generate
@@ -21,20 +20,19 @@ MAX_HELD_TOKENS = 4096
 """Tokens, read and written, that one batch keeps keys and values of: 400 MB for a BART-large."""
 
 
-class Model:
+class EncoderDecoder:
     """Encoder and decoder sessions. `generate` takes any number of inputs and runs them in padded batches."""
 
     def __init__(self, prepared: Path, pad_id: int, *, prepack: bool = True) -> None:
         """The decoder goes on loading when this returns: the first input can be encoded meanwhile."""
         self._pad_id = pad_id
-        opened = partial(open_session, prepack=prepack)
-        self._decoder = Later(opened, prepared / "decoder.onnx")
-        self._encoder = opened(prepared / "encoder.onnx")
+        self._decoder = Future(lambda: open_session(prepared / "decoder.onnx", prepack=prepack)).start()
+        self._encoder = open_session(prepared / "encoder.onnx", prepack=prepack)
 
     @property
     def decoder(self) -> Any:
         """The decoder's session; waits for it."""
-        return self._decoder.get()
+        return self._decoder.result()
 
     def generate(self, sources: Sequence[Sequence[int]], options: Options) -> list[list[list[int]]]:
         """Per source its num_return_sequences sequences, best first; a source alone gives the same."""
@@ -42,8 +40,8 @@ class Model:
         written = options.max_length * max(options.num_beams, options.num_return_sequences)
         for group in batches([len(source) + written for source in sources], MAX_HELD_TOKENS):
             batch = [sources[index] for index in group]
-            crossed, mask = self.encode(batch)
-            answers = generate(lambda rows: Decoder(self.decoder, crossed, mask, rows), batch, options)  # noqa: B023
+            encoder_kv, mask = self.encode(batch)
+            answers = generate(lambda rows: Decoder(self.decoder, encoder_kv, mask, rows), batch, options)  # noqa: B023
             for index, answer in zip(group, answers, strict=True):
                 results[index] = answer
         return results

@@ -1,15 +1,30 @@
-"""From start and end logits to answers: the best spans over all windows of a context."""
+"""Question answering, as both engines do it: windows over a long context, and the best spans in them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from .errors import BadRequest, Unprocessable
+
 Floats = npt.NDArray[np.float32]
+
+
+MAX_WINDOW = 384
+"""Tokens of question and context read at once, where the request does not say."""
+_MAX_OVERLAP = 128
+
+
+@dataclass(frozen=True)
+class WindowSize:
+    """Tokens that the model reads at once, question and special tokens included; `overlap` of two windows."""
+
+    tokens: int
+    overlap: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +39,27 @@ class Window:
     """`tokenizers.Encoding`: knows the characters and words of each token."""
     sequence: int
     """Which of the encoding's two sequences is the context."""
+
+
+def window_size(
+    parameters: Mapping[str, Any], *, question_tokens: int, special_tokens: int, limit: int
+) -> WindowSize:
+    """`max_seq_len` and `doc_stride` of the request, or the defaults; at most `limit` tokens.
+
+    Raises BadRequest for a stride beyond the window, Unprocessable where the question leaves no room.
+    """
+    tokens = min(parameters.get("max_seq_len") or MAX_WINDOW, limit)
+    overlap = parameters.get("doc_stride")
+    overlap = min(tokens // 2, _MAX_OVERLAP) if overlap is None else overlap
+    if overlap > tokens:
+        raise BadRequest("doc_stride", f"at most max_seq_len ({tokens})", str(overlap))
+    if tokens - question_tokens - special_tokens <= overlap:
+        raise Unprocessable(
+            "question",
+            f"the question has {question_tokens} tokens; with {tokens} read at once and {overlap} "
+            "overlapping, that leaves no room for the context: shorten it",
+        )
+    return WindowSize(tokens, overlap)
 
 
 def answers(

@@ -1,0 +1,167 @@
+"""Which options and parameters a pipeline takes, and which values."""
+
+from __future__ import annotations
+
+import pytest
+
+from hf_lambda.errors import BadRequest
+from hf_lambda.parameters import (
+    PARAMETERS,
+    call_parameters,
+    default_problem,
+    expected_value,
+    language_pair,
+    option_problem,
+)
+
+TEMPLATES_WITHOUT_A_PLACE = [
+    "no place",
+    "a {{}} b",
+    "This {label} is {}.",
+    "{} }",
+    "{ {}",
+    "{:x} {}",
+    "{} {}",
+    "{1}",
+    "{0} {}",
+    "{0.__class__}",
+    "{0[0]}",
+    "{!r}",
+    "{:>9999999999}",
+    " ",
+    3,
+]
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "value"),
+    [
+        ("text-classification", "top_k", 1),
+        ("text-generation", "top_k", 0),
+        ("summarization", "early_stopping", "never"),
+        ("summarization", "truncation", True),
+        ("summarization", "top_p", 0.9),
+        ("zero-shot-classification", "candidate_labels", "a, b"),
+        ("zero-shot-classification", "candidate_labels", ["a"]),
+        ("zero-shot-classification", "hypothesis_template", "This example is {}."),
+        ("zero-shot-classification", "hypothesis_template", "{0} x"),
+        ("zero-shot-classification", "hypothesis_template", "{0} and {0} {{}}"),
+        ("token-classification", "aggregation_strategy", "simple"),
+        ("translation_en_to_fr", "length_penalty", -1),
+        ("summarization", "bad_words_ids", [[1, 2]]),
+        ("summarization", "eos_token_id", [1, 2]),
+        ("fill-mask", "truncation", True),
+        ("fill-mask", "tokenizer_kwargs", {"truncation": True, "max_length": 8}),
+    ],
+)
+def test_a_value_that_fits_passes(task, name, value):
+    assert expected_value(task, name, value) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "value", "expected"),
+    [
+        ("text-classification", "top_k", 0, "a whole number of at least 1"),
+        ("text-classification", "top_k", True, "a whole number of at least 1"),
+        ("text-generation", "top_k", -1, "a whole number of at least 0"),
+        ("summarization", "max_length", 2.5, "a whole number of at least 1"),
+        ("summarization", "temperature", 0, "a number above 0"),
+        ("summarization", "top_p", 1.1, "a number from 0 to 1"),
+        ("summarization", "do_sample", "yes", "one of true, false"),
+        ("zero-shot-classification", "candidate_labels", [], "text or an array of texts"),
+        *(
+            ("zero-shot-classification", "hypothesis_template", template, "text with {} where the label goes")
+            for template in TEMPLATES_WITHOUT_A_PLACE
+        ),
+        ("ner", "aggregation_strategy", "best", "one of none, simple, first, average, max"),
+        ("feature-extraction", "pooling", "max", "one of mean, cls"),
+        ("summarization", "bad_words_ids", [1], "an array of arrays of token ids"),
+        ("fill-mask", "tokenizer_kwargs", {"padding": True}, "an object of truncation and max_length"),
+        ("fill-mask", "tokenizer_kwargs", {"max_length": 0}, "an object of truncation and max_length"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_answered_with_what_does(task, name, value, expected):
+    assert expected_value(task, name, value) == expected
+
+
+def test_every_parameter_of_every_task_refuses_an_object_or_is_free():
+    for task, names in PARAMETERS.items():
+        free = [name for name in names if expected_value(task, name, {}) is None]
+        assert free in ([], ["chat_template_kwargs"])  # variables of a template are an object
+
+
+def test_a_default_is_checked_like_a_value_of_a_call():
+    assert default_problem("ner", "aggregation_strategy", "best") == (
+        "`aggregation_strategy='best'`: write one of none, simple, first, average, max"
+    )
+    assert default_problem("ner", "aggregation_strategy", None) is None
+    assert default_problem("ner", "engine", "x") is None
+
+
+def test_options_of_transformers_that_change_nothing_are_accepted_and_others_told_apart():
+    assert option_problem("ner", "device", "cpu") is None
+    assert option_problem("ner", "device", 0) == "`device=0` is not supported here: leave it out"
+    problem = option_problem("ner", "agregation_strategy", "simple")
+    assert problem is not None
+    assert problem.startswith("`agregation_strategy` is not an option of ner; it takes task, model")
+
+
+def test_what_a_call_gives_wins_over_what_the_pipeline_declares():
+    assert call_parameters("text-classification", {"top_k": 2, "truncation": True}, {"top_k": 3}) == {
+        "top_k": 3,
+        "truncation": True,
+    }
+
+
+def refused(task, parameters):
+    with pytest.raises(BadRequest) as caught:
+        call_parameters(task, {}, parameters)
+    return caught.value
+
+
+def test_an_unknown_parameter_names_those_that_exist():
+    error = refused("text-classification", {"topk": 1})
+    assert (error.field, error.given) == ("topk", "an unknown one")
+    assert error.expected == "one of the parameters top_k, function_to_apply, truncation, max_length"
+
+
+def test_a_wrong_value_is_named_with_what_fits_and_is_shown_in_a_few_characters():
+    assert refused("ner", {"aggregation_strategy": "best"}).expected.endswith("first, average, max")
+    assert refused("ner", {"aggregation_strategy": "best"}).given == "string"  # never the caller's text
+    error = refused("fill-mask", {"top_k": [1] * 1000})
+    assert len(error.given) == 100
+    assert error.given.endswith("...")
+
+
+@pytest.mark.parametrize("labels", [None, [], "", " , ", [1], ["a", ""]])
+def test_labels_are_asked_for(labels):
+    given = {} if labels is None else {"candidate_labels": labels}
+    assert refused("zero-shot-classification", given).field == "candidate_labels"
+
+
+def test_labels_may_be_one_text_with_commas():
+    chosen = call_parameters("zero-shot-classification", {}, {"candidate_labels": "a, b,, c "})
+    assert chosen == {"candidate_labels": ["a", "b", "c"]}
+
+
+def test_a_stride_needs_an_aggregation_strategy():
+    assert refused("ner", {"stride": 3}).field == "stride"
+    assert refused("ner", {"stride": 3, "aggregation_strategy": "none"}).field == "stride"
+    assert call_parameters("ner", {"aggregation_strategy": "simple"}, {"stride": 3})["stride"] == 3
+
+
+def test_the_tokenizer_options_of_fill_mask_are_parameters_as_those_of_other_tasks():
+    given = {"tokenizer_kwargs": {"truncation": True, "max_length": 8}, "top_k": 2}
+    assert call_parameters("fill-mask", {"max_length": 4}, given) == {
+        "truncation": True,
+        "max_length": 8,
+        "top_k": 2,
+    }
+
+
+def test_languages_come_from_the_call_or_the_name_of_the_task():
+    known = ["en", "fr", "de"]
+    assert language_pair("translation_en_to_fr", {}, known) == ("en", "fr")
+    assert language_pair("translation_en_to_fr", {"tgt_lang": "de"}, known) == ("en", "de")
+    with pytest.raises(BadRequest, match="`src_lang`: expected one of the model's 3 languages: en, fr, de"):
+        language_pair("translation", {"tgt_lang": "fr"}, known)
