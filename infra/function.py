@@ -69,7 +69,13 @@ class InferenceFunction(pulumi.ComponentResource):
             target=endpoint.image,
             memory_mb=endpoint.memory_mb,
             timeout_s=endpoint.timeout_seconds,
-            environment=_environment(name, settings.hub_endpoint if downloads else None),
+            environment={
+                **_environment(name, settings.hub_endpoint if downloads else None),
+                **{
+                    key: pulumi.Output.secret(value.get_secret_value())
+                    for key, value in endpoint.environment.items()
+                },
+            },
             network=network,
             security_group_id=network.download_group_id if downloads else network.endpoint_group_id,
             cache=cache,

@@ -69,6 +69,20 @@ def _read_names(raw: Any) -> tuple[str, ...]:
     return tuple(found)
 
 
+# What Lambda keeps for itself, and what the program says of every function; its defaults (HOME) may be set.
+# https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+_TAKEN_VARIABLES = re.compile(
+    r"AWS_.*|LAMBDA_.*|TZ|MODEL_CACHE|HF_HUB_CACHE|HF_HUB_OFFLINE|HF_ENDPOINT|ENDPOINT_NAME|COLD_DOWNLOAD|WARM_COMMAND"
+)
+
+
+def _check_variables(variables: Mapping[str, SecretStr]) -> Mapping[str, SecretStr]:
+    for name in variables:
+        if not re.fullmatch(r"[A-Za-z]\w+", name, re.ASCII) or _TAKEN_VARIABLES.fullmatch(name):
+            raise ValueError("not a name that is free")
+    return variables
+
+
 def _check_token(raw: Any) -> Any:
     if isinstance(raw, str) and re.search(r"\s", raw):
         raise ValueError("has spaces")
@@ -99,6 +113,15 @@ WholeNumber = Annotated[int, BeforeValidator(_read_whole_number)]
 Number = Annotated[int | float, BeforeValidator(_read_number)]
 Flag = Annotated[bool, BeforeValidator(_read_flag), Allowed("true or false")]
 Texts = Annotated[Mapping[str, str], BeforeValidator(_read_texts)]
+Variables = Annotated[
+    Mapping[str, SecretStr],
+    BeforeValidator(_read_texts),
+    AfterValidator(_check_variables),
+    Allowed(
+        'an object of texts, for instance {"LOG_LEVEL": "info"}, with names that neither Lambda (AWS_..., '
+        "LAMBDA_...) nor the program sets"
+    ),
+]
 Url = Annotated[str, AfterValidator(_check_url), Allowed("an address such as https://huggingface.co")]
 Email = Annotated[
     str,
@@ -143,6 +166,11 @@ def allowed(field: FieldInfo) -> str:
         values = get_args(field.annotation)
         return f"{', '.join(values[:-1])} or {values[-1]}"
     return f"a whole number from {found[Ge].ge} to {found[Le].le}"
+
+
+def is_secret(field: FieldInfo) -> bool:
+    """Whether its values must not be shown."""
+    return SecretStr in (field.annotation, *get_args(field.annotation))
 
 
 def wrong_keys(error: ValidationError) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import pulumi
 from annotated_types import Ge, Le
 from pulumi.runtime import config as runtime_config
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 
 from discovery import Script, ScriptError, read_scripts
 
@@ -30,8 +30,10 @@ from .keys import (
     Texts,
     Token,
     Url,
+    Variables,
     WholeNumber,
     allowed,
+    is_secret,
     keys_of,
     nearest,
     read_object,
@@ -105,6 +107,10 @@ class EndpointSettings(Keys):
     image: Literal["auto", "slim", "full"] = Field(
         description="Image of an endpoint - slim (models that the warm-up prepares), full (with torch and "
         "transformers) or auto (what its script needs)."
+    )
+    environment: Variables = Field(
+        description="Environment variables of an endpoint, for instance `pulumi config set --secret --path "
+        "endpoints.sentiment.environment.API_KEY ...`. Every value is kept as a secret."
     )
     tags: Annotated[Texts, Allowed('an object of texts, for instance {"team": "search"}')] = Field(
         description="Tags on everything that can have tags, beside `project` and `stack`; on one endpoint, "
@@ -242,9 +248,7 @@ class _Reader:
                     self._report_missing(key)
                 else:
                     field = keys_of(Settings)[key]
-                    secret = field.annotation is SecretStr or runtime_config.is_config_secret(
-                        self._config.full_key(key)
-                    )
+                    secret = is_secret(field) or runtime_config.is_config_secret(self._config.full_key(key))
                     shown = "what is set" if secret else f"{given[key]!r}"
                     self.mistakes.append(f"{key} is {shown}; must be {allowed(field)}")
             return None
@@ -258,7 +262,7 @@ class _Reader:
             # What is wrong with every endpoint is reported once, by its own key.
             for key in (key for key in wrong_keys(error) if key in override):
                 field = keys_of(EndpointSettings)[key]
-                shown = _as_text(override[key])
+                shown = "what is set" if is_secret(field) else _as_text(override[key])
                 self.mistakes.append(f"endpoints.{script.name}.{key} is {shown}; must be {allowed(field)}")
             return None
         # What is downloaded in the first request is not prepared, so it needs torch.
@@ -300,7 +304,7 @@ class _Reader:
         if key in of_endpoints:
             return True
         if key in of_stack:
-            shown = "set" if of_stack[key].annotation is SecretStr else json.dumps(raw)
+            shown = "set" if is_secret(of_stack[key]) else json.dumps(raw)
             self.mistakes.append(f"{where}.{key} is {shown}; {key} is for the whole stack alone")
         else:
             hint = nearest(key, of_endpoints)

@@ -75,6 +75,7 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
         (folder.path / name).mkdir(exist_ok=True)
     _compile(folder)
     hub = _start_hub(folder, choices, say)
+    folder.program.touch(mode=0o600)  # it holds the functions' variables
     folder.program.write_text(json.dumps(program.to_json(), indent=2))
     url = _start_gateway(folder, choices, program, hub, say)
     urls = {function.name: f"{url}/urls/{function.name}/" for function in program.functions if function.url}

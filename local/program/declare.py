@@ -47,8 +47,23 @@ def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
         if isinstance(value, Mapping) and value.keys() == {"secure"}:
             hint = "; the local stack takes the Hub's token from the variable HF_TOKEN"
             raise ProgramError(f"{own.name}: {key} is encrypted; remove it{hint if 'hfToken' in key else ''}")
+        if (inside := _encrypted_within(value)) is not None:
+            only = "; only the CLI could decrypt it, so write a value for this machine"
+            raise ProgramError(f"{own.name}: {key} holds an encrypted value ({inside}){only}")
         config[_full_key(project["name"], key)] = value
     return config
+
+
+def _encrypted_within(value: Any) -> str | None:
+    """The key, at any depth, whose value is encrypted."""
+    if not isinstance(value, Mapping):
+        return None
+    for key, each in value.items():
+        if isinstance(each, Mapping) and each.keys() == {"secure"}:
+            return str(key)
+        if (found := _encrypted_within(each)) is not None:
+            return found
+    return None
 
 
 def _full_key(project: str, key: str) -> str:

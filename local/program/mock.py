@@ -197,8 +197,7 @@ class _Monitor(mocks.MockMonitor):
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
         with _event_loop_of_this_thread():
             response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
-            inputs = rpc.deserialize_properties(request.object)
-            outputs = rpc.deserialize_properties(response.object)
+            inputs, outputs = _plain(request.object), _plain(response.object)
         seen = Resource(
             request.type,
             request.name,
@@ -218,6 +217,11 @@ class _Monitor(mocks.MockMonitor):
         )
         self._registered.resources.append(seen)
         return response
+
+
+def _plain(wire: Any) -> dict[str, Any]:
+    """Properties as they were sent, secrets as what they hold: one makes its whole property a secret."""
+    return {key: rpc.unwrap_rpc_secret(value) for key, value in rpc.deserialize_properties(wire).items()}
 
 
 @contextlib.contextmanager

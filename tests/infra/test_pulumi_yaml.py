@@ -90,6 +90,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "coldDownload": True,
         "logRetentionDays": 30,
         "image": "full",
+        "environment": {"AB": "b"},
         "tags": {"a": "b"},
         "endpoints": {"sentiment": {"memoryMb": 512}},
         "architecture": "arm64",

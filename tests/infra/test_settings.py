@@ -68,6 +68,28 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "hubEndpoint is 'hf.co'; must be an address such as https://huggingface.co",
     ),
     "tags": ({"tags": [1]}, """tags is '[1]'; must be an object of texts, for instance {"team": "search"}"""),
+    **{
+        f"variable {number}": (
+            {"environment": value},
+            "environment is what is set; must be an object of texts, for instance "
+            '{"LOG_LEVEL": "info"}, with names that neither Lambda (AWS_..., LAMBDA_...) nor the program '
+            "sets",
+        )
+        for number, value in enumerate(
+            [
+                {"AWS_REGION": "s3cret"},
+                {"LAMBDA_TASK_ROOT": "s3cret"},
+                {"MODEL_CACHE": "s3cret"},
+                {"1A": "s3cret"},
+                {"A": "s3cret"},
+                {"A-B": "s3cret"},
+                {"ÄB": "s3cret"},
+                {"AB": ["s3cret"]},
+                ["s3cret"],
+                "s3cret",
+            ]
+        )
+    },
     "build": (
         {"buildArgs": "x"},
         "buildArgs is 'x'; must be an object of texts, "

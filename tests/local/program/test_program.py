@@ -102,6 +102,14 @@ def test_the_tolerance_of_the_config_reaches_the_local_warm_up_too(tree):
     assert run(tree).functions[-1].environment["PREPARE_TOLERANCE"] == '{"cosine": 0.95}'
 
 
+def test_the_variables_of_an_endpoint_reach_it_and_nobody_else(tree):
+    (tree / "inference/second.py").write_text((tree / "inference/sentiment.py").read_text())
+    configure(tree, endpoints={"second": {"environment": {"API_KEY": "s3cret", "HOME": "/tmp/home"}}})
+    second, sentiment, warmup = run(tree).functions
+    assert (second.environment["API_KEY"], second.environment["HOME"]) == ("s3cret", "/tmp/home")
+    assert "API_KEY" not in sentiment.environment and "API_KEY" not in warmup.environment
+
+
 def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to_stage_through(tree):
     configure(tree, egress="none")
     program = run(tree)
@@ -143,6 +151,13 @@ def test_config_is_the_defaults_and_over_them_the_file_of_the_stack(tree):
 def test_an_encrypted_value_is_refused_with_what_to_do_instead(tree):
     configure(tree, hfToken={"secure": "v1:abc"})
     with pytest.raises(ProgramError, match=r"Pulumi\.local\.yaml: hf-lambda:hfToken is encrypted.*HF_TOKEN"):
+        read_config(tree)
+
+
+def test_an_encrypted_value_within_an_object_is_refused_too(tree):
+    secret = {"sentiment": {"environment": {"API_KEY": {"secure": "v1:abc"}}}}
+    configure(tree, endpoints=secret)
+    with pytest.raises(ProgramError, match=r"hf-lambda:endpoints holds an encrypted value \(API_KEY\)"):
         read_config(tree)
 
 
