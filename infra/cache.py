@@ -8,6 +8,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from .hooks import explain_error
 from .network import Network
 from .role import ExecutionRole
 from .settings import Settings
@@ -74,7 +75,13 @@ class ModelCache(pulumi.ComponentResource):
             opts=child,
         )
         # Without a policy all that reaches a mount target may do everything: so there is none before it.
-        before = pulumi.ResourceOptions(parent=self, depends_on=[policy, *network.cache_rules])
+        taken = explain_error(
+            "explain-taken-zone",
+            "MountTargetConflict",
+            "The cache has a mount target in that zone already: the region's list of zones has changed since "
+            "the stack was made. Name the zones in `zones`, first those of the subnets that are there",
+        )
+        before = pulumi.ResourceOptions(parent=self, depends_on=[policy, *network.cache_rules], hooks=taken)
         mount_targets = [
             aws.efs.MountTarget(
                 f"{name}-{index}",

@@ -10,7 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from .cache import MOUNT_PATH, ModelCache
-from .hooks import ALIAS, EndpointHooks
+from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
 from .naming import function_name
 from .network import Network
@@ -273,7 +273,16 @@ def _function_with_cache(
         file_system_config={"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
         logging_config={"log_format": "Text", "log_group": role.log_group.name},
         opts=pulumi.ResourceOptions.merge(
-            pulumi.ResourceOptions(depends_on=[image, network, *cache.ready, role]), opts
+            pulumi.ResourceOptions(
+                depends_on=[image, network, *cache.ready, role],
+                # https://github.com/keboola/developer-portal/issues/81
+                hooks=explain_error(
+                    f"explain-refused-zone-{name}",
+                    "availability zone Lambda doesn't support",
+                    "Lambda does not run in one of the zones of the subnets. Name others in `zones`",
+                ),
+            ),
+            opts,
         ),
         **others,
     )

@@ -92,6 +92,27 @@ def endpoint_hooks(keep_versions: int, account: Account) -> EndpointHooks:
     )
 
 
+def explain_error(name: str, sign: str, text: str) -> pulumi.ResourceHookBinding:
+    """Adds `text` to an error of AWS that has `sign` in it; `name` is the hook's."""
+
+    def explain(args: pulumi.ErrorHookArgs) -> bool:
+        if any(sign in error for error in args.errors):
+            pulumi.log.error(text)
+        return False  # trying again would not help
+
+    return pulumi.ResourceHookBinding(on_error=[pulumi.ErrorHook(name, explain)])
+
+
+def explain_taken_name(name: str) -> pulumi.ResourceHookBinding:
+    """For a resource whose `name` is unique in an account and region, and made from the stack's."""
+    return explain_error(
+        f"explain-taken-{name}",
+        "AlreadyExists",
+        f"{name} is in this account and region already, and not of this stack: another stack of this name "
+        "made it, or left it behind. Give this stack another name, or delete what is there",
+    )
+
+
 def delete_versions(function_name: str, keep: int, account: Account) -> None:
     """Deletes versions that no alias serves: those beyond the newest `keep`, and those in other subnets.
 

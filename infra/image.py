@@ -10,6 +10,8 @@ import pulumi_aws as aws
 import pulumi_docker as docker
 
 from .account import Account
+from .hooks import explain_taken_name
+from .naming import repository_name
 from .registry import ManifestReader, check_push
 from .settings import Settings
 
@@ -74,11 +76,13 @@ class InferenceImage(pulumi.ComponentResource):
     def _make_repository(self, protect: bool) -> aws.ecr.Repository:
         repository = aws.ecr.Repository(
             self._name,
-            name=f"{pulumi.get_project()}-{pulumi.get_stack()}".lower(),
+            name=repository_name(),
             image_scanning_configuration={"scan_on_push": True},
             image_tag_mutability="MUTABLE",
             force_delete=not protect,
-            opts=pulumi.ResourceOptions(parent=self, protect=protect),
+            opts=pulumi.ResourceOptions(
+                parent=self, protect=protect, hooks=explain_taken_name(repository_name())
+            ),
         )
         aws.ecr.LifecyclePolicy(
             self._name,

@@ -10,7 +10,7 @@ import pulumi_aws as aws
 
 from .account import Account
 from .function import WARMUP_TIMEOUT_S, InferenceFunction, WarmupFunction
-from .naming import function_name
+from .naming import function_name, stack_prefix
 from .settings import Settings
 
 _NEAR_TIMEOUT = 0.9
@@ -37,7 +37,10 @@ class Observability(pulumi.ComponentResource):
             names = [warmup.name, *(function.name for function in functions.values())]
             aws.cloudwatch.Dashboard(
                 name,
-                dashboard_name=f"{pulumi.get_project()}-{pulumi.get_stack()}",
+                # A generated name, the suffix of a function's: PutDashboard overwrites one of another stack.
+                dashboard_name=pulumi.Output.concat(
+                    stack_prefix(), "-", warmup.name.apply(lambda name: name.rpartition("-")[2])
+                ),
                 dashboard_body=pulumi.Output.json_dumps(_dashboard(names, account.region)),
                 opts=self._child,
             )

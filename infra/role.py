@@ -7,7 +7,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from .naming import function_name
+from .hooks import explain_taken_name
+from .naming import function_name, log_group_name
 
 _TRUST = {
     "Version": "2012-10-17",
@@ -59,9 +60,9 @@ class ExecutionRole(pulumi.ComponentResource):
         child = pulumi.ResourceOptions(parent=self)
         self.log_group = aws.cloudwatch.LogGroup(
             name,
-            name=f"/aws/lambda/{function_name(name)}",
+            name=log_group_name(name),
             retention_in_days=log_retention_days,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(log_group_name(name))),
         )
         self._role = aws.iam.Role(
             name,

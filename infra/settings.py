@@ -39,7 +39,7 @@ from .keys import (
     read_object,
     wrong_keys,
 )
-from .naming import FUNCTION_NAME_LIMIT, function_name
+from .naming import refused_names
 
 
 class Tolerance(Keys):
@@ -362,7 +362,7 @@ def _as_text(raw: Any) -> str:
 
 def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     """Values that are allowed one by one and do not go together: keys, values, what to set instead."""
-    found = []
+    found = refused_names(["warmup", *(script.name for script in scripts)])
     if settings.egress == "none" and settings.warm_on_deploy:
         found.append(
             "warmOnDeploy is true with egress none, where the command stages the models; set one of them"
@@ -396,9 +396,4 @@ def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) 
         )
     if endpoint.cors.origins and endpoint.function_url == "none":
         found.append("cors has origins with functionUrl none; must be iam or public, or cors empty")
-    name = function_name(script.name)
-    if len(name) > FUNCTION_NAME_LIMIT:
-        found.append(
-            f"{name} is {len(name)} characters; must be at most {FUNCTION_NAME_LIMIT}; shorten the stack's"
-        )
     return found

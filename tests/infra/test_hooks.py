@@ -15,7 +15,13 @@ from moto import mock_aws
 
 from discovery import read_scripts
 from infra.account import Account
-from infra.hooks import delete_versions, queue, refuse_shared_subnets, warm_events
+from infra.hooks import (
+    delete_versions,
+    explain_taken_name,
+    queue,
+    refuse_shared_subnets,
+    warm_events,
+)
 from tests.infra.asked import Deployed
 from tests.infra.program import ACCOUNT, ROOT, Deploy
 from warmup.protocol.events import ModelEvent
@@ -53,13 +59,14 @@ def queued(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, Any
 
 
 def test_it_is_off_by_default(dev: Deployed):
-    assert "start-warmup" not in dev.hooks and not dev.function("warmup").hooks
+    assert "start-warmup" not in dev.hooks
+    assert {when for when, _ in dev.function("warmup").hooks} == {"on_error"}
 
 
 def test_the_function_of_the_warm_up_starts_it_when_it_is_new_or_changed(deploy: Deploy):
     deployed = deploy("dev", warmOnDeploy=True)
     starts = {("after_create", "start-warmup"), ("after_update", "start-warmup")}
-    assert deployed.function("warmup").hooks == starts
+    assert deployed.function("warmup").hooks >= starts
     assert not [each for each in deployed.resources if each.hooks & starts and "warmup" not in each.name]
 
 
@@ -101,7 +108,7 @@ def test_versions_are_deleted_when_the_alias_has_moved(dev: Deployed):
 
 def test_a_function_asks_before_it_leaves_a_subnet_also_at_a_preview(dev: Deployed):
     for name in ("sentiment", "summarization"):
-        assert dev.function(name).hooks == {("before_update", "keep-subnets")}
+        assert ("before_update", "keep-subnets") in dev.function(name).hooks
     hook = dev.hooks["keep-subnets"]
     assert (hook.on_dry_run, hook.ignore_errors) == (True, False)
 
@@ -219,3 +226,42 @@ def test_a_function_without_an_alias_may_leave_a_subnet(versions: Versions):
 def test_who_leaves_no_subnet_is_not_asked_for():
     """Nothing answers here: a question would be an error."""
     refuse_shared_subnets("f", inputs("subnet-a"), inputs("subnet-a", object()), HERE)
+
+
+def errors_of(deployed: Deployed, kind: str) -> dict[str, set[str]]:
+    return {
+        name: {hook for when, hook in each.hooks if when == "on_error"}
+        for name, each in deployed.all(kind).items()
+    }
+
+
+def test_errors_of_aws_that_config_mends_are_explained(dev: Deployed):
+    assert errors_of(dev, "ecr/repository") == {"image": {"explain-taken-hf-lambda-dev"}}
+    assert errors_of(dev, "cloudwatch/logGroup") == {
+        name: {f"explain-taken-/aws/lambda/hf-lambda-dev-{name}"}
+        for name in ("sentiment", "summarization", "warmup")
+    }
+    assert set(errors_of(dev, "efs/mountTarget")["cache-0"]) == {"explain-taken-zone"}
+    assert all(errors_of(dev, "lambda/function").values())
+
+
+@pytest.mark.parametrize(
+    ("error", "explained"),
+    [
+        ("RepositoryAlreadyExistsException: The repository with name 'x' already exists", True),
+        ("ResourceAlreadyExistsException: The specified log group already exists", True),
+        ("AccessDeniedException: not authorized to perform ecr:CreateRepository", False),
+    ],
+)
+def test_a_name_that_another_stack_has_is_explained_and_nothing_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, error: str, explained: bool
+):
+    said: list[str] = []
+    monkeypatch.setattr(pulumi.log, "error", said.append)
+    made: list[Any] = []
+    monkeypatch.setattr(pulumi, "ErrorHook", lambda name, explain: made.append(explain))
+    explain_taken_name("hf-lambda-dev")
+    args = pulumi.ErrorHookArgs("urn", "id", "image", "type", failed_operation="create", errors=[error])
+    assert made[0](args) is False
+    assert bool(said) is explained
+    assert all(each.startswith("hf-lambda-dev is in this account and region already") for each in said)

@@ -16,6 +16,13 @@ def test_the_dashboard_shows_every_function(dev: Deployed):
         assert widget["properties"]["region"] == "us-east-1"
 
 
+def test_the_dashboard_has_a_name_that_no_other_stack_has(dev: Deployed):
+    """PutDashboard replaces the content of one of the same name, without a word:
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutDashboard.html"""
+    suffix = dev.function("warmup").id.rpartition("-")[2]
+    assert dev.one("cloudwatch/dashboard").inputs["dashboardName"] == f"hf-lambda-dev-{suffix}"
+
+
 def test_nobody_is_told_anything_unless_asked_for(dev: Deployed):
     for kind in ("cloudwatch/metricAlarm", "sns/topic", "sns/topicSubscription", "budgets/budget"):
         assert not dev.all(kind)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.infra.program import Deploy
+
 Mistakes = Callable[..., list[str]]
 
 MEMORY = "must be a whole number from 128 to 10240"
@@ -238,6 +240,33 @@ def test_a_name_that_lambda_would_refuse_is_a_mistake(mistakes: Mistakes, script
     _, line = mistakes("a-stack-with-a-long-name")
     function = f"hf-lambda-a-stack-with-a-long-name-{name}"
     assert line.startswith(f"{name}: {function} is 75 characters; must be at most 56")
+
+
+@pytest.mark.parametrize(
+    ("stack", "lines"),
+    [
+        (
+            "feature.x",
+            ["functions would be called hf-lambda-feature.x-...; must be letters, digits, - and _"],
+        ),
+        ("a--b", ["the image repository would be called hf-lambda-a--b; must have single -, _ or . between"]),
+        ("pr_12_", ["the image repository would be called hf-lambda-pr_12_; must have single -, _ or ."]),
+        ("A..b", ["functions would be called hf-lambda-A..b-", "the image repository would be called"]),
+        ("x" * 41, ["warmup: hf-lambda-" + "x" * 41 + "-warmup is 58 characters; must be at most 56"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_stack_whose_name_aws_would_refuse_is_a_mistake(mistakes: Mistakes, stack: str, lines: list[str]):
+    """https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html and, for the repository,
+    https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html"""
+    found = mistakes(stack)[1:]
+    for line in lines:
+        assert [each for each in found if each.startswith(line)], found
+
+
+@pytest.mark.parametrize("stack", ["Prod", "pr_12"])
+def test_a_stack_whose_name_aws_takes_is_none(deploy: Deploy, stack: str):
+    assert deploy(stack).one("ecr/repository").inputs["name"] == f"hf-lambda-{stack}".lower()
 
 
 def test_a_token_is_never_shown(mistakes: Mistakes):
