@@ -5,38 +5,18 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
-from discovery import ours, plain
+from discovery import hf_lambda_pipeline, transformers_calls
 from discovery.example import example
-from discovery.source import Declared, Skip, Source, where
+from discovery.module import Declared, ParsedModule, Skip, where
+from discovery.names import hidden_module, name_problem
 
 __all__ = ["Declared", "Script", "ScriptError", "read_scripts"]
 
-NAME_LIMIT = 40
-"""Characters of a script's name: a Lambda function's has 64, with project and stack before it."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
-_TAKEN = {
-    *sys.stdlib_module_names,
-    *(
-        "hf_lambda",
-        "discovery",
-        "warmup",
-        "awslambdaric",
-        "boto3",
-        "botocore",
-        "numpy",
-        "onnx",
-        "onnxruntime",
-        "tokenizers",
-        "PIL",
-        "soundfile",
-    ),
-    *("torch", "transformers", "huggingface_hub", "safetensors", "sentencepiece"),
-}
+_FORMER_NAME = "serving"
 
 
 class ScriptError(Exception):
@@ -69,7 +49,7 @@ def read_scripts(folder: Path) -> tuple[Script, ...]:
     Raises ScriptError with all problems of all scripts.
     """
     paths = sorted(path for path in folder.glob("*.py") if not path.name.startswith("_"))
-    problems = _name_problems(paths)
+    problems = _name_problems(folder, paths)
     scripts = []
     for path in paths:
         script, found = _read(path)
@@ -83,13 +63,16 @@ def read_scripts(folder: Path) -> tuple[Script, ...]:
 
 def _read(path: Path) -> tuple[Script | None, list[str]]:
     try:
-        source = Source(path, _parsed(path))
+        module = ParsedModule(path, _parsed(path))
     except SyntaxError as error:
         return None, [_syntax_problem(path, error)]
-    pipelines = _pipelines([source, *_shared(source)])
-    handler, is_endpoint = _handler(source)
-    event = example(source, handler, is_endpoint, pipelines)
-    return Script(path.stem, path, pipelines, event), source.problems
+    modules = [module, *_shared(module)]
+    if former := [each for each in modules if _uses_former_name(each)]:
+        return None, former[0].problems  # what was imported is not known: all else would only confuse
+    pipelines = _pipelines(modules)
+    handler, is_endpoint = _handler(module)
+    event = example(module, handler, is_endpoint, pipelines)
+    return Script(path.stem, path, pipelines, event), module.problems
 
 
 def _parsed(path: Path) -> ast.Module:
@@ -103,66 +86,85 @@ def _syntax_problem(path: Path, error: SyntaxError) -> str:
     return f"{where(path, error.lineno or 1)}: {error.msg}"
 
 
-def _shared(script: Source) -> list[Source]:
+def _shared(script: ParsedModule) -> list[ParsedModule]:
     """Modules of the folder that `script` imports, and those that these import."""
     folder, found = script.path.parent, [script]
-    for source in found:  # grows while it is read
+    for module in found:  # grows while it is read
         known = {one.path for one in found}
-        paths = {_module_path(folder, name) for name in source.imports.modules} - known - {None}
+        paths = {_module_path(folder, name) for name in module.imports.modules} - known - {None}
         for path in sorted(path for path in paths if path):
             try:
-                found.append(Source(path, _parsed(path), script.problems))
+                found.append(ParsedModule(path, _parsed(path), script.problems))
             except SyntaxError as error:
                 script.problems.append(_syntax_problem(path, error))
     return found[1:]
 
 
+def _uses_former_name(module: ParsedModule) -> bool:
+    """Notes every import of the library by its former name, unless a module beside has that name."""
+    if _module_path(module.path.parent, _FORMER_NAME):
+        return False
+    found = [node for node in ast.walk(module.tree) if _imports_former_name(node)]
+    for node in found:
+        line = re.sub(rf"\b{_FORMER_NAME}\b", "hf_lambda", ast.unparse(node), count=1)
+        module.problem(node.lineno, f"the library is called hf_lambda: write `{line}`")
+    return bool(found)
+
+
+def _imports_former_name(node: ast.AST) -> TypeGuard[ast.Import | ast.ImportFrom]:
+    if isinstance(node, ast.ImportFrom):
+        return not node.level and (node.module or "").partition(".")[0] == _FORMER_NAME
+    return isinstance(node, ast.Import) and any(
+        alias.name.partition(".")[0] == _FORMER_NAME for alias in node.names
+    )
+
+
 def _module_path(folder: Path, name: str) -> Path | None:
-    if name.partition(".")[0] in _TAKEN:
+    if hidden_module(name.partition(".")[0]):
         return None
     path = folder.joinpath(*name.split("."))
     candidates = (path.with_name(f"{path.name}.py"), path / "__init__.py")
     return next((candidate for candidate in candidates if candidate.is_file()), None)
 
 
-def _pipelines(sources: list[Source]) -> tuple[Declared, ...]:
+def _pipelines(sources: list[ParsedModule]) -> tuple[Declared, ...]:
     found: list[Declared] = []
-    for source in sources:
-        calls = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call)]
+    for module in sources:
+        calls = [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
         for call in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
             with contextlib.suppress(Skip):
-                found += _declared(source, call)
-    return plain.merged(found)
+                found += _declared(module, call)
+    return transformers_calls.merged(found)
 
 
-def _declared(source: Source, call: ast.Call) -> list[Declared]:
-    kind, loader_task = source.imports.pipeline_kind(call), source.imports.loader_task(call)
-    if kind == "ours":
-        return [ours.read(source, call)]
-    if kind == "theirs":
-        return plain.read_pipeline(source, call)
-    return plain.read_loader(source, call, loader_task) if loader_task is not None else []
+def _declared(module: ParsedModule, call: ast.Call) -> list[Declared]:
+    kind, loader_task = module.imports.pipeline_kind(call), module.imports.loader_task(call)
+    if kind == "hf_lambda":
+        return [hf_lambda_pipeline.read(module, call)]
+    if kind == "transformers":
+        return transformers_calls.read_pipeline(module, call)
+    return transformers_calls.read_loader(module, call, loader_task) if loader_task is not None else []
 
 
-def _handler(source: Source) -> tuple[ast.FunctionDef | None, bool]:
+def _handler(module: ParsedModule) -> tuple[ast.FunctionDef | None, bool]:
     """The function `handler` (None: assigned or imported) and whether `@endpoint` decorates it."""
-    for node in source.tree.body:
+    for node in module.tree.body:
         if isinstance(node, ast.AsyncFunctionDef) and node.name == "handler":
-            source.problem(node.lineno, "Lambda does not await: write `def handler`, without async")
+            module.problem(node.lineno, "Lambda does not await: write `def handler`, without async")
             return None, False
         if isinstance(node, ast.FunctionDef) and node.name == "handler":
-            is_endpoint = any(source.imports.is_endpoint(decorator) for decorator in node.decorator_list)
+            is_endpoint = any(module.imports.is_endpoint(decorator) for decorator in node.decorator_list)
             if not node.decorator_list and not _takes_event_and_context(node.args):
-                source.problem(
+                module.problem(
                     node.lineno, "handler takes no (event, context): write `@endpoint` in the line above it"
                 )
             return node, is_endpoint
-    if source.constants.node("handler") is None and not source.imports.defines("handler"):
-        named = [node for node in source.tree.body if getattr(node, "name", "") == "lambda_handler"]
+    if module.constants.node("handler") is None and not module.imports.defines("handler"):
+        named = [node for node in module.tree.body if getattr(node, "name", "") == "lambda_handler"]
         if named:
-            source.problem(named[0].lineno, "no handler: call lambda_handler `handler`")
+            module.problem(named[0].lineno, "no handler: call lambda_handler `handler`")
         else:
-            source.problem(1, "no handler: write `@endpoint` and `def handler(text: str): ...`")
+            module.problem(1, "no handler: write `@endpoint` and `def handler(text: str): ...`")
     return None, False
 
 
@@ -173,18 +175,17 @@ def _takes_event_and_context(arguments: ast.arguments) -> bool:
     return positional - len(arguments.defaults) <= 2 <= positional
 
 
-def _name_problems(paths: list[Path]) -> list[str]:
+def _name_problems(folder: Path, paths: list[Path]) -> list[str]:
     problems = []
     seen: dict[str, Path] = {}
     for path in paths:
-        name = path.stem
-        if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
-            text = f"the name must be a letter, then letters, digits, - or _, at most {NAME_LIMIT} in all"
-            problems.append(f"{where(path, 1)}: {text}")
-        if name in _TAKEN:
-            problems.append(f"{where(path, 1)}: the module {name} already exists: give the file another name")
-        key = name.lower().replace("_", "-")
+        if (problem := name_problem(path.stem)) is not None:
+            problems.append(f"{where(path, 1)}: {problem}")
+        key = path.stem.lower().replace("_", "-")
         if key in seen:
             problems.append(f"{where(path, 1)}: too like {seen[key].name}: give the file another name")
         seen.setdefault(key, path)
-    return problems
+    shared = [*folder.glob("_*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
+    return problems + [
+        f"{where(path, 1)}: {hidden_module(path.stem)}" for path in sorted(shared) if hidden_module(path.stem)
+    ]

@@ -9,7 +9,7 @@ from hf_lambda import tasks
 
 from .example_files import picture, sound
 from .literals import NotLiteralError
-from .source import Declared, Source
+from .module import Declared, ParsedModule
 
 _TEXT = "I love this! It works wonderfully."
 _ARTICLE = (
@@ -37,12 +37,12 @@ _BY_TYPE: dict[str, Any] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
 
 
 def example(
-    source: Source, handler: ast.FunctionDef | None, is_endpoint: bool, pipelines: tuple[Declared, ...]
+    module: ParsedModule, handler: ast.FunctionDef | None, is_endpoint: bool, pipelines: tuple[Declared, ...]
 ) -> dict[str, Any]:
     """The module constant EXAMPLE, else the required parameters or the `event["..."]` keys of `handler`."""
-    node = source.constants.node("EXAMPLE")
+    node = module.constants.node("EXAMPLE")
     if node is not None:
-        return _own(source, node)
+        return _own(module, node)
     if handler is None:
         return {}
     task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")
@@ -54,13 +54,13 @@ def example(
     }
 
 
-def _own(source: Source, node: ast.expr) -> dict[str, Any]:
+def _own(module: ParsedModule, node: ast.expr) -> dict[str, Any]:
     try:
-        value = source.constants.value(node)
+        value = module.constants.value(node)
     except NotLiteralError:
         value = None
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
-        source.problem(node.lineno, 'EXAMPLE is not an event: write EXAMPLE = {"text": "..."}')
+        module.problem(node.lineno, 'EXAMPLE is not an event: write EXAMPLE = {"text": "..."}')
         return {}
     return value
 
@@ -73,7 +73,7 @@ def _required(arguments: ast.arguments) -> list[ast.arg]:
 
 
 def _event_keys(handler: ast.FunctionDef) -> list[str]:
-    """Keys that a plain handler reads with `event["key"]` or `event.get("key")`, in the order of the source.
+    """Keys that a plain handler reads with `event["key"]` or `event.get("key")`, in the order of the module.
 
     One read with a default, `event.get("key", 5)`, is left out: the handler does without it.
     """

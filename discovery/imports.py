@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from typing import Literal
 
-_OURS = {"hf_lambda.pipeline", "hf_lambda.pipeline.pipeline"}
-_THEIRS = {"transformers.pipeline", "transformers.pipelines.pipeline"}
+_HF_LAMBDA = {"hf_lambda.pipeline", "hf_lambda.pipeline.pipeline"}
+_TRANSFORMERS = {"transformers.pipeline", "transformers.pipelines.pipeline"}
 _ENDPOINTS = {"hf_lambda.endpoint", "hf_lambda.endpoint.endpoint"}
 
 _TASK_OF_CLASS = {
@@ -51,9 +51,9 @@ class Imports:
             return f"{owner}.{node.attr}" if owner else None
         return None
 
-    def pipeline_kind(self, call: ast.Call) -> Literal["ours", "theirs"] | None:
+    def pipeline_kind(self, call: ast.Call) -> Literal["hf_lambda", "transformers"] | None:
         name = self.dotted(call.func)
-        return "ours" if name in _OURS else "theirs" if name in _THEIRS else None
+        return "hf_lambda" if name in _HF_LAMBDA else "transformers" if name in _TRANSFORMERS else None
 
     def is_endpoint(self, decorator: ast.expr) -> bool:
         node = decorator.func if isinstance(decorator, ast.Call) else decorator

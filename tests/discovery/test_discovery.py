@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import re
 from pathlib import Path
 
 import pytest
 
 from discovery import ScriptError, read_scripts
+from discovery.names import IMPORT_NAMES, OWN_PACKAGES, image_modules
 
 ROOT = Path(__file__).parents[2]
 HANDLER = "\n\n@endpoint\ndef handler(text: str): ...\n"
@@ -144,8 +147,14 @@ def test_a_mistake_in_shared_code_is_told_once_with_its_own_place(folder):
         ("2nd.py", "must be a letter, then letters, digits, - or _"),
         ("a.b.py", "must be a letter"),
         (f"{'x' * 41}.py", "at most 40 in all"),
-        ("json.py", "the module json already exists"),
-        ("torch.py", "the module torch already exists"),
+        ("json.py", "json is a module of Python's standard library, which this one would hide: give"),
+        ("types.py", "standard library"),
+        ("torch.py", "torch is a module of a package in the image"),
+        ("PIL.py", "a package in the image"),
+        ("yaml.py", "a package in the image"),
+        ("google.py", "a package in the image"),
+        ("hf_lambda.py", "hf_lambda is a module of this project"),
+        ("infra.py", "a module of this project"),
     ],
 )
 def test_a_name_that_cannot_be_a_function_is_refused(folder, name, problem):
@@ -166,3 +175,68 @@ def test_names_that_would_be_one_output_are_refused(folder):
 def test_the_slim_image_is_for_scripts_whose_models_must_all_be_prepared(folder, engines, image):
     calls = [f'pipeline("ner", model="org/m{n}", engine="{engine}")' for n, engine in enumerate(engines)]
     assert read_scripts(script(folder, ours(f"[{', '.join(calls)}]")))[0].image == image
+
+
+def test_shared_code_hides_no_module_either(folder):
+    script(folder, PLAIN_HANDLER, "fine.py")
+    script(folder, "x = 1\n", "_json.py")
+    (folder / "numpy").mkdir()
+    script(folder / "numpy", "", "__init__.py")
+    (folder / "logging").mkdir()  # no package, so nothing is imported from it
+    assert [problem.split(",")[0] for problem in problems(folder)] == [
+        "inference/_json.py:1: _json is a module of Python's standard library",
+        "inference/numpy:1: numpy is a module of a package in the image",
+    ]
+
+
+@pytest.mark.parametrize("name", ["serving.py", "utils.py", "pillow.py", "sentiment.py", "Json.py"])
+def test_other_names_are_free(folder, name):
+    assert [one.path.name for one in read_scripts(script(folder, PLAIN_HANDLER, name))] == [name]
+
+
+def test_what_the_locked_packages_are_imported_as_is_refused():
+    """The table of import names is right for every locked package that is installed here."""
+    locked = "".join(path.read_text() for path in (ROOT / "inference").glob("requirements-*.txt"))
+    names = {re.sub(r"[-_.]+", "-", name) for name in re.findall(r"^[a-z0-9][\w.-]*", locked, re.MULTILINE)}
+    assert {"torch", "numpy", "transformers"} <= names
+    imported = {
+        module.partition("/")[0]
+        for module, owners in importlib.metadata.packages_distributions().items()
+        for owner in owners
+        if re.sub(r"[-_.]+", "-", owner).lower() in names and not module.startswith("_")
+    }
+    assert len(imported) > 40
+    assert imported - image_modules() == set()
+    assert IMPORT_NAMES.keys() - names == set()
+
+
+def test_every_folder_of_modules_of_this_project_is_refused():
+    folders = {path.parent.name for path in ROOT.glob("*/*.py") if not path.parent.name.startswith(".")}
+    assert folders - OWN_PACKAGES - {"build"} == set()
+
+
+@pytest.mark.parametrize(
+    ("line", "instead"),
+    [
+        ("from serving import endpoint, pipeline", "from hf_lambda import endpoint, pipeline"),
+        ("from serving import pipeline as p", "from hf_lambda import pipeline as p"),
+        ("import serving", "import hf_lambda"),
+        ("import serving as s", "import hf_lambda as s"),
+        ("from serving.errors import BadRequest", "from hf_lambda.errors import BadRequest"),
+    ],
+)
+def test_the_former_name_of_the_library_is_answered_with_the_line_to_write(folder, line, instead):
+    script(folder, f"{line}\n\n\n@endpoint\ndef handler(text: str): ...\n")
+    assert problems(folder) == [f"inference/script.py:1: the library is called hf_lambda: write `{instead}`"]
+
+
+def test_the_former_name_is_found_in_shared_code_too(folder):
+    script(folder, "\nfrom serving import pipeline\n", "_shared.py")
+    script(folder, "from _shared import pipeline" + PLAIN_HANDLER, "one.py")
+    assert problems(folder)[0].startswith("inference/_shared.py:2: the library is called hf_lambda")
+
+
+def test_a_module_of_the_users_may_be_called_as_the_library_once_was(folder):
+    script(folder, PLAIN_HANDLER, "serving.py")
+    script(folder, "from serving import classify" + PLAIN_HANDLER, "one.py")
+    assert [one.name for one in read_scripts(folder)] == ["one", "serving"]

@@ -11,28 +11,28 @@ from hf_lambda import tasks
 from hf_lambda.parameters import ENGINES, default_problem, option_problem, precisions_of
 
 from .literals import NotLiteralError
-from .source import Declared, Source
+from .module import Declared, ParsedModule
 
 _READ = ("task", "model", "revision", "engine", "precision", "samples")
 
 
-def read(source: Source, call: ast.Call) -> Declared:
-    """Raises Skip where the call cannot be read; the problem is then noted in `source`."""
-    given = source.arguments(call)
-    values = {name: source.literal(name, given.get(name)) for name in _READ}
+def read(module: ParsedModule, call: ast.Call) -> Declared:
+    """Raises Skip where the call cannot be read; the problem is then noted in `module`."""
+    given = module.arguments(call)
+    values = {name: module.literal(name, given.get(name)) for name in _READ}
     if values["task"] is None:
-        raise source.refuse(call.lineno, 'name the task: pipeline("text-classification", ...)')
-    source.check_task(call.lineno, values["task"])
+        raise module.refuse(call.lineno, 'name the task: pipeline("text-classification", ...)')
+    module.check_task(call.lineno, values["task"])
     task = tasks.canonical(values["task"])
-    _check_options(source, task, given)
+    _check_options(module, task, given)
     for name, choices in (("engine", ENGINES), ("precision", precisions_of(task))):
         if values[name] is not None and values[name] not in choices:
             allowed = ", ".join(f'"{choice}"' for choice in choices)
-            raise source.refuse(given[name].lineno, f"`{name}={values[name]!r}`: write one of {allowed}")
+            raise module.refuse(given[name].lineno, f"`{name}={values[name]!r}`: write one of {allowed}")
     model, revision = values["model"], values["revision"]
     if model is None:
-        model, revision = _default(source, call.lineno, task, revision)
-    source.check_model(call.lineno, model, revision)
+        model, revision = _default(module, call.lineno, task, revision)
+    module.check_model(call.lineno, model, revision)
     return Declared(
         task,
         model,
@@ -40,33 +40,33 @@ def read(source: Source, call: ast.Call) -> Declared:
         values["engine"] or "auto",
         values["precision"] or "auto",
         call.lineno,
-        samples=_samples(source, call.lineno, values["samples"]),
+        samples=_samples(module, call.lineno, values["samples"]),
     )
 
 
-def _check_options(source: Source, task: str, given: dict[str, ast.expr]) -> None:
+def _check_options(module: ParsedModule, task: str, given: dict[str, ast.expr]) -> None:
     problems = []
     for name, node in given.items():
         try:
-            value = source.constants.value(node)
+            value = module.constants.value(node)
         except NotLiteralError:
             problems.append(option_problem(task, name, ast.unparse(node)))
         else:
             problems.append(option_problem(task, name, value) or default_problem(task, name, value))
     if any(problems):
         line = min(node.lineno for node in given.values())
-        raise source.refuse(line, "; ".join(filter(None, problems)))
+        raise module.refuse(line, "; ".join(filter(None, problems)))
 
 
-def _default(source: Source, line: int, task: str, revision: str | None) -> tuple[str, str]:
+def _default(module: ParsedModule, line: int, task: str, revision: str | None) -> tuple[str, str]:
     try:
         model, commit = tasks.default_model(task)
     except ValueError as problem:
-        raise source.refuse(line, str(problem)) from None
+        raise module.refuse(line, str(problem)) from None
     return model, revision or commit
 
 
-def _samples(source: Source, line: int, name: Any) -> tuple[Any, ...] | None:
+def _samples(module: ParsedModule, line: int, name: Any) -> tuple[Any, ...] | None:
     """The inputs in the file that `samples=` names, relative to the script; one in JSON a line."""
     if name is None:
         return None
@@ -74,13 +74,13 @@ def _samples(source: Source, line: int, name: Any) -> tuple[Any, ...] | None:
     if path.suffix != ".jsonl" or path.is_absolute() or ".." in path.parts:
         # Images hold the scripts and .jsonl files beside them, and are read there once more.
         text = f"`samples={name!r}`: write the name of a .jsonl file beside the script or in a folder there"
-        raise source.refuse(line, text)
+        raise module.refuse(line, text)
     try:
-        lines = (source.path.parent / path).read_text().split("\n")  # not splitlines: a text may hold others
+        lines = (module.path.parent / path).read_text().split("\n")  # not splitlines: a text may hold others
         samples = tuple(json.loads(each) for each in lines if each.strip())
     except (OSError, ValueError) as problem:
         text = f"`samples={name!r}` is not a readable file of one input in JSON a line: {problem}"
-        raise source.refuse(line, text) from None
+        raise module.refuse(line, text) from None
     if not samples:
-        raise source.refuse(line, f"`samples={name!r}` holds no inputs: write one in JSON a line")
+        raise module.refuse(line, f"`samples={name!r}` holds no inputs: write one in JSON a line")
     return samples

@@ -35,7 +35,7 @@ class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the d
     """A declaration that cannot be read; its problem is already noted."""
 
 
-class Source:
+class ParsedModule:
     """Notes every problem as `folder/file:line: what, what to write`, so that all are told at once."""
 
     def __init__(self, path: Path, tree: ast.Module, problems: list[str] | None = None) -> None:
@@ -47,7 +47,7 @@ class Source:
         self.problems.append(f"{where(self.path, line)}: {text}")
 
     def refuse(self, line: int, text: str) -> Skip:
-        """`raise source.refuse(...)`: notes the problem and leaves the declaration out."""
+        """`raise module.refuse(...)`: notes the problem and leaves the declaration out."""
         self.problem(line, text)
         return Skip(text)
 

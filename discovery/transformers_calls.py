@@ -7,37 +7,37 @@ import ast
 from hf_lambda import tasks
 
 from .imports import ANY_TASK
-from .source import Declared, Source
+from .module import Declared, ParsedModule
 
 
-def read_pipeline(source: Source, call: ast.Call) -> list[Declared]:
+def read_pipeline(module: ParsedModule, call: ast.Call) -> list[Declared]:
     """The model, and the tokenizer where it is another repository's."""
-    given = source.arguments(call)
-    task = _task(source, call, given)
-    revision = source.literal("revision", given.get("revision"))
+    given = module.arguments(call)
+    task = _task(module, call, given)
+    revision = module.literal("revision", given.get("revision"))
     model = given.get("model")
     found = []
-    loaded = _loading_call(source, model)
+    loaded = _loading_call(module, model)
     if loaded is not None:
-        found += read_loader(source, loaded, task)
-    elif (name := source.literal("model", model)) is None:
-        found.append(_default(source, call, task, revision))
+        found += read_loader(module, loaded, task)
+    elif (name := module.literal("model", model)) is None:
+        found.append(_default(module, call, task, revision))
     else:
-        found += _declared(source, call, task, name, revision)
-    if "tokenizer" in given and _loading_call(source, given["tokenizer"]) is None:
-        tokenizer = source.literal("tokenizer", given["tokenizer"])
-        found += _declared(source, call, ANY_TASK, tokenizer, None) if tokenizer else []
+        found += _declared(module, call, task, name, revision)
+    if "tokenizer" in given and _loading_call(module, given["tokenizer"]) is None:
+        tokenizer = module.literal("tokenizer", given["tokenizer"])
+        found += _declared(module, call, ANY_TASK, tokenizer, None) if tokenizer else []
     return found
 
 
-def read_loader(source: Source, call: ast.Call, task: str) -> list[Declared]:
+def read_loader(module: ParsedModule, call: ast.Call, task: str) -> list[Declared]:
     """`SomeClass.from_pretrained("org/name", revision=...)`."""
     keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     node = call.args[0] if call.args else keywords.get("pretrained_model_name_or_path")
     if node is None:
-        raise source.refuse(call.lineno, 'from_pretrained names no model: write from_pretrained("org/name")')
-    model = source.literal("model", node)
-    return _declared(source, call, task, model, source.literal("revision", keywords.get("revision")))
+        raise module.refuse(call.lineno, 'from_pretrained names no model: write from_pretrained("org/name")')
+    model = module.literal("model", node)
+    return _declared(module, call, task, model, module.literal("revision", keywords.get("revision")))
 
 
 def merged(found: list[Declared]) -> tuple[Declared, ...]:
@@ -51,39 +51,39 @@ def _is_bare(declared: Declared) -> bool:
     return declared.plain and declared.task == ANY_TASK
 
 
-def _task(source: Source, call: ast.Call, given: dict[str, ast.expr]) -> str:
-    task = source.literal("task", given.get("task"))
+def _task(module: ParsedModule, call: ast.Call, given: dict[str, ast.expr]) -> str:
+    task = module.literal("task", given.get("task"))
     if not isinstance(task, str):
         # Without a task transformers asks the Hub for it, which an offline function cannot.
-        raise source.refuse(call.lineno, 'name the task: pipeline("text-classification", ...)')
+        raise module.refuse(call.lineno, 'name the task: pipeline("text-classification", ...)')
     if tasks.is_dropped(task):
-        raise source.refuse(
+        raise module.refuse(
             call.lineno, f'transformers 5 has no "{task}" pipeline: write `from hf_lambda import pipeline`'
         )
     return tasks.ALIASES.get(task, task)
 
 
-def _default(source: Source, call: ast.Call, task: str, revision: str | None) -> Declared:
+def _default(module: ParsedModule, call: ast.Call, task: str, revision: str | None) -> Declared:
     if task not in tasks.DEFAULTS:
-        raise source.refuse(call.lineno, f'name the model of "{task}": write model="org/name"')
+        raise module.refuse(call.lineno, f'name the model of "{task}": write model="org/name"')
     model, commit = tasks.DEFAULTS[task]
     # transformers asks for its default by 7 characters, and offline finds it under that name alone.
     return Declared(task, model, revision or commit[:7], "torch", "auto", call.lineno, True)
 
 
 def _declared(
-    source: Source, call: ast.Call, task: str, model: object, revision: str | None
+    module: ParsedModule, call: ast.Call, task: str, model: object, revision: str | None
 ) -> list[Declared]:
     if isinstance(model, str) and model.startswith(("/", ".")):
         return []  # a folder that the image brings: nothing to warm
-    source.check_model(call.lineno, model, revision)
+    module.check_model(call.lineno, model, revision)
     return [Declared(task, str(model), revision, "torch", "auto", call.lineno, True)]
 
 
-def _loading_call(source: Source, node: ast.expr | None) -> ast.Call | None:
+def _loading_call(module: ParsedModule, node: ast.expr | None) -> ast.Call | None:
     """The `from_pretrained` call that `node` is, or that its name was assigned from."""
     if isinstance(node, ast.Name):
-        node = source.assigned(node.id)
-    if isinstance(node, ast.Call) and source.imports.loader_task(node) is not None:
+        node = module.assigned(node.id)
+    if isinstance(node, ast.Call) and module.imports.loader_task(node) is not None:
         return node
     return None

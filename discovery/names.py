@@ -1,0 +1,64 @@
+"""Which names scripts may have: those that make a Lambda function and hide no module of the image."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+NAME_LIMIT = 40
+"""Characters of a script's name: a Lambda function's has 64, with project and stack before it."""
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+
+OWN_PACKAGES = frozenset(
+    ("bench", "discovery", "examples", "hf_lambda", "inference", "infra", "local", "tests", "warmup")
+)
+"""Folders of this project that hold modules; a script is imported beside them, in the image or in a test."""
+
+_LOCKS = Path(__file__).parents[1] / "inference"
+IMPORT_NAMES: dict[str, tuple[str, ...]] = {
+    "awslambdaric": ("awslambdaric", "runtime_client"),
+    "markdown-it-py": ("markdown_it",),
+    "pillow": ("PIL",),
+    "protobuf": ("google",),
+    "python-dateutil": ("dateutil",),
+    "pyyaml": ("yaml",),
+    "setuptools": ("setuptools", "pkg_resources"),
+    "soundfile": ("soundfile", "licensing"),
+    "sympy": ("sympy", "isympy"),
+    "tiktoken": ("tiktoken", "tiktoken_ext"),
+    "torch": ("torch", "torchgen", "functorch"),
+}
+"""What a distribution of the locks is imported as, where that is not its name with `_` for `-`."""
+
+
+def name_problem(name: str) -> str | None:
+    """Why no script can be called `name`, and what to do; None: it can."""
+    if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
+        return f"the name must be a letter, then letters, digits, - or _, at most {NAME_LIMIT} in all"
+    return hidden_module(name)
+
+
+def hidden_module(name: str) -> str | None:
+    """Which module `name.py` beside the scripts would hide, and what to do; None: none."""
+    if name in sys.stdlib_module_names:
+        owner = "of Python's standard library"
+    elif name in OWN_PACKAGES:
+        owner = "of this project"
+    elif name in image_modules():
+        owner = "of a package in the image"
+    else:
+        return None
+    return f"{name} is a module {owner}, which this one would hide: give the file another name"
+
+
+@cache
+def image_modules() -> frozenset[str]:
+    """Modules of the packages that the image's locks list. Empty in the image itself, which has no locks."""
+    found: set[str] = set()
+    for lock in _LOCKS.glob("requirements*.txt"):
+        for distribution in re.findall(r"^[A-Za-z0-9][\w.-]*", lock.read_text(), re.MULTILINE):
+            name = re.sub(r"[-_.]+", "-", distribution).lower()
+            found.update(IMPORT_NAMES.get(name, (name.replace("-", "_"),)))
+    return frozenset(found)
