@@ -11,6 +11,8 @@ from .signature import json_type
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous answer."""
+_ENVELOPE_BYTES = 128
+"""Of the answer around its body: status, headers."""
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous request; of a compressed one, when it is decompressed."""
 
@@ -34,6 +36,12 @@ def is_http(event: Any) -> bool:
 
 def read(event: Any) -> Request:
     """The handler's fields in `event`. Raises BadRequest where they are not a JSON object, nor a file."""
+    request = _read(event)
+    _check_text(request.fields, "")
+    return request
+
+
+def _read(event: Any) -> Request:
     if not is_http(event):
         return Request(_object(event, "the event"))
     if event.get("body") and _is_file(event):
@@ -53,18 +61,29 @@ def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
     Raises TooLarge over what Lambda can return, ValueError or TypeError for what JSON cannot say.
     """
     plain = jsonable(body)
-    text = json.dumps(plain, allow_nan=False)
-    reply: dict[str, Any] = {"statusCode": status, "body": plain}
     if http:
         text = json.dumps(plain, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
-        reply = {"statusCode": status, "headers": {"content-type": "application/json"}, "body": text}
-        text = json.dumps(reply)
-    if len(text) + 64 > MAX_ANSWER_BYTES:
+        size, reply = _escaped_size(text), _http_reply(status, text)
+    else:
+        # The runtime writes it once more; here it shows whether JSON can say it, and how long that is.
+        size, reply = len(json.dumps(plain, allow_nan=False)), {"statusCode": status, "body": plain}
+    if size + _ENVELOPE_BYTES > MAX_ANSWER_BYTES:
         raise TooLarge(
-            f"the answer has {len(text) / 2**20:.1f} MB, Lambda returns at most 6 MB: "
+            f"the answer has {size / 2**20:.1f} MB, Lambda returns at most 6 MB: "
             'send fewer inputs per request, or ask for less (a lower top_k, pooling="mean")'
         )
     return reply
+
+
+def _http_reply(status: int, text: str) -> dict[str, Any]:
+    return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": text}
+
+
+def _escaped_size(text: str) -> int:
+    """Bytes of JSON `text` as the runtime writes it: a JSON string, with everything beyond ASCII escaped."""
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    plain = len(text.encode("ascii", "ignore"))
+    return plain + 6 * (units - plain) + text.count('"') + text.count("\\")
 
 
 def jsonable(value: Any) -> Any:
@@ -84,6 +103,23 @@ def _object(value: Any, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
     raise BadRequest(None, f"{what} as a JSON object", json_type(value))
+
+
+def _check_text(value: Any, place: str) -> None:
+    """Raises BadRequest for half a character: JSON can say it (`"\\ud83d"`), no tokenizer or answer can."""
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            expected = "text of whole characters"
+            raise BadRequest(place or None, expected, "half of one (a lone surrogate)") from None
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key, place)
+            _check_text(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _check_text(item, f"{place}[{index}]")
 
 
 def _query(event: dict[str, Any]) -> dict[str, Any]:

@@ -42,14 +42,14 @@ def read_inputs(
     return items, is_list
 
 
-def alone(task: str, result: Any, given: Any) -> Any:
+def answer_to_one(task: str, result: Any, given: Any) -> Any:
     """One input's answer as transformers gives it; in a Single where that is a list of one."""
     if tasks.base_of(task) in _WRAPPED and isinstance(given, str) and isinstance(result, dict):
         return Single([result])
-    return in_list(task, result)
+    return answer_in_list(task, result)
 
 
-def in_list(task: str, result: Any) -> Any:
+def answer_in_list(task: str, result: Any) -> Any:
     is_one = isinstance(result, list) and len(result) == 1
     return Single(result) if task == "text-generation" and is_one else result
 

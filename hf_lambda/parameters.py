@@ -85,6 +85,14 @@ GENERATION = (
 NEW_TOKENS = 256
 """Of generated text, where neither model nor request limits it; `generate` alone would stop after 20."""
 _SEQ2SEQ = (*GENERATION, "truncation", "clean_up_tokenization_spaces")
+_QUESTIONS = (
+    "top_k",
+    "doc_stride",
+    "max_answer_len",
+    "max_seq_len",
+    "max_question_len",
+    "handle_impossible_answer",
+)
 _LENGTHS = ("truncation", "max_length")
 _LABELLED = ("candidate_labels", "hypothesis_template")
 
@@ -97,14 +105,7 @@ PARAMETERS = {
         "is_split_into_words",
         "delimiter",
     ),
-    "question-answering": (
-        "top_k",
-        "doc_stride",
-        "max_answer_len",
-        "max_seq_len",
-        "max_question_len",
-        "handle_impossible_answer",
-    ),
+    "question-answering": _QUESTIONS,
     "fill-mask": ("top_k", "targets", "tokenizer_kwargs", *_LENGTHS),
     "feature-extraction": ("truncation", "max_length", "pooling", "normalize"),
     "zero-shot-classification": ("candidate_labels", "hypothesis_template", "multi_label"),
@@ -131,14 +132,7 @@ PARAMETERS = {
     "zero-shot-image-classification": _LABELLED,
     "zero-shot-object-detection": ("candidate_labels", "threshold", "top_k"),
     "keypoint-matching": ("threshold",),
-    "document-question-answering": (
-        "top_k",
-        "doc_stride",
-        "max_answer_len",
-        "max_seq_len",
-        "max_question_len",
-        "handle_impossible_answer",
-    ),
+    "document-question-answering": _QUESTIONS,
     "image-text-to-text": (*GENERATION, "return_full_text"),
     "audio-classification": ("top_k", "function_to_apply"),
     "automatic-speech-recognition": (

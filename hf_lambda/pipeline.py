@@ -13,7 +13,7 @@ from . import cold, engines, tasks
 from .background import Future
 from .completion import Completion
 from .errors import ColdCache, ServingError
-from .inputs import alone, in_list, read_inputs
+from .inputs import answer_in_list, answer_to_one, read_inputs
 from .manifest import read_manifest
 from .parameters import (
     ENGINES,
@@ -130,8 +130,8 @@ class Pipeline:
             return []
         results = self._run(items, chosen)
         if is_list:
-            return [in_list(self.task, result) for result in results]
-        return alone(self.task, results[0], items[0])
+            return [answer_in_list(self.task, result) for result in results]
+        return answer_to_one(self.task, results[0], items[0])
 
     def stream(self, prompt: Any, **parameters: Any) -> Iterator[str]:
         """Generated text piece by piece, as it comes; never half a character. For text-generation."""

@@ -148,3 +148,53 @@ def test_a_file_that_came_as_text_is_refused(body, encoded):
     event = url_event(body, isBase64Encoded=encoded, headers={"content-type": "image/jpeg"})
     with pytest.raises(BadRequest, match="base64"):
         events.read(event)
+
+
+@pytest.mark.parametrize(
+    "text", ["plain", 'with "quotes" and \\ and \n and \x01', "é", "日本", "🙂 and €", "\u2028"]
+)
+def test_the_size_of_an_http_answer_is_what_the_runtime_writes(text, monkeypatch):
+    reply = events.answer(200, {"text": text * 100}, http=True)
+    written = json.dumps(reply["body"])[1:-1]
+    monkeypatch.setattr(events, "_ENVELOPE_BYTES", 0)
+    monkeypatch.setattr(events, "MAX_ANSWER_BYTES", len(written))
+    assert events.answer(200, {"text": text * 100}, http=True) == reply
+    monkeypatch.setattr(events, "MAX_ANSWER_BYTES", len(written) - 1)
+    with pytest.raises(TooLarge):
+        events.answer(200, {"text": text * 100}, http=True)
+
+
+def test_an_http_answer_is_serialised_once(monkeypatch):
+    written, dumps = [], json.dumps
+
+    def watched(value, **options):
+        written.append(value)
+        return dumps(value, **options)
+
+    monkeypatch.setattr(json, "dumps", watched)
+    events.answer(200, {"label": "é"}, http=True)
+    assert written == [{"label": "é"}]
+
+
+@pytest.mark.parametrize(
+    ("fields", "place"),
+    [
+        ({"text": "\ud83d"}, "text"),
+        ({"text": ["fine", "a \udc00 b"]}, "text[1]"),
+        ({"a": {"b": [{"c": "\ud83d"}]}}, "a.b[0].c"),
+        ({"\ud83d": 1}, None),
+        ({"a": {"\udfff": 1}}, "a"),
+    ],
+)
+@pytest.mark.parametrize("http", [False, True])
+def test_half_a_character_is_refused_wherever_it_is(fields, place, http):
+    event = url_event(json.dumps(fields)) if http else fields
+    with pytest.raises(BadRequest, match="text of whole characters, given half of one") as caught:
+        events.read(event)
+    assert caught.value.field == place
+    json.dumps(caught.value.body(), ensure_ascii=False).encode()  # the answer itself can be sent
+
+
+def test_whole_characters_beyond_the_basic_plane_are_text():
+    assert events.read({"text": "🙂 \U0010ffff"}).fields["text"] == "🙂 \U0010ffff"
+    assert events.read(url_event('{"text": "\\ud83d\\ude42"}')).fields["text"] == "🙂"
