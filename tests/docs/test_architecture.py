@@ -1,0 +1,76 @@
+"""The map and the recipes name files and classes that are there, and the folders keep to it."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MAP = (ROOT / "docs/architecture.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+_PATH = re.compile(r"`((?:[\w.<>-]+/)*[\w.-]+(?:\.py|\.md|\.yaml|/))`|`(inference/Dockerfile)`")
+IMPORTS = {
+    "hf_lambda": {"warmup"},  # for coldDownload, whose image has both
+    "discovery": {"hf_lambda"},
+    "warmup": {"hf_lambda", "discovery"},
+    "infra": {"hf_lambda", "discovery", "warmup"},
+    "local": {"hf_lambda", "discovery", "warmup", "infra"},
+}
+"""Which folders may import which others."""
+
+
+@pytest.mark.parametrize("document", [MAP, CONTRIBUTING], ids=["map", "recipes"])
+def test_every_file_and_folder_that_is_named_is_there(document):
+    named = {first or second for first, second in _PATH.findall(document)}
+    assert len(named) > 15
+    assert [path for path in sorted(named) if "<" not in path and not (ROOT / path).exists()] == []
+
+
+def test_every_dataclass_of_the_map_is_where_it_says():
+    named = [
+        (name, path)
+        for names, path in re.findall(r"((?:`\w+`(?:, | and )?)+) in `([\w/.]+\.py)`", MAP)
+        for name in re.findall(r"`(\w+)`", names)
+    ]
+    assert len(named) > 10
+    missing = [(name, path) for name, path in named if not _defines((ROOT / path).read_text(), name)]
+    assert missing == []
+
+
+def test_constants_of_the_recipes_are_where_they_say():
+    for name, path in re.findall(r"`([A-Z_]+)` in `([\w/]+\.py)`", CONTRIBUTING):
+        assert re.search(rf"^{name}\b", (ROOT / path).read_text(), re.MULTILINE), (name, path)
+
+
+@pytest.mark.parametrize("folder", IMPORTS)
+def test_a_folder_imports_only_what_the_map_lets_it(folder):
+    found = {
+        imported
+        for path in (ROOT / folder).rglob("*.py")
+        for imported in _imported(ast.parse(path.read_text()))
+        if imported in IMPORTS and imported != folder
+    }
+    assert found <= IMPORTS[folder]
+
+
+def test_the_map_has_a_diagram_and_contributing_leads_to_it():
+    assert len(re.findall(r"^```mermaid$", MAP, re.MULTILINE)) == 1
+    assert "(docs/architecture.md)" in CONTRIBUTING
+
+
+def _defines(source: str, name: str) -> bool:
+    return any(
+        isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name
+        for node in ast.parse(source).body
+    )
+
+
+def _imported(tree: ast.Module) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module)
+    return {name.partition(".")[0] for name in names}
