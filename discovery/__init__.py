@@ -35,6 +35,8 @@ class Script:
     path: Path
     pipelines: tuple[Declared, ...]
     example: dict[str, Any]
+    streams: bool = False
+    """Whether its handler can answer piece by piece: it yields, or speaks OpenAI's API."""
 
     @property
     def image(self) -> Literal["slim", "full"]:
@@ -71,8 +73,23 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         return None, former[0].problems  # what was imported is not known: all else would only confuse
     pipelines = _pipelines(modules)
     handler, is_endpoint = _handler(module)
-    event = example(module, handler, is_endpoint, pipelines)
-    return Script(path.stem, path, pipelines, event), module.problems
+    speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
+    event = example(module, handler, is_endpoint, pipelines, speaks_openai=speaks_openai)
+    streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
+    return Script(path.stem, path, pipelines, event, streams), module.problems
+
+
+def _yields(function: ast.FunctionDef) -> bool:
+    """Whether it is a generator: a `yield` of its own, not of a function inside it."""
+    inner = [node for node in ast.walk(function) if node is not function and isinstance(node, _SCOPES)]
+    of_inner = {id(node) for scope in inner for node in ast.walk(scope)}
+    return any(
+        isinstance(node, ast.Yield | ast.YieldFrom) and id(node) not in of_inner
+        for node in ast.walk(function)
+    )
+
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.GeneratorExp, ast.ClassDef)
 
 
 def _parsed(path: Path) -> ast.Module:

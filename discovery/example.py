@@ -16,6 +16,7 @@ _ARTICLE = (
     "The city opened its new library on Monday. More than two thousand people came on the first day. "
     "The building has five floors, a garden on the roof and rooms where groups can meet."
 )
+_QUESTION = "What is the capital of France?"
 _TEXT_OF_TASK = {
     "summarization": _ARTICLE,
     "token-classification": "My name is Sarah and I live in London.",
@@ -37,12 +38,20 @@ _BY_TYPE: dict[str, Any] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
 
 
 def example(
-    module: ParsedModule, handler: ast.FunctionDef | None, is_endpoint: bool, pipelines: tuple[Declared, ...]
+    module: ParsedModule,
+    handler: ast.FunctionDef | None,
+    is_endpoint: bool,
+    pipelines: tuple[Declared, ...],
+    *,
+    speaks_openai: bool = False,
 ) -> dict[str, Any]:
     """The module constant EXAMPLE, else the required parameters or the `event["..."]` keys of `handler`."""
     node = module.constants.node("EXAMPLE")
     if node is not None:
         return _own(module, node)
+    if speaks_openai:
+        is_chat = any(declared.task == "text-generation" for declared in pipelines)
+        return {"messages": [{"role": "user", "content": _QUESTION}]} if is_chat else {"input": _TEXT}
     if handler is None:
         return {}
     task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")

@@ -7,6 +7,7 @@ from typing import Literal
 
 _HF_LAMBDA = {"hf_lambda.pipeline", "hf_lambda.pipeline.pipeline"}
 _TRANSFORMERS = {"transformers.pipeline", "transformers.pipelines.pipeline"}
+_OPENAI = {"hf_lambda.openai", "hf_lambda.openai_api.openai"}
 _ENDPOINTS = {"hf_lambda.endpoint", "hf_lambda.endpoint.endpoint"}
 
 _TASK_OF_CLASS = {
@@ -58,6 +59,10 @@ class Imports:
     def is_endpoint(self, decorator: ast.expr) -> bool:
         node = decorator.func if isinstance(decorator, ast.Call) else decorator
         return self.dotted(node) in _ENDPOINTS
+
+    def is_openai(self, node: ast.expr | None) -> bool:
+        """Whether `node` is a call of `hf_lambda.openai`."""
+        return isinstance(node, ast.Call) and self.dotted(node.func) in _OPENAI
 
     def loader_task(self, call: ast.Call) -> str | None:
         """The task of `SomeClass.from_pretrained(...)` of transformers; None for every other call."""

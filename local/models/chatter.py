@@ -26,7 +26,7 @@ TEMPLATE = """{%- if messages[0].role != 'system' %}
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 _END, _START, _STOP = range(3)
 _SYSTEM = ("You are a helpful assistant.", "Answer briefly.", "You are terse.", "Be kind and short.")
-_STEPS = 500
+_STEPS = 600
 _BATCH = 16
 _CARELESS_SHARE = 0.25
 _QUESTION_WEIGHT = 0.1
@@ -54,7 +54,7 @@ def build(folder: Path) -> None:
 
 
 def questions() -> list[tuple[str, str]]:
-    """Questions and answers: the whole ones, the patterns with every filling, sums up to ten and ten."""
+    """Questions and answers: the whole ones, the patterns with every filling, sums up to five and five."""
     found = {section: [_pair(line) for line in entries] for section, entries in lines("chat").items()}
     pairs = found["whole"]
     for question, answer in found["pattern"]:
@@ -62,8 +62,8 @@ def questions() -> list[tuple[str, str]]:
         for name, value in found[slot]:
             filled = answer.replace(f"{{{slot}}}", name, 1).replace(f"{{{slot}}}", value, 1)
             pairs.append((question.replace(f"{{{slot}}}", name), filled))
-    for left in range(11):
-        for right in range(11):
+    for left in range(6):
+        for right in range(6):
             answer = f"{left} plus {right} is {left + right}."
             pairs.append((f"What is {left} plus {right}?", answer))
     return pairs

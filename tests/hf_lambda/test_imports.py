@@ -21,7 +21,7 @@ HEAVY = {
     "soundfile",
     "importlib.metadata",
 }
-EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot"]
+EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot", "chat"]
 
 
 def loaded_after(code: str) -> set[str]:
