@@ -59,6 +59,7 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
         hooks=warm_after_changes(scripts, account) if settings.warm_on_deploy else None,
         opts=opts,
     )
+    streaming = {script.name for script in scripts if script.streams}
     hooks = endpoint_hooks(settings.keep_versions, account)
     functions = {
         name: InferenceFunction(
@@ -69,6 +70,7 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
             cache=cache,
             role=role,
             hooks=hooks,
+            streams=name in streaming,
             opts=opts,
         )
         for name, role in roles.items()

@@ -9,6 +9,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from hf_lambda.streaming import STREAMS
+
 from .cache import MOUNT_PATH, ModelCache
 from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
@@ -18,6 +20,12 @@ from .role import ExecutionRole
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
 
+_STREAMING_ENTRY_POINT = ["python", "-m", "hf_lambda.runtime"]
+_IN_A_VPC = (
+    "{name} streams its answers. AWS's guide says \"Function URLs do not support response streaming within a "
+    'VPC environment"; whether that means functions in a VPC, as this one is, or callers in one is not '
+    "confirmed. Where the address does not stream, call the function with InvokeWithResponseStream."
+)
 WARMUP_TIMEOUT_S = 900
 """Lambda's longest; the warm-up stops before it and says what is left."""
 
@@ -53,10 +61,11 @@ class InferenceFunction(pulumi.ComponentResource):
         cache: ModelCache,
         role: ExecutionRole,
         hooks: EndpointHooks,
+        streams: bool,  # its handler answers piece by piece
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:InferenceFunction", name, None, opts)
-        self._name = name
+        self._name, self._streams = name, streams
         self._child = pulumi.ResourceOptions(parent=self)
         endpoint = settings.endpoints[name]
         downloads = endpoint.cold_download
@@ -75,7 +84,9 @@ class InferenceFunction(pulumi.ComponentResource):
                     key: pulumi.Output.secret(value.get_secret_value())
                     for key, value in endpoint.environment.items()
                 },
+                **({STREAMS: "1"} if streams else {}),
             },
+            entry_point=_STREAMING_ENTRY_POINT if streams else None,
             network=network,
             security_group_id=network.download_group_id if downloads else network.endpoint_group_id,
             cache=cache,
@@ -108,12 +119,15 @@ class InferenceFunction(pulumi.ComponentResource):
         self, alias: aws.lambda_.Alias, endpoint: EndpointSettings, hooks: EndpointHooks
     ) -> pulumi.Output[str]:
         """The HTTPS address; within the account, IAM policies of the callers are enough for `iam`."""
+        if self._streams:
+            pulumi.log.warn(_IN_A_VPC.format(name=self._name), self)
         public = endpoint.function_url == "public"
         url = aws.lambda_.FunctionUrl(
             self._name,
             function_name=alias.function_name,
             qualifier=alias.name,
             authorization_type="NONE" if public else "AWS_IAM",
+            invoke_mode="RESPONSE_STREAM" if self._streams else None,
             cors=_cors(endpoint.cors),
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks.url),
         )
@@ -243,6 +257,7 @@ def _function_with_cache(
     memory_mb: int,
     timeout_s: int,
     environment: Mapping[str, pulumi.Input[str]],
+    entry_point: list[str] | None = None,  # None: the image's own
     network: Network,
     security_group_id: pulumi.Input[str],
     cache: ModelCache,
@@ -259,7 +274,7 @@ def _function_with_cache(
         function_name(name),
         package_type="Image",
         image_uri=image.uris[target],
-        image_config={"commands": [command]},
+        image_config={"commands": [command], **({"entry_points": entry_point} if entry_point else {})},
         architectures=[settings.architecture],
         memory_size=memory_mb,
         timeout=timeout_s,

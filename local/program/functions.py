@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hf_lambda.streaming import STREAMS
 from warmup.protocol.records import Json, Record
 
 WARMUP_COMMAND = "warmup.worker.handler.handler"
@@ -59,6 +60,11 @@ class Function(Record):
     @property
     def is_warmup(self) -> bool:
         return self.command == WARMUP_COMMAND
+
+    @property
+    def streams(self) -> bool:
+        """Whether its handler answers piece by piece."""
+        return self.environment.get(STREAMS) == "1"
 
     @property
     def downloads(self) -> bool:

@@ -10,9 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +21,11 @@ from local.processes import kill_session, remember
 from local.program.functions import Function
 from local.service.environment import environment
 from local.service.instances import InstanceError, InvocationResult
+from local.service.lambda_api import SYNC_LIMIT_BYTES
 from local.service.memory import MemoryLimit
 from local.service.ports import Ports
 from local.service.runtime_log import RuntimeLog
+from local.service.streaming import Answer, Cut, RuntimeApi, close_pieces
 
 ROOT = Path(__file__).resolve().parents[2]
 SANDBOX = Path(__file__).with_name("sandbox.py")
@@ -55,7 +58,7 @@ class Emulators:
 
     def start(self, function: Function) -> "Emulator":
         """Raises InstanceError if the emulator does not come up."""
-        instance = Emulator(function, self)
+        instance = (StreamingEmulator if function.streams else Emulator)(function, self)
         if instance.wait_until_listening():
             return instance
         instance.stop()
@@ -69,6 +72,22 @@ class Emulators:
         return environment(function, root=self.root, tmp=tmp, cache=cache, extra=extra)
 
     def command(self, function: Function, tmp: Path, port: int, runtime_port: int) -> list[str]:
+        emulator = [str(self.binary), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
+        emulator += ["--runtime-api-address", f"127.0.0.1:{runtime_port}", "--log-level", "warn"]
+        return [
+            *self._sandbox(function, tmp),
+            *emulator,
+            sys.executable,
+            "-m",
+            "awslambdaric",
+            function.command,
+        ]
+
+    def streaming_command(self, function: Function, tmp: Path) -> list[str]:
+        """Without the emulator, which would wait for whole answers."""
+        return [*self._sandbox(function, tmp), sys.executable, "-m", "hf_lambda.runtime", function.command]
+
+    def _sandbox(self, function: Function, tmp: Path) -> list[str]:
         view = {
             "cache": str(self.cache),
             "mount": function.mount,
@@ -76,10 +95,7 @@ class Emulators:
             "writes": function.writes,
             "keep": [str(path) for path in (self.root, self.cache, self.binary, sys.prefix, sys.base_prefix)],
         }
-        emulator = [str(self.binary), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
-        emulator += ["--runtime-api-address", f"127.0.0.1:{runtime_port}", "--log-level", "warn"]
-        sandbox = [sys.executable, "-I", "-S", str(SANDBOX), self.isolation, json.dumps(view)]
-        return [*sandbox, *emulator, sys.executable, "-m", "awslambdaric", function.command]
+        return [sys.executable, "-I", "-S", str(SANDBOX), self.isolation, json.dumps(view)]
 
 
 class Emulator:
@@ -92,11 +108,11 @@ class Emulator:
         self._tmp = settings.state / "tmp" / f"{function.name}-{os.getpid()}-{next(_numbers)}"
         self._tmp.mkdir(parents=True)
         self._ports = Ports(2)
-        self._port, runtime_port = self._ports.numbers
+        self._port, self._runtime_port = self._ports.numbers
         self._process = subprocess.Popen(
-            settings.command(function, self._tmp, self._port, runtime_port),
+            self._command(settings),
             cwd=settings.root / "inference",
-            env=settings.environment(function, self._tmp),
+            env=self._environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -107,6 +123,12 @@ class Emulator:
         remember(self._process.pid, self._record)  # for `down`, should the gateway not live to stop it
         assert self._process.stdout is not None
         self.log = RuntimeLog(self._process.stdout, settings.state / "logs" / f"{function.name}.log")
+
+    def _command(self, settings: Emulators) -> list[str]:
+        return settings.command(self._function, self._tmp, self._port, self._runtime_port)
+
+    def _environment(self, settings: Emulators) -> dict[str, str]:
+        return settings.environment(self._function, self._tmp)
 
     @property
     def usable(self) -> bool:
@@ -192,6 +214,84 @@ class Emulator:
             and answer["requestId"] == request_id
         )
         return body if failed else None
+
+
+class StreamingEmulator(Emulator):
+    """The runtime behind a Runtime API of ours, which passes on what it sends as it comes."""
+
+    def __init__(self, function: Function, settings: Emulators) -> None:
+        super().__init__(function, settings)
+        threading.Thread(target=self._watch, name=f"runtime {function.name}", daemon=True).start()
+
+    def wait_until_listening(self) -> bool:
+        return True  # the first invocation waits for the runtime
+
+    def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
+        with self.open(payload, client_context) as opened:
+            if isinstance(opened, InvocationResult):
+                return opened
+            try:
+                body = b"".join(opened.answer.pieces)
+            except Cut as cut:
+                return self._cut(cut, opened.request_id)
+            error = opened.answer.is_error
+            if not (opened.answer.is_streamed or error) and len(body) > SYNC_LIMIT_BYTES:
+                error, message = True, f"Response payload size exceeded maximum allowed ({SYNC_LIMIT_BYTES})."
+                body = _error("Function.ResponseSizeTooLarge", message)
+            return InvocationResult(body, error, self.log.end(0)[1], opened.request_id)
+
+    @contextlib.contextmanager
+    def open(
+        self, payload: bytes, client_context: str | None = None
+    ) -> Iterator["OpenedAnswer | InvocationResult"]:
+        """An answer that has begun, or what went wrong before it could. Leaving the block ends it."""
+        request_id, started = str(uuid.uuid4()), time.monotonic()
+        self.log.begin()
+        self.log.note(f"START RequestId: {request_id} Version: $LATEST\n")
+        with self.memory_limit() as memory:
+            try:
+                answer = self._api.invoke(request_id, payload, client_context, self._function.timeout_s)
+            except Cut as cut:
+                yield self._cut(Cut(_KILLED) if memory and memory.exceeded else cut, request_id)
+                return
+            try:
+                yield OpenedAnswer(request_id, answer)
+            finally:
+                close_pieces(answer.pieces)
+                milliseconds = (time.monotonic() - started) * 1000
+                self.log.note(f"END RequestId: {request_id}\n")
+                self.log.note(f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\n")
+
+    def stop(self) -> None:
+        self._api.close()
+        super().stop()
+
+    def _command(self, settings: Emulators) -> list[str]:
+        self._api = RuntimeApi(self._runtime_port, self._function.arn)
+        return settings.streaming_command(self._function, self._tmp)
+
+    def _environment(self, settings: Emulators) -> dict[str, str]:
+        address = f"127.0.0.1:{self._runtime_port}"
+        return {**super()._environment(settings), "AWS_LAMBDA_RUNTIME_API": address}
+
+    def _cut(self, cut: Cut, request_id: str) -> InvocationResult:
+        """The answer broke off: so does this instance."""
+        self._failed = True
+        kind = "Sandbox.Timedout" if "timed out" in str(cut) else "Runtime.ExitError"
+        failure = _error(kind, f"RequestId: {request_id} Error: {cut}")
+        return InvocationResult(failure, True, self.log.end(0)[1], request_id)
+
+    def _watch(self) -> None:
+        self._process.wait()
+        self._api.runtime_ended("Runtime exited without an answer")
+
+
+@dataclass(frozen=True)
+class OpenedAnswer:
+    """An answer on its way."""
+
+    request_id: str
+    answer: Answer
 
 
 def _error(kind: str, message: str) -> bytes:

@@ -5,10 +5,11 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from local.program.functions import Function, FunctionUrl
 from local.service import function_urls
+from local.service.emulator import StreamingEmulator
 from local.service.function_urls import UrlRequest
 from local.service.instances import InstanceError, InvocationResult, Pool, Runtime, Throttled
 from local.service.lambda_api import (
@@ -22,6 +23,7 @@ from local.service.lambda_api import (
     find,
     throttled,
 )
+from local.service.streaming import Cut, prelude
 
 IDLE_S = 300
 """Instances unused for so long are ended, as Lambda does after a while."""
@@ -91,16 +93,17 @@ class Gateway:
     def call_url(self, name: str, request: UrlRequest) -> Reply:
         """One request to the Function URL of the script `name`. Raises ApiError."""
         function = next((each for each in self.functions.values() if each.name == name), None)
-        if function is None or function.url is None:
+        if function is None or function.is_warmup:
+            names = ", ".join(sorted(each.name for each in self.functions.values() if not each.is_warmup))
             raise ApiError(
-                404,
-                "ResourceNotFoundException",
-                f"{name!r} has no Function URL; set `functionUrl` and `make up`",
+                404, "ResourceNotFoundException", f"No endpoint is called {name!r}; there are: {names}"
             )
-        cors = function.url.cors
+        # On AWS `functionUrl` asks for an address; on loopback one costs nothing and opens nothing.
+        function_url = function.url or FunctionUrl(needs_signature=False)
+        cors = function_url.cors
         if cors and request.is_preflight:
             return function_urls.preflight(cors, request)
-        answer = self._call_url(function, function.url, request)
+        answer = self._call_url(function, function_url, request)
         return function_urls.with_cors(answer, cors, request) if cors else answer
 
     def _call_url(self, function: Function, url: FunctionUrl, request: UrlRequest) -> Reply:
@@ -109,13 +112,40 @@ class Gateway:
         payload = function_urls.event(request)
         if len(payload) > SYNC_LIMIT_BYTES:
             raise ApiError(413, "RequestTooLargeException", "Request body is too large")
+        if function.streams:
+            return self._stream(function, payload)
         return function_urls.reply(self._run(function, payload, None))
+
+    def _stream(self, function: Function, payload: bytes) -> Reply:
+        """What the function sends, as it comes; the instance is busy until the answer is closed."""
+        with self._refusals(function), contextlib.ExitStack() as stack:
+            instance = stack.enter_context(self._pools[function.function_name].lease())
+            if not isinstance(instance, StreamingEmulator):  # a container, whose emulator waits for all of it
+                return function_urls.reply(instance.invoke(payload))
+            opened = stack.enter_context(instance.open(payload))
+            if isinstance(opened, InvocationResult):
+                return function_urls.reply(opened)
+            answer = opened.answer
+            try:
+                if answer.is_streamed:
+                    status, headers, pieces = prelude(answer)
+                    return Reply(status, b"", headers, _Holding(pieces, stack.pop_all()))
+                body = b"".join(answer.pieces)
+            except Cut:
+                return function_urls.reply(InvocationResult(b"", True, "", opened.request_id))
+            return function_urls.reply(InvocationResult(body, answer.is_error, "", opened.request_id))
 
     def _run(
         self, function: Function, payload: bytes, client_context: str | None, *, wait: bool = False
     ) -> InvocationResult:
-        try:
+        with self._refusals(function):
             return self._pools[function.function_name].invoke(payload, client_context, wait=wait)
+
+    @contextlib.contextmanager
+    def _refusals(self, function: Function) -> Iterator[None]:
+        """What Lambda answers where there is no instance to be had."""
+        try:
+            yield
         except Throttled:
             raise throttled(function) from None
         except InstanceError as error:
@@ -133,6 +163,19 @@ class Gateway:
         while not self._closing.wait(min(self._idle_s, 15)):
             for pool in self._pools.values():
                 pool.retire(self._idle_s)
+
+
+class _Holding:
+    """Pieces of an answer, and what is let go of when they are closed: begun, finished or neither."""
+
+    def __init__(self, pieces: Iterator[bytes], stack: contextlib.ExitStack) -> None:
+        self._pieces, self._stack = pieces, stack
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._pieces
+
+    def close(self) -> None:
+        self._stack.close()
 
 
 def _json(value: object) -> Reply:

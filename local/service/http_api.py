@@ -13,7 +13,8 @@ from urllib.parse import parse_qs, urlsplit
 from local.service import function_urls
 from local.service.function_urls import UrlRequest
 from local.service.gateway import Gateway
-from local.service.lambda_api import ApiError, Reply, parse_path
+from local.service.lambda_api import ApiError, Pieces, Reply, parse_path
+from local.service.streaming import Cut
 
 _LONGEST_LINE = 65_536
 
@@ -86,11 +87,26 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
+            if reply.pieces is not None:
+                self.send_pieces(reply.pieces)
+                return
             if reply.status != 204:
                 self.send_header("Content-Length", str(len(reply.body)))
             self.end_headers()
             if self.command != "HEAD":
                 self.wfile.write(reply.body)
+
+        def send_pieces(self, pieces: Pieces) -> None:
+            """Chunk by chunk; an answer that breaks off ends without the last one, as on AWS."""
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            with contextlib.closing(pieces):
+                try:
+                    for piece in filter(None, pieces):
+                        self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+                    self.wfile.write(b"0\r\n\r\n")
+                except Cut:
+                    self.close_connection = True
 
         def body(self) -> bytes:
             """Raises ApiError for one whose end cannot be told; the connection then ends with the answer."""

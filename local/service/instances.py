@@ -1,8 +1,9 @@
 """Instances of a function, and the pool that scales them as Lambda does: one request each at a time."""
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -76,9 +77,15 @@ class Pool:
 
         Raises Throttled, without `wait`, and InstanceError.
         """
+        with self.lease(wait=wait) as instance:
+            return instance.invoke(payload, client_context)
+
+    @contextlib.contextmanager
+    def lease(self, *, wait: bool = False) -> Iterator[Instance]:
+        """An instance for one request. Raises as `invoke` does."""
         instance = self._take(wait)
         try:
-            return instance.invoke(payload, client_context)
+            yield instance
         finally:
             self._give_back(instance)
 

@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 
 from local.program.functions import Function
@@ -30,6 +30,15 @@ class ApiError(Exception):
         self.body = {"Type": "User" if status < 500 else "Service", "Message": message, **more}
 
 
+class Pieces(Protocol):
+    """A body that is sent while it is made."""
+
+    def __iter__(self) -> Iterator[bytes]: ...
+
+    def close(self) -> None:
+        """It was sent, or nobody wants the rest. Safe to repeat."""
+
+
 @dataclass(frozen=True)
 class Reply:
     """One HTTP answer."""
@@ -37,6 +46,8 @@ class Reply:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    pieces: Pieces | None = None
+    """The body as it comes, instead of `body`. Closed when it was sent, or cannot be."""
 
 
 def parse_path(path: str) -> tuple[str | None, str]:

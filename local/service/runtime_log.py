@@ -40,6 +40,14 @@ class RuntimeLog:
             request_id = next((start[1] for start in starts if start), None)
             return request_id, "".join(self._lines)
 
+    def note(self, line: str) -> None:
+        """A line of Lambda's own, where no emulator writes it."""
+        with self._news:
+            self._lines.append(line)
+            self._news.notify_all()
+        with self.path.open("a") as file:
+            file.write(line)
+
     def close(self) -> None:
         """Wait for the end of the stream, which comes when the last process that writes to it is gone."""
         self._reader.join(REPORT_WAIT_S)

@@ -19,7 +19,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.program.functions import Cors, FunctionUrl
+from local.program.functions import WARMUP_COMMAND, Cors, FunctionUrl
 from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare, wait_for
@@ -516,11 +516,13 @@ def test_answers_name_the_origin_that_may_read_them(gateway, origins, credential
     assert headers.get("access-control-allow-credentials") == ("true" if credentials else None)
 
 
-def test_a_function_without_a_url_has_none_here_either(gateway):
-    _, url = gateway()
-    status, answer, _ = open_url(f"{url}/urls/probe/")
-    assert status == 404
-    assert "functionUrl" in json.loads(answer)["Message"]
+def test_an_endpoint_has_an_address_here_even_where_it_has_none_on_aws(gateway):
+    _, url = gateway(declare(), declare("warmup", command=WARMUP_COMMAND))
+    assert open_url(f"{url}/urls/probe/")[0] == 200
+    for name in ("nope", "warmup"):
+        status, answer, _ = open_url(f"{url}/urls/{name}/")
+        assert status == 404
+        assert json.loads(answer)["Message"] == f"No endpoint is called {name!r}; there are: probe"
 
 
 def wait_until(holds):
