@@ -42,6 +42,15 @@ CACHE_ENVIRONMENT = {
     "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise
 }
 
+_TRACE = [
+    {
+        "Sid": "WriteTraces",
+        "Effect": "Allow",
+        "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+        "Resource": "*",  # these take no other
+    }
+]
+
 
 class InferenceFunction(pulumi.ComponentResource):
     """The endpoint of one script: reads the cache, and reaches nothing else."""
@@ -49,6 +58,7 @@ class InferenceFunction(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     """To invoke it by: of the alias, which serves a published version."""
     name: pulumi.Output[str]
+    log_group: pulumi.Output[str]
     url: pulumi.Output[str] | None
 
     def __init__(
@@ -69,7 +79,11 @@ class InferenceFunction(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         endpoint = settings.endpoints[name]
         downloads = endpoint.cold_download
-        policy = role.allow("cache", [cache.mount_statement(write=downloads)], parent=self)
+        statements = [
+            cache.mount_statement(write=downloads),
+            *(_TRACE if endpoint.tracing == "active" else []),
+        ]
+        policy = role.allow("cache", statements, parent=self)
         function = _function_with_cache(
             name,
             command=f"{name}.handler",
@@ -94,6 +108,7 @@ class InferenceFunction(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy], hooks=hooks.function),
             reserved_concurrent_executions=endpoint.reserved_concurrency,
             publish=True,
+            tracing_config={"mode": "Active"} if endpoint.tracing == "active" else None,
             tags=dict(endpoint.tags),
         )
         alias = aws.lambda_.Alias(
@@ -111,7 +126,7 @@ class InferenceFunction(pulumi.ComponentResource):
                 provisioned_concurrent_executions=endpoint.provisioned_concurrency,
                 opts=self._child,
             )
-        self.name, self.arn = function.id, alias.arn
+        self.name, self.arn, self.log_group = function.id, alias.arn, role.log_group.name
         self.url = self._open(alias, endpoint, hooks) if endpoint.function_url != "none" else None
         self.register_outputs({"arn": self.arn, "url": self.url})
 
@@ -159,6 +174,7 @@ class WarmupFunction(pulumi.ComponentResource):
 
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
+    log_group: pulumi.Output[str]
 
     def __init__(
         self,
@@ -223,7 +239,7 @@ class WarmupFunction(pulumi.ComponentResource):
             maximum_retry_attempts=0,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        self.arn, self.name = function.arn, function.id
+        self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
         self.register_outputs({"arn": self.arn})
 
     def _secret(self, name: str, settings: Settings) -> aws.secretsmanager.Secret | None:

@@ -9,16 +9,19 @@ import pulumi
 import pulumi_aws as aws
 
 from .account import Account
-from .function import WARMUP_TIMEOUT_S, InferenceFunction, WarmupFunction
+from .function import InferenceFunction, WarmupFunction
 from .naming import function_name, stack_prefix
 from .settings import Settings
 
 _NEAR_TIMEOUT = 0.9
 _PERIOD_S = 300
+# https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/FilterAndPatternSyntaxForMetricFilters.html
+_FAILED_REQUEST = '{ $.event = "request" && $.status >= 500 }'
+_FAILED_WARMUP = '{ $.event = "failed" || $.event = "bug" }'
 
 
 class Observability(pulumi.ComponentResource):
-    """Dashboard of all functions; with an address, alarms on errors, throttles and duration, and a budget."""
+    """Dashboard of all functions; with an address, alarms on what fails or nearly does, and a budget."""
 
     def __init__(
         self,
@@ -35,20 +38,23 @@ class Observability(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         if settings.dashboard:
             names = [warmup.name, *(function.name for function in functions.values())]
+            logs = [function.log_group for function in functions.values()]
             aws.cloudwatch.Dashboard(
                 name,
                 # A generated name, the suffix of a function's: PutDashboard overwrites one of another stack.
                 dashboard_name=pulumi.Output.concat(
                     stack_prefix(), "-", warmup.name.apply(lambda name: name.rpartition("-")[2])
                 ),
-                dashboard_body=pulumi.Output.json_dumps(_dashboard(names, account.region)),
+                dashboard_body=pulumi.Output.json_dumps(_dashboard(names, logs, account.region)),
                 opts=self._child,
             )
         if settings.alarm_email:
             topic = self._topic(settings.alarm_email)
-            self._alarms("warmup", warmup.name, WARMUP_TIMEOUT_S, topic.arn)
+            # It runs until just before its timeout, and says then what is left: its duration tells nothing.
+            self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
             for script, function in functions.items():
-                self._alarms(script, function.name, settings.endpoints[script].timeout_seconds, topic.arn)
+                timeout_s = settings.endpoints[script].timeout_seconds
+                self._alarms(script, function, _FAILED_REQUEST, timeout_s, topic.arn)
         if settings.monthly_budget_usd:
             self._budget(settings.monthly_budget_usd, settings.alarm_email)
         self.register_outputs({})
@@ -61,23 +67,43 @@ class Observability(pulumi.ComponentResource):
         return topic
 
     def _alarms(
-        self, label: str, function: pulumi.Output[str], timeout_s: int, topic_arn: pulumi.Output[str]
+        self,
+        label: str,
+        function: InferenceFunction | WarmupFunction,
+        failed: str,  # the pattern of a line of its log
+        timeout_s: int | None,
+        topic_arn: pulumi.Output[str],
     ) -> None:
+        """Lambda counts as errors what crashed or timed out; failures that a function answers are in its log."""
+        of_lambda = {"namespace": "AWS/Lambda", "dimensions": {"FunctionName": function.name}}
+        in_log = {"namespace": stack_prefix(), "metric_name": f"{label}-failures"}
+        aws.cloudwatch.LogMetricFilter(
+            f"{label}-failures",
+            log_group_name=function.log_group,
+            pattern=failed,
+            metric_transformation={
+                "namespace": in_log["namespace"],
+                "name": in_log["metric_name"],
+                "value": "1",
+            },
+            opts=self._child,
+        )
         rules: dict[str, dict[str, Any]] = {
-            "errors": {"metric_name": "Errors", "statistic": "Sum", "threshold": 1},
-            "throttles": {"metric_name": "Throttles", "statistic": "Sum", "threshold": 1},
-            "duration": {
+            "errors": {**of_lambda, "metric_name": "Errors", "statistic": "Sum", "threshold": 1},
+            "failures": {**in_log, "statistic": "Sum", "threshold": 1},
+            "throttles": {**of_lambda, "metric_name": "Throttles", "statistic": "Sum", "threshold": 1},
+        }
+        if timeout_s is not None:
+            rules["duration"] = {
+                **of_lambda,
                 "metric_name": "Duration",
                 "statistic": "Maximum",
                 "threshold": round(timeout_s * 1000 * _NEAR_TIMEOUT),
-            },
-        }
+            }
         for kind, rule in rules.items():
             aws.cloudwatch.MetricAlarm(
                 f"{label}-{kind}",
                 alarm_description=f"{function_name(label)}: {kind}",
-                namespace="AWS/Lambda",
-                dimensions={"FunctionName": function},
                 comparison_operator="GreaterThanOrEqualToThreshold",
                 evaluation_periods=1,
                 period=_PERIOD_S,
@@ -110,7 +136,9 @@ class Observability(pulumi.ComponentResource):
         )
 
 
-def _dashboard(functions: list[pulumi.Output[str]], region: str) -> dict[str, Any]:
+def _dashboard(
+    functions: list[pulumi.Output[str]], logs: list[pulumi.Output[str]], region: str
+) -> dict[str, Any]:
     graphs = [
         ("Requests", "Invocations", "Sum"),
         ("Errors", "Errors", "Sum"),
@@ -118,19 +146,52 @@ def _dashboard(functions: list[pulumi.Output[str]], region: str) -> dict[str, An
         ("Instances at once", "ConcurrentExecutions", "Maximum"),
         ("Throttles", "Throttles", "Sum"),
     ]
-    widgets = [
-        {
-            "type": "metric",
-            "width": 12,
-            "height": 6,
-            "properties": {
-                "title": title,
-                "region": region,
-                "stat": statistic,
-                "period": _PERIOD_S,
-                "metrics": [["AWS/Lambda", metric, "FunctionName", name] for name in functions],
-            },
-        }
+    metrics = [
+        _widget(
+            "metric",
+            title=title,
+            region=region,
+            stat=statistic,
+            period=_PERIOD_S,
+            metrics=[["AWS/Lambda", metric, "FunctionName", name] for name in functions],
+        )
         for title, metric, statistic in graphs
     ]
-    return {"widgets": widgets}
+    # A custom metric is billed by the month, a query by what it reads, when somebody looks.
+    queries = [
+        (
+            "Requests by the endpoint's own clock (ms)",
+            "timeSeries",
+            "stats pct(total_ms, 50) as p50, pct(total_ms, 99) as p99 by bin(5m)",
+        ),
+        (
+            "Cold starts",
+            "timeSeries",
+            """filter @message like '"cold": true' | stats count() as cold_starts by bin(5m)""",
+        ),
+        (
+            "Load and inference by engine (ms)",
+            "table",
+            "stats avg(load_ms), avg(infer_ms), count() as requests by endpoint, engine",
+        ),
+    ]
+    sources = pulumi.Output.all(*logs).apply(lambda names: " | ".join(f"SOURCE '{name}'" for name in names))
+    return {
+        "widgets": [
+            *metrics,
+            *(
+                _widget(
+                    "log",
+                    title=title,
+                    region=region,
+                    view=view,
+                    query=pulumi.Output.concat(sources, ' | filter event = "request" | ', query),
+                )
+                for title, view, query in queries
+            ),
+        ]
+    }
+
+
+def _widget(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"type": kind, "width": 12, "height": 6, "properties": properties}

@@ -104,6 +104,10 @@ class EndpointSettings(Keys):
         description="Days that CloudWatch keeps the logs - 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, "
         "400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653; 0 keeps them for ever."
     )
+    tracing: Literal["passThrough", "active"] = Field(
+        description="X-Ray traces of an endpoint - passThrough (Lambda traces what a traced caller sends) or "
+        "active (Lambda samples requests itself). No SDK is in the image."
+    )
     image: Literal["auto", "slim", "full"] = Field(
         description="Image of an endpoint - slim (models that the warm-up prepares), full (with torch and "
         "transformers) or auto (what its script needs)."
@@ -183,8 +187,8 @@ class Settings(EndpointSettings):
         description="A CloudWatch dashboard of all functions (an account's first three are free)."
     )
     alarm_email: Email = Field(
-        description="Address that alarms (errors, throttles, duration) and budget notices go to. Empty - no "
-        "alarms."
+        description="Address that alarms (errors, failures, throttles, duration) and budget notices go to. "
+        "Empty - no alarms."
     )
     monthly_budget_usd: Annotated[WholeNumber, Ge(0), Le(1_000_000_000)] = Field(
         description="Monthly cost of the whole account, in USD, that `alarmEmail` is warned about at 80 %. 0 "

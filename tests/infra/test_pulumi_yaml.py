@@ -89,6 +89,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "cors": {"origins": ["https://example.com"]},
         "coldDownload": True,
         "logRetentionDays": 30,
+        "tracing": "active",
         "image": "full",
         "environment": {"AB": "b"},
         "tags": {"a": "b"},
