@@ -74,7 +74,7 @@ class Observability(pulumi.ComponentResource):
         timeout_s: int | None,
         topic_arn: pulumi.Output[str],
     ) -> None:
-        """Lambda counts as errors what crashed or timed out; failures that a function answers are in its log."""
+        """Lambda counts what crashed or timed out as errors; failures that are answered are in the log."""
         of_lambda = {"namespace": "AWS/Lambda", "dimensions": {"FunctionName": function.name}}
         in_log = {"namespace": stack_prefix(), "metric_name": f"{label}-failures"}
         aws.cloudwatch.LogMetricFilter(
