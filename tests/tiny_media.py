@@ -31,6 +31,13 @@ def build(family: str, folder: Path, head: str = "", **changes: Any) -> Path:
         setattr(config, name, value)
     model = model_of(config, head)
     lively(model)
+    if (
+        family == "rt_detr"
+    ):  # drawn as it is, everything scores the same, and which query comes first is chance
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim > 1:
+                    parameter.normal_(0, 1.5 / parameter[0].numel() ** 0.5)
     model.save_pretrained(folder)
     for processor in processors:
         processor.save_pretrained(folder)
@@ -49,8 +56,11 @@ def lively(model: Any) -> None:
                 module.running_mean.uniform_(-0.2, 0.2)
                 module.running_var.uniform_(0.5, 1.5)
         for name, parameter in model.named_parameters():
-            if parameter.ndim > 1 and ("classifier" in name or "class_embed" in name or "lm_head" in name):
+            if parameter.ndim > 1 and any(part in name for part in _HEADS):
                 parameter.normal_(0, 0.5)
+
+
+_HEADS = ("classifier", "class_embed", "lm_head", "score_head")
 
 
 def square(size: int = SIZE) -> dict[str, int]:
@@ -67,7 +77,7 @@ def _deit() -> Any:
 
 
 def _beit() -> Any:
-    config = t.BeitConfig(**_ENCODER, **_PATCHES, use_relative_position_bias=True, out_indices=[1, 2, 1, 2])
+    config = t.BeitConfig(**_ENCODER, **_PATCHES, use_relative_position_bias=True, out_indices=[1, 2])
     return config, [t.BeitImageProcessorPil(size=square(36), crop_size=square())]
 
 
@@ -98,7 +108,7 @@ def _efficientnet() -> Any:
         image_size=SIZE,
         width_coefficient=0.25,
         depth_coefficient=0.3,
-        hidden_dim=32,
+        hidden_dim=320,
         in_channels=[32, 16],
         out_channels=[16, 24],
         strides=[1, 2],
@@ -191,7 +201,7 @@ def _table_transformer() -> Any:
 
 def _yolos() -> Any:
     config = t.YolosConfig(**_ENCODER, image_size=[SIZE, 48], patch_size=8, num_detection_tokens=10)
-    return config, [t.YolosImageProcessorPil(size={"shortest_edge": 32, "longest_edge": 48})]
+    return config, [t.YolosImageProcessorPil(size={"shortest_edge": 32, "longest_edge": 128})]
 
 
 def _rt_detr() -> Any:

@@ -10,6 +10,7 @@ from ..tasks import base_of
 from .contract import DecoderContract, EncoderContract, Seq2SeqContract, read_contract
 from .session import Prefetch
 from .tokenizer import load_tokenizer
+from .vision.contract import VisionContract
 
 if TYPE_CHECKING:
     from ..engines import Engine
@@ -31,6 +32,10 @@ def load(task: str, prepared: Path, *, max_context: int | None = None) -> Engine
         from .decoder import text_generation
 
         return text_generation.load(contract, prepared, max_context=max_context)
+    if isinstance(contract, VisionContract):
+        from .vision.loading import load as load_vision
+
+        return load_vision(task, contract, prepared)
     return _load_encoder(task, contract, prepared)
 
 

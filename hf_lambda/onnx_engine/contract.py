@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from .vision.contract import VisionContract
+
 FILE = "serving.json"
 MASK_INDEX_INPUT = "positions"
 """Input of a masked language model's graph: where in each text the masks are."""
@@ -258,8 +260,20 @@ class DecoderContract:
         }
 
 
-Contract = EncoderContract | Seq2SeqContract | DecoderContract
-_KINDS: dict[str, type[Contract]] = {"seq2seq-lm": Seq2SeqContract, "causal-lm": DecoderContract}
+Contract = EncoderContract | Seq2SeqContract | DecoderContract | VisionContract
+VISION = (
+    "image-classification",
+    "image-feature-extraction",
+    "object-detection",
+    "image-segmentation",
+    "depth-estimation",
+)
+"""Heads of models of images."""
+_KINDS: dict[str, type[Contract]] = {
+    "seq2seq-lm": Seq2SeqContract,
+    "causal-lm": DecoderContract,
+    **dict.fromkeys(VISION, VisionContract),
+}
 
 
 def read_contract(prepared: Path) -> Contract:

@@ -58,16 +58,20 @@ class Prefetch:
             return self._files[path], start
 
 
-def open_session(graph: Path, environ: Mapping[str, str] = os.environ, *, prepack: bool = True) -> Any:
+def open_session(
+    graph: Path, environ: Mapping[str, str] = os.environ, *, prepack: bool = True, layout: bool = False
+) -> Any:
     """An onnxruntime session over `graph`, which the warm-up has optimised already.
 
     prepack: copy the matrices into the order that the CPU multiplies in. Without it they are used where
     they are mapped, which takes little memory and more time.
+    layout: let onnxruntime arrange convolutions for the CPU at hand, which the warm-up cannot know.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    levels = onnxruntime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if layout else levels.ORT_DISABLE_ALL
     threads = thread_count(environ)
     options.intra_op_num_threads = threads
     if _owns_cpus(threads, environ):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import Any
 
-import numpy as np
-import PIL.Image
 import pytest
 import soundfile
 import torch
@@ -18,7 +15,7 @@ from hf_lambda import tasks
 from hf_lambda.errors import BadRequest, EngineUnavailable, Unprocessable
 from hf_lambda.inputs import read_inputs
 from hf_lambda.torch_engine import load
-from tests.media_files import encoded, picture, sound, tones
+from tests.media_support import assert_same, encoded, picture, sound, tones
 from tests.tiny_media import build
 
 PICTURE, SOUND = picture(60, 80), sound(tones(0.6))
@@ -114,27 +111,6 @@ def theirs(task: str, folder: Any, given: Any, parameters: dict[str, Any]) -> An
         depth = answer["predicted_depth"]
         return {"depth": answer["depth"], "min_depth": float(depth.min()), "max_depth": float(depth.max())}
     return answer
-
-
-def assert_same(ours: Any, expected: Any) -> None:
-    if isinstance(expected, PIL.Image.Image):
-        got = np.asarray(PIL.Image.open(io.BytesIO(base64.b64decode(ours)))).astype(int)
-        assert np.abs(got - np.asarray(expected).astype(int)).max() <= 1
-    elif isinstance(expected, dict) or hasattr(expected, "keys"):
-        assert ours.keys() == expected.keys()
-        for name in expected:
-            assert_same(ours[name], expected[name])
-    elif isinstance(expected, list | tuple):
-        assert len(ours) == len(expected)
-        for one, other in zip(ours, expected, strict=True):
-            assert_same(one, other)
-    elif isinstance(expected, float):
-        assert ours == pytest.approx(expected, abs=1e-5)
-    elif isinstance(expected, np.ndarray):
-        samples, _ = soundfile.read(io.BytesIO(base64.b64decode(ours)))
-        assert np.abs(samples - np.clip(expected, -1, 1)).max() < 1e-4
-    else:
-        assert ours == expected
 
 
 def test_a_list_of_pictures_gives_a_list_of_answers(tmp_path):

@@ -104,7 +104,9 @@ def _converted(request: PrepareRequest, runner: StepRunner) -> Candidate:
         return "fp32", agreement, None
     # The first candidate is int8 throughout; the others leave more and more of the last layers as they are.
     for percent in _FP32_PERCENTS if request.head != "seq2seq-lm" else _FP32_PERCENTS[:1]:
-        runner.run(f"quantize-{percent}")
+        quantized = runner.run(f"quantize-{percent}").verdict
+        if quantized is not None and quantized.refused:
+            return "fp32", agreement, quantized.refused
         verdict = runner.check(f"check-int8-{percent}")
         if verdict.figures:
             agreement["int8"] = {**verdict.figures, "fp32_share": percent / 100}

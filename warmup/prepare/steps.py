@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_lambda.atomic import replace_text
-from hf_lambda.onnx_engine.contract import read_contract, write_contract
+from hf_lambda.onnx_engine.contract import VISION, read_contract, write_contract
 
 from .outcome import NotPrepared, Verdict
 from .request import PrepareRequest
@@ -63,6 +63,8 @@ def _export(request: PrepareRequest, work: Path, _: str) -> None:
         from .seq2seq.export import export
     elif request.head == "causal-lm":
         from .decoder.export import export
+    elif request.head in VISION:
+        from .vision.export import export
     else:
         from .encoder.export import export
     export(request, work)
@@ -94,13 +96,17 @@ def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | Non
     return None
 
 
-def _quantize(request: PrepareRequest, work: Path, fp32_percent: str) -> None:
+def _quantize(request: PrepareRequest, work: Path, fp32_percent: str) -> Verdict | None:
+    """Refused where int8 would save next to nothing."""
     from .onnx.quantize import quantize
 
     target = _fresh(work / "int8")
     feeds = None
     if request.head != "seq2seq-lm":
-        from .encoder.check import calibration_feeds
+        if request.head in VISION:
+            from .vision.check import calibration_feeds
+        else:
+            from .encoder.check import calibration_feeds
 
         feeds = calibration_feeds(work)
     prefetch = {}
@@ -113,6 +119,19 @@ def _quantize(request: PrepareRequest, work: Path, fp32_percent: str) -> None:
             fp32_fraction=int(fp32_percent) / 100,
         )
     _copy_contract(work / "fp32", target, prefetch)
+    share = _bytes(target) / _bytes(work / "fp32")
+    if request.head in VISION and share > _WORTH:
+        return Verdict({}, f"int8 would leave {share:.0%} of the bytes: most weights are not matrices")
+    return None
+
+
+_WORTH = 0.8
+"""Largest share of fp32's bytes that is worth an answer that is not quite the same: what networks of
+convolutions, which stay in fp32, never come to."""
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir())
 
 
 def _check(request: PrepareRequest, work: Path, candidate: str) -> Verdict:
@@ -121,6 +140,8 @@ def _check(request: PrepareRequest, work: Path, candidate: str) -> Verdict:
         from .seq2seq.check import check
     elif request.head == "causal-lm":
         from .decoder.check import check
+    elif request.head in VISION:
+        from .vision.check import check
     else:
         from .encoder.check import check
     return check(request, work, candidate.partition("-")[0])
@@ -137,7 +158,8 @@ _STEPS: dict[str, Callable[[PrepareRequest, Path, str], Verdict | None]] = {
 
 def _copy_contract(source: Path, target: Path, prefetch: Mapping[str, int]) -> None:
     """tokenizer.json and serving.json, which also says what each weight file's readers read for certain."""
-    shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
+    if (source / "tokenizer.json").is_file():  # models of images have none
+        shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
     write_contract(replace(read_contract(source), prefetch=prefetch), target)
 
 

@@ -11,7 +11,7 @@ from hf_lambda.errors import Unprocessable
 from hf_lambda.media.audio import Audio
 from hf_lambda.media.resampling import resampled
 from hf_lambda.signature import Mismatch
-from tests.media_files import base64_of, sound, tones
+from tests.media_support import base64_of, sound, tones
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from transformers.image_utils import load_image
 from hf_lambda.errors import Unprocessable
 from hf_lambda.media.image import Image
 from hf_lambda.signature import Mismatch
-from tests.media_files import base64_of, encoded, picture
+from tests.media_support import base64_of, encoded, picture
 
 TURNED = PIL.Image.Exif()
 TURNED[0x0112] = 6  # the camera was held upright

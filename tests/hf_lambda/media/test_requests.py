@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hf_lambda import Audio, Image, endpoint
-from tests.media_files import base64_of, encoded, picture, sound, tones
+from tests.media_support import base64_of, encoded, picture, sound, tones
 
 PNG, WAV = encoded(picture()), sound(tones(0.1))
 

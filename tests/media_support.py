@@ -7,6 +7,7 @@ import io
 from typing import Any
 
 import numpy as np
+import pytest
 import soundfile
 from PIL import Image
 
@@ -43,3 +44,25 @@ def sound(wave: Any, rate: int = 16_000, kind: str = "WAV", subtype: str | None 
 
 def base64_of(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def assert_same(ours: Any, expected: Any, near: float = 1e-5) -> None:
+    """`ours` is JSON that says what `expected` says: pictures and sound in base64, numbers `near`."""
+    if isinstance(expected, Image.Image):
+        got = np.asarray(Image.open(io.BytesIO(base64.b64decode(ours)))).astype(int)
+        assert np.abs(got - np.asarray(expected).astype(int)).max() <= 1
+    elif isinstance(expected, dict) or hasattr(expected, "keys"):
+        assert ours.keys() == expected.keys()
+        for name in expected:
+            assert_same(ours[name], expected[name], near)
+    elif isinstance(expected, list | tuple):
+        assert len(ours) == len(expected)
+        for one, other in zip(ours, expected, strict=True):
+            assert_same(one, other, near)
+    elif isinstance(expected, float):
+        assert ours == pytest.approx(expected, abs=near, rel=near)
+    elif isinstance(expected, np.ndarray):
+        samples, _ = soundfile.read(io.BytesIO(base64.b64decode(ours)))
+        assert np.abs(samples - np.clip(expected, -1, 1)).max() < 1e-4
+    else:
+        assert ours == expected

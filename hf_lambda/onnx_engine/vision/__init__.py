@@ -1,0 +1,1 @@
+"""Tasks of images on a prepared model: Pillow, numpy and onnxruntime alone."""

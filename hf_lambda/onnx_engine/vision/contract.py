@@ -1,0 +1,88 @@
+"""`serving.json` of a model of images, and how its pictures become pixels. Standard library only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the image processor of a model does to a picture; the warm-up reads it and compares the result."""
+
+    kind: str = "plain"
+    """How `size` is meant: "plain", "crop_pct" (ConvNeXT), "multiple" (DPT), "floor" (GLPN), "floored"
+    (YOLOS: plain, then down to a multiple)."""
+    size: Mapping[str, int] = field(default_factory=dict)
+    resize: bool = True
+    resample: int = 2
+    """Pillow's filter."""
+    crop: tuple[int, int] | None = None
+    crop_pct: float = 1.0
+    multiple: int = 1
+    keep_aspect_ratio: bool = False
+    size_divisor: int = 32
+    bgr: bool = False
+    rescale: bool = True
+    rescale_factor: float = 1 / 255
+    offset: bool = False
+    """Subtract one after rescaling."""
+    normalize: bool = True
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    top_std: tuple[float, ...] | None = None
+    """EfficientNet divides by the deviation once more."""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Recipe:
+        fields = dict(document)
+        for name in ("crop", "mean", "std", "top_std"):
+            if fields.get(name) is not None:
+                fields[name] = tuple(fields[name])
+        return cls(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether every picture comes out at one size."""
+        if self.crop is not None or not self.resize:
+            return self.crop is not None
+        if self.kind == "crop_pct":
+            return self.size["shortest_edge"] >= 384
+        if self.kind == "multiple":
+            return not self.keep_aspect_ratio
+        return self.kind == "plain" and "height" in self.size
+
+
+@dataclass(frozen=True)
+class VisionContract:
+    """A model whose graph reads `pixel_values`."""
+
+    head: str
+    model_type: str
+    recipe: Recipe
+    outputs: tuple[str, ...]
+    """Of the graph `model.onnx`."""
+    labels: tuple[str, ...] = ()
+    problem_type: str | None = None
+    rule: str = ""
+    """How detections are read: "softmax" (the last class is none), "focal", or "focal-100"."""
+    layout: bool = False
+    """Let the session choose the layout of convolutions for the CPU at hand: more to do while it opens, and
+    faster afterwards for networks that are convolutions for the most part."""
+    prefetch: Mapping[str, int] = field(default_factory=dict)
+    """Bytes at the start of each weight file that every run reads."""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> VisionContract:
+        fields = dict(document)
+        fields["recipe"] = Recipe.from_json(fields["recipe"])
+        for name in ("outputs", "labels"):
+            fields[name] = tuple(fields.get(name, ()))
+        return cls(**fields)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

@@ -1,0 +1,33 @@
+"""Which class answers which task of images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ...background import Future
+from .contract import VisionContract
+
+_CLASSES = {
+    "image-classification": ("classification", "ImageClassification"),
+    "image-feature-extraction": ("classification", "ImageFeatureExtraction"),
+    "object-detection": ("detection", "ObjectDetection"),
+    "image-segmentation": ("maps", "ImageSegmentation"),
+    "depth-estimation": ("maps", "DepthEstimation"),
+}
+
+
+def load(task: str, contract: VisionContract, prepared: Path) -> Callable[..., list[Any]]:
+    """Load the folder `prepared` for `task`."""
+    # Beside the session, which lets go of the interpreter while it opens.
+    pillow = Future(lambda: import_module("PIL.ImageOps")).start()
+    from .model import VisionModel
+
+    module, name = _CLASSES[task]
+    engine: Callable[..., list[Any]] = getattr(import_module(f"{__package__}.{module}"), name)(
+        VisionModel(contract, prepared)
+    )
+    pillow.result()
+    return engine

@@ -1,0 +1,98 @@
+"""image-segmentation (semantic) and depth-estimation: answers as large as the picture, as PNG."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...errors import Unprocessable
+from ...media import answers
+from .model import VisionModel
+
+_ROWS = 64
+"""Of the picture, that all classes are interpolated to at once."""
+
+
+class ImageSegmentation:
+    def __init__(self, model: VisionModel) -> None:
+        self._model = model
+
+    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+        """Per image one `{"score": None, "label", "mask"}` for every class that is there."""
+        subtask = parameters.get("subtask")
+        if subtask not in (None, "semantic"):
+            raise Unprocessable(
+                "subtask", f"this model segments by class alone: `subtask` {subtask!r} is not its"
+            )
+        return [self._masks(classes_of(logits, size)) for size, (logits,) in self._model.run(inputs)]
+
+    def _masks(self, classes: Any) -> list[dict[str, Any]]:
+        labels = self._model.contract.labels
+        return [
+            {
+                "score": None,
+                "label": labels[found],
+                "mask": answers.png((classes == found).astype(np.uint8) * 255),
+            }
+            for found in np.unique(classes).tolist()
+        ]
+
+
+class DepthEstimation:
+    def __init__(self, model: VisionModel) -> None:
+        self._model = model
+
+    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+        return [answers.depth(depth_of(depth, size)) for size, (depth,) in self._model.run(inputs)]
+
+
+def classes_of(logits: Any, size: tuple[int, int]) -> Any:
+    """(height, width) of classes from (classes, h, w), interpolated as torch does it before one is chosen."""
+    height, width = size
+    down, across = _linear(height, logits.shape[1]), _linear(width, logits.shape[2])
+    result = np.empty(size, np.int64)
+    for top in range(0, height, _ROWS):
+        rows = np.einsum("yh,chw->cyw", down[top : top + _ROWS], logits, optimize=True)
+        result[top : top + _ROWS] = (rows @ across.T).argmax(axis=0)
+    return result
+
+
+def depth_of(depth: Any, size: tuple[int, int]) -> Any:
+    """(height, width) from (h, w), interpolated as torch's `bicubic`."""
+    height, width = size
+    return _cubic(height, depth.shape[0]) @ depth @ _cubic(width, depth.shape[1]).T
+
+
+def _linear(wanted: int, given: int) -> Any:
+    """(wanted, given): the share that each given value has in each wanted one."""
+    places = np.maximum((np.arange(wanted) + 0.5) * given / wanted - 0.5, 0)
+    below = np.minimum(places.astype(int), given - 1)
+    share = places - below
+    weights = np.zeros((wanted, given), np.float32)
+    rows = np.arange(wanted)
+    np.add.at(weights, (rows, below), 1 - share)
+    np.add.at(weights, (rows, np.minimum(below + 1, given - 1)), share)
+    return weights
+
+
+_SHARPNESS = -0.75
+"""torch's coefficient of cubic convolution."""
+
+
+def _cubic(wanted: int, given: int) -> Any:
+    places = (np.arange(wanted) + 0.5) * given / wanted - 0.5
+    below = np.floor(places).astype(int)
+    share = places - below
+    weights = np.zeros((wanted, given), np.float32)
+    rows = np.arange(wanted)
+    for step, distance in ((-1, share + 1), (0, share), (1, 1 - share), (2, 2 - share)):
+        np.add.at(weights, (rows, np.clip(below + step, 0, given - 1)), _convolution(distance))
+    return weights
+
+
+def _convolution(distance: Any) -> Any:
+    a = _SHARPNESS
+    near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
+    far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
+    return np.where(distance <= 1, near, far)

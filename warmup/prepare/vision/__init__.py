@@ -1,0 +1,1 @@
+"""Models of images: classification, features, detection, segmentation, depth, zero-shot."""

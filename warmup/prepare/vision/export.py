@@ -1,0 +1,140 @@
+"""Exporting models of images: one graph from pixels to what the task's answers are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from transformers import AutoConfig, AutoImageProcessor
+
+from hf_lambda.onnx_engine.contract import write_contract
+from hf_lambda.onnx_engine.vision.pixels import PixelMaker
+
+from ..onnx.torch_export import export_graph
+from ..outcome import NotPrepared
+from ..request import PrepareRequest
+from . import reference
+from .contract import contract_of
+from .recipe import recipe_of
+from .samples import pictures_of
+
+_ENCODERS = (
+    "beit",
+    "convnext",
+    "convnextv2",
+    "deit",
+    "dinov2",
+    "efficientnet",
+    "mobilenet_v2",
+    "mobilevit",
+    "resnet",
+    "swin",
+    "vit",
+)
+FAMILIES = {
+    "image-classification": _ENCODERS,
+    "image-feature-extraction": _ENCODERS,
+    "object-detection": ("conditional_detr", "detr", "rt_detr", "table-transformer", "yolos"),
+    "image-segmentation": ("mobilevit", "segformer"),
+    "depth-estimation": ("dpt", "glpn"),
+}
+"""`model_type`s by head whose graphs have been compared with transformers."""
+AUTO_CLASSES = {
+    "image-classification": "AutoModelForImageClassification",
+    "image-feature-extraction": "AutoModel",
+    "object-detection": "AutoModelForObjectDetection",
+    "image-segmentation": "AutoModelForSemanticSegmentation",
+    "depth-estimation": "AutoModelForDepthEstimation",
+}
+_OUTPUTS = {"object-detection": ("logits", "pred_boxes"), "depth-estimation": ("predicted_depth",)}
+_ANY_SIZE = (
+    "conditional_detr",
+    "detr",
+    "glpn",
+    "mobilevit",
+    "resnet",
+    "segformer",
+    "table-transformer",
+    "yolos",
+)
+"""Families whose graphs take pictures of any size: nothing in them was computed for one."""
+
+
+def export(request: PrepareRequest, work: Path) -> None:
+    """Write `export/model.onnx` with weights, serving.json and transformers' answers to the samples.
+
+    Raises NotPrepared for a family or an image processor that would not come out the same.
+    """
+    snapshot, folder = request.snapshot, work / "export"
+    config = AutoConfig.from_pretrained(snapshot)
+    known = FAMILIES[request.head]
+    if config.model_type not in known:
+        names = ", ".join(known)
+        raise NotPrepared(
+            f"{config.model_type} models are not prepared for {request.task}; these are: {names}"
+        )
+    transformers.utils.logging.disable_progress_bar()
+    pictures = pictures_of(request)
+    recipe = recipe_of(load_processor(snapshot), pictures)
+    if not recipe.is_fixed and config.model_type not in _ANY_SIZE:
+        raise NotPrepared(
+            f"this model looks at pictures of many sizes; the graph of {config.model_type} models is for one"
+        )
+    make_pixels = PixelMaker(recipe)
+    pixels = [make_pixels(picture) for picture in pictures]
+    model = load_model(snapshot, AUTO_CLASSES[request.head])
+    outputs = _outputs(request.head, model, pixels[0])
+    reference.write(work, model, pixels, outputs)
+    axes: dict[str, dict[int, str]] = {name: {0: "batch"} for name in ("pixel_values", *outputs)}
+    if not recipe.is_fixed:
+        axes["pixel_values"] |= {2: "height", 3: "width"}
+        if request.head == "depth-estimation":
+            axes["predicted_depth"] |= {1: "deep", 2: "wide"}
+    example = torch.from_numpy(np.stack([pixels[0], pixels[0][:, ::-1].copy()]))
+    export_graph(
+        _Traced(model, outputs).eval(), {"pixel_values": example}, outputs, axes, folder / "model.onnx"
+    )
+    write_contract(contract_of(request.head, config, recipe, outputs, folder / "model.onnx"), folder)
+
+
+def load_processor(snapshot: Path) -> Any:
+    """Raises NotPrepared where only torchvision prepares the images."""
+    try:
+        return AutoImageProcessor.from_pretrained(snapshot, backend="pil")
+    except (ImportError, ValueError, OSError) as problem:
+        first = str(problem).partition("\n")[0][:200]
+        raise NotPrepared(f"its image processor cannot be loaded without torchvision: {first}") from problem
+
+
+def load_model(snapshot: Path, auto_class: str) -> Any:
+    """fp32 on the CPU, with attention that the tracer can follow where the model has a choice of it."""
+    auto = getattr(transformers, auto_class)
+    try:
+        model = auto.from_pretrained(snapshot, dtype=torch.float32, attn_implementation="eager")
+    except ValueError:  # a network without attention
+        model = auto.from_pretrained(snapshot, dtype=torch.float32)
+    return model.eval()
+
+
+def _outputs(head: str, model: Any, pixels: Any) -> tuple[str, ...]:
+    if head != "image-feature-extraction":
+        return _OUTPUTS.get(head, ("logits",))
+    with torch.no_grad():
+        result = model(torch.from_numpy(pixels[None]))
+    return tuple(name for name in ("last_hidden_state", "pooler_output") if result.get(name) is not None)
+
+
+class _Traced(torch.nn.Module):
+    """Pixels in, tensors out, as tracing needs it."""
+
+    def __init__(self, model: Any, outputs: Sequence[str]) -> None:
+        super().__init__()
+        self.model, self._outputs = model, tuple(outputs)
+
+    def forward(self, pixel_values: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        result = self.model(pixel_values)
+        return tuple(result[name] for name in self._outputs)
