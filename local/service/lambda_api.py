@@ -88,10 +88,15 @@ def check_payload(payload: bytes, kind: str) -> None:
         )
         raise ApiError(413, "RequestTooLargeException", message)
     try:
-        json.loads(payload or b"{}")
+        json.loads(payload or b"{}", parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         message = f"Could not parse request body into json: {error}"
         raise ApiError(400, "InvalidRequestContentException", message) from None
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and the infinities, which Python reads and JSON has not."""
+    raise ValueError(f"{name} is no JSON")
 
 
 def throttled(function: Function) -> ApiError:

@@ -18,7 +18,8 @@ from pathlib import Path
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 CLONE_NEWNS, CLONE_NEWUSER = 0x20000, 0x10000000
 AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 0x1
-PR_SET_NO_NEW_PRIVS = 38
+PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
+LINUX_CAPABILITY_VERSION_3 = 0x20080522
 SYS_MOUNT_SETATTR = 442  # this number and those of Landlock are the same on x86_64 and aarch64
 SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_ADD_RULE, SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
@@ -36,6 +37,8 @@ def main(arguments: list[str]) -> None:
         enter_namespace(view)
     elif mode == "landlock":
         restrict_writes(view)
+    if mode != "none":
+        drop_capabilities()
     os.execvp(command[0], command)
 
 
@@ -71,6 +74,17 @@ def restrict_writes(view: dict[str, object]) -> None:
         _system_call(SYS_LANDLOCK_ADD_RULE, rules, LANDLOCK_RULE_PATH_BENEATH, rule, 0)
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     _system_call(SYS_LANDLOCK_RESTRICT_SELF, rules, 0)
+
+
+def drop_capabilities() -> None:
+    """A function is nobody special: it could otherwise mount the cache again, for writing."""
+    capability = 0
+    while _libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) == 0:
+        capability += 1
+    header = (ctypes.c_uint32 * 2)(LINUX_CAPABILITY_VERSION_3, 0)
+    none = (ctypes.c_uint32 * 6)()
+    _check(_libc.capset(ctypes.byref(header), ctypes.byref(none)), "capset")
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
 
 
 def _unshare() -> None:

@@ -185,6 +185,48 @@ def test_an_inference_function_cannot_write_to_the_cache(start, emulators, root,
     assert (root / "efs/model").read_text() == "weights"
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_a_function_has_no_rights_beyond_its_user_s_and_cannot_mount_the_cache_again(
+    start, emulators, root, mode
+):
+    if emulators.isolation == NONE:
+        pytest.skip("this machine allows neither mount namespaces nor Landlock")
+    (root / "efs/model").write_text("weights")
+    (root / "inference/tries.py").write_text(
+        "import os, re, subprocess\n"
+        "cache = os.environ['MODEL_CACHE']\n"
+        "def handler(event, context):\n"
+        "    status = open('/proc/self/status').read()\n"
+        "    mounted = subprocess.run(['mount', '-o', 'remount,bind,rw', cache], capture_output=True)\n"
+        "    capabilities = re.findall(r'^Cap(?:Prm|Eff|Bnd|Inh|Amb):\\s+(\\w+)$', status, re.MULTILINE)\n"
+        "    return [mounted.returncode != 0, sorted({int(each, 16) for each in capabilities})]\n"
+    )
+    instance = start(replace(emulators, isolation=mode), command="tries.handler")
+    assert ask(instance)[0] == [True, [0]]
+
+
+def test_a_function_cannot_change_what_the_cache_says_of_its_files(start, emulators, root):
+    if emulators.isolation != "namespace":
+        pytest.skip("this machine allows no mount namespaces")
+    (root / "efs/model").write_text("weights")
+    before = (root / "efs/model").stat()
+    (root / "inference/touches.py").write_text(
+        "import os\n"
+        "file = os.environ['MODEL_CACHE'] + '/model'\n"
+        "def attempt(act):\n"
+        "    try:\n"
+        "        act()\n"
+        "    except OSError:\n"
+        "        return 'refused'\n"
+        "def handler(event, context):\n"
+        "    return [attempt(act) for act in (lambda: os.chmod(file, 0), lambda: os.utime(file, (0, 0)),\n"
+        "            lambda: os.rename(file, file + '2'), lambda: os.setxattr(file, 'user.x', b'x'))]\n"
+    )
+    assert ask(start(command="touches.handler"))[0] == ["refused"] * 4
+    after = (root / "efs/model").stat()
+    assert (after.st_mode, after.st_mtime) == (before.st_mode, before.st_mtime)
+
+
 @pytest.mark.parametrize("mode", [*MODES, NONE])
 def test_the_warm_up_can_write_to_the_cache(start, emulators, root, mode):
     instance = start(replace(emulators, isolation=mode), writes=True)

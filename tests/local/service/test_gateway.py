@@ -122,12 +122,19 @@ def test_an_unknown_function_is_not_found_and_the_message_names_those_there_are(
     assert "nope" in error["Error"]["Message"] and "probe-1a2b3c4" in error["Error"]["Message"]
 
 
-def test_a_payload_that_is_not_json_is_refused(gateway):
+@pytest.mark.parametrize("payload", [b"{not json", b'{"x": NaN}', b"[-Infinity]", b"\xff", b"[" * 100_000])
+def test_a_payload_that_is_not_json_is_refused(gateway, payload):
     client, _ = gateway()
     with pytest.raises(
         client.exceptions.InvalidRequestContentException, match="Could not parse request body"
     ):
-        client.invoke(FunctionName="probe-1a2b3c4", Payload=b"{not json")
+        client.invoke(FunctionName="probe-1a2b3c4", Payload=payload)
+
+
+def test_a_key_that_comes_twice_reaches_the_function_as_it_was_sent(gateway):
+    client, _ = gateway()
+    answer = client.invoke(FunctionName="probe-1a2b3c4", Payload=b'{"a": 1, "a": 2}')
+    assert body(answer)["event"] == {"a": 2}
 
 
 @pytest.mark.parametrize(("kind", "limit"), [("RequestResponse", 6 * 1024 * 1024), ("Event", 1024 * 1024)])
