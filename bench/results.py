@@ -1,4 +1,4 @@
-"""Figures as they come: written after each measurement, and one that failed costs itself alone."""
+"""Writes figures after each measurement; one that fails is noted, and the run goes on."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def install(requirements: Path, folder: Path, machine: str) -> Path:
 
 
 def unpack(archive: zipfile.ZipFile, member: str, folder: Path) -> None:
-    """The emulator comes last and at once: where it is, the licence is too."""
+    """Unpack the licence first and the emulator by atomic rename: it is never there without its licence."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in archive.namelist():
         if ".dist-info/licenses/" in name:

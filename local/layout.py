@@ -1,4 +1,4 @@
-"""Where the local stack keeps what."""
+"""Paths of what the local stack keeps on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path

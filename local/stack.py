@@ -1,4 +1,4 @@
-"""Puts the local stack together and takes it apart again."""
+"""Starts, warms and stops the local stack."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ class RunningStack:
 
 @contextlib.contextmanager
 def locked(folder: Folder) -> Iterator[None]:
-    """Keeps a second `make up` or `make down` out. Raises StackError."""
+    """Hold the lock of the stack: one `make up` or `make down` at a time. Raises StackError."""
     folder.path.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder.path / "lock")
     try:

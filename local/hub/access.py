@@ -25,7 +25,7 @@ class Access:
     repositories: Collection[str] = ()
 
     def refusal(self, request: _Request, repo: str | None) -> Response | None:
-        """The Hub's refusal, or None. Strangers cannot tell a private repository from none."""
+        """The Hub's refusal, or None. Without access, a private repository looks like a missing one."""
         token = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
         if token and self.tokens and token not in self.tokens:
             return token_refused()

@@ -39,7 +39,7 @@ class Marks:
     ends: Sequence[bool]
     opens: Sequence[bool]
     shortens: Sequence[bool]
-    """Is a full stop after it no end: Mr, Dr, a single capital."""
+    """Whether a full stop after it ends no sentence: Mr, Dr, a single capital."""
     special: Sequence[bool]
     """Dropped by decoding, and not the end of a text."""
     eos: int

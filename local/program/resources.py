@@ -1,4 +1,4 @@
-"""What the program's resources become on one machine."""
+"""The Lambda functions that the program's resources describe."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from local.program.mock import Resource
 
 _WRITE = "elasticfilesystem:ClientWrite"
 _ONLY_ON_AWS = ("HF_TOKEN_SECRET_ARN", "STAGING_BUCKET")
-"""What one machine has not; without these variables the warm-up asks the Hub itself, with HF_TOKEN."""
+"""Variables that name services of AWS; without them the warm-up asks the Hub itself, with HF_TOKEN."""
 
 
 def functions(resources: Sequence[Resource]) -> tuple[Function, ...]:

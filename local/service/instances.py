@@ -14,7 +14,7 @@ DEFAULT_MAX_INSTANCES = 10  # what new AWS accounts get
 
 @dataclass(frozen=True)
 class InvocationResult:
-    """What one invocation gave."""
+    """The outcome of one invocation."""
 
     payload: bytes
     error: bool

@@ -1,4 +1,4 @@
-"""Which way of keeping functions from writing works on this machine."""
+"""Finds which mode of the sandbox works on this machine."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""The Lambda API's words: addresses of functions, its errors, descriptions of functions."""
+"""The Lambda API: its paths, its errors, its descriptions of functions."""
 
 import json
 import re
