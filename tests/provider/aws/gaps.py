@@ -1,17 +1,15 @@
-"""Moto's server, with what a deployment of this program needs and moto 5.2.5 lacks.
+"""What a deployment of this program needs and moto 5.2.5 lacks.
 
 - DeleteFileSystemPolicy: the answer is 500, which every client of AWS repeats for minutes.
-- The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain.
+- The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain; and
+  to look for a subnet by it.
 - The tags of a budget, and whom it tells, which clients ask for at once.
-- Provisioned concurrency; a function's mount and log group; why a security group lets another in.
-
-`--install` makes this the `moto_server` of its own environment.
+- Provisioned concurrency; a function's mount and log group; the description of a security group's rule.
+- The length of an access point's id, which Lambda checks.
 """
 
 import inspect
 import json
-import sys
-from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,8 +21,9 @@ from moto.budgets.responses import BudgetsResponse
 from moto.core.responses import BaseResponse
 from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.models.subnets import Subnet
+from moto.efs.models import AccessPoint
 from moto.efs.responses import EFSResponse
-from moto.server import main
+from moto.moto_api._internal import mock_random
 
 JSON = {"Content-Type": "application/json"}
 Answer = tuple[int, dict[str, str], str]
@@ -100,7 +99,13 @@ def ipv6_blocks(self: Subnet) -> list[dict[str, Any]]:
     ]
 
 
-def why(self: SecurityGroupRule) -> Any:
+def subnet_filter(self: Subnet, filter_name: str, method_name: str | None = None) -> Any:
+    if filter_name == "ipv6-cidr-block-association.association-id":
+        return list(self.ipv6_cidr_block_associations)
+    return moto_subnet_filter(self, filter_name, method_name)
+
+
+def description(self: SecurityGroupRule) -> Any:
     return (self.ip_range or self.source_group or self.to_prefix_list).get("Description")
 
 
@@ -113,25 +118,36 @@ def rule_init(self: SecurityGroupRule, *arguments: Any, **keys: Any) -> None:
 def lambda_init(self: LambdaFunction, *arguments: Any, **keys: Any) -> None:
     moto_init(self, *arguments, **keys)
     spec = arguments[1] if len(arguments) > 1 else keys["spec"]
-    self.kept = {key: spec[key] for key in ("FileSystemConfigs", "LoggingConfig") if key in spec}
+    self.configured = {key: spec[key] for key in ("FileSystemConfigs", "LoggingConfig") if key in spec}
 
 
 def lambda_configuration(self: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
-    return {**moto_configuration(self, on_create), **self.kept}
+    return {**moto_configuration(self, on_create), **self.configured}
 
 
+def access_point_init(self: AccessPoint, *arguments: Any, **keys: Any) -> None:
+    moto_access_point_init(self, *arguments, **keys)
+    rest = mock_random.get_random_hex(17 - len(self.access_point_id.removeprefix("fsap-")))
+    self.access_point_id += rest
+    self.access_point_arn += rest
+
+
+moto_access_point_init = AccessPoint.__init__
+moto_subnet_filter = Subnet.get_filter_value
 moto_rule_init = SecurityGroupRule.__init__
 moto_init, moto_configuration = LambdaFunction.__init__, LambdaFunction.get_configuration
 
 
-def extend() -> None:
+def fill_gaps() -> None:
     """Give moto's classes what is above."""
     LambdaFunction.__init__, LambdaFunction.get_configuration = lambda_init, lambda_configuration
     SecurityGroupRule.__init__ = rule_init
-    SecurityGroupRule.description = property(why)
+    AccessPoint.__init__ = access_point_init
+    SecurityGroupRule.description = property(description)
     BudgetsResponse.list_tags_for_resource = list_tags_for_resource
     BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
     Subnet.ipv6_cidr_block_association_set = property(ipv6_blocks)
+    Subnet.get_filter_value = subnet_filter
     EFSResponse.delete_file_system_policy = delete_file_system_policy
     for call in (
         put_provisioned_concurrency_config,
@@ -141,18 +157,3 @@ def extend() -> None:
         setattr(LambdaResponse, call.__name__, call)
     path = r"{0}/(?P<api_version>[^/]+)/functions/(?P<function_name>[\w_:%-]+)/provisioned-concurrency/?$"
     lambda_paths[path] = LambdaResponse.dispatch
-
-
-def install() -> None:
-    script = Path(sys.executable).with_name("moto_server")
-    this = str(Path(__file__).resolve())
-    script.write_text(f"#!{sys.executable}\nimport runpy\nrunpy.run_path({this!r}, run_name='__main__')\n")
-    script.chmod(0o755)
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] == ["--install"]:
-        install()
-    else:
-        extend()
-        main()

@@ -1,47 +1,11 @@
-"""The emulator with the calls that moto lacks; once moto has them, they go from here."""
+"""What moto lacks and the emulated AWS has; once moto has it, it goes from here."""
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from moto.awslambda.responses import LambdaResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.efs.responses import EFSResponse
-
-from tests.infra.program import ROOT
-
-SCRIPT = ROOT / "tests" / "infra" / "moto_server.py"
-
-
-@pytest.fixture(scope="module")
-def aws() -> Iterator[Any]:
-    """`aws("efs")` is a client of a server on a free port."""
-    command = [sys.executable, "-u", str(SCRIPT), "-p", "0"]
-    keys = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
-    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, **keys})
-    assert server.stderr
-    address = next(line.split()[-1] for line in server.stderr if "Running on" in line)
-    settings = Config(retries={"max_attempts": 0})
-
-    def client(service: Any) -> Any:
-        return boto3.client(
-            service,
-            region_name="us-east-1",
-            endpoint_url=address,
-            config=settings,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-        )
-
-    yield client
-    server.terminate()
-    server.wait()
-    server.stderr.close()
 
 
 @pytest.mark.parametrize(
