@@ -1,0 +1,158 @@
+"""What a change of each config key does to the stack dev.
+
+tests/engine holds the real engine to it, tests/provider the plan of the real provider for the same change:
+neither is compared with a table of ours alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.engine.stack import Changes
+
+SCRIPTS = ("sentiment", "summarization")
+
+
+def each(text: str, names: tuple[str, ...] = SCRIPTS) -> set[str]:
+    """`each("lambda/alias {}")`: one for each script."""
+    return {text.format(name) for name in names}
+
+
+ENDPOINTS = each("lambda/function hf-lambda-dev-{}")
+WARMUP = {"lambda/function hf-lambda-dev-warmup"}
+FUNCTIONS = ENDPOINTS | WARMUP
+IMAGES = {"docker:index/image image-full", "docker:index/image image-slim"}
+ZONES = ("0", "1")
+NAT = {"ec2/eip network-egress-nat-0", "ec2/natGateway network-egress-nat-0"}
+ALARMS = {
+    "sns/topic observability",
+    "sns/topicSubscription observability",
+    *(
+        f"cloudwatch/metricAlarm {name}-{what}"
+        for name in (*SCRIPTS, "warmup")
+        for what in ("duration", "errors", "throttles")
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Change:
+    value: Any
+    """Another one than the default."""
+    changes: Changes
+    needs: Mapping[str, Any] = field(default_factory=dict)
+    """Config that goes with it."""
+    why: str = ""
+
+    def keys(self, key: str) -> dict[str, Any]:
+        return {key: self.value, **self.needs}
+
+
+CHANGES: dict[str, Change] = {
+    "memoryMb": Change(512, Changes.of(updates=ENDPOINTS)),
+    "timeoutSeconds": Change(5, Changes.of(updates=ENDPOINTS)),
+    "reservedConcurrency": Change(3, Changes.of(updates=ENDPOINTS)),
+    "provisionedConcurrency": Change(
+        1,
+        Changes.of(
+            creates=each("lambda/alias {}") | each("lambda/provisionedConcurrencyConfig {}"),
+            updates=ENDPOINTS,
+        ),
+    ),
+    "functionUrl": Change(
+        "public",
+        Changes.of(
+            creates=each("lambda/functionUrl {}")
+            | each("lambda/permission {}-url")
+            | each("lambda/permission {}-invoke")
+        ),
+    ),
+    "coldDownload": Change(
+        True,
+        Changes.of(
+            updates=ENDPOINTS | each("iam/rolePolicy {}-cache") | {"efs/fileSystemPolicy cache"},
+            deletes={"docker:index/image image-slim"},
+        ),
+    ),
+    "logRetentionDays": Change(30, Changes.of(updates=each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup")))),
+    "image": Change("full", Changes.of(updates=ENDPOINTS, deletes={"docker:index/image image-slim"})),
+    "tags": Change(
+        {"a": "b"},
+        Changes.of(
+            updates=FUNCTIONS
+            | each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup"))
+            | each("iam/role {}", (*SCRIPTS, "warmup"))
+            | {"ecr/repository image", "efs/accessPoint cache", "efs/fileSystem cache", "ec2/vpc network"}
+            | {"ec2/defaultSecurityGroup network-default", "ec2/routeTable network-egress-public"}
+            | each("ec2/securityGroup network-{}", ("cache", "downloads", "endpoints"))
+            | each(
+                "vpc/securityGroupEgressRule network-{}",
+                ("downloads-https", "downloads-nfs", "endpoints-nfs"),
+            )
+            | each("vpc/securityGroupIngressRule network-{}", ("downloads-nfs", "endpoints-nfs"))
+            | each("ec2/routeTable network-private-{}", ZONES)
+            | each("ec2/subnet network-private-{}", ZONES)
+            | each("ec2/subnet network-egress-public-{}", ZONES)
+            | {"ec2/internetGateway network-egress"}
+            | NAT
+        ),
+    ),
+    "endpoints": Change(
+        {"sentiment": {"memoryMb": 512}}, Changes.of(updates={"lambda/function hf-lambda-dev-sentiment"})
+    ),
+    "architecture": Change("arm64", Changes.of(updates=FUNCTIONS | IMAGES)),
+    "buildArgs": Change({"a": "b"}, Changes.of(updates=FUNCTIONS | IMAGES)),
+    "azCount": Change(
+        1,
+        Changes.of(
+            updates=FUNCTIONS,
+            deletes={
+                "ec2/route network-egress-1",
+                "ec2/routeTable network-private-1",
+                "ec2/routeTableAssociation network-egress-public-1",
+                "ec2/routeTableAssociation network-private-1",
+                "ec2/subnet network-egress-public-1",
+                "ec2/subnet network-private-1",
+                "efs/mountTarget cache-1",
+            },
+        ),
+    ),
+    "zones": Change(["us-east-1c", "us-east-1d"], Changes(), why="subnets that exist stay where they are"),
+    "egress": Change(
+        "ipv6",
+        Changes.of(
+            creates={
+                "ec2/egressOnlyInternetGateway network-egress",
+                "vpc/securityGroupEgressRule network-downloads-https-ipv6",
+            },
+            updates=FUNCTIONS,
+            replaces=each("ec2/route network-egress-{}", ZONES),
+            deletes=each("ec2/routeTableAssociation network-egress-public-{}", ZONES)
+            | each("ec2/subnet network-egress-public-{}", ZONES)
+            | {"ec2/internetGateway network-egress", "ec2/route network-egress-public"}
+            | {"ec2/routeTable network-egress-public", "vpc/securityGroupEgressRule network-downloads-https"}
+            | NAT,
+        ),
+    ),
+    "hubEndpoint": Change("https://hub.local", Changes.of(updates=WARMUP)),
+    "hfToken": Change(
+        "hf_x",
+        Changes.of(
+            creates={"secretsmanager/secret warmup-hf-token", "secretsmanager/secretVersion warmup-hf-token"},
+            updates={"iam/rolePolicy warmup-warm"} | WARMUP,
+        ),
+    ),
+    "warmupMemoryMb": Change(4096, Changes.of(updates=WARMUP)),
+    "tolerance": Change({"probability": 0.1}, Changes.of(updates=WARMUP)),
+    "warmOnDeploy": Change(True, Changes(), why="a hook, which runs when the warm-up's function changes"),
+    "dashboard": Change(False, Changes.of(deletes={"cloudwatch/dashboard observability"})),
+    "alarmEmail": Change("a@b.org", Changes.of(creates=ALARMS)),
+    "monthlyBudgetUsd": Change(
+        5, Changes.of(creates={"budgets/budget observability"} | ALARMS), needs={"alarmEmail": "a@b.org"}
+    ),
+    "protect": Change(
+        True, Changes.of(updates={"ecr/repository image"}), why="force_delete of the repository"
+    ),
+}

@@ -1,0 +1,70 @@
+"""The calls of AWS's API that the program makes itself, on loopback; prints its address.
+
+The first part of a path is the folder of a stack, quoted. ECR's BatchGetImage finds what the stand-in
+provider has pushed there, as an image of one platform; Lambda's Invoke queues. Every call is a line of the
+folder's aws.jsonl.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from tests.engine.plugins.cloud import Cloud
+
+MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+MANIFEST = {"schemaVersion": 2, "mediaType": MEDIA_TYPE, "config": {}, "layers": []}
+
+
+class Api(BaseHTTPRequestHandler):
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
+        target = self.headers.get("x-amz-target") or ""
+        kind = self.headers.get("x-amz-invocation-type")
+        folder, _, path = self.path.removeprefix("/").partition("/")
+        stack = Path(unquote(folder))
+        with (stack / "aws.jsonl").open("a") as log:
+            call = {"target": target, "path": f"/{path}", "type": kind, "body": body}
+            log.write(json.dumps(call) + "\n")
+        if target.endswith(".BatchGetImage"):
+            self._answer(200, _images(stack / "cloud.json", json.loads(body)))
+        elif "/invocations" in self.path:
+            self._answer(202 if kind == "Event" else 200, {})
+        else:
+            self._answer(400, {"__type": "UnknownOperationException", "message": target or self.path})
+
+    def log_message(self, *_: object) -> None:
+        """Said in LOG."""
+
+    def _answer(self, status: int, content: dict[str, Any]) -> None:
+        data = json.dumps(content).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/x-amz-json-1.1")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def _images(cloud_file: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    there = {each.outputs.get("repoDigest") for each in Cloud.load(cloud_file).resources.values()}
+    images, failures = [], []
+    for identifier in asked["imageIds"]:
+        pushed = f"{asked['repositoryName']}@{identifier['imageDigest']}"
+        if any(str(each).endswith(f"/{pushed}") for each in there):
+            said = {"imageManifest": json.dumps(MANIFEST), "imageManifestMediaType": MEDIA_TYPE}
+            images.append({"imageId": identifier, **said})
+        else:
+            reason = "Requested image not found"
+            failures.append({"imageId": identifier, "failureReason": reason})
+    return {"images": images, "failures": failures}
+
+
+if __name__ == "__main__":
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Api)
+    sys.stdout.write(f"http://127.0.0.1:{server.server_port}\n")
+    sys.stdout.flush()
+    server.serve_forever()
