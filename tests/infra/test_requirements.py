@@ -1,0 +1,56 @@
+"""Deploying needs requirements.txt alone: no torch, no tests, no emulator, nothing that only Linux has."""
+
+import importlib.metadata
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.infra.program import ROOT
+
+PROGRAM = "import runpy; runpy.run_path('__main__.py')"
+COMMANDS = "import warmup.cli.command, local.__main__, local.logs"
+
+
+def locked() -> set[str]:
+    names = re.findall(r"^([a-z0-9][\w.-]*)==", (ROOT / "requirements.txt").read_text(), re.MULTILINE)
+    return {re.sub(r"[-_.]+", "-", name) for name in names}
+
+
+WITHOUT = """
+import json, sys
+class Absent:
+    blocked = {*json.loads(sys.argv[1])} - {*sys.modules}
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in self.blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Absent())
+"""
+"""Makes modules absent that the interpreter did not load by itself."""
+
+
+@pytest.mark.parametrize("code", [PROGRAM, COMMANDS], ids=["the program", "the commands"])
+def test_the_lock_is_enough(code: str):
+    absent = [
+        module
+        for module, names in importlib.metadata.packages_distributions().items()
+        if not {re.sub(r"[-_.]+", "-", name).lower() for name in names} & locked()
+    ]
+    assert {"torch", "transformers", "onnxruntime", "moto"} <= {*absent}
+    command = [sys.executable, "-W", "ignore", "-c", f"{WITHOUT}{code}", json.dumps(absent)]
+    subprocess.run(command, cwd=ROOT, check=True)
+
+
+def test_the_image_s_lock_for_prepared_models_has_no_pydantic():
+    assert "pydantic" in locked()
+    assert "pydantic" not in (ROOT / "inference" / "requirements-slim.txt").read_text()
+
+
+@pytest.mark.parametrize("target", ["up", "warm", "invoke", "logs"])
+def test_another_stack_than_the_local_one_is_set_up_from_that_lock(target: str):
+    command = ["make", "--dry-run", "--always-make", target, "STACK=dev", "FN=sentiment"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.findall(r"-r (\S+)", said) == ["requirements.txt"]
+    assert "local.install" not in said and "torch" not in said
