@@ -297,6 +297,10 @@ def _route(event: Any, http: bool) -> tuple[str, str]:
     described = context.get("http") or {}
     method = described.get("method") or event.get("httpMethod") or "GET"
     path = str(event.get("rawPath") or event.get("path") or "/")
+    if "%" in path:
+        from urllib.parse import unquote  # clients quote the slash of a model's id
+
+        path = unquote(path)
     at = path.find("/v1/")  # a gateway's stage may come before it
     return str(method).upper(), path[at:].rstrip("/") if at >= 0 else path
 

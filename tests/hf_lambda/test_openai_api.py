@@ -206,7 +206,8 @@ def test_what_fails_on_the_way_is_an_error_event(chat, engine, monkeypatch, caps
 def test_models_are_the_one_that_is_served(chat, embed):
     for handler in (chat, embed):
         assert [each["id"] for each in _call(handler, "/v1/models", method="GET")[1]["data"]] == [MODEL]
-        assert _call(handler, f"/prod/v1/models/{MODEL}", method="GET")[1]["id"] == MODEL
+        for path in (MODEL, MODEL.replace("/", "%2F")):
+            assert _call(handler, f"/prod/v1/models/{path}", method="GET")[1]["id"] == MODEL
 
 
 def test_embeddings_are_numbers_or_their_bytes_and_may_be_cut(embed, engine):

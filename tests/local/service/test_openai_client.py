@@ -1,0 +1,169 @@
+"""OpenAI's own client against an endpoint: a tiny prepared model, the real runtime, over HTTP."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import onnxruntime
+import openai
+import pytest
+
+from hf_lambda.manifest import Manifest, PreparedEntry, write_manifest
+from hf_lambda.streaming import STREAMS
+from local.service.gateway import Gateway
+from local.service.http_api import serve
+from tests.local.functions_to_run import declare
+from tests.tiny_decoders import prepared, snapshot
+
+MODEL = "org/tiny"
+CHAT: list[openai.types.chat.ChatCompletionMessageParam] = [
+    {"role": "user", "content": "Where does the train go?"}
+]
+CHAT_SCRIPT = f"""
+from hf_lambda import openai, pipeline
+
+handler = openai(pipeline("text-generation", model="{MODEL}", engine="onnx", max_context=128))
+"""
+EMBED_SCRIPT = """
+from hf_lambda import openai, pipeline
+from hf_lambda.pipeline import LoadedEngine
+
+embed = pipeline("feature-extraction", model="org/embed")
+
+
+class Engine:
+    def __call__(self, texts, **parameters):
+        return [[0.6, 0.0, 0.8] for _ in texts]
+
+    def count_tokens(self, texts):
+        return 5
+
+
+embed._loaded = lambda: LoadedEngine(Engine(), "onnx-int8", 0.0)
+handler = openai(embed)
+"""
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    parent = tmp_path_factory.mktemp("tiny")
+    source = snapshot("qwen2", parent / "snapshot", tie_word_embeddings=True)
+    return prepared(source, parent / "prepared", "int8")
+
+
+@pytest.fixture
+def client(emulators, root, tiny):
+    cache = root / "efs"
+    (cache / "snapshot").mkdir()
+    (cache / "prepared").mkdir()
+    for path in tiny.iterdir():
+        (cache / "prepared" / path.name).write_bytes(path.read_bytes())
+    entry = PreparedEntry(
+        head="causal-lm",
+        requested="auto",
+        precision="int8",
+        path="prepared",
+        machine=platform.machine(),
+        onnxruntime=onnxruntime.__version__,
+    )
+    write_manifest(cache, Manifest(MODEL, "main", "c" * 40, "snapshot", (), 0, "now", (entry,)))
+    (root / "hf_lambda").symlink_to(Path.cwd() / "hf_lambda")
+    (root / "inference/chat.py").write_text(CHAT_SCRIPT)
+    (root / "inference/embed.py").write_text(EMBED_SCRIPT)
+    environment = {**declare().environment, STREAMS: "1"}
+    functions = [
+        declare(name, command=f"{name}.handler", environment=environment, memory_mb=1769)
+        for name in ("chat", "embed")
+    ]
+    clients = []
+    with serve(Gateway(functions, emulators)) as url:
+
+        def make(name="chat"):
+            address = f"{url}/urls/{name}/v1"
+            clients.append(openai.OpenAI(base_url=address, api_key="none", max_retries=0, timeout=60))
+            return clients[-1]
+
+        yield make
+        for each in clients:
+            each.close()
+
+
+def test_a_chat_is_the_same_whole_and_streamed(client):
+    chat = client().chat.completions
+    whole = chat.create(model=MODEL, messages=CHAT, max_completion_tokens=12, temperature=0)
+    assert whole.choices[0].finish_reason in ("stop", "length")
+    assert whole.usage is not None
+    assert whole.usage.completion_tokens <= 12
+    chunks = list(
+        chat.create(
+            model=MODEL,
+            messages=CHAT,
+            max_completion_tokens=12,
+            temperature=0,
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+    )
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
+    assert "".join(pieces) == whole.choices[0].message.content
+    assert sum(map(bool, pieces)) > 1
+    assert chunks[-1].usage == whole.usage
+
+
+def test_sampling_is_repeatable_and_gives_several_choices(client):
+    chat = client().chat.completions
+    asked = {"model": MODEL, "messages": CHAT, "max_tokens": 8, "temperature": 1.5, "seed": 3, "n": 3}
+    first, again = (chat.create(**asked) for _ in range(2))
+    texts = [choice.message.content for choice in first.choices]
+    assert texts == [choice.message.content for choice in again.choices]
+    assert len(set(texts)) > 1
+
+
+def test_a_stop_text_ends_both(client):
+    chat = client().chat.completions
+    asked = {"model": MODEL, "messages": CHAT, "max_tokens": 12, "temperature": 0}
+    whole = chat.create(**asked).choices[0].message.content
+    stop = whole[4:7]
+    cut = chat.create(**asked, stop=stop).choices[0]
+    streamed = "".join(
+        chunk.choices[0].delta.content or "" for chunk in chat.create(**asked, stop=[stop], stream=True)
+    )
+    assert (cut.message.content, cut.finish_reason) == (whole[: whole.find(stop)], "stop")
+    assert streamed == cut.message.content
+
+
+def test_a_completion_is_the_same_whole_and_streamed(client):
+    completions = client().completions
+    asked = {"model": MODEL, "prompt": "The train to", "max_tokens": 8, "temperature": 0}
+    whole = completions.create(**asked)
+    streamed = "".join(chunk.choices[0].text for chunk in completions.create(**asked, stream=True))
+    assert streamed == whole.choices[0].text
+
+
+def test_models_and_errors_are_what_the_client_knows(client):
+    made = client()
+    assert [model.id for model in made.models.list()] == [MODEL]
+    assert made.models.retrieve(MODEL).id == MODEL
+    with pytest.raises(openai.NotFoundError, match="the model 'gpt-9' is not served here"):
+        made.chat.completions.create(model="gpt-9", messages=CHAT)
+    with pytest.raises(openai.BadRequestError, match="tools") as refused:
+        made.chat.completions.create(
+            model=MODEL, messages=CHAT, tools=[{"type": "function", "function": {"name": "f"}}]
+        )
+    assert refused.value.param == "tools"
+    with pytest.raises(openai.UnprocessableEntityError, match="this endpoint holds 128 with the answer"):
+        made.completions.create(model=MODEL, prompt="the train " * 200)
+    with pytest.raises(openai.UnprocessableEntityError, match="Only system, user and assistant speak here"):
+        made.chat.completions.create(
+            model=MODEL, messages=[{"role": "developer", "content": "x"}], stream=True
+        )
+
+
+def test_embeddings_come_as_numbers_from_either_format(client):
+    embeddings = client("embed").embeddings
+    for form in ("float", "base64"):
+        answer = embeddings.create(model="org/embed", input=["a", "b"], encoding_format=form)
+        assert [each.embedding for each in answer.data] == [pytest.approx([0.6, 0.0, 0.8])] * 2
+    assert answer.usage.prompt_tokens == 5
+    assert embeddings.create(model="org/embed", input="a", dimensions=1).data[0].embedding == [1.0]
