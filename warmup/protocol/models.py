@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from discovery import Script, read_scripts
+from discovery import Declared, Script, read_scripts
+from discovery.imports import ANY_TASK
 from hf_lambda.repo_id import is_repo_id
 
 from .errors import ErrorKind, WarmupError
-from .records import Json, Key, Record, WrongShape, shown
+from .records import OMIT_DEFAULT, Json, Key, Record, WrongShape, shown
 
 RepoId: TypeAlias = Annotated[str, Key("model")]
 """`org/name`; called `model` in JSON."""
@@ -20,12 +21,16 @@ RepoId: TypeAlias = Annotated[str, Key("model")]
 
 @dataclass(frozen=True)
 class Use:
-    """One pipeline over a model. `samples`: the script's own inputs for the check of prepared models."""
+    """One pipeline over a model. `samples`: the script's own inputs for the check of prepared models.
+
+    own_tokenizer: False where a plain script loads the tokenizer from another repository.
+    """
 
     task: str
     engine: str = "auto"
     precision: str = "auto"
     samples: tuple[Json, ...] | None = None
+    own_tokenizer: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,12 +59,21 @@ class ModelEntry(Record):
     engine: str | None = None
     precision: str | None = None
     samples: tuple[Json, ...] | None = None
+    own_tokenizer: Annotated[bool, OMIT_DEFAULT] = True
 
 
 def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
     """The `models` of an event."""
     return tuple(
-        ModelEntry(model.repo_id, use.task, model.revision, use.engine, use.precision, use.samples)
+        ModelEntry(
+            model.repo_id,
+            use.task,
+            model.revision,
+            use.engine,
+            use.precision,
+            use.samples,
+            use.own_tokenizer,
+        )
         for model in models
         for use in model.uses
     )
@@ -83,6 +97,7 @@ def models_of_scripts(scripts: Iterable[Script]) -> tuple[ModelRequest, ...]:
             "torch" if pipeline.plain else pipeline.engine,
             pipeline.precision,
             tuple(pipeline.samples) if pipeline.samples else None,
+            own_tokenizer=not _loads_another_tokenizer(script, pipeline),
         )
         for script in scripts
         for pipeline in script.pipelines
@@ -124,12 +139,24 @@ def is_revision(text: str) -> bool:
     return well_formed and odd is None and not text.endswith(".") and len(text.encode()) <= 200
 
 
+def _loads_another_tokenizer(script: Script, pipeline: Declared) -> bool:
+    """Discovery tells a tokenizer only as another repository that a plain script loads something from."""
+    others = (other for other in script.pipelines if other.model != pipeline.model)
+    return pipeline.plain and any(other.plain and other.task == ANY_TASK for other in others)
+
+
 def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:
     uses: dict[tuple[str, str | None], list[Use]] = {}
     for entry in entries:
         # "main" spelt out is the same manifest as none given.
         revision = None if entry.revision == "main" else entry.revision
-        use = Use(entry.task, entry.engine or "auto", entry.precision or "auto", entry.samples or None)
+        use = Use(
+            entry.task,
+            entry.engine or "auto",
+            entry.precision or "auto",
+            entry.samples or None,
+            entry.own_tokenizer,
+        )
         known = uses.setdefault((entry.repo_id, revision), [])
         if use not in known:
             known.append(use)

@@ -65,10 +65,10 @@ def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:
         yield from _orphans(cache / "hub" / folder)  # wanted, and its first warm-up is not done yet
         return
     commits = {manifest.commit for manifest in alive}
-    trees = cache / "trees" / folder
-    if trees.is_dir():
-        stale = [path for path in sorted(trees.iterdir()) if path.stem not in commits]
-        yield from stale if commits else [trees]
+    for known in (cache / "trees" / folder, cache / "checks" / folder):
+        if known.is_dir():
+            stale = [path for path in sorted(known.iterdir()) if path.stem not in commits]
+            yield from stale if commits else [known]
     yield from _of_hub(cache / "hub" / folder, commits)
     yield from _of_prepared(cache, cache / "prepared" / folder, alive)
 
@@ -104,7 +104,7 @@ def _of_prepared(cache: Path, prepared: Path, alive: list[Manifest]) -> Iterator
 
 
 def _repositories(cache: Path) -> set[str]:
-    parents = [cache / name for name in ("hub", "prepared", "manifests", "trees")]
+    parents = [cache / name for name in ("hub", "prepared", "manifests", "trees", "checks")]
     return {path.name for parent in parents for path in parent.glob("models--*")}
 
 

@@ -25,6 +25,7 @@ from .locks import lock, repository_lock
 from .logs import log
 from .publish import publish, published, snapshot_of, warmed_model
 from .source import ModelSource, Snapshot
+from .suitability import check_suitability
 
 _TOLERANCE_KEYS = {
     "probability": "probability",
@@ -90,6 +91,7 @@ def _prepare_and_publish(
     environ: Mapping[str, str],
     began: float,
 ) -> WarmedModel:
+    check_suitability(model, cache, snapshot, job)
     before = published(cache, model)
     if before is None:
         # torch can serve it from now on. Never over another commit's manifest: endpoints that need the

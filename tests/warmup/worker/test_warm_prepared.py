@@ -83,7 +83,7 @@ def test_an_endpoint_on_torch_is_not_prepared(warming: Warming, preparer: Prepar
 def test_two_uses_of_one_head_are_prepared_once_and_two_precisions_twice(
     warming: Warming, preparer: Preparer
 ) -> None:
-    again = {**AUTO, "task": "zero-shot-classification"}
+    again = {**AUTO, "task": "sentiment-analysis"}
     warming.warm(AUTO, again, {**AUTO, "precision": "fp32"})
     assert [(call.task, call.precision) for call in preparer.calls] == [
         ("text-classification", "auto"),
@@ -178,7 +178,7 @@ def test_what_an_older_recipe_made_is_forgotten(
 def test_a_folder_that_several_uses_share_is_checked_with_the_samples_of_all(
     warming: Warming, preparer: Preparer
 ) -> None:
-    zero_shot = {**AUTO, "task": "zero-shot-classification", "samples": ["Three."]}
+    zero_shot = {**AUTO, "task": "sentiment-analysis", "samples": ["Three."]}
     on_torch = {**AUTO, "engine": "torch", "samples": ["Four."]}
     fp32 = {**AUTO, "precision": "fp32", "samples": ["Five."]}
     warming.warm({**AUTO, "samples": ["One.", "Two."]}, AUTO, zero_shot, on_torch, fp32)

@@ -1,0 +1,250 @@
+"""Models that would answer from made-up parts: refused with what is missing; every other model passes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transformers
+
+from local.hub import Hub, serve
+from tests import tiny_encoders, tiny_seq2seq
+from tests.warmup.support import TINY, Warming, remote
+from warmup.protocol.errors import ErrorKind, WarmupError
+from warmup.protocol.events import Action
+from warmup.protocol.models import ModelRequest, Use
+from warmup.worker import suitability
+from warmup.worker.jobs import Job, OutOfTime
+from warmup.worker.source import Snapshot
+from warmup.worker.suitability import check_suitability
+from warmup.worker.untrained import find_untrained
+
+HEADS = {
+    "text-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "fill-mask": "AutoModelForMaskedLM",
+}
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Compares here, not in a process that has to import all anew; the tasks that were asked for."""
+    asked: list[list[str]] = []
+
+    def untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Any]:
+        asked.append(tasks)
+        return {task: find_untrained(snapshot, task) for task in tasks}
+
+    monkeypatch.setattr(suitability, "_untrained", untrained)
+    return asked
+
+
+def check(folder: Path, *uses: Use, cache: Path | None = None, remaining_s: float = 900.0) -> None:
+    files = tuple(remote(str(path.relative_to(folder))) for path in folder.rglob("*") if path.is_file())
+    model = ModelRequest("org/m", None, uses)
+    job = Job("a", Action.WARM, lambda: remaining_s)
+    check_suitability(model, cache or folder / ".cache", Snapshot("c" * 40, folder, files), job)
+
+
+def files(folder: Path, **content: Any) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, text in content.items():
+        path = folder / name.replace("_json", ".json").replace("_txt", ".txt").replace("_model", ".model")
+        path.write_text(text if isinstance(text, str) else json.dumps(text))
+    return folder
+
+
+def refused(folder: Path, *uses: Use) -> WarmupError:
+    with pytest.raises(WarmupError) as raised:
+        check(folder, *uses)
+    return raised.value
+
+
+@pytest.mark.parametrize("task", ["text-classification", "sentiment-analysis", "ner", "translation_en_to_fr"])
+def test_a_text_model_without_tokenizer_files_is_refused(tmp_path: Path, task: str) -> None:
+    folder = files(
+        tmp_path / "m", config_json={"model_type": "bert", "vocab_size": 30522}, tokenizer_config_json={}
+    )
+    error = refused(folder, Use(task))
+    assert error.kind is ErrorKind.NO_TOKENIZER
+    assert str(error).startswith("org/m has no tokenizer (tokenizer.json, vocab.txt, *.model, ...)")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"tokenizer_json": {"model": {"vocab": {str(n): n for n in range(5)}}}},
+        {"tokenizer_json": {"model": {"vocab": [[str(n), 0.0] for n in range(3000)]}}},
+        {"vocab_txt": "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"},
+    ],
+)
+def test_a_vocabulary_far_smaller_than_the_models_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
+    folder = files(tmp_path / "m", config_json={"model_type": "bert", "vocab_size": 30522}, **content)
+    error = refused(folder, Use("fill-mask"))
+    assert error.kind is ErrorKind.NO_TOKENIZER
+    assert "tokens for a model of 30,522: it cannot be the model's" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("config", "content", "use"),
+    [
+        (
+            {"vocab_size": 1124},
+            {"tokenizer_json": {"model": {"vocab": {str(n): n for n in range(1024)}}}},
+            "fill-mask",
+        ),
+        ({"vocab_size": 250112}, {"spiece_model": "binary"}, "translation_en_to_fr"),
+        (
+            {"vocab_size": 384, "model_type": "t5"},
+            {"tokenizer_config_json": {"tokenizer_class": "ByT5Tokenizer"}},
+            "summarization",
+        ),
+        ({"model_type": "canine"}, {}, "text-classification"),
+        ({"model_type": "vit"}, {}, "image-classification"),
+        ({"model_type": "whisper"}, {}, "automatic-speech-recognition"),
+        ({"vocab_size": 30522}, {"vocab_txt": "\n".join(map(str, range(30000)))}, "feature-extraction"),
+        ({}, {"tokenizer_json": "{broken"}, "fill-mask"),
+        ({"vocab_size": "many"}, {"tokenizer_json": {"model": [1]}}, "fill-mask"),
+    ],
+)
+def test_other_tokenizers_and_tasks_without_one_pass(
+    tmp_path: Path, config: dict[str, Any], content: dict[str, Any], use: str
+) -> None:
+    check(files(tmp_path / "m", config_json=config, **content), Use(use))
+
+
+def test_a_tokenizer_of_another_repository_is_no_fault_of_this_one(tmp_path: Path) -> None:
+    check(files(tmp_path / "m", config_json={"vocab_size": 9}), Use("fill-mask", own_tokenizer=False))
+
+
+@pytest.mark.parametrize(
+    ("config", "passes"),
+    [
+        ({"label2id": {"contradiction": 0, "neutral": 1, "ENTAILMENT": 2}}, True),
+        ({"id2label": {"0": "entail", "1": "not"}}, True),
+        ({"label2id": {"NEGATIVE": 0, "POSITIVE": 1}}, False),
+        ({"id2label": {"0": "not_entailment", "1": "x"}}, False),
+        ({}, False),
+        ({"label2id": {}, "id2label": None}, False),
+    ],
+)
+def test_zero_shot_needs_a_label_of_entailment(tmp_path: Path, config: dict[str, Any], passes: bool) -> None:
+    folder = files(tmp_path / "m", config_json=config, vocab_txt="a")
+    check(folder, Use("text-classification"))
+    if passes:
+        return check(folder, Use("zero-shot-classification"))
+    error = refused(folder, Use("zero-shot-classification"))
+    assert error.kind is ErrorKind.UNTRAINED_HEAD and "no label that begins with 'entail'" in str(error)
+    return None
+
+
+@pytest.mark.parametrize("family", tiny_encoders.FAMILIES)
+def test_an_encoder_serves_the_task_it_was_trained_for_and_its_vectors_and_no_other(
+    family: str, tmp_path: Path
+) -> None:
+    others = ["token-classification", "question-answering", "fill-mask", "text-classification"]
+    for (trained, auto_class), other in zip(HEADS.items(), others, strict=True):
+        folder = tiny_encoders.build(family, tmp_path / trained, labels=["A", "B"])
+        tiny_encoders.save_head(folder, auto_class)
+        assert find_untrained(folder, trained) is None, (family, trained)
+        assert find_untrained(folder, "feature-extraction") is None, (family, trained)
+        found = find_untrained(folder, other)
+        assert found is not None and found["missing"], (family, trained, other)
+        assert found["trained_for"].startswith(trained), (family, trained, other)
+
+
+def test_a_body_without_a_head_serves_vectors_alone(tmp_path: Path) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModel")
+    assert find_untrained(folder, "feature-extraction") is None
+    found = find_untrained(folder, "text-classification")
+    assert found == {
+        "missing": ["classifier.bias", "classifier.weight"],
+        "trained_for": "feature-extraction (BertModel)",
+        "other_head": False,
+    }
+
+
+@pytest.mark.parametrize("format_", ["safetensors", "sharded", "bin"])
+def test_every_form_of_weights_is_read(tmp_path: Path, format_: str) -> None:
+    import torch
+
+    folder = tiny_encoders.build("bert", tmp_path / "m")
+    model = transformers.AutoModelForMaskedLM.from_config(transformers.AutoConfig.from_pretrained(folder))
+    if format_ == "bin":
+        model.config.save_pretrained(folder)
+        torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    else:
+        model.save_pretrained(folder, max_shard_size="20kB" if format_ == "sharded" else "1GB")
+    assert (
+        len(list(folder.glob("*.safetensors"))) == {"safetensors": 1, "bin": 0}.get(format_, 7)
+        or format_ == "sharded"
+    )
+    assert find_untrained(folder, "fill-mask") is None
+    assert find_untrained(folder, "token-classification") is not None
+
+
+@pytest.mark.parametrize("task", ["image-segmentation", "no-such-task"])
+def test_a_task_that_nobody_can_tell_of_passes(tmp_path: Path, task: str) -> None:
+    assert find_untrained(tiny_encoders.build("bert", tmp_path / "m"), task) is None
+
+
+def test_weights_that_begin_as_no_weights_do_are_left_to_the_loader(
+    tmp_path: Path, in_process: list[list[str]]
+) -> None:
+    folder = tiny_encoders.build("bert", tmp_path / "m")
+    for content in (b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", b"\xff" * 100):
+        (folder / "model.safetensors").write_bytes(content)
+        check(folder, Use("text-classification"))
+    assert in_process == []
+
+
+def test_an_untrained_head_is_an_error_of_the_warm_up_and_nothing_is_published(
+    warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("mask", "broken"):
+        folder = tiny_encoders.build("bert", models / "org" / name)
+        tiny_encoders.save_head(folder, "AutoModelForMaskedLM")
+    cut = (models / "org" / "broken" / "model.safetensors").read_bytes()[:1000]
+    (models / "org" / "broken" / "model.safetensors").write_bytes(cut)
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        error = warming.error({**TINY, "model": "org/mask"})
+        assert error["kind"] == "untrained head"
+        assert error["message"].startswith(
+            "org/mask has no trained weights for text-classification: classifier.bias, classifier.weight "
+            "would be random. It was trained for fill-mask (BertForMaskedLM). Name a model that was"
+        )
+        assert warming.manifest("org/mask") is None
+        assert warming.warm({**TINY, "model": "org/broken"})["state"] == "done"  # for the loader to name
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_head_of_another_task_whose_weights_have_the_same_names_is_refused(tmp_path: Path) -> None:
+    folder = tiny_encoders.build("bert", tmp_path / "m")
+    tiny_encoders.save_head(folder, "AutoModelForSequenceClassification")
+    assert str(refused(folder, Use("ner"))) == (
+        "org/m was trained for text-classification (BertForSequenceClassification), not for "
+        "token-classification: that is what its classifier.bias, classifier.weight are for. "
+        "Name a model that was trained for token-classification"
+    )
+
+
+def test_weights_are_compared_once_per_commit_and_task(tmp_path: Path, in_process: list[list[str]]) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    for uses in ((Use("fill-mask"),), (Use("fill-mask"), Use("feature-extraction")), (Use("fill-mask"),)):
+        check(folder, *uses, cache=tmp_path / "cache")
+    assert in_process == [["fill-mask"], ["feature-extraction"]]
+
+
+def test_no_time_to_compare_leaves_it_to_the_next_run(tmp_path: Path) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    with pytest.raises(OutOfTime):
+        check(folder, Use("fill-mask"), remaining_s=20.0)
+
+
+@pytest.mark.parametrize("family", tiny_seq2seq.FAMILIES)
+def test_an_encoder_decoder_serves_generation(family: str, tmp_path: Path) -> None:
+    folder = tiny_seq2seq.build(family, tmp_path / "m")
+    assert find_untrained(folder, "summarization") is None
+    assert find_untrained(folder, "feature-extraction") is None

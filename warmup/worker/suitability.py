@@ -1,0 +1,172 @@
+"""Refuses a model that cannot answer its task, though every step of loading it would succeed.
+
+transformers makes up what a repository lacks: a tokenizer of five tokens, a head of random weights.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from hf_lambda.atomic import replace_text
+from hf_lambda.manifest import repo_folder
+from hf_lambda.tasks import base_of
+
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.models import ModelRequest
+from ..protocol.records import Json
+from .jobs import Job, OutOfTime
+from .logs import log
+from .source import Snapshot
+
+SMALLEST_SHARE = 0.1
+"""Of the model's vocabulary that its tokenizer has to have. Models have spare rows, but not so many."""
+_TEXT_TASKS = {
+    *("text-classification", "token-classification", "question-answering", "fill-mask", "feature-extraction"),
+    *("zero-shot-classification", "text-generation", "summarization", "translation", "text2text-generation"),
+}
+_VOCABULARIES = (".model", ".spm", ".bpe", ".codes", ".tiktoken", ".vocab")
+_VOCABULARY_NAMES = {
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "tekken.json",
+    "vocab-src.json",
+}
+_WITHOUT_VOCABULARY = ("ByT5", "Canine", "Perceiver", "Myt5", "Rwkv")
+"""Tokenizers that know characters or bytes, and need no file."""
+
+
+def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job: Job) -> None:
+    """Raises WarmupError that names what is missing, OutOfTime near the deadline.
+
+    Weights are compared in a process of its own, once per commit and task.
+    """
+    config = _read_json(snapshot.path / "config.json")
+    tasks = list(dict.fromkeys(_base(use.task) for use in model.uses))
+    if any(use.own_tokenizer and _base(use.task) in _TEXT_TASKS for use in model.uses):
+        _check_tokenizer(model.repo_id, snapshot, config)
+    if "zero-shot-classification" in tasks:
+        _check_entailment(model.repo_id, config)
+    path = cache / "checks" / repo_folder(model.repo_id) / f"{snapshot.commit}.json"
+    passed = _read_json(path).get("trained")
+    known = {str(task) for task in passed} if isinstance(passed, list) else set()
+    missing = [task for task in tasks if task not in known]
+    if missing and _has_readable_weights(snapshot):
+        job.progress(model.key, phase="check", note="trained weights")
+        for task, finding in _untrained(snapshot.path, missing, job).items():
+            if finding is not None:
+                raise WarmupError(ErrorKind.UNTRAINED_HEAD, _untrained_message(model.repo_id, task, finding))
+        replace_text(path, json.dumps({"trained": sorted({*known, *missing})}))
+
+
+def _check_tokenizer(repo_id: str, snapshot: Snapshot, config: Mapping[str, Json]) -> None:
+    names = {file.path for file in snapshot.files if "/" not in file.path}
+    said = str(_read_json(snapshot.path / "tokenizer_config.json").get("tokenizer_class") or "")
+    kind = str(config.get("model_type") or "")
+    if any(f"{said} {kind}".lower().find(name.lower()) >= 0 for name in _WITHOUT_VOCABULARY):
+        return
+    fix = "Name another model or revision, or add the tokenizer with its save_pretrained"
+    if not any(name in _VOCABULARY_NAMES or name.endswith(_VOCABULARIES) for name in names):
+        what = "has no tokenizer (tokenizer.json, vocab.txt, *.model, ...): transformers would make one up"
+        raise WarmupError(ErrorKind.NO_TOKENIZER, f"{repo_id} {what}. {fix}")
+    has, needs = _vocabulary(snapshot.path), config.get("vocab_size")
+    if has is not None and isinstance(needs, int) and has < SMALLEST_SHARE * needs:
+        what = f"has a tokenizer of {has:,} tokens for a model of {needs:,}: it cannot be the model's"
+        raise WarmupError(ErrorKind.NO_TOKENIZER, f"{repo_id} {what}. {fix}")
+
+
+def _vocabulary(snapshot: Path) -> int | None:
+    """How many tokens the tokenizer files list; None where they do not tell."""
+    vocabulary = _read_json(snapshot / "tokenizer.json").get("model")
+    tokens = vocabulary.get("vocab") if isinstance(vocabulary, dict) else None
+    if isinstance(tokens, dict | list) and tokens:
+        return len(tokens)
+    if not (snapshot / "tokenizer.json").exists() and (snapshot / "vocab.txt").exists():
+        with (snapshot / "vocab.txt").open(errors="replace") as lines:
+            return sum(1 for _ in lines)
+    return None
+
+
+def _check_entailment(repo_id: str, config: Mapping[str, Json]) -> None:
+    """transformers knows the label of entailment by its name; where there is none it takes the last label."""
+    by_name, by_number = config.get("label2id"), config.get("id2label")
+    labels = ["LABEL_0", "LABEL_1"]  # transformers' own where the config has none
+    if isinstance(by_name, dict) and by_name:
+        labels = [str(name) for name in by_name]
+    elif isinstance(by_number, dict) and by_number:
+        labels = [str(name) for name in by_number.values()]
+    if not any(name.lower().startswith("entail") for name in labels):
+        has = f"no label that begins with 'entail' (it has {', '.join(labels[:6])})"
+        fix = "zero-shot-classification needs a model that was trained on natural language inference"
+        raise WarmupError(ErrorKind.UNTRAINED_HEAD, f"{repo_id} has {has}: {fix}")
+
+
+def _has_readable_weights(snapshot: Snapshot) -> bool:
+    """Whether a weight file begins as its format does: what does not is for the loader to name."""
+    names = [file.path for file in snapshot.files if "/" not in file.path]
+    shards = [name for name in names if name.endswith((".safetensors", ".bin")) and "adapter" not in name]
+    return bool(shards) and all(_begins_well(snapshot.path / name) for name in shards)
+
+
+def _begins_well(path: Path) -> bool:
+    with path.open("rb") as file:
+        begin = file.read(9)
+        if path.suffix == ".bin":
+            return begin[:2] in (b"PK", b"\x80\x02")
+        return len(begin) == 9 and begin[8:] == b"{" and int.from_bytes(begin[:8], "little") < 100_000_000
+
+
+def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Json]:
+    """Per task what `untrained` finds; nothing where it cannot tell."""
+    command = [sys.executable, "-m", f"{__package__}.untrained", str(snapshot), *tasks]
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_TOKEN", "AWS_"))}
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+            timeout=max(1.0, min(job.remaining_s(), 3600.0)),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise OutOfTime from error
+    try:
+        found = json.loads(done.stdout.splitlines()[-1])
+        return found if isinstance(found, dict) else {}
+    except (ValueError, IndexError):
+        log("weights not compared", snapshot=str(snapshot), said=done.stderr[-500:])
+        return {}
+
+
+def _untrained_message(repo_id: str, task: str, finding: Mapping[str, Json]) -> str:
+    missing, trained_for = finding["missing"], finding["trained_for"]
+    names = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+    fix = f"Name a model that was trained for {task}"
+    if finding["other_head"]:
+        what = f"{repo_id} was trained for {trained_for}, not for {task}"
+        return f"{what}: that is what its {names} are for. {fix}"
+    was = f" It was trained for {trained_for}." if trained_for else ""
+    return f"{repo_id} has no trained weights for {task}: {names} would be random.{was} {fix}"
+
+
+def _base(task: str) -> str:
+    try:
+        return base_of(task)
+    except ValueError:  # a task of transformers alone, of a plain script
+        return task
+
+
+def _read_json(path: Path) -> dict[str, Json]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
