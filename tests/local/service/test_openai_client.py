@@ -160,10 +160,11 @@ def test_models_and_errors_are_what_the_client_knows(client):
         )
 
 
-def test_embeddings_come_as_numbers_from_either_format(client):
+def test_embeddings_come_as_numbers_whatever_crosses_the_wire(client):
     embeddings = client("embed").embeddings
-    for form in ("float", "base64"):
-        answer = embeddings.create(model="org/embed", input=["a", "b"], encoding_format=form)
+    as_numbers = embeddings.create(model="org/embed", input=["a", "b"], encoding_format="float")
+    as_bytes = embeddings.create(model="org/embed", input=["a", "b"])  # the client asks for base64 by itself
+    for answer in (as_numbers, as_bytes):
         assert [each.embedding for each in answer.data] == [pytest.approx([0.6, 0.0, 0.8])] * 2
-    assert answer.usage.prompt_tokens == 5
+    assert as_bytes.usage.prompt_tokens == 5
     assert embeddings.create(model="org/embed", input="a", dimensions=1).data[0].embedding == [1.0]
