@@ -1,7 +1,7 @@
 """Preparing a model for fast loading: export, check against transformers, optimise, quantise, publish."""
 
-from .outcome import NotPrepared, Unfinished
+from .outcome import NotPrepared, PrepareFailed, Unfinished
 from .recipe import prepare
 from .request import RECIPE, PrepareRequest, Tolerance
 
-__all__ = ["RECIPE", "NotPrepared", "PrepareRequest", "Tolerance", "Unfinished", "prepare"]
+__all__ = ["RECIPE", "NotPrepared", "PrepareFailed", "PrepareRequest", "Tolerance", "Unfinished", "prepare"]

@@ -25,5 +25,9 @@ class NotPrepared(Exception):  # noqa: N818 - a result, and its name is what the
         self.reason = reason
 
 
+class PrepareFailed(NotPrepared):
+    """Nothing was learnt of the model: the machine had too little memory, disk or time."""
+
+
 class Unfinished(Exception):  # noqa: N818 - not an error: call again and it goes on
     """Stopped cleanly with steps left (no time, or another run is at it); the finished ones are kept."""

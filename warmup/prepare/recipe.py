@@ -5,9 +5,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,10 +18,11 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import PreparedEntry
 
 from . import folder as prepared_folder
-from .outcome import Figures, NotPrepared, Unfinished, Verdict
+from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
 from .request import RECIPE, PrepareRequest
 from .steps import StepRecord, record_path, run_step
 
@@ -29,6 +32,11 @@ _MARGIN_S = 10.0
 """Time that the caller keeps to write down what happened."""
 _ATTEMPTS = 3
 _LOCK = "lock"
+_SIGNS_OF_TOO_LITTLE = (
+    *("No space left on device", "Disk quota exceeded", "MemoryError", "bad_alloc", "Cannot allocate memory"),
+    *("can't allocate memory", "Too many open files", "Input/output error", "Stale file handle"),
+)
+"""In the last line of a step that failed: it says nothing of the model."""
 
 
 def prepare(
@@ -213,32 +221,41 @@ class StepRunner:
     def _count_attempt(self, step: str) -> None:
         """Every start is written down first: a step that kills its machine must not be tried for ever."""
         path = self.work / f"{step}.attempts"
-        attempts = int(path.read_text()) if path.is_file() else 0
+        written = path.read_text(errors="replace") if path.is_file() else ""
+        attempts = int(written) if re.fullmatch(r"[0-9]", written) else 0
         if attempts >= _ATTEMPTS:
-            raise NotPrepared(
+            raise PrepareFailed(
                 f"the step {step!r} was started {attempts} times and never ended: "
                 "give the warm-up more memory or time, or write engine='torch'"
             )
-        path.write_text(str(attempts + 1))
+        replace_text(path, str(attempts + 1))
 
     def _run_isolated(self, step: str, timeout_s: float | None) -> None:
-        log = self.work / f"{step}.log"
         command = [sys.executable, "-m", run_step.__module__, str(self.work), step]
-        with log.open("wb") as output:
+        # Not beside the work: where that disk is full, the reason would be lost.
+        with tempfile.TemporaryFile() as output:
             try:
                 code = subprocess.run(
-                    command, stdout=output, stderr=output, env=_environment(os.environ), timeout=timeout_s
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=_environment(os.environ),
+                    timeout=timeout_s,
                 ).returncode
             except subprocess.TimeoutExpired as error:
                 raise Unfinished(f"the step {step!r} needs more than {timeout_s:.0f} s") from error
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()
         if code < 0:
-            raise NotPrepared(
+            raise PrepareFailed(
                 f"the step {step!r} was killed (signal {-code}), most likely out of memory: "
                 "give the warm-up more memory, or write engine='torch'"
             )
         if code != 0:
-            last = log.read_text(errors="replace").strip().splitlines()[-1:]
-            raise NotPrepared(f"the step {step!r} failed: {' '.join(last)}")
+            last = " ".join(said.splitlines()[-1:])
+            kind = PrepareFailed if any(sign in last for sign in _SIGNS_OF_TOO_LITTLE) else NotPrepared
+            raise kind(f"the step {step!r} failed: {last}")
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

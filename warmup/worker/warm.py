@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
 
-from ..prepare import RECIPE, NotPrepared, PrepareRequest, Tolerance, Unfinished, prepare
+from ..prepare import RECIPE, NotPrepared, PrepareFailed, PrepareRequest, Tolerance, Unfinished, prepare
 from ..protocol.answers import FetchedModel, WarmedModel
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
@@ -99,6 +99,7 @@ def _prepare_and_publish(
         publish(cache, model, snapshot, [], [])
     job.check()
     prepared, refused = _prepare_uses(model, cache, snapshot, job, environ)
+    _check_served(model, before, snapshot, refused)
     # What was refused just now is not served as it was prepared before, for other samples or bounds.
     settled = {(entry.head, entry.requested) for entry in prepared}
     settled |= {(entry.head, entry.requested) for entry in refused}
@@ -112,6 +113,26 @@ def _prepare_and_publish(
     seconds = round(time.monotonic() - began, 2)
     log("warm", model=model.key, commit=snapshot.commit, bytes=snapshot.bytes, seconds=seconds)
     return warmed_model(manifest, seconds=seconds)
+
+
+def _check_served(
+    model: ModelRequest,
+    before: Manifest | None,
+    snapshot: Snapshot,
+    refused: Sequence[NotPreparedEntry],
+) -> None:
+    """Raises WarmupError rather than move an endpoint that needs onnxruntime to a commit without it."""
+    if before is None or before.commit == snapshot.commit:
+        return
+    served = {(entry.head, entry.requested) for entry in before.prepared}
+    needed = {_folder_key(use) for use in model.uses if use.engine == "onnx"}
+    for entry in refused:
+        if (entry.head, entry.requested) in served & needed:
+            raise WarmupError(
+                ErrorKind.NOT_PREPARED,
+                f"{model.key} is now {snapshot.commit[:12]}, which cannot be prepared for {entry.task}, and "
+                f"the script says engine='onnx': {before.commit[:12]} goes on serving. {entry.reason}",
+            )
 
 
 def _prepare_uses(
@@ -135,6 +156,11 @@ def _prepare_uses(
             refused.pop(key, None)
         except Unfinished as unfinished:
             raise OutOfTime from unfinished
+        except PrepareFailed as failure:
+            # Nothing was learnt of the model, so what is published of it stays.
+            raise WarmupError(
+                ErrorKind.NOT_PREPARED, f"{model.key} was not prepared for {use.task}: {failure.reason}"
+            ) from failure
         except NotPrepared as refusal:
             refused[key] = NotPreparedEntry(*key, refusal.reason, use.task)
             log("not prepared", model=model.key, task=use.task, reason=refusal.reason)

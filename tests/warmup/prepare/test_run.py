@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.warmup.prepare.conftest import requested
-from warmup.prepare import NotPrepared, Unfinished
+from warmup.prepare import NotPrepared, PrepareFailed, Unfinished
 from warmup.prepare.outcome import Verdict
 from warmup.prepare.recipe import StepRunner
 
@@ -34,6 +34,42 @@ def test_a_step_that_is_killed_is_refused_with_the_way_out(runner):
 def test_a_step_that_fails_is_refused_with_its_last_line(runner):
     with pytest.raises(NotPrepared, match="'export' failed: ValueError: no such thing"):
         runner("echo Traceback; echo 'ValueError: no such thing' >&2; exit 1").run("export")
+
+
+@pytest.mark.parametrize(
+    ("last", "of_the_machine"),
+    [
+        ("OSError: [Errno 28] No space left on device", True),
+        ("MemoryError", True),
+        ("terminate called after throwing an instance of 'std::bad_alloc'", True),
+        ("RuntimeError: [enforce fail] DefaultCPUAllocator: can't allocate memory", True),
+        ("ValueError: no such thing", False),
+        ("KeyError: 'weight'", False),
+    ],
+)
+def test_what_the_machine_lacked_is_told_from_what_the_model_is(runner, last, of_the_machine):
+    with pytest.raises(NotPrepared, match="'export' failed: ") as raised:
+        runner(f'echo "{last}" >&2; exit 1').run("export")
+    assert isinstance(raised.value, PrepareFailed) is of_the_machine
+
+
+def test_a_step_that_is_killed_says_nothing_of_the_model(runner):
+    with pytest.raises(PrepareFailed):
+        runner("kill -9 $$").run("export")
+
+
+@pytest.mark.parametrize("written", ["", "x", "-1", "\xff", "12345678901234567890"])
+def test_a_count_of_attempts_that_makes_no_sense_is_none(runner, tmp_path, written):
+    made = runner("""echo '{"seconds": 1, "peak_mb": 1}' > $work/$step.json""")
+    (tmp_path / "work" / "export.attempts").write_bytes(written.encode("latin-1"))
+    made.run("export")
+    assert (tmp_path / "work" / "export.attempts").read_text() == "1"
+
+
+def test_a_step_has_no_stdin(runner, tmp_path):
+    script = f"""cat > {tmp_path}/stdin; echo '{{"seconds": 1, "peak_mb": 1}}' > $work/$step.json"""
+    runner(script).run("export")
+    assert (tmp_path / "stdin").read_bytes() == b""
 
 
 def test_a_step_that_takes_too_long_is_stopped_and_left_for_the_next_run(runner):

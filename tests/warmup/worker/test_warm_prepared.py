@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from hf_lambda.manifest import NotPreparedEntry, PreparedEntry, repo_folder
+from local.hub import Hub, serve
 from tests.warmup.support import KEY, TINY, Context, Warming
-from warmup.prepare import RECIPE, NotPrepared, PrepareRequest, Tolerance, Unfinished
+from warmup.prepare import RECIPE, NotPrepared, PrepareFailed, PrepareRequest, Tolerance, Unfinished
 from warmup.worker.warm import tolerance_of
 
 AUTO = {**TINY, "engine": "auto"}
@@ -127,8 +128,6 @@ def test_running_out_of_time_in_prepare_leaves_a_cache_that_torch_can_serve(
 def test_a_new_commit_does_not_take_over_before_it_is_prepared(
     warming: Warming, preparer: Preparer, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from local.hub import Hub, serve
-
     warming.warm(AUTO)
     old = warming.manifest()
     (models / "org" / "tiny" / "config.json").write_text('{"model_type": "bert", "v": 2}')
@@ -142,6 +141,53 @@ def test_a_new_commit_does_not_take_over_before_it_is_prepared(
     new = warming.manifest()
     assert new is not None and old is not None
     assert new.commit != old.commit and new.commit in new.prepared[0].path
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnx"])
+def test_a_failure_that_says_nothing_of_the_model_leaves_the_older_commit_and_fails(
+    warming: Warming, preparer: Preparer, models: Path, monkeypatch: pytest.MonkeyPatch, engine: str
+) -> None:
+    entry = {**AUTO, "engine": engine}
+    warming.warm(entry)
+    old = warming.manifest()
+    (models / "org" / "tiny" / "config.json").write_text('{"model_type": "bert", "v": 2}')
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        preparer.outcome = PrepareFailed("the step 'export' was killed (signal 9)")
+        error = warming.error(entry)
+        assert error["kind"] == "not prepared"
+        assert "was not prepared for text-classification: the step 'export' was killed" in error["message"]
+        assert warming.manifest() == old
+        preparer.outcome = None
+        assert warming.warm(entry)["state"] == "done"
+    assert warming.manifest() != old
+
+
+def test_a_first_failure_leaves_a_cache_that_torch_can_serve_and_fails(
+    warming: Warming, preparer: Preparer
+) -> None:
+    preparer.outcome = PrepareFailed("no space")
+    assert warming.error(AUTO)["kind"] == "not prepared"
+    manifest = warming.manifest()
+    assert manifest is not None and manifest.prepared == () == manifest.not_prepared
+
+
+def test_an_endpoint_that_needs_onnxruntime_is_not_moved_to_a_commit_without_it(
+    warming: Warming, preparer: Preparer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming.warm({**AUTO, "engine": "onnx"})
+    old = warming.manifest()
+    (models / "org" / "tiny" / "config.json").write_text('{"model_type": "bert", "v": 2}')
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        preparer.outcome = NotPrepared("no recipe for model_type 'mystery'")
+        error = warming.error({**AUTO, "engine": "onnx"})
+        assert error["kind"] == "not prepared"
+        assert "goes on serving. no recipe for model_type 'mystery'" in error["message"]
+        assert warming.manifest() == old
+        assert warming.warm(AUTO)["state"] == "done"  # torch may serve the new one
+    new = warming.manifest()
+    assert new is not None and old is not None and new.commit != old.commit and new.prepared == ()
 
 
 def test_what_another_use_prepared_of_the_same_commit_stays(warming: Warming, preparer: Preparer) -> None:
@@ -219,8 +265,6 @@ def test_a_model_is_prepared_with_the_tolerance_of_the_function(
 def test_a_real_model_is_exported_checked_and_found_prepared_by_the_next_run(
     warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from local.hub import Hub, serve
-
     _distilbert(models / "org" / "real")
     entry = {**AUTO, "model": "org/real"}
     with serve(Hub(models)) as running:
