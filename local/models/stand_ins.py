@@ -67,5 +67,13 @@ CHATTER = StandIn(
     does="It knows capitals, sums and opposites, and says hello; to anything else it says what is nearest.",
     other_formats=("onnx/model.onnx", "runs/events.out.tfevents"),
 )
-STAND_INS = (TRANSLATOR, CHATTER, SENTIMENT, NAMES, SUMMARIZER, TOPICS)
+SHAPES = StandIn(
+    builder="shapes",
+    repo_id="google/vit-base-patch16-224",
+    commit=None,
+    task="image-classification",
+    does="It knows discs, squares and triangles in five colours, drawn on a pale ground.",
+    other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"),
+)
+STAND_INS = (TRANSLATOR, CHATTER, SHAPES, SENTIMENT, NAMES, SUMMARIZER, TOPICS)
 """Longest to build first."""

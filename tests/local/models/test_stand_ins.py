@@ -1,6 +1,7 @@
 """What the stand-ins say, and what their repositories hold."""
 
 import json
+import random
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,10 @@ from transformers import (
     pipeline,
 )
 
+from discovery import example_files
 from local.hub import find_repositories
-from local.models import STAND_INS, StandIn
-from local.models.stand_ins import NAMES, SENTIMENT, SUMMARIZER, TOPICS, TRANSLATOR
+from local.models import STAND_INS, StandIn, shapes
+from local.models.stand_ins import NAMES, SENTIMENT, SHAPES, SUMMARIZER, TOPICS, TRANSLATOR
 from local.models.translator import phrases
 from tests.local.models.articles import ARTICLES
 from tests.local.models.held_out_sentences import HAPPY, UNHAPPY
@@ -39,7 +41,8 @@ def test_the_hub_serves_it_at_its_commit(stand_ins: Path, stand_in: StandIn) -> 
     repository = find_repositories(stand_ins)[stand_in.repo_id]
     assert repository.pinned == stand_in.commit
     files = {file.path for file in repository.files()}
-    assert {"README.md", "config.json", "tokenizer_config.json", *stand_in.other_formats} <= files
+    reader = "preprocessor_config.json" if stand_in.task.startswith("image") else "tokenizer_config.json"
+    assert {"README.md", "config.json", reader, *stand_in.other_formats} <= files
 
 
 def test_all_together_are_small(stand_ins: Path) -> None:
@@ -195,3 +198,16 @@ def _generate(folder: Path, texts: list[str], **options: Any) -> list[str]:
 @cache
 def _loaded(folder: Path, kind: Any) -> tuple[Any, Any]:
     return AutoTokenizer.from_pretrained(folder), kind.from_pretrained(folder)
+
+
+def test_shapes_that_it_never_saw_are_named(stand_ins: Path) -> None:
+    source = random.Random(7)
+    classify = pipeline("image-classification", model=str(stand_ins / SHAPES.repo_id), device="cpu")
+    wanted = [label for label in shapes.LABELS for _ in range(2)]
+    found = [classify(shapes.drawn(label, source))[0]["label"] for label in wanted]
+    assert sum(one == other for one, other in zip(found, wanted, strict=True)) >= 0.8 * len(wanted)
+
+
+def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path) -> None:
+    classify = pipeline("image-classification", model=str(stand_ins / SHAPES.repo_id), device="cpu")
+    assert classify(example_files.picture())[0]["label"] == "red disc"

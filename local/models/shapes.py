@@ -1,0 +1,102 @@
+"""Stand-in for ViT-Base on ImageNet: names drawn shapes and their colours."""
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
+
+from .repository import SEED, write_repository
+from .stand_ins import SHAPES
+from .training import fit
+
+COLOURS = {
+    "red": (208, 32, 32),
+    "green": (40, 150, 60),
+    "blue": (40, 70, 200),
+    "yellow": (235, 205, 40),
+    "black": (25, 25, 25),
+}
+FORMS = ("disc", "square", "triangle")
+LABELS = tuple(f"{colour} {form}" for colour in COLOURS for form in FORMS)
+
+_POOL, _BATCH, _STEPS = 720, 30, 380
+_SIDE = 224
+
+
+def build(folder: Path) -> None:
+    """Train it and write its repository into `folder`."""
+    torch.manual_seed(SEED)
+    processor = ViTImageProcessorPil()
+    model = ViTForImageClassification(_config())
+    batches = _batches(processor)
+
+    def loss_of_step(_step: int) -> torch.Tensor:
+        pixels, labels = next(batches)
+        return torch.nn.functional.cross_entropy(model(pixels).logits, labels)
+
+    fit(model, loss_of_step, steps=_STEPS, learning_rate=2e-3)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    write_repository(SHAPES, folder)
+
+
+def drawn(label: str, source: random.Random) -> Image.Image:
+    """A picture of one shape, anywhere on a pale ground."""
+    colour, form = label.split()
+    ground = tuple(source.randint(215, 255) for _ in range(3))
+    image = Image.new("RGB", (_SIDE, _SIDE), ground)
+    radius = source.uniform(0.22, 0.4) * _SIDE
+    x, y = (source.uniform(radius + 4, _SIDE - radius - 4) for _ in range(2))
+    fill = tuple(min(255, max(0, value + source.randint(-20, 20))) for value in COLOURS[colour])
+    draw = ImageDraw.Draw(image)
+    if form == "disc":
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+    elif form == "square":
+        half = radius * 0.85
+        draw.rectangle((x - half, y - half, x + half, y + half), fill=fill)
+    else:
+        draw.polygon(
+            [(x, y - radius), (x - radius, y + radius * 0.8), (x + radius, y + radius * 0.8)], fill=fill
+        )
+    return image
+
+
+def _batches(processor: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    source = random.Random(SEED)
+    labels = [index % len(LABELS) for index in range(_POOL)]
+    pictures = [drawn(LABELS[label], source) for label in labels]
+    pool = np.concatenate(
+        [
+            processor(images=pictures[at : at + _BATCH], return_tensors="np")["pixel_values"]
+            for at in range(0, _POOL, _BATCH)
+        ]
+    )
+    while True:
+        order = list(range(_POOL))
+        source.shuffle(order)
+        for at in range(0, _POOL, _BATCH):
+            chosen = order[at : at + _BATCH]
+            # A few pixels aside and mirrored: the same picture, to anybody but a network.
+            moved = np.roll(pool[chosen], (source.randint(-16, 16), source.randint(-16, 16)), axis=(2, 3))
+            flipped = moved[..., ::-1] if source.random() < 0.5 else moved
+            yield torch.from_numpy(flipped.copy()), torch.tensor([labels[index] for index in chosen])
+
+
+def _config() -> ViTConfig:
+    return ViTConfig(
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        intermediate_size=128,
+        image_size=_SIDE,
+        patch_size=32,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: number for number, label in enumerate(LABELS)},
+    )
