@@ -49,7 +49,7 @@ class InferenceImage(pulumi.ComponentResource):
         self._name = name
         self._repository = self._make_repository(settings.protect)
         self._platform = _PLATFORMS[settings.architecture]
-        self._build_args = settings.build_args
+        self._build_args = settings.keep_secret("buildArgs", dict(settings.build_args))
         usage = Counter(endpoint.image for endpoint in settings.endpoints.values())
         registry = self._registry()
         images: dict[str, docker.Image] = {}
@@ -130,7 +130,7 @@ class InferenceImage(pulumi.ComponentResource):
                 platform=self._platform,
                 # The Dockerfile mounts caches, which the old builder cannot.
                 builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
-                args=dict(self._build_args),
+                args=self._build_args,
             ),
             build_on_preview=False,
             registry=registry,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import pulumi
 from annotated_types import Ge, Le
 from pulumi.runtime import config as runtime_config
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from discovery import Script, ScriptError, read_scripts
 
@@ -40,6 +41,8 @@ from .keys import (
     wrong_keys,
 )
 from .naming import refused_names
+
+T = TypeVar("T")
 
 
 class Tolerance(Keys):
@@ -199,6 +202,12 @@ class Settings(EndpointSettings):
         "destroy` then stops until it is false again; with --skip-preview it removes everything else first."
     )
 
+    _secret_keys: frozenset[str] = PrivateAttr(default=frozenset())
+
+    def keep_secret(self, key: str, value: T) -> T | pulumi.Output[T]:
+        """`value`; where the key is a secret of the config, marked as one for the state."""
+        return pulumi.Output.secret(value) if key in self._secret_keys else value
+
 
 def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     """What the stack is set to, and the scripts of `folder`. Raises RunError with a line for each mistake."""
@@ -219,6 +228,10 @@ def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     return reader.settings, reader.account, scripts
 
 
+LOCAL_STACK = "local"
+"""The one that runs on one machine, where the Hub may be any address."""
+
+
 class _Reader:
     """Reads the config of the stack; `settings` is None where `mistakes` has more than contradictions."""
 
@@ -237,15 +250,17 @@ class _Reader:
         self.settings = self._settings(given, endpoints)
         self.account = self._account()
         self._refuse_unknown_keys()
-        self._warn_of_plain_token()
+        self._warn_of_exposed_secrets()
 
     def _settings(
         self, given: Mapping[str, str], endpoints: Mapping[str, EndpointSettings | None]
     ) -> Settings | None:
         try:
-            return Settings.model_validate(
+            settings = Settings.model_validate(
                 {**given, "endpoints": {name: each for name, each in endpoints.items() if each}}
             )
+            settings._secret_keys = frozenset(key for key in given if self._is_secret(key))
+            return settings
         except ValidationError as error:
             for key, kind in wrong_keys(error).items():
                 if kind == "missing":
@@ -349,12 +364,18 @@ class _Reader:
                     f"{full_key}: this project is {project}; write {key} without a namespace"
                 )
 
-    def _warn_of_plain_token(self) -> None:
+    def _is_secret(self, key: str) -> bool:
+        return runtime_config.is_config_secret(self._config.full_key(key))
+
+    def _warn_of_exposed_secrets(self) -> None:
         """A token that lies readable in the stack file is soon in the history of a repository."""
-        if self._config.get("hfToken") and not runtime_config.is_config_secret(
-            self._config.full_key("hfToken")
-        ):
+        if self._config.get("hfToken") and not self._is_secret("hfToken"):
             pulumi.log.warn("hfToken is in plain text; encrypt it: pulumi config set --secret hfToken")
+        if self._is_secret("buildArgs"):
+            pulumi.log.warn(
+                "buildArgs is a secret of the config, but whoever can pull the image reads build arguments "
+                "in its history; docs/image.md shows how pip's credentials stay out of it"
+            )
 
     def _report_missing(self, key: str) -> None:
         self.mistakes.append(f"{key} is missing; Pulumi.yaml must hold its default")
@@ -374,6 +395,13 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     if settings.monthly_budget_usd and not settings.alarm_email:
         found.append(
             f"monthlyBudgetUsd is {settings.monthly_budget_usd} without alarmEmail; set whom to tell"
+        )
+    hub = urlsplit(settings.hub_endpoint)
+    on_aws = pulumi.get_stack() != LOCAL_STACK and settings.egress != "none"
+    if on_aws and (hub.scheme != "https" or hub.port not in (None, 443)):
+        found.append(
+            f"hubEndpoint is {settings.hub_endpoint}; must be https on port 443, all that the network lets "
+            "out, or egress none, where the command downloads"
         )
     if settings.zones and len(settings.zones) != settings.az_count:
         found.append(

@@ -69,9 +69,10 @@ class Answers(mocks.Mocks):
         self.region, self.zones = region, list(zones)
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
-        id_, computed = self.computed(args.typ, args.name, args.inputs)
+        inputs = _in_clear(args.inputs)
+        id_, computed = self.computed(args.typ, args.name, inputs)
         # An input that is given as None must not hide what AWS computes for it.
-        given = {key: value for key, value in args.inputs.items() if value or key not in computed}
+        given = {key: value for key, value in inputs.items() if value or key not in computed}
         return id_, {**computed, **given}
 
     def computed(self, type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -156,6 +157,11 @@ def run_program(
 
     registered.outputs = asyncio.run(program())
     return registered
+
+
+def _in_clear(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Without Pulumi's marks of secrets: `Resource.wire` has them."""
+    return {key: rpc.unwrap_rpc_secret(value) for key, value in inputs.items()}
 
 
 def as_text(value: Any) -> str:

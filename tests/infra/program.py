@@ -63,6 +63,7 @@ def run_program(
     preview: bool = False,
     read_manifest: ManifestReader = mock.read_one_image,
     registered: Deployed | None = None,
+    secret_keys: tuple[str, ...] = ("hfToken",),
     **keys: Any,
 ) -> Deployed:
     """`root`/__main__.py with Pulumi.yaml, the file of the stack and these keys; None takes a key away."""
@@ -73,7 +74,7 @@ def run_program(
         {key: value for key, value in config.items() if value is not None},
         stack=stack,
         answers=PlainAnswers(region_zones, preview),
-        secret_keys=["hf-lambda:hfToken"],
+        secret_keys=[full_key(key) for key in secret_keys],
         preview=preview,
         read_manifest=read_manifest,
         registered=deployed,

@@ -2,6 +2,9 @@
 
 import json
 
+import pulumi
+import pytest
+
 from infra.account import Account
 from infra.registry import Manifest, PlatformImage
 from tests.infra.asked import SECRET, Deployed
@@ -78,6 +81,21 @@ def test_the_credentials_of_the_registry_are_secrets(dev: Deployed):
         registry = each.wire["registry"]
         assert registry["server"] == REPOSITORY
         assert registry["username"][SECRET] and registry["password"][SECRET]
+
+
+def test_build_arguments_that_are_secrets_stay_so_in_the_state_and_are_warned_of(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+):
+    warnings: list[str] = []
+    monkeypatch.setattr(pulumi.log, "warn", warnings.append)
+    given = {"PIP_INDEX": "https://me:s3cret@example.com"}
+    for secrets in ((), ("buildArgs",)):
+        deployed = deploy("dev", buildArgs=given, secret_keys=secrets)
+        for each in deployed.all("docker:index/image").values():
+            assert each.inputs["build"]["args"] == given
+            assert (SECRET in str(each.wire["build"])) is bool(secrets)
+    (warning,) = warnings
+    assert warning.startswith("buildArgs is a secret of the config, but whoever can pull the image reads")
 
 
 def test_the_repository_scans_and_forgets_only_what_a_newer_push_has_replaced(dev: Deployed):

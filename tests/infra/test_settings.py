@@ -69,6 +69,16 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"hubEndpoint": "hf.co"},
         "hubEndpoint is 'hf.co'; must be an address such as https://huggingface.co",
     ),
+    "hub in plain text": (
+        {"hubEndpoint": "http://hub.local"},
+        "hubEndpoint is http://hub.local; must be https on port 443, all that the network lets out, or "
+        "egress none, where the command downloads",
+    ),
+    "hub on another port": (
+        {"hubEndpoint": "https://hub.local:8443"},
+        "hubEndpoint is https://hub.local:8443; must be https on port 443, all that the network lets out, or "
+        "egress none, where the command downloads",
+    ),
     "tags": ({"tags": [1]}, """tags is '[1]'; must be an object of texts, for instance {"team": "search"}"""),
     **{
         f"variable {number}": (
@@ -198,6 +208,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
 def test_a_mistake_is_one_line_that_names_key_value_and_what_is_allowed(case: str, mistakes: Mistakes):
     keys, line = WRONG[case]
     assert mistakes("dev", **keys) == ["1 mistake in stack dev:", line]
+
+
+@pytest.mark.parametrize("where", [{"egress": "none"}, {"stack": "local"}])
+def test_a_hub_that_the_operator_s_machine_asks_may_be_anywhere(deploy: Deploy, where: dict[str, str]):
+    assert deploy(**where, hubEndpoint="http://hub.local:8080").outputs
 
 
 def test_all_mistakes_are_reported_at_once(mistakes: Mistakes):
