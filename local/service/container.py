@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hf_lambda.streaming import STREAMS
 from local.docker import images
 from local.docker.engine import ContainerEngine
 from local.program.functions import Function
@@ -31,6 +32,7 @@ POSIX_ID = 1001
 """User and group that the access point gives every client of the file system."""
 TASK_ROOT = Path("/var/task")
 _OF_THIS_MACHINE = {"PATH", "PYTHONPATH", "LAMBDA_TASK_ROOT"}  # the image has its own
+_CANNOT_STREAM = {STREAMS}  # the emulator in a container waits for whole answers: functions give these
 _numbers = itertools.count(1)
 
 
@@ -89,7 +91,7 @@ class Containers:
         """What Lambda and the program set; the rest is the image's."""
         extra = self.extra.get(function.name, {})
         given = environment(function, root=TASK_ROOT, tmp=Path("/tmp"), cache=None, extra=extra)
-        return {key: value for key, value in given.items() if key not in _OF_THIS_MACHINE}
+        return {key: value for key, value in given.items() if key not in _OF_THIS_MACHINE | _CANNOT_STREAM}
 
     def network_of(self, function: Function) -> str:
         """A warmed function needs no network, so it gets none: whatever it tried to reach would fail."""

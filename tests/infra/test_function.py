@@ -1,9 +1,11 @@
 """Function URLs, instances that are kept initialised, and what `arn` then is."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.infra.asked import Deployed
-from tests.infra.program import Deploy
+from tests.infra.program import ROOT, Deploy
 
 
 def test_there_is_no_address_unless_asked_for(dev: Deployed):
@@ -80,3 +82,24 @@ def test_web_pages_are_let_in_by_their_origin(deploy: Deploy):
 def test_names_tell_stacks_apart(dev: Deployed, prod: Deployed, name: str):
     assert dev.function(name).name == f"hf-lambda-dev-{name}"
     assert prod.function(name).name == f"hf-lambda-prod-{name}"
+
+
+def test_a_script_that_streams_has_a_runtime_and_an_address_that_do(
+    deploy: Deploy, scripts: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (scripts / "chat.py").write_bytes((ROOT / "examples" / "chat.py").read_bytes())
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: warned.append(message))
+    deployed = deploy("dev", functionUrl="iam")
+    chat, plain = deployed.function("chat").inputs, deployed.function("sentiment").inputs
+    assert chat["imageConfig"] == {
+        "commands": ["chat.handler"],
+        "entryPoints": ["python", "-m", "hf_lambda.runtime"],
+    }
+    assert chat["environment"]["variables"]["RESPONSE_STREAM"] == "1"
+    assert plain["imageConfig"] == {"commands": ["sentiment.handler"]}
+    assert "RESPONSE_STREAM" not in plain["environment"]["variables"]
+    modes = {name: each.inputs.get("invokeMode") for name, each in deployed.all("lambda/functionUrl").items()}
+    assert modes == {"chat": "RESPONSE_STREAM", "sentiment": None, "summarization": None}
+    quoted = '"Function URLs do not support response streaming within a VPC environment"'
+    assert [quoted in warning and warning.startswith("chat streams") for warning in warned] == [True]

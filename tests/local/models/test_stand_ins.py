@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from transformers import (
+    AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
     AutoModelForTokenClassification,
@@ -19,7 +20,7 @@ from transformers import (
 from discovery import example_files
 from local.hub import find_repositories
 from local.models import STAND_INS, StandIn, shapes
-from local.models.stand_ins import NAMES, SENTIMENT, SHAPES, SUMMARIZER, TOPICS, TRANSLATOR
+from local.models.stand_ins import CHATTER, NAMES, SENTIMENT, SHAPES, SUMMARIZER, TOPICS, TRANSLATOR
 from local.models.translator import phrases
 from tests.local.models.articles import ARTICLES
 from tests.local.models.held_out_sentences import HAPPY, UNHAPPY
@@ -211,3 +212,39 @@ def test_shapes_that_it_never_saw_are_named(stand_ins: Path) -> None:
 def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path) -> None:
     classify = pipeline("image-classification", model=str(stand_ins / SHAPES.repo_id), device="cpu")
     assert classify(example_files.picture())[0]["label"] == "red disc"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("What is the capital of France?", "The capital of France is Paris."),
+        ("what is the capital of japan", "The capital of Japan is Tokyo."),
+        ("What is the opposite of hot?", "The opposite of hot is cold."),
+        ("Hello!", "Hello! How can I help you?"),
+        ("Who are you?", "I am a tiny model that stands in for a real one."),
+    ],
+)
+def test_the_chatter_answers_small_questions(stand_ins: Path, question: str, answer: str) -> None:
+    messages = [{"role": "user", "content": question}]
+    assert _said(stand_ins, messages) == answer
+
+
+def test_the_chatter_follows_a_chat(stand_ins: Path) -> None:
+    messages = [
+        {"role": "system", "content": "You are terse."},
+        {"role": "user", "content": "What is the capital of Italy?"},
+        {"role": "assistant", "content": "The capital of Italy is Rome."},
+        {"role": "user", "content": "What is the capital of Spain?"},
+    ]
+    assert _said(stand_ins, messages) == "The capital of Spain is Madrid."
+
+
+def _said(stand_ins: Path, messages: list[dict[str, str]]) -> str:
+    folder = stand_ins / CHATTER.repo_id
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    given = tokenizer.apply_chat_template(
+        messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    )
+    made = model.generate(**given, max_new_tokens=40)
+    return str(tokenizer.decode(made[0, given["input_ids"].shape[1] :], skip_special_tokens=True))
