@@ -7,7 +7,7 @@ from typing import Any
 
 from .errors import BadRequest
 from .signature import json_type
-from .tasks import base_of, head_of, languages
+from .tasks import TORCH_ONLY, base_of, head_of, languages
 
 Check = Callable[[Any], bool]
 
@@ -185,6 +185,8 @@ def option_problem(task: str, name: str, value: object) -> str | None:
 
 def default_problem(task: str, name: str, value: Any) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None; None stands for the default."""
+    if (name, value) == ("engine", "onnx") and task in TORCH_ONLY:
+        return f"`engine={value!r}`: models for {task} are not prepared; leave it out, and torch answers"
     if value is None or name in OWN_OPTIONS or name not in declared_of(task):
         return None
     words = expected_value(task, name, value)

@@ -44,6 +44,20 @@ ALIASES = {
     "text-to-speech": "text-to-audio",
 }
 
+TORCH_ONLY = (
+    "audio-classification",
+    "automatic-speech-recognition",
+    "decision",
+    "document-question-answering",
+    "image-text-to-text",
+    "keypoint-matching",
+    "text-to-audio",
+    "zero-shot-audio-classification",
+    "zero-shot-image-classification",
+    "zero-shot-object-detection",
+)
+"""Tasks whose models nobody prepares: torch answers them, from the full image."""
+
 REFUSED = {
     "any-to-any": "its models answer in several kinds at once and have billions of parameters; "
     'write "image-text-to-text" or "automatic-speech-recognition"',

@@ -45,6 +45,7 @@ def build(family: str, folder: Path, head: str = "", **changes: Any) -> Path:
 
 
 def model_of(config: Any, head: str) -> Any:
+    config.architectures = config.architectures or []  # where a type has two classes, they are looked through
     return getattr(t, f"AutoModel{head}").from_config(config).eval()
 
 

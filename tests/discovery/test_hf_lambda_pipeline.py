@@ -114,6 +114,10 @@ def test_an_image_holds_every_file_that_samples_can_be_in():
         ('pipeline("ner", model="a/b", revision=x)', 'before the script runs: write revision="main"'),
         ('pipeline("ner", **options)', "`*` and `**` hide the arguments"),
         ('pipeline(model="a/b")', 'name the task: pipeline("text-classification", ...)'),
+        (
+            'pipeline("text-to-audio", model="a/b", engine="onnx")',
+            "`engine='onnx'`: models for text-to-audio are not prepared; leave it out, and torch answers",
+        ),
         ('pipeline("image-description", model="a/b")', "unknown task 'image-description'; known: "),
         ('pipeline("ner", model="a/b/c")', "`model='a/b/c'` is not a Hub repository: write mo"),
         ('pipeline("ner", model="/opt/model")', "is not a Hub repository"),

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import PreparedEntry
+from hf_lambda.tasks import TORCH_ONLY
 
 from . import folder as prepared_folder
 from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
@@ -54,6 +55,8 @@ def prepare(
     isolated: run every step in a process of its own, which gives its memory back.
     Raises NotPrepared where the family cannot be prepared or fp32 disagrees with transformers.
     """
+    if request.task in TORCH_ONLY:
+        raise NotPrepared(f"models for {request.task} are not prepared: torch answers them")
     folder = into.absolute() / request.folder_name
     work = folder.with_name(f".work-{folder.name}")
     with _only_run(work):

@@ -174,3 +174,8 @@ def test_what_a_prepared_model_cannot_do_is_422(tmp_path):
         engine([Image(FILES[0])], subtask="panoptic")
     with torch.inference_mode(), pytest.raises(Unprocessable, match="damaged"):
         engine([Image(FILES[0][:1000])])
+
+
+def test_a_task_that_torch_alone_answers_is_said_to_be_so(tmp_path):
+    with pytest.raises(NotPrepared, match="models for text-to-audio are not prepared: torch answers them"):
+        prepared(tmp_path, "text-to-audio", tmp_path)
