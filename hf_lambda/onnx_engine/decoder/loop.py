@@ -63,6 +63,7 @@ def decode(model: Model, prompts: Sequence[Sequence[int]], rows: Sequence[Row]) 
 
     Row i starts from `prompts[i]`; equal prompts in succession are read once.
     """
+    model.make_rows(len(rows))
     first: list[Floats] = []
     for index, prompt in enumerate(prompts):
         if index and list(prompt) == list(prompts[index - 1]):

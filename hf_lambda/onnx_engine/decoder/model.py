@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ class Model:
     def read(self, row: int, tokens: Sequence[int]) -> Floats:
         """Make `row` hold `tokens`; the graph's output after the last of them (width)."""
         tokens = list(tokens)
-        self._make_rows(row + 1)
+        self.make_rows(row + 1)
         for begin in range(self._reuse(row, tokens), len(tokens), CHUNK):
             chunk = tokens[begin : begin + CHUNK]
             self.held[row] = tokens[: begin + len(chunk)]
@@ -57,7 +58,7 @@ class Model:
     def outputs(self, row: int, tokens: Sequence[int], start: int = 0) -> Floats:
         """Make `row` hold `tokens`, of which it has the first `start`; the output after the others."""
         tokens = list(tokens)
-        self._make_rows(row + 1)
+        self.make_rows(row + 1)
         outputs = []
         for begin in range(start, len(tokens), CHUNK):
             chunk = tokens[begin : begin + CHUNK]
@@ -75,7 +76,7 @@ class Model:
 
     def copy(self, source: int, target: int, length: int | None = None) -> None:
         """Make row `target` hold the first `length` tokens (None: all) of row `source`."""
-        self._make_rows(target + 1)
+        self.make_rows(target + 1)
         length = len(self.held[source]) if length is None else length
         if source != target:
             for buffer in self._buffers.values():
@@ -87,7 +88,7 @@ class Model:
         moved = [(target, source) for target, source in enumerate(sources) if target != source]
         if not moved:
             return
-        self._make_rows(len(sources))
+        self.make_rows(len(sources))
         longest = max(len(self.held[source]) for _, source in moved)
         targets, origins = ([pair[side] for pair in moved] for side in (0, 1))
         for buffer in self._buffers.values():
@@ -95,6 +96,12 @@ class Model:
         held = {target: list(self.held[source]) for target, source in moved}
         for target, tokens in held.items():
             self.held[target] = tokens
+
+    def make_rows(self, count: int) -> None:
+        """Have `count` rows at least; one by one, each would move all that are there."""
+        if count > len(self.held):
+            self._allocate(count)
+            self.held += [[] for _ in range(count - len(self.held))]
 
     def keep_rows(self, count: int) -> None:
         """Give back the memory of all rows but the first `count`."""
@@ -110,16 +117,11 @@ class Model:
         self.copy(best, row, shared[best])
         return shared[best]
 
-    def _make_rows(self, count: int) -> None:
-        if count > len(self.held):
-            self._allocate(count)
-            self.held += [[] for _ in range(count - len(self.held))]
-
     def _allocate(self, count: int) -> None:
         """Buffers of `count` rows, with what the rows before hold."""
         self._bindings.clear()
         for name, shape in self._caches.items():
-            buffer = np.empty((count, shape[1], self.context, shape[3]), np.float32)
+            buffer = _lazy((count, shape[1], self.context, shape[3]))
             for row, held in enumerate(self.held[:count]):
                 buffer[row, :, : len(held)] = self._buffers[name][row, :, : len(held)]
             self._buffers[name] = buffer
@@ -151,6 +153,15 @@ class Model:
                 binding.bind_ortvalue_output(name.replace("past.", "present."), value)
             self._bindings[first, end] = binding
         return self._bindings[first, end]
+
+
+def _lazy(shape: tuple[int, ...]) -> Floats:
+    """Zeros that take memory where they are written, and give it back when they go.
+
+    Not numpy's: what its allocator has freed and hands out again is already in memory, all of it.
+    """
+    size = 4 * int(np.prod(shape))
+    return np.frombuffer(mmap.mmap(-1, size), np.float32).reshape(shape)
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -134,3 +136,19 @@ def test_after_a_failed_run_nothing_is_taken_for_read(folder, model, monkeypatch
 
 def test_a_token_of_one_row_takes_the_memory_that_is_said(model):
     assert model.bytes_per_token == 4 * 2 * 2 * 16 * 4  # layers, keys and values, heads, size, float32
+
+
+def test_a_cache_takes_memory_for_what_it_holds_and_gives_it_back(folder):
+    model = Model(folder, 1_000_000)  # 16 buffers of 128 MB a row
+    before = _anonymous_mb()
+    model.make_rows(4)
+    for row in range(4):
+        model.read(row, _tokens(50))
+    assert _anonymous_mb() - before < 200
+    model.keep_rows(1)
+    assert _anonymous_mb() - before < 100
+
+
+def _anonymous_mb():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon"))
