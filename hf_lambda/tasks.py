@@ -53,7 +53,6 @@ TORCH_ONLY = (
     "keypoint-matching",
     "text-to-audio",
     "zero-shot-audio-classification",
-    "zero-shot-image-classification",
     "zero-shot-object-detection",
 )
 """Tasks whose models nobody prepares: torch answers them, from the full image."""

@@ -267,6 +267,7 @@ VISION = (
     "object-detection",
     "image-segmentation",
     "depth-estimation",
+    "zero-shot-image-classification",
 )
 """Heads of models of images."""
 _KINDS: dict[str, type[Contract]] = {

@@ -102,7 +102,7 @@ def _quantize(request: PrepareRequest, work: Path, fp32_percent: str) -> Verdict
 
     target = _fresh(work / "int8")
     feeds = None
-    if request.head != "seq2seq-lm":
+    if request.head not in ("seq2seq-lm", "zero-shot-image-classification"):
         if request.head in VISION:
             from .vision.check import calibration_feeds
         else:

@@ -58,6 +58,28 @@ class Recipe:
 
 
 @dataclass(frozen=True)
+class TextTower:
+    """How labels become vectors that pictures are compared with."""
+
+    inputs: tuple[str, ...]
+    """Of the graph `text.onnx`, of input_ids and attention_mask."""
+    pad_id: int
+    max_length: int
+    """Tokens that the model reads at once."""
+    width: int | None
+    """Tokens that every text is filled up to; None: the longest of a batch."""
+    truncate: bool
+    rule: str
+    """"softmax": the labels share a whole; "sigmoid": each is judged by itself."""
+    scale: float
+    bias: float = 0.0
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> TextTower:
+        return cls(**{**document, "inputs": tuple(document["inputs"])})
+
+
+@dataclass(frozen=True)
 class VisionContract:
     """A model whose graph reads `pixel_values`."""
 
@@ -73,6 +95,8 @@ class VisionContract:
     layout: bool = False
     """Let the session choose the layout of convolutions for the CPU at hand: more to do while it opens, and
     faster afterwards for networks that are convolutions for the most part."""
+    text: TextTower | None = None
+    """Of zero-shot models, whose graph of pictures is `image.onnx`."""
     prefetch: Mapping[str, int] = field(default_factory=dict)
     """Bytes at the start of each weight file that every run reads."""
 
@@ -80,6 +104,8 @@ class VisionContract:
     def from_json(cls, document: Mapping[str, Any]) -> VisionContract:
         fields = dict(document)
         fields["recipe"] = Recipe.from_json(fields["recipe"])
+        if fields.get("text") is not None:
+            fields["text"] = TextTower.from_json(fields["text"])
         for name in ("outputs", "labels"):
             fields[name] = tuple(fields.get(name, ()))
         return cls(**fields)

@@ -25,6 +25,13 @@ def load(task: str, contract: VisionContract, prepared: Path) -> Callable[..., l
     pillow = Future(lambda: import_module("PIL.ImageOps")).start()
     from .model import VisionModel
 
+    if contract.text is not None:
+        from .zero_shot import LabelEncoder, ZeroShotImageClassification
+
+        labels = LabelEncoder(contract.text, prepared)
+        model = VisionModel(contract, prepared, "image.onnx")
+        pillow.result()
+        return ZeroShotImageClassification(model, labels)
     module, name = _CLASSES[task]
     engine: Callable[..., list[Any]] = getattr(import_module(f"{__package__}.{module}"), name)(
         VisionModel(contract, prepared)

@@ -17,7 +17,7 @@ from hf_lambda.onnx_engine.vision.model import VisionModel
 
 from ..outcome import Figures, Verdict
 from ..request import PrepareRequest, Tolerance
-from . import reference
+from . import reference, zero_shot
 from .samples import pictures_of
 
 _UNORDERED = ("rt_detr",)
@@ -30,6 +30,8 @@ SAME_PIXELS = 0.99
 
 def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     """How far `<work>/<precision>` is from transformers, refused beyond the tolerance of `request`."""
+    if request.head == "zero-shot-image-classification":
+        return zero_shot.check(request, work, precision)
     folder = work / precision
     contract = read_contract(folder)
     assert isinstance(contract, VisionContract)

@@ -17,7 +17,7 @@ from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 from ..onnx.torch_export import export_graph
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
-from . import reference
+from . import reference, zero_shot
 from .contract import contract_of
 from .recipe import recipe_of
 from .samples import pictures_of
@@ -41,6 +41,7 @@ FAMILIES = {
     "object-detection": ("conditional_detr", "detr", "rt_detr", "table-transformer", "yolos"),
     "image-segmentation": ("mobilevit", "segformer"),
     "depth-estimation": ("dpt", "glpn"),
+    "zero-shot-image-classification": ("clip", "siglip"),
 }
 """`model_type`s by head whose graphs have been compared with transformers."""
 AUTO_CLASSES = {
@@ -49,6 +50,7 @@ AUTO_CLASSES = {
     "object-detection": "AutoModelForObjectDetection",
     "image-segmentation": "AutoModelForSemanticSegmentation",
     "depth-estimation": "AutoModelForDepthEstimation",
+    "zero-shot-image-classification": "AutoModelForZeroShotImageClassification",
 }
 _OUTPUTS = {"object-detection": ("logits", "pred_boxes"), "depth-estimation": ("predicted_depth",)}
 _ANY_SIZE = (
@@ -80,6 +82,9 @@ def export(request: PrepareRequest, work: Path) -> None:
     transformers.utils.logging.disable_progress_bar()
     pictures = pictures_of(request)
     recipe = recipe_of(load_processor(snapshot), pictures)
+    if request.head == "zero-shot-image-classification":
+        zero_shot.export(request, work, recipe, load_model(snapshot, AUTO_CLASSES[request.head]))
+        return
     if not recipe.is_fixed and config.model_type not in _ANY_SIZE:
         raise NotPrepared(
             f"this model looks at pictures of many sizes; the graph of {config.model_type} models is for one"

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from hf_lambda import onnx_engine
-from hf_lambda.errors import Unprocessable
+from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.media.image import Image
 from tests.media_support import assert_same, base64_of, encoded, picture
 from tests.tiny_media import build
@@ -25,12 +25,16 @@ HEADS = {
     "object-detection": "ForObjectDetection",
     "image-segmentation": "ForSemanticSegmentation",
     "depth-estimation": "ForDepthEstimation",
+    "zero-shot-image-classification": "",
 }
 PARAMETERS: dict[str, dict[str, Any]] = {
     "object-detection": {"threshold": 0.2},
     "image-classification": {"top_k": 3},
 }
 FILES = [encoded(picture(60, 80)), encoded(picture(91, 47, seed=1), "JPEG"), encoded(picture(60, 80, seed=2))]
+PARAMETERS["zero-shot-image-classification"] = {
+    "candidate_labels": ["a cat", "two dogs", "a red bus of London"]
+}
 FAST = [
     ("image-classification", "vit"),
     ("image-classification", "resnet"),
@@ -38,6 +42,7 @@ FAST = [
     ("object-detection", "detr"),
     ("image-segmentation", "segformer"),
     ("depth-estimation", "dpt"),
+    ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
 SLOW = [(task, family) for task, known in FAMILIES.items() for family in known if task in HEADS]
@@ -179,3 +184,19 @@ def test_what_a_prepared_model_cannot_do_is_422(tmp_path):
 def test_a_task_that_torch_alone_answers_is_said_to_be_so(tmp_path):
     with pytest.raises(NotPrepared, match="models for text-to-audio are not prepared: torch answers them"):
         prepared(tmp_path, "text-to-audio", tmp_path)
+
+
+def test_labels_are_read_once_and_asked_for(tmp_path):
+    entry, _ = made(tmp_path, "zero-shot-image-classification", "siglip")
+    engine = onnx_engine.load("zero-shot-image-classification", Path(entry.path))
+    first = engine([Image(FILES[0])], candidate_labels="a cat, a dog", hypothesis_template="{}")
+    assert engine([Image(FILES[0])], candidate_labels=["a cat", "a dog"], hypothesis_template="{}") == first
+    with pytest.raises(BadRequest, match="candidate_labels"):
+        engine([Image(FILES[0])])
+
+
+def test_a_label_that_is_too_long_for_the_model_is_422(tmp_path):
+    entry, _ = made(tmp_path, "zero-shot-image-classification", "clip")
+    engine = onnx_engine.load("zero-shot-image-classification", Path(entry.path))
+    with pytest.raises(Unprocessable, match="tokens in its sentence, the model reads 64"):
+        engine([Image(FILES[0])], candidate_labels=["cat " * 40])
