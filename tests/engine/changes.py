@@ -21,6 +21,9 @@ def each(text: str, names: tuple[str, ...] = SCRIPTS) -> set[str]:
 
 
 ENDPOINTS = each("lambda/function hf-lambda-dev-{}")
+ALIASES = each("lambda/alias {}")
+PUBLISHED = ENDPOINTS | ALIASES
+"""What a new version of each endpoint changes."""
 WARMUP = {"lambda/function hf-lambda-dev-warmup"}
 FUNCTIONS = ENDPOINTS | WARMUP
 IMAGES = {"docker:index/image image-full", "docker:index/image image-slim"}
@@ -29,11 +32,11 @@ NAT = {"ec2/eip network-egress-nat-0", "ec2/natGateway network-egress-nat-0"}
 ALARMS = {
     "sns/topic observability",
     "sns/topicSubscription observability",
-    *(
-        f"cloudwatch/metricAlarm {name}-{what}"
-        for name in (*SCRIPTS, "warmup")
-        for what in ("duration", "errors", "throttles")
-    ),
+    *each("cloudwatch/metricAlarm {}-duration"),
+    *each("cloudwatch/metricAlarm {}-errors", (*SCRIPTS, "warmup")),
+    *each("cloudwatch/metricAlarm {}-failures", (*SCRIPTS, "warmup")),
+    *each("cloudwatch/metricAlarm {}-throttles", (*SCRIPTS, "warmup")),
+    *each("cloudwatch/logMetricFilter {}-failures", (*SCRIPTS, "warmup")),
 }
 
 
@@ -51,16 +54,10 @@ class Change:
 
 
 CHANGES: dict[str, Change] = {
-    "memoryMb": Change(512, Changes.of(updates=ENDPOINTS)),
-    "timeoutSeconds": Change(5, Changes.of(updates=ENDPOINTS)),
+    "memoryMb": Change(512, Changes.of(updates=PUBLISHED)),
+    "timeoutSeconds": Change(5, Changes.of(updates=PUBLISHED)),
     "reservedConcurrency": Change(3, Changes.of(updates=ENDPOINTS)),
-    "provisionedConcurrency": Change(
-        1,
-        Changes.of(
-            creates=each("lambda/alias {}") | each("lambda/provisionedConcurrencyConfig {}"),
-            updates=ENDPOINTS,
-        ),
-    ),
+    "provisionedConcurrency": Change(1, Changes.of(creates=each("lambda/provisionedConcurrencyConfig {}"))),
     "functionUrl": Change(
         "public",
         Changes.of(
@@ -72,12 +69,22 @@ CHANGES: dict[str, Change] = {
     "coldDownload": Change(
         True,
         Changes.of(
-            updates=ENDPOINTS | each("iam/rolePolicy {}-cache") | {"efs/fileSystemPolicy cache"},
+            updates=PUBLISHED | each("iam/rolePolicy {}-cache") | {"efs/fileSystemPolicy cache"},
             deletes={"docker:index/image image-slim"},
         ),
     ),
     "logRetentionDays": Change(30, Changes.of(updates=each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup")))),
-    "image": Change("full", Changes.of(updates=ENDPOINTS, deletes={"docker:index/image image-slim"})),
+    "cors": Change(
+        {"origins": ["https://example.org"]},
+        Changes.of(
+            creates=each("lambda/functionUrl {}"),
+        ),
+        needs={"functionUrl": "iam"},
+    ),
+    "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
+    "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
+    "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
+    "image": Change("full", Changes.of(updates=PUBLISHED, deletes={"docker:index/image image-slim"})),
     "tags": Change(
         {"a": "b"},
         Changes.of(
@@ -100,14 +107,15 @@ CHANGES: dict[str, Change] = {
         ),
     ),
     "endpoints": Change(
-        {"sentiment": {"memoryMb": 512}}, Changes.of(updates={"lambda/function hf-lambda-dev-sentiment"})
+        {"sentiment": {"memoryMb": 512}},
+        Changes.of(updates={"lambda/function hf-lambda-dev-sentiment", "lambda/alias sentiment"}),
     ),
-    "architecture": Change("arm64", Changes.of(updates=FUNCTIONS | IMAGES)),
-    "buildArgs": Change({"a": "b"}, Changes.of(updates=FUNCTIONS | IMAGES)),
+    "architecture": Change("arm64", Changes.of(updates=FUNCTIONS | ALIASES | IMAGES)),
+    "buildArgs": Change({"a": "b"}, Changes.of(updates=FUNCTIONS | ALIASES | IMAGES)),
     "azCount": Change(
         1,
         Changes.of(
-            updates=FUNCTIONS,
+            updates=FUNCTIONS | ALIASES,
             deletes={
                 "ec2/route network-egress-1",
                 "ec2/routeTable network-private-1",
@@ -127,7 +135,7 @@ CHANGES: dict[str, Change] = {
                 "ec2/egressOnlyInternetGateway network-egress",
                 "vpc/securityGroupEgressRule network-downloads-https-ipv6",
             },
-            updates=FUNCTIONS,
+            updates=FUNCTIONS | ALIASES,
             replaces=each("ec2/route network-egress-{}", ZONES),
             deletes=each("ec2/routeTableAssociation network-egress-public-{}", ZONES)
             | each("ec2/subnet network-egress-public-{}", ZONES)

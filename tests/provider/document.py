@@ -68,25 +68,28 @@ def write_document(root: Path, stack: str, schema: Schema, keys: Mapping[str, An
 
     Raises UnknownError for what the provider does not know, and MountTargetRaceError.
     """
-    deployed = _run(root, stack, References(schema, preview=False), keys)
+    deployed = _run(root, References(schema, stack, preview=False), keys)
     _check_mounts(deployed)
-    return _document(deployed, schema)
+    return _document(deployed, schema, stack)
 
 
 def preview_program(root: Path, stack: str, schema: Schema, keys: Mapping[str, Any] | None = None) -> None:
     """Runs the program as a preview does, where what AWS computes is not known. Raises what it raises."""
-    _run(root, stack, References(schema, preview=True), keys)
+    _run(root, References(schema, stack, preview=True), keys)
 
 
-def _run(root: Path, stack: str, answers: References, keys: Mapping[str, Any] | None) -> Deployed:
-    config = {**read_config(root, stack), **{full_key(key): value for key, value in (keys or {}).items()}}
+def _run(root: Path, answers: References, keys: Mapping[str, Any] | None) -> Deployed:
+    config = {
+        **read_config(root, answers.stack),
+        **{full_key(key): value for key, value in (keys or {}).items()},
+    }
     answers.region = config["aws:region"]
     answers.zones = [f"{answers.region}{letter}" for letter in "abcdef"]
     deployed = Deployed()
     mock.run_program(
         root,
         {key: value for key, value in config.items() if value is not None},
-        stack=stack,
+        stack=answers.stack,
         answers=answers,
         secret_keys=["hf-lambda:hfToken"],
         preview=answers.preview,
@@ -102,9 +105,9 @@ class MountTargetRaceError(Exception):
 class References(mock.Answers):
     """Gives every resource outputs of the form `${aws_vpc.network.id}`."""
 
-    def __init__(self, schema: Schema, preview: bool) -> None:
+    def __init__(self, schema: Schema, stack: str, preview: bool) -> None:
         super().__init__("", [])
-        self.schema, self.preview = schema, preview
+        self.schema, self.stack, self.preview = schema, stack, preview
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if self.preview:
@@ -114,9 +117,11 @@ class References(mock.Answers):
         if not args.typ.startswith("aws:"):
             return super().new_resource(args)
         kind = self.schema.kind(args.typ)
-        address = _address(kind, args.name)
-        outputs = dict(self._outputs(kind, address, args.inputs))
-        return f"${{{address}.id}}", {**outputs, **args.inputs}
+        address, own = _address(kind, args.name), _own_name(self.schema, kind, self.stack, args.name)
+        names = {key: value for value in own.values() for key in ("name", *map(camel_case, own))}
+        outputs = {**dict(self._outputs(kind, address, args.inputs)), **names, **args.inputs}
+        # A program may compute with a name, which it could not do with a reference.
+        return own.get("function_name", f"${{{address}.id}}"), outputs
 
     def _outputs(self, kind: str, address: str, inputs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         for name, is_list in self.schema.outputs(kind):
@@ -132,7 +137,7 @@ def _pushed(inputs: dict[str, Any]) -> str:
     return f"{repository}@sha256:{hashlib.sha256(build.encode()).hexdigest()}"
 
 
-def _document(deployed: Deployed, schema: Schema) -> Document:
+def _document(deployed: Deployed, schema: Schema, stack: str) -> Document:
     (provider,) = (each.inputs for each in deployed.resources if each.type == "pulumi:providers:aws")
     asked = [each for each in deployed.resources if each.type.startswith("aws:")]
     addresses = {each.urn: _address(schema.kind(each.type), each.name) for each in asked}
@@ -145,7 +150,7 @@ def _document(deployed: Deployed, schema: Schema) -> Document:
         arguments, left_out = schema.arguments(each.type, _without_marks(each.inputs))
         unknown |= {f"{each.type} {path}": addresses[each.urn] for path in left_out}
         resources[addresses[each.urn]] = {
-            **_own_name(schema, kind, each),
+            **_own_name(schema, kind, stack, each.name),
             **_timeouts(schema, kind),
             **arguments,
             **_ignored(each),
@@ -176,11 +181,11 @@ def _address(kind: str, name: str) -> str:
     return f"{kind}.{re.sub(r'[^A-Za-z0-9_-]', '-', name)}"
 
 
-def _own_name(schema: Schema, kind: str, asked: mock.Resource) -> dict[str, str]:
+def _own_name(schema: Schema, kind: str, stack: str, name: str) -> dict[str, str]:
     """The name that Pulumi gives where the program gives none: the resource's, and seven digits."""
     attributes = schema.block(kind).get("attributes", {})
-    digits = hashlib.sha256(asked.urn.encode()).hexdigest()[:7]
-    return {each: f"{asked.name}-{digits}" for each in NAMES if attributes.get(each, {}).get("required")}
+    digits = hashlib.sha256(f"{stack} {kind} {name}".encode()).hexdigest()[:7]
+    return {each: f"{name}-{digits}" for each in NAMES if attributes.get(each, {}).get("required")}
 
 
 def _ignored(resource: mock.Resource) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """The calls of AWS's API that the program makes itself, on loopback; prints its address.
 
 The first part of a path is the folder of a stack, quoted. ECR's BatchGetImage finds what the stand-in
-provider has pushed there, as an image of one platform; Lambda's Invoke queues. Every call is a line of the
-folder's aws.jsonl.
+provider has pushed there, as an image of one platform; Lambda's Invoke queues, and versions and aliases are
+those of the stack. Every call is a line of the folder's aws.jsonl.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from tests.engine.plugins.cloud import Cloud
+from tests.engine.plugins.cloud import Cloud, changing
 
 MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST = {"schemaVersion": 2, "mediaType": MEDIA_TYPE, "config": {}, "layers": []}
@@ -34,8 +34,12 @@ class Api(BaseHTTPRequestHandler):
             self._answer(200, _images(stack / "cloud.json", json.loads(body)))
         elif "/invocations" in self.path:
             self._answer(202 if kind == "Event" else 200, {})
+        elif "/functions/" in self.path:
+            self._answer(*_function(stack / "cloud.json", self.command, f"/{path}"))
         else:
             self._answer(400, {"__type": "UnknownOperationException", "message": target or self.path})
+
+    do_GET = do_DELETE = do_POST
 
     def log_message(self, *_: object) -> None:
         """Said in LOG."""
@@ -44,9 +48,41 @@ class Api(BaseHTTPRequestHandler):
         data = json.dumps(content).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/x-amz-json-1.1")
+        if status == 404:
+            self.send_header("x-amzn-ErrorType", "ResourceNotFoundException")
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
+
+
+def _function(cloud_file: Path, method: str, path: str) -> tuple[int, dict[str, Any]]:
+    """Versions and aliases of a function: listed, looked up, deleted."""
+    place, _, query = path.partition("?")
+    name, *rest = unquote(place).partition("/functions/")[2].strip("/").split("/")
+    with changing(cloud_file) as cloud:
+        versions = cloud.versions.get(name, {})
+        aliases = [
+            {"Name": each.inputs["name"], "FunctionVersion": each.inputs["functionVersion"]}
+            for key, each in cloud.resources.items()
+            if key.startswith(f"aws:lambda/alias:Alias {name}:")
+        ]
+        if method == "DELETE":
+            versions.pop(query.removeprefix("Qualifier="))
+            return 204, {}
+        if rest == ["versions"]:
+            function = cloud.resources[f"aws:lambda/function:Function {name}"].inputs
+            latest = (function.get("vpcConfig") or {}).get("subnetIds", [])
+            found = {"$LATEST": latest, **versions}
+            return 200, {
+                "Versions": [
+                    {"Version": version, "VpcConfig": {"SubnetIds": subnets}}
+                    for version, subnets in found.items()
+                ]
+            }
+        if rest == ["aliases"]:
+            return 200, {"Aliases": aliases}
+        named = [each for each in aliases if rest == ["aliases", each["Name"]]]
+        return (200, named[0]) if named else (404, {"Type": "User", "Message": f"no {place}"})
 
 
 def _images(cloud_file: Path, asked: dict[str, Any]) -> dict[str, Any]:

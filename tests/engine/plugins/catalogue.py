@@ -120,6 +120,9 @@ def outputs(kind: str, name: str, inputs: dict[str, Any], region: str, number: i
     return {**made, **{key: value for key, value in inputs.items() if value not in (None, "")}}
 
 
+NOT_OF_A_VERSION = frozenset({"reservedConcurrentExecutions", "tags", "tagsAll", "publish"})
+"""Inputs of a function that are of no version of it: their change alone publishes none."""
+
 KEPT = ("arn", "name", "id", "functionUrl", "repositoryUrl", "bucket", "ipv6CidrBlock", "prefixListId")
 """Outputs that an update does not change."""
 

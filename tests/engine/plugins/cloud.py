@@ -26,6 +26,8 @@ class Cloud:
     """`create aws:ec2/vpc:Vpc network`, in this order."""
     made: int = 0
     """How much was ever made or changed."""
+    versions: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """Function -> published version -> its subnets."""
 
     @classmethod
     def load(cls, path: Path) -> Cloud:
@@ -33,11 +35,12 @@ class Cloud:
             return cls()
         content = json.loads(path.read_text())
         resources = {key: Resource(**each) for key, each in content["resources"].items()}
-        return cls(resources, content["log"], content["n"])
+        return cls(resources, content["log"], content["n"], content.get("versions", {}))
 
     def save(self, path: Path) -> None:
         resources = {key: vars(each) for key, each in self.resources.items()}
-        path.write_text(json.dumps({"resources": resources, "log": self.log, "n": self.made}, indent=1))
+        content = {"resources": resources, "log": self.log, "n": self.made, "versions": self.versions}
+        path.write_text(json.dumps(content, indent=1))
 
 
 @contextlib.contextmanager

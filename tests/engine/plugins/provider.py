@@ -22,6 +22,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from tests.engine.plugins.catalogue import (
     KEPT,
     NAMED_BY_PROVIDER,
+    NOT_OF_A_VERSION,
     REPLACED_BY,
     TAGGED,
     answers,
@@ -107,6 +108,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             if key in cloud.resources:
                 context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{key} exists already")
             cloud.resources[key] = Resource(request.urn, inputs, made)
+            _publish(cloud, kind, inputs, made)
             _log(cloud, "create", request.urn)
         return provider_pb2.CreateResponse(id=made["id"], properties=_dump(made))
 
@@ -125,13 +127,23 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             cloud.made += 1
             made = outputs(kind, name_of(request.urn), inputs, self._region, cloud.made)
             made |= {key: old[key] for key in KEPT if key in old}
+            before = _plain(_load(request.old_inputs))
+            changed = {key for key in {*inputs, *before} if inputs.get(key) != before.get(key)}
+            if (
+                kind == "aws:lambda/function:Function"
+                and changed <= NOT_OF_A_VERSION
+                and before.get("publish")
+            ):
+                made |= {key: old[key] for key in ("version", "qualifiedArn")}
             cloud.resources[f"{kind} {request.id}"] = Resource(request.urn, inputs, made)
+            _publish(cloud, kind, inputs, made)
             _log(cloud, "update", request.urn)
         return provider_pb2.UpdateResponse(properties=_dump(made))
 
     def Delete(self, request: Any, context: Any) -> Any:
         with changing(self._cloud_file) as cloud:
             cloud.resources.pop(f"{type_of(request.urn)} {request.id}", None)
+            cloud.versions.pop(request.id, None)
             _log(cloud, "delete", request.urn)
         return empty_pb2.Empty()
 
@@ -154,6 +166,12 @@ def context_digest(context: Path) -> str:
             if path.suffix in (".py", ".txt", ".sh", ".jsonl") or path.name == "Dockerfile":
                 digest.update(f"{path.relative_to(context)} ".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def _publish(cloud: Cloud, kind: str, inputs: dict[str, Any], made: dict[str, Any]) -> None:
+    if kind == "aws:lambda/function:Function" and inputs.get("publish"):
+        subnets = (inputs.get("vpcConfig") or {}).get("subnetIds", [])
+        cloud.versions.setdefault(made["id"], {}).setdefault(made["version"], subnets)
 
 
 def _log(cloud: Cloud, verb: str, urn: str) -> None:
