@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -57,6 +58,17 @@ class Unprocessable(ServingError):  # noqa: N818
         return {"field": self.field}
 
 
+def no_entailment(labels: Iterable[str]) -> UntrainedHead | None:
+    """Why a model with these labels cannot classify zero-shot; None: it can."""
+    names = list(labels)
+    if any(label.lower().startswith("entail") for label in names):
+        return None
+    return UntrainedHead(
+        f'none of the labels ({", ".join(names[:5])}) begins with "entail": zero-shot-classification needs '
+        "a model that was trained on natural language inference, for instance facebook/bart-large-mnli"
+    )
+
+
 def cannot_cut(error: Exception) -> Unprocessable | None:
     """A tokenizer's error over a pair that it cannot cut as told, for the caller; None: another error."""
     if "Truncation error" not in str(error):
@@ -66,6 +78,18 @@ def cannot_cut(error: Exception) -> Unprocessable | None:
 
 class ColdCache(ServingError):  # noqa: N818
     """503: the model is not in the cache yet; the message has the command that warms it."""
+
+    status = 503
+
+
+class UntrainedHead(ServingError):  # noqa: N818
+    """503: the repository has no weights for what the task needs; transformers would make some up."""
+
+    status = 503
+
+
+class WrongTokenizer(ServingError):  # noqa: N818
+    """503: the repository has no tokenizer, or one whose vocabulary cannot be the model's."""
 
     status = 503
 

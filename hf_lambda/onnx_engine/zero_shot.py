@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import Unprocessable
+from ..errors import Unprocessable, no_entailment
 from .encoder import Encoder, softmax
 
 _TEMPLATE = "This example is {}."
@@ -16,6 +16,8 @@ class ZeroShotClassification:
     """Scores as transformers' `ZeroShotClassificationPipeline` gives them."""
 
     def __init__(self, encoder: Encoder) -> None:
+        if error := no_entailment(encoder.contract.labels):
+            raise error
         self._encoder = encoder
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:

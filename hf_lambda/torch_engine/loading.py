@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
 
-from ..errors import Unprocessable
+from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
 from ..threads import thread_count
 
 MAX_PADDED_TOKENS = 4096
@@ -22,21 +24,102 @@ def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
     """`auto_class.from_pretrained` in float32, unless `options` has another `dtype`.
 
     Pickled weights go through torch's weights-only reader: a file that wants to run code is refused.
+    Raises UntrainedHead where the repository lacks weights that `auto_class` needs.
     """
     torch.set_num_threads(thread_count())
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     options = {"dtype": torch.float32, **options}
-    model = auto_class.from_pretrained(
-        str(snapshot), local_files_only=True, weights_only=True, trust_remote_code=False, **options
+    model, report = auto_class.from_pretrained(
+        str(snapshot),
+        local_files_only=True,
+        weights_only=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+        **options,
     )
+    _check_weights(model, report["missing_keys"])
     return model.eval()
 
 
 def load_tokenizer(snapshot: Path) -> Any:
-    return transformers.AutoTokenizer.from_pretrained(
+    """The tokenizer as transformers runs it.
+
+    Raises WrongTokenizer where the repository has none: transformers would make up one of a few tokens.
+    """
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
         str(snapshot), local_files_only=True, trust_remote_code=False
     )
+    _check_vocabulary(tokenizer, snapshot)
+    return tokenizer
+
+
+_TASKS_OF_HEADS = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "Model": "feature-extraction",
+}
+_CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
+"""Heads whose weights may have the same names and shapes, and mean something else."""
+_MOST_MISSING = 0.5
+"""Share of the weights below the head that may be missing, a pooler that no answer reads for instance."""
+
+
+def _check_weights(model: Any, missing: Iterable[str]) -> None:
+    name, body = type(model).__name__, f"{model.base_model_prefix}."
+    is_bare = model.base_model is model
+    needed = [parameter for parameter, _ in model.named_parameters()]
+    below = [parameter for parameter in needed if is_bare or parameter.startswith(body)]
+    lacking = sorted(set(missing).intersection(needed))
+    head = [parameter for parameter in lacking if parameter not in below]
+    trained = str(next(iter(getattr(model.config, "architectures", None) or []), name))
+    if not head and len(lacking) <= _MOST_MISSING * len(below):
+        if _classifier(trained) in (None, _classifier(name)) or _classifier(name) is None:
+            return
+        head = sorted(set(needed).difference(below))
+    shown = (head or lacking)[:3]
+    more = len(head or lacking) - len(shown)
+    task = next((task for ending, task in _TASKS_OF_HEADS.items() if trained.endswith(ending)), None)
+    raise UntrainedHead(
+        f"the repository has no weights for {', '.join(shown)}{f' and {more} more' if more else ''} "
+        f"as {name} needs them"
+        + (f": it was trained as {trained}" if trained != name else "")
+        + (f", for {task}" if trained != name and task else "")
+        + ". Take a model that was trained for the task"
+    )
+
+
+def _classifier(name: str) -> str | None:
+    return next((ending for ending in _CLASSIFIERS if name.endswith(ending)), None)
+
+
+def _check_vocabulary(tokenizer: Any, snapshot: Path) -> None:
+    """A vocabulary may be a little smaller than the model's table, which is padded, or have a few more."""
+    size, expected = len(tokenizer), _vocabulary_size(snapshot)
+    files = sorted({name for name in type(tokenizer).vocab_files_names.values() if name})
+    has_files = not files or any((snapshot / name).is_file() for name in files)
+    if expected / 2 <= size <= expected * 2 if expected else has_files:
+        return
+    found = f"a tokenizer of {size} tokens" if has_files else f"no tokenizer ({', '.join(files)})"
+    raise WrongTokenizer(
+        f"the repository has {found}, and its model a vocabulary of {expected or 'unknown size'}: "
+        "texts would be read as other words. Save the model's own tokenizer with it"
+    )
+
+
+def _vocabulary_size(snapshot: Path) -> int | None:
+    """That of config.json, of its text part where it has several; None where it says nothing."""
+    try:
+        config = json.loads((snapshot / "config.json").read_bytes())
+        size = config.get("vocab_size") or (config.get("text_config") or {}).get("vocab_size")
+        return int(size) if size else None
+    except (OSError, ValueError, TypeError, AttributeError):
+        return None
 
 
 def max_position(model: Any) -> int | None:

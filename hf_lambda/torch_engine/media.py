@@ -124,7 +124,9 @@ class MediaPipeline:
 
 def _auto_class(task: str, snapshot: Path) -> Any:
     """The first of the task's classes that knows the model's type."""
-    config = transformers.AutoConfig.from_pretrained(str(snapshot), local_files_only=True)
+    config = transformers.AutoConfig.from_pretrained(
+        str(snapshot), local_files_only=True, trust_remote_code=False
+    )
     classes = SUPPORTED_TASKS[task]["pt"]
     for auto_class in classes:
         if type(config) in auto_class._model_mapping:

@@ -11,7 +11,7 @@ import transformers
 
 from ..batches import run_batches
 from ..completion import Completion, Generated
-from ..errors import BadRequest, Unprocessable, cannot_cut
+from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment
 from ..events import jsonable
 from ..parameters import NEW_TOKENS
 from ..tasks import canonical
@@ -37,6 +37,8 @@ class TransformersPipeline:
         # Decoders are large, and the only ones that a vCPU runs well in the bfloat16 they come in.
         dtype = {"dtype": "auto"} if self._task == "text-generation" else {}
         self._model, self._tokenizer = load_model(auto_class, snapshot, **dtype), load_tokenizer(snapshot)
+        if self._task == "zero-shot-classification" and (error := no_entailment(self._model.config.label2id)):
+            raise error
         if self._tokenizer.model_max_length > (limit := max_length(self._tokenizer, self._model) or 10**30):
             self._tokenizer.model_max_length = limit
         self._max_position = max_position(self._model)

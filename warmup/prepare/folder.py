@@ -56,8 +56,16 @@ def publish(candidate: Path, folder: Path, document: Document) -> None:
     if folder.exists():  # not valid, or it would have been kept; a rename cannot replace a full folder
         stale = folder.with_name(f".stale-{folder.name}-{os.getpid()}")
         folder.rename(stale)
-        shutil.rmtree(stale, ignore_errors=True)
+        remove(stale)
     candidate.rename(folder)
+
+
+def remove(path: Path) -> None:
+    """Delete what is at `path`, a file or a folder, if anything is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def valid_entry(folder: Path, *, gate_key: str | None = None) -> PreparedEntry | None:

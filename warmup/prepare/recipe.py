@@ -22,10 +22,13 @@ from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import PreparedEntry
 from hf_lambda.tasks import TORCH_ONLY
 
+from ..protocol.errors import ErrorKind
 from . import folder as prepared_folder
+from .folder import remove
 from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
 from .request import RECIPE, PrepareRequest
-from .steps import StepRecord, record_path, run_step
+from .snapshot import fp32_bytes
+from .steps import StepRecord, record_path, run_step, what_is_lacking
 
 _FP32_PERCENTS = (0, 20, 40)
 """Percent of the matrices that int8 candidates leave in fp32, in the order in which they are tried."""
@@ -33,11 +36,13 @@ _MARGIN_S = 10.0
 """Time that the caller keeps to write down what happened."""
 _ATTEMPTS = 3
 _LOCK = "lock"
-_SIGNS_OF_TOO_LITTLE = (
-    *("No space left on device", "Disk quota exceeded", "MemoryError", "bad_alloc", "Cannot allocate memory"),
-    *("can't allocate memory", "Too many open files", "Input/output error", "Stale file handle"),
+_KEEPS_STEPS = (ErrorKind.OUT_OF_MEMORY, ErrorKind.NOT_PREPARED, ErrorKind.CACHE)
+"""Failures after which the finished steps stay; the others give the room back."""
+_PASSED_ON = re.compile(
+    "PATH|HOME|TMPDIR|TZ|LANG|LC_.*|LD_LIBRARY_PATH|XDG_CACHE_HOME|HF_HOME|(OMP|MKL)_.*"
+    "|AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
 )
-"""In the last line of a step that failed: it says nothing of the model."""
+"""Variables of this process that a step gets; the last tells it how many threads to use."""
 
 
 def prepare(
@@ -53,7 +58,9 @@ def prepare(
     The entry's `path` is that folder, absolute. A valid folder that is already there is returned as it is.
     remaining_s: seconds until the caller has to be done; Unfinished is raised rather than going past it.
     isolated: run every step in a process of its own, which gives its memory back.
-    Raises NotPrepared where the family cannot be prepared or fp32 disagrees with transformers.
+    Raises NotPrepared where the family cannot be prepared or fp32 disagrees with transformers: a verdict.
+    Raises PrepareFailed where it cannot be told: the machine lacks room, memory or time, or the repository
+    what the task needs.
     """
     if request.task in TORCH_ONLY:
         raise NotPrepared(f"models for {request.task} are not prepared: torch answers them")
@@ -70,11 +77,14 @@ def prepare(
 def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> PreparedEntry:
     keep_finished_steps(request, runner.work)
     try:
+        _check_space(request, runner.work)
         candidate_of = _language_model if request.head == "causal-lm" else _converted
         precision, agreement, reason = candidate_of(request, runner)
-    except NotPrepared:
-        # The next warm-up starts anew: a bigger function or a newer library may manage.
-        shutil.rmtree(runner.work, ignore_errors=True)
+    except NotPrepared as error:
+        # The next warm-up starts anew: a newer library may manage. With more memory or time the steps that
+        # are done still count.
+        if not isinstance(error, PrepareFailed) or error.kind not in _KEEPS_STEPS:
+            shutil.rmtree(runner.work, ignore_errors=True)
         raise
     candidate = runner.work / precision
     started = time.monotonic()
@@ -148,21 +158,39 @@ def _language_model(request: PrepareRequest, runner: StepRunner) -> Candidate:
     raise NotPrepared("; ".join(refusals))
 
 
+def _check_space(request: PrepareRequest, work: Path) -> None:
+    """Raises PrepareFailed before anything is written where the disk has not the room for all of it."""
+    if record_path(work, "optimize").is_file():
+        return  # from here on candidates alone are written, which are smaller than what was deleted
+    # At the peak: the exported graph, the one that onnxruntime writes of it, and ours of that.
+    copies = 1 if request.head == "causal-lm" else 3
+    there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
+    needed, free = copies * fp32_bytes(request.snapshot) - there, shutil.disk_usage(work).free
+    if needed > free:
+        raise PrepareFailed(
+            f"it takes {needed / 1e6:,.0f} MB of the cache's disk for a while, {free / 1e6:,.0f} MB are "
+            "free. Make room: python -m warmup prune",
+            ErrorKind.DISK_FULL,
+        )
+
+
 def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
     """Keep what an earlier run left in `work` only if it was asked for the same, wherever the files lie."""
     key = json.dumps([request.task, request.commit, request.gate_key])
     stamp = work / "key.json"
-    if not stamp.is_file() or stamp.read_text() != key:
+    if not stamp.is_file() or stamp.read_bytes() != key.encode():
         for left in work.iterdir():
             if left.name != _LOCK:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
-        stamp.write_text(key)
+        replace_text(stamp, key)
     request.write(work)
 
 
 @contextmanager
 def _only_run(work: Path) -> Iterator[None]:
     """Two warm-ups at once: the second is told to come back, and then finds the folder of the first."""
+    if work.exists() and not work.is_dir():
+        work.unlink()
     work.mkdir(parents=True, exist_ok=True)
     with (work / _LOCK).open("w") as lock:
         try:
@@ -189,9 +217,10 @@ class StepRunner:
         self._records: dict[str, StepRecord] = {}
 
     def run(self, step: str) -> StepRecord:
-        """Record of `step`. Raises NotPrepared where it refuses or cannot end, Unfinished out of time."""
-        path = record_path(self.work, step)
-        if not path.is_file():
+        """Record of `step`. Raises NotPrepared where it refuses, PrepareFailed where it cannot be done here,
+        Unfinished out of time."""
+        record = self._record(step)
+        if record is None:
             timeout_s = self._remaining_s() - _MARGIN_S if self._remaining_s else None
             if timeout_s is not None and timeout_s <= 0:
                 raise Unfinished(f"no time left for the step {step!r} of {self._name}")
@@ -201,7 +230,13 @@ class StepRunner:
                 self._run_isolated(step, timeout_s)
             else:
                 run_step(self.work, step)
-        record = StepRecord.from_json(json.loads(path.read_text()))
+            record = self._record(step)
+        if record is None:
+            raise NotPrepared(f"the step {step!r} ended and left no record")
+        if record.error is not None:
+            record_path(self.work, step).unlink()
+            self._attempts_path(step).unlink(missing_ok=True)
+            raise PrepareFailed(record.error.message, record.error.kind)
         if record.not_prepared is not None:
             raise NotPrepared(record.not_prepared)
         self._records[step] = record
@@ -221,12 +256,29 @@ class StepRunner:
     def seconds(self) -> float:
         return float(sum(record.seconds for record in self._records.values()))
 
+    def _record(self, step: str) -> StepRecord | None:
+        """What the step left; None where it did not, or what is there is damaged."""
+        path = record_path(self.work, step)
+        try:
+            return StepRecord.from_json(json.loads(path.read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError):
+            remove(path)
+            return None
+
+    def _attempts_path(self, step: str) -> Path:
+        return self.work / f"{step}.attempts"
+
     def _count_attempt(self, step: str) -> None:
-        """Every start is written down first: a step that kills its machine must not be tried for ever."""
-        path = self.work / f"{step}.attempts"
-        written = path.read_text(errors="replace") if path.is_file() else ""
-        attempts = int(written) if re.fullmatch(r"[0-9]", written) else 0
+        """Every start is written down first: a step that kills its machine must not be tried for ever.
+
+        Raises PrepareFailed after the last attempt; the next warm-up has as many.
+        """
+        path = self._attempts_path(step)
+        attempts = _number(path)
         if attempts >= _ATTEMPTS:
+            remove(path)
             raise PrepareFailed(
                 f"the step {step!r} was started {attempts} times and never ended: "
                 "give the warm-up more memory or time, or write engine='torch'"
@@ -235,36 +287,48 @@ class StepRunner:
 
     def _run_isolated(self, step: str, timeout_s: float | None) -> None:
         command = [sys.executable, "-m", run_step.__module__, str(self.work), step]
-        # Not beside the work: where that disk is full, the reason would be lost.
-        with tempfile.TemporaryFile() as output:
+        # Not beside the weights: where their disk is full, what the step says of it would be lost.
+        with tempfile.TemporaryFile() as log:
             try:
                 code = subprocess.run(
                     command,
                     stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
+                    stdout=log,
+                    stderr=log,
                     env=_environment(os.environ),
                     timeout=timeout_s,
                 ).returncode
             except subprocess.TimeoutExpired as error:
                 raise Unfinished(f"the step {step!r} needs more than {timeout_s:.0f} s") from error
-            output.seek(0)
-            said = output.read().decode(errors="replace").strip()
-        if code < 0:
+            log.seek(0)
+            last = " ".join(log.read().decode(errors="replace").strip().splitlines()[-1:])
+        if code == 0:
+            return
+        failed = f"the step {step!r} failed: {last}"
+        kind = what_is_lacking(RuntimeError(last), self.work)
+        if kind is None and code > 0:
+            raise NotPrepared(failed)
+        remove(self._attempts_path(step))
+        if code < 0 and kind is not ErrorKind.DISK_FULL:
             raise PrepareFailed(
                 f"the step {step!r} was killed (signal {-code}), most likely out of memory: "
-                "give the warm-up more memory, or write engine='torch'"
+                "give the warm-up more memory, or write engine='torch'",
+                ErrorKind.OUT_OF_MEMORY,
             )
-        if code != 0:
-            last = " ".join(said.splitlines()[-1:])
-            kind = PrepareFailed if any(sign in last for sign in _SIGNS_OF_TOO_LITTLE) else NotPrepared
-            raise kind(f"the step {step!r} failed: {last}")
+        raise PrepareFailed(failed, kind or ErrorKind.OUT_OF_MEMORY)
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """That of this process, plus its import path; offline and without tokens: a step needs no network."""
-    kept = {
-        name: value for name, value in environ.items() if not name.startswith(("HF_TOKEN", "HUGGING_FACE"))
-    }
+    """What a step needs of this process's: no credentials, no token, no network."""
+    kept = {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     return {**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+def _number(path: Path) -> int:
+    """The digit in `path`; 0 where there is none."""
+    try:
+        written = path.read_bytes()
+    except OSError:
+        return 0
+    return int(written) if re.fullmatch(rb"[0-9]", written) else 0

@@ -9,31 +9,41 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.onnx_engine.contract import VISION, read_contract, write_contract
 
-from .outcome import NotPrepared, Verdict
+from ..protocol.errors import ErrorKind, ErrorReport
+from ..protocol.records import Record
+from .outcome import NotPrepared, PrepareFailed, Verdict
 from .request import PrepareRequest
 
 
 @dataclass(frozen=True)
-class StepRecord:
-    """What a step left in `<work>/<step>.json`: a verdict where it judges, or why it does not go on."""
+class StepRecord(Record):
+    """What a step left in `<work>/<step>.json`: a verdict where it judges, or why it does not go on.
+
+    not_prepared: a verdict on the model. error: what the machine lacks or the repository has wrong.
+    """
 
     seconds: float
     peak_mb: int
     verdict: Verdict | None = None
     not_prepared: str | None = None
+    error: ErrorReport | None = None
 
-    def to_json(self) -> dict[str, Any]:
-        return {**vars(self), "verdict": self.verdict and vars(self.verdict)}
 
-    @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> StepRecord:
-        verdict = document.get("verdict")
-        return cls(**{**document, "verdict": Verdict(**verdict) if verdict else None})
+_LEAST_FREE_BYTES = 16 << 20
+"""A disk with less is full: libraries that write in large pieces leave some, and name no reason."""
+_SIGNS = {
+    ErrorKind.DISK_FULL: ("No space left on device", "Disk quota exceeded"),
+    ErrorKind.OUT_OF_MEMORY: (
+        *("MemoryError", "bad_alloc", "Cannot allocate memory", "can't allocate memory"),
+        *("ailed to allocate", "not enough memory"),
+    ),
+    ErrorKind.CACHE: ("Too many open files", "Input/output error", "Stale file handle"),
+}
+"""How the operating system, C++, torch and onnxruntime say it."""
 
 
 def record_path(work: Path, step: str) -> Path:
@@ -47,13 +57,28 @@ def run_step(work: Path, step: str) -> None:
     """
     request, started = PrepareRequest.read(work), time.monotonic()
     name, _, argument = step.partition("-")
-    verdict = refusal = None
+    verdict = refusal = failure = None
     try:
         verdict = _STEPS[name](request, work, argument)
+    except PrepareFailed as error:
+        failure = ErrorReport(error.kind, error.reason)
     except NotPrepared as error:
         refusal = error.reason
-    record = StepRecord(round(time.monotonic() - started, 2), _peak_mb(), verdict, refusal)
+    except (MemoryError, OSError, RuntimeError) as error:
+        kind = what_is_lacking(error, work)
+        if kind is None:
+            raise
+        failure = ErrorReport(kind, f"the step {step!r} failed: {error or type(error).__name__}")
+    record = StepRecord(round(time.monotonic() - started, 2), _peak_mb(), verdict, refusal, failure)
     replace_text(record_path(work, step), json.dumps(record.to_json()))
+
+
+def what_is_lacking(error: Exception, work: Path) -> ErrorKind | None:
+    """Whether a step failed for want of room, on the disk or in memory; None: for another reason."""
+    text = f"{type(error).__name__}: {error}"
+    if shutil.disk_usage(work).free < _LEAST_FREE_BYTES:
+        return ErrorKind.DISK_FULL
+    return next((kind for kind, signs in _SIGNS.items() if any(sign in text for sign in signs)), None)
 
 
 def _export(request: PrepareRequest, work: Path, _: str) -> None:

@@ -40,6 +40,7 @@ class ErrorKind(StrEnum):
     NOT_FOUND = "not found"
     NOT_PREPARED = "not prepared"
     NOT_STAGED = "not staged"
+    OUT_OF_MEMORY = "out of memory"
     RATE_LIMITED = "rate limited"
     REVISION_NOT_FOUND = "revision not found"
     STAGING = "staging"

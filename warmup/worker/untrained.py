@@ -73,7 +73,12 @@ def find_untrained(snapshot: Path, task: str) -> dict[str, Any] | None:
     # Memory of these is never written, so the system never gives it.
     state = {name: torch.empty(shape) for name, shape in _shapes(snapshot)}
     model, loading = model_class.from_pretrained(
-        None, config=config, state_dict=state, dtype=torch.float32, output_loading_info=True
+        None,
+        config=config,
+        state_dict=state,
+        dtype=torch.float32,
+        trust_remote_code=False,
+        output_loading_info=True,
     )
     parameters = {name for name, _ in model.named_parameters()}
     missing = sorted(set(loading["missing_keys"]) & parameters)

@@ -159,7 +159,7 @@ def _prepare_uses(
         except PrepareFailed as failure:
             # Nothing was learnt of the model, so what is published of it stays.
             raise WarmupError(
-                ErrorKind.NOT_PREPARED, f"{model.key} was not prepared for {use.task}: {failure.reason}"
+                failure.kind, f"{model.key} was not prepared for {use.task}: {failure.reason}"
             ) from failure
         except NotPrepared as refusal:
             refused[key] = NotPreparedEntry(*key, refusal.reason, use.task)

@@ -49,6 +49,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
             folder = tmp_path_factory.mktemp("model")
             if task == "question-answering":
                 options = {"labels": ["a", "b"], **options}
+            if task == "zero-shot-classification":
+                options = {"labels": ["contradiction", "neutral", "entailment"], **options}
             snapshot = tiny_encoders.build(family, folder / "snapshot", **options)
             tiny_encoders.save_head(snapshot, AUTO_CLASSES[task])
             request = PrepareRequest(task, "a/b", "c" * 40, snapshot, precision="fp32")

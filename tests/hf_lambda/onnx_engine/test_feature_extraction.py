@@ -62,10 +62,10 @@ def minilm(tmp_path_factory):
 
 def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm):
     _, entry = minilm
-    assert entry["precision"] == "int8", entry["reason"]
-    assert entry["agreement"]["fp32"]["raw_difference"] <= 1e-4
-    assert entry["agreement"]["int8"]["cosine"] >= 0.99
-    engine = partial(load("feature-extraction", Path(entry["path"])), pooling="mean", normalize=True)
+    assert entry.precision == "int8", entry.reason
+    assert entry.agreement["fp32"]["raw_difference"] <= 1e-4
+    assert entry.agreement["int8"]["cosine"] >= 0.99
+    engine = partial(load("feature-extraction", Path(entry.path)), pooling="mean", normalize=True)
     cat, kitten, rates = np.array(
         engine(["A cat sleeps on the sofa.", "A kitten naps on the couch.", "The central bank raised rates."])
     )
@@ -74,7 +74,7 @@ def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm)
 
 def test_the_real_minilm_gives_the_vectors_of_transformers(minilm):
     snapshot, entry = minilm
-    engine = partial(load("feature-extraction", Path(entry["path"])), pooling="mean", normalize=True)
+    engine = partial(load("feature-extraction", Path(entry.path)), pooling="mean", normalize=True)
     slow = transformers.pipeline("feature-extraction", model=str(snapshot), device="cpu")
     texts = [*INPUTS, "今日は良い天気", "x " * 400]
     for got, text in zip(np.array(engine(texts)), texts, strict=True):

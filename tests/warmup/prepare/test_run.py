@@ -1,6 +1,9 @@
 """A step that dies, hangs or fails: what is said and what is kept. A script stands in for the interpreter."""
 
+import os
+import shutil
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -8,6 +11,7 @@ from tests.warmup.prepare.conftest import requested
 from warmup.prepare import NotPrepared, PrepareFailed, Unfinished
 from warmup.prepare.outcome import Verdict
 from warmup.prepare.recipe import StepRunner
+from warmup.protocol.errors import ErrorKind
 
 
 @pytest.fixture
@@ -27,8 +31,10 @@ def runner(tmp_path, monkeypatch):
 
 
 def test_a_step_that_is_killed_is_refused_with_the_way_out(runner):
-    with pytest.raises(NotPrepared, match=r"'export' was killed \(signal 9\), most likely out of memory"):
+    killed = r"the step 'export' was killed \(signal 9\), most likely out of memory"
+    with pytest.raises(PrepareFailed, match=killed) as caught:
         runner("kill -9 $$").run("export")
+    assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
 
 
 def test_a_step_that_fails_is_refused_with_its_last_line(runner):
@@ -66,12 +72,6 @@ def test_a_count_of_attempts_that_makes_no_sense_is_none(runner, tmp_path, writt
     assert (tmp_path / "work" / "export.attempts").read_text() == "1"
 
 
-def test_a_step_has_no_stdin(runner, tmp_path):
-    script = f"""cat > {tmp_path}/stdin; echo '{{"seconds": 1, "peak_mb": 1}}' > $work/$step.json"""
-    runner(script).run("export")
-    assert (tmp_path / "stdin").read_bytes() == b""
-
-
 def test_a_step_that_takes_too_long_is_stopped_and_left_for_the_next_run(runner):
     with pytest.raises(Unfinished, match="'export' needs more than 0 s"):
         runner("exec sleep 60", lambda: 10.2).run("export")
@@ -81,7 +81,9 @@ def test_a_step_that_never_ends_is_refused_in_the_end(runner):
     for _ in range(3):
         with pytest.raises(Unfinished):
             runner("exec sleep 60", lambda: 10.05).run("export")
-    with pytest.raises(NotPrepared, match="started 3 times and never ended: give the warm-up more memory"):
+    with pytest.raises(PrepareFailed, match="started 3 times and never ended: give the warm-up more memory"):
+        runner("exec sleep 60", lambda: 10.05).run("export")
+    with pytest.raises(Unfinished):  # the next warm-up may have more of it
         runner("exec sleep 60", lambda: 10.05).run("export")
 
 
@@ -99,6 +101,44 @@ def test_a_step_that_is_done_is_not_run_again(runner):
     again = runner("exit 1")
     assert again.check("export") == Verdict({"a": 1})
     assert (again.peak_mb(), again.seconds()) == (700, 2.5)
+
+
+def test_what_a_step_says_last_is_kept_where_the_disk_is_full(runner, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1 << 20))
+    script = "echo 'RuntimeError: cannot write' >&2; exit 1"
+    with pytest.raises(PrepareFailed, match="'export' failed: RuntimeError: cannot write") as caught:
+        runner(script).run("export")
+    assert caught.value.kind is ErrorKind.DISK_FULL
+    assert list((tmp_path / "work").iterdir()) == []  # no log
+
+
+def test_a_step_that_leaves_nothing_is_refused(runner):
+    with pytest.raises(NotPrepared, match="the step 'export' ended and left no record"):
+        runner("exit 0").run("export")
+
+
+def test_what_a_step_lacked_is_raised_and_not_kept(runner, tmp_path):
+    record = '{"error": {"kind": "out of memory", "message": "too large"}, "seconds": 1, "peak_mb": 5}'
+    with pytest.raises(PrepareFailed, match="too large") as caught:
+        runner(f"echo '{record}' > $work/$step.json").run("export")
+    assert caught.value.kind is ErrorKind.OUT_OF_MEMORY
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_step_can_ask_nobody(runner, tmp_path, monkeypatch):
+    """Not even where the warm-up itself has a terminal: transformers asks whether to run foreign code."""
+    answer = tmp_path / "answer"
+    answer.write_text("y\n")
+    script = f"""cat > {tmp_path}/heard; echo '{{"seconds": 1, "peak_mb": 1}}' > $work/$step.json"""
+    with answer.open() as file:
+        keyboard = os.dup(0)
+        os.dup2(file.fileno(), 0)
+        try:
+            runner(script).run("export")
+        finally:
+            os.dup2(keyboard, 0)
+            os.close(keyboard)
+    assert (tmp_path / "heard").read_text() == ""
 
 
 def test_a_step_gets_no_token_and_no_network(runner, monkeypatch, tmp_path):

@@ -124,7 +124,7 @@ def architecture_of(config: Any) -> Architecture:
 def rotations(config: Any, length: int) -> dict[str, tuple[Any, Any]]:
     """Cosines and sines (length, rotated / 2) per kind of layer, from transformers' own module."""
     with torch.device("meta"):
-        model = transformers.AutoModel.from_config(config)
+        model = transformers.AutoModel.from_config(config, trust_remote_code=False)
     rotary = type(model.rotary_emb)(config)
     places, like = torch.arange(length)[None], torch.zeros(1)
     tables = {}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import transformers
-from transformers import AutoConfig, AutoTokenizer
 
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 
+from ..loading import load_config, load_tokenizer
 from ..request import PrepareRequest
 from . import reference
 from .architecture import architecture_of, rotations
@@ -30,16 +30,16 @@ def export(request: PrepareRequest, work: Path) -> None:
     Raises NotPrepared for a family, a tokenizer or an option that would not come out the same.
     """
     transformers.utils.logging.disable_progress_bar()
-    config = AutoConfig.from_pretrained(request.snapshot)
+    config = load_config(request.snapshot)
     shape = architecture_of(config)
-    tokenizer = AutoTokenizer.from_pretrained(request.snapshot)
+    tokenizer = load_tokenizer(request.snapshot)
     write_tokenizer_and_contract(work / "export", request, tokenizer, config, shape)
     reference.write(request, work, tokenizer)
 
 
 def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[str, int]:
     """Write the graph into `folder`; return the bytes of its weight file that every token reads."""
-    config = AutoConfig.from_pretrained(request.snapshot)
+    config = load_config(request.snapshot)
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
     dense = write_graph(Tensors(request.snapshot), shape, tables, folder / GRAPH, precision)

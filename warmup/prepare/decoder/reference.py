@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from hf_lambda.errors import ServingError
 from hf_lambda.onnx_engine.decoder.chat import Template
 
+from ..loading import load_config
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
@@ -48,10 +49,10 @@ class Layered:
     """transformers' model over mapped weights: each layer's are read before it runs and dropped after."""
 
     def __init__(self, snapshot: Path) -> None:
-        config = AutoConfig.from_pretrained(snapshot)
+        config = load_config(snapshot)
         self._shape, self._tensors = architecture_of(config), Tensors(snapshot)
         with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
         self._base = model.model.eval()
         # Made from the config, not loaded: what was made on no device has no values.
         self._base.rotary_emb = type(self._base.rotary_emb)(config)

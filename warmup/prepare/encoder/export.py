@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoTokenizer
 
+from hf_lambda.errors import no_entailment
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, write_contract
 
+from ...protocol.errors import ErrorKind
+from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..outcome import NotPrepared
+from ..outcome import PrepareFailed
 from ..request import PrepareRequest
 from . import reference
 from .contract import contract_of, write_tokenizer
@@ -54,17 +56,16 @@ def export(request: PrepareRequest, work: Path) -> None:
 
     Raises NotPrepared for a family that is not known to come out right.
     """
-    config = AutoConfig.from_pretrained(request.snapshot)
     head = request.head
     families = FAMILIES | ENCODER_DECODERS if head == "sequence-classification" else FAMILIES
-    if config.model_type not in families:
-        known = ", ".join(sorted(families))
-        raise NotPrepared(
-            f"{config.model_type} models are not prepared for {request.task}; these are: {known}"
-        )
-    transformers.utils.logging.disable_progress_bar()
-    model = _load_model(request.snapshot, head)
-    tokenizer = AutoTokenizer.from_pretrained(request.snapshot)
+    check_family(request, families)
+    # Eager attention: the graph of the other kinds scales both factors and, for MPNet and DeBERTa, is wrong.
+    auto_class = getattr(transformers, AUTO_CLASSES[head])
+    model = load_model(auto_class, request.snapshot, attn_implementation="eager")
+    tokenizer = load_tokenizer(request.snapshot)
+    config = model.config
+    if request.task == "zero-shot-classification" and (error := no_entailment(config.label2id)):
+        raise PrepareFailed(error.message, ErrorKind.UNTRAINED_HEAD)
     inputs = _inputs(tokenizer, model, head)
     outputs = _OUTPUTS.get(head, ("logits",))
     folder = work / "export"
@@ -75,13 +76,6 @@ def export(request: PrepareRequest, work: Path) -> None:
     axes |= dict.fromkeys(outputs, _OUTPUT_AXES.get(head, {0: "batch", 1: "sequence"}))
     graph = EncoderGraph(model, inputs, outputs).eval()
     export_graph(graph, _example(tokenizer, inputs), outputs, axes, folder / "model.onnx")
-
-
-def _load_model(snapshot: Path, head: str) -> Any:
-    auto = getattr(transformers, AUTO_CLASSES[head])
-    # Eager attention: the graph of the other kinds scales both factors and, for MPNet and DeBERTa, is wrong.
-    model = auto.from_pretrained(snapshot, dtype=torch.float32, attn_implementation="eager")
-    return model.eval()
 
 
 def _inputs(tokenizer: Any, model: Any, head: str) -> tuple[str, ...]:

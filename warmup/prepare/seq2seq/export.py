@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
-from transformers import AutoConfig, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import AutoModelForSeq2SeqLM
 
+from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from . import reference
 from .contract import write_tokenizer_and_contract
@@ -26,26 +25,14 @@ def export(request: PrepareRequest, work: Path) -> None:
     transformers' answers to the gate's samples are in the folder above.
     Raises NotPrepared for a family, a tokenizer or a generation option that would not come out the same.
     """
-    config = AutoConfig.from_pretrained(request.snapshot)
-    if config.model_type not in FAMILIES:
-        known = ", ".join(sorted(FAMILIES))
-        raise NotPrepared(
-            f"{config.model_type} models are not prepared for {request.task}; these are: {known}"
-        )
-    transformers.utils.logging.disable_progress_bar()
-    tokenizer = AutoTokenizer.from_pretrained(request.snapshot)
-    model = load_model(request.snapshot)
+    check_family(request, FAMILIES)
+    model = load_model(AutoModelForSeq2SeqLM, request.snapshot, attn_implementation="eager")
+    tokenizer = load_tokenizer(request.snapshot)
     folder = work / "export"
     contract = write_tokenizer_and_contract(folder, request, tokenizer, model)
     reference.write(request, work, tokenizer, model, contract)
     export_encoder(model, folder / "encoder.onnx")
     export_decoder(model, folder / "decoder.onnx")
-
-
-def load_model(snapshot: Path) -> Any:
-    """The model as transformers loads it, fp32 on the CPU, with attention that the tracer can follow."""
-    model = AutoModelForSeq2SeqLM.from_pretrained(snapshot, dtype=torch.float32, attn_implementation="eager")
-    return model.eval()
 
 
 def export_encoder(model: Any, path: Path) -> None:

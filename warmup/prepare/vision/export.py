@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers import AutoConfig, AutoImageProcessor
+from transformers import AutoImageProcessor
 
 from hf_lambda.onnx_engine.contract import write_contract
 from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 
+from .. import loading
+from ..loading import load_config
 from ..onnx.torch_export import export_graph
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
@@ -72,7 +74,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     Raises NotPrepared for a family or an image processor that would not come out the same.
     """
     snapshot, folder = request.snapshot, work / "export"
-    config = AutoConfig.from_pretrained(snapshot)
+    config = load_config(snapshot)
     known = FAMILIES[request.head]
     if config.model_type not in known:
         names = ", ".join(known)
@@ -109,7 +111,9 @@ def export(request: PrepareRequest, work: Path) -> None:
 def load_processor(snapshot: Path) -> Any:
     """Raises NotPrepared where only torchvision prepares the images."""
     try:
-        return AutoImageProcessor.from_pretrained(snapshot, backend="pil")
+        return AutoImageProcessor.from_pretrained(
+            snapshot, backend="pil", local_files_only=True, trust_remote_code=False
+        )
     except (ImportError, ValueError, OSError) as problem:
         first = str(problem).partition("\n")[0][:200]
         raise NotPrepared(f"its image processor cannot be loaded without torchvision: {first}") from problem
@@ -119,10 +123,9 @@ def load_model(snapshot: Path, auto_class: str) -> Any:
     """fp32 on the CPU, with attention that the tracer can follow where the model has a choice of it."""
     auto = getattr(transformers, auto_class)
     try:
-        model = auto.from_pretrained(snapshot, dtype=torch.float32, attn_implementation="eager")
+        return loading.load_model(auto, snapshot, attn_implementation="eager")
     except ValueError:  # a network without attention
-        model = auto.from_pretrained(snapshot, dtype=torch.float32)
-    return model.eval()
+        return loading.load_model(auto, snapshot)
 
 
 def _outputs(head: str, model: Any, pixels: Any) -> tuple[str, ...]:

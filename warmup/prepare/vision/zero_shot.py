@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoConfig, AutoTokenizer
 
 from hf_lambda.onnx_engine.contract import read_contract, write_contract
 from hf_lambda.onnx_engine.vision.contract import Recipe, TextTower, VisionContract
@@ -16,6 +15,7 @@ from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 from hf_lambda.onnx_engine.vision.zero_shot import TEMPLATE, LabelEncoder, scored
 
 from ..encoder.contract import write_tokenizer
+from ..loading import load_config, load_tokenizer
 from ..onnx.torch_export import export_graph
 from ..outcome import Figures, NotPrepared, Verdict
 from ..request import PrepareRequest
@@ -37,10 +37,10 @@ _SIGLIP_TOKENS = 64
 
 def export(request: PrepareRequest, work: Path, recipe: Recipe, model: Any) -> None:
     """Write image.onnx, text.onnx, tokenizer.json, serving.json and transformers' own vectors."""
-    folder, config = work / "export", AutoConfig.from_pretrained(request.snapshot)
+    folder, config = work / "export", load_config(request.snapshot)
     if not recipe.is_fixed:
         raise NotPrepared("this model looks at pictures of many sizes, and its graph is for one")
-    tokenizer = AutoTokenizer.from_pretrained(request.snapshot)
+    tokenizer = load_tokenizer(request.snapshot)
     is_siglip = config.model_type == "siglip"
     options = (
         {"padding": "max_length", "max_length": _SIGLIP_TOKENS, "truncation": True}

@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForSeq2SeqLM
 
 from hf_lambda.onnx_engine.generation.encoder_decoder import EncoderDecoder
 from hf_lambda.onnx_engine.generation.options import resolve
+from hf_lambda.torch_engine.loading import load_model
 from tests.tiny_seq2seq import one_thread, random_model
-from warmup.prepare.seq2seq.export import export_decoder, export_encoder, load_model
+from warmup.prepare.seq2seq.export import export_decoder, export_encoder
 
 VOCABULARY = 120
 
@@ -76,10 +78,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Pai
         yield make
 
 
+def _load(folder: Path) -> Any:
+    return load_model(AutoModelForSeq2SeqLM, folder, attn_implementation="eager")
+
+
 def _pair(folder: Path, family: str, seed: int) -> Pair:
     random_model(family, VOCABULARY, seed=seed).save_pretrained(folder)
-    exported = load_model(folder)
+    exported = _load(folder)
     export_encoder(exported, folder / "encoder.onnx")
     export_decoder(exported, folder / "decoder.onnx")
-    theirs = load_model(folder)
-    return Pair(EncoderDecoder(folder, theirs.config.pad_token_id), theirs, load_model(folder).double())
+    theirs = _load(folder)
+    return Pair(EncoderDecoder(folder, theirs.config.pad_token_id), theirs, _load(folder).double())

@@ -1,0 +1,48 @@
+"""Loading what is to be prepared, as the torch engine loads it: never with code of the repository."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoConfig
+
+from hf_lambda.errors import UntrainedHead, WrongTokenizer
+from hf_lambda.torch_engine import loading
+
+from ..protocol.errors import ErrorKind
+from .outcome import NotPrepared, PrepareFailed
+from .request import PrepareRequest
+from .snapshot import config_of
+
+
+def check_family(request: PrepareRequest, families: Collection[str]) -> None:
+    """Raises NotPrepared for a `model_type` that is not one of `families`; reads config.json alone."""
+    family = config_of(request.snapshot).get("model_type")
+    if family is not None and family not in families:
+        known = ", ".join(sorted(families))
+        raise NotPrepared(f"{family} models are not prepared for {request.task}; these are: {known}")
+
+
+def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
+    """The model in fp32.
+
+    Raises PrepareFailed where the repository has not what the task needs: no engine could answer from it.
+    """
+    try:
+        return loading.load_model(auto_class, snapshot, **options)
+    except UntrainedHead as error:
+        raise PrepareFailed(error.message, ErrorKind.UNTRAINED_HEAD) from error
+
+
+def load_tokenizer(snapshot: Path) -> Any:
+    """The tokenizer. Raises PrepareFailed where the repository has none, or another model's."""
+    try:
+        return loading.load_tokenizer(snapshot)
+    except WrongTokenizer as error:
+        raise PrepareFailed(error.message, ErrorKind.NO_TOKENIZER) from error
+
+
+def load_config(snapshot: Path) -> Any:
+    return AutoConfig.from_pretrained(snapshot, local_files_only=True, trust_remote_code=False)
