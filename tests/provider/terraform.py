@@ -84,14 +84,13 @@ class Changes:
     @classmethod
     def from_messages(cls, messages: str) -> Changes:
         """From what `plan -json` and `apply -json` print: a message in each line."""
-        words = {"create": "creates", "update": "updates", "delete": "deletes", "replace": "replaces"}
-        found: dict[str, set[str]] = {}
+        found: dict[str, set[str]] = {"create": set(), "update": set(), "replace": set(), "delete": set()}
         for line in messages.splitlines():
             message = json.loads(line)
-            if message["type"] == "planned_change" and message["change"]["action"] in words:
-                kind = words[message["change"]["action"]]
-                found.setdefault(kind, set()).add(message["change"]["resource"]["addr"])
-        return cls(**{kind: frozenset(each) for kind, each in found.items()})
+            if message["type"] == "planned_change" and message["change"]["action"] in found:
+                found[message["change"]["action"]].add(message["change"]["resource"]["addr"])
+        created, updated, replaced, deleted = (frozenset(each) for each in found.values())
+        return cls(created, updated, replaced, deleted)
 
     def with_details(self, plan: dict[str, Any]) -> Changes:
         """With the attributes that differ. `plan`: what `terraform show -json` says of it."""

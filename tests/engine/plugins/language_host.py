@@ -34,10 +34,14 @@ def run_program(specification: dict[str, Any]) -> int:
     os.chdir(specification["pwd"])
     sys.argv = [program]
     sys.path.insert(0, specification["pwd"])
+
+    def run() -> None:
+        runpy.run_path(program, run_name="__main__")
+
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     try:
-        loop.run_until_complete(run_in_stack(lambda: runpy.run_path(program, run_name="__main__")))
+        loop.run_until_complete(run_in_stack(run))
     except pulumi.RunError as error:
         pulumi.log.error(str(error))
         return 1

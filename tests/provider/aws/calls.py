@@ -53,7 +53,7 @@ class Call:
         """What moto keeps of a service in the account and region of this call."""
         if service == "lambda":  # one of two, for functions that run or are recorded
             return lambda_backend(self.account, self.region)
-        backends: Any = get_backend(service)  # type: ignore[call-overload]
+        backends: Any = get_backend(service)
         return backends[self.account]["aws" if service == "iam" else self.region]
 
 

@@ -14,7 +14,7 @@ from tests.provider.aws.calls import Limits, read_call
 from tests.provider.aws.refusals import refused
 
 
-class RefusedError(ServiceException):
+class RefusedError(ServiceException):  # type: ignore[misc] # moto has no types here
     """Of a module of ours: moto finds the service of an exception by its module, else by the call."""
 
 
@@ -29,8 +29,8 @@ def refuse_calls(limits: Limits, without: Collection[str] = ()) -> None:
         # S3 has a way of its own through moto.
         return _refusal(self, limits, without) or bucket_response(self, request, full_url)
 
-    BaseResponse.call_action = answer  # type: ignore[method-assign]
-    S3Response._bucket_response = answer_of_s3  # type: ignore[method-assign]
+    BaseResponse.call_action = answer
+    S3Response._bucket_response = answer_of_s3
 
 
 def _refusal(response: BaseResponse, limits: Limits, without: Collection[str]) -> TYPE_RESPONSE | None:
