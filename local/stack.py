@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
+from discovery import read_scripts
 from local import processes
 from local.hub.address import HubAddress
 from local.layout import Folder
@@ -127,7 +128,9 @@ def _start_hub(folder: Folder, choices: Choices, say: Say) -> HubAddress:
     if choices.hub is None:
         if not stand_ins.exists():
             say("building the stand-in models: under a minute, once ...")
-        building = [sys.executable, "-m", "local.models", "--into", str(stand_ins)]
+        # Those of other scripts are built when such a script comes: some are trained for minutes.
+        used = {each.model for script in read_scripts(folder.root / "inference") for each in script.pipelines}
+        building = [sys.executable, "-m", "local.models", "--into", str(stand_ins), "--for", *sorted(used)]
         if subprocess.run(building, cwd=folder.root, check=False).returncode:
             raise StackError("the stand-in models were not built; see above")
     given = [str(stand_ins), *choices.models] if choices.hub is None else choices.models

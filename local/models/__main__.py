@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument(
         "--for",
-        action="append",
+        nargs="*",
         dest="repo_ids",
         metavar="ID",
         help="build only what stands in for these models; what has no stand-in is passed over",

@@ -98,7 +98,7 @@ def test_a_package_is_found_without_importing_it() -> None:
 
 
 def test_the_command_builds_only_what_is_asked_for(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--into", str(built), "--for", SUMMARIZER.repo_id, "--for", "org/without-a-stand-in"]) == 0
+    assert main(["--into", str(built), "--for", SUMMARIZER.repo_id, "org/without-a-stand-in"]) == 0
     assert set(find_repositories(built)) == {SUMMARIZER.repo_id, SENTENCE_MODEL}
     assert SENTENCE_MODEL in capsys.readouterr().out
 
