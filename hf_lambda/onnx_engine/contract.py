@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from ..sentence_embedding import EmbeddingRules
 from .vision.contract import VisionContract
 
 FILE = "serving.json"
@@ -58,6 +59,10 @@ class EncoderContract:
     """Label of every output, by index."""
     problem_type: str | None = None
     entailment_id: int = -1
+    embedding: EmbeddingRules | None = None
+    """Of feature-extraction: what sentence-transformers makes of the repository."""
+    embedding_problem: str | None = None
+    """Why that is not done here, where it is not."""
     prefetch: Mapping[str, int] = field(default_factory=dict)
     """Bytes at the start of each weight file that every run reads; the embedding rows come after them."""
 
@@ -67,6 +72,7 @@ class EncoderContract:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> EncoderContract:
+        rules = document.get("embedding")
         return cls(
             **{
                 **_known(cls, document),
@@ -74,6 +80,7 @@ class EncoderContract:
                 "max_position": document.get("positions"),
                 "tokenizer": SpecialTokens.from_json(document["tokenizer"]),
                 "labels": tuple(document.get("labels", ())),
+                "embedding": EmbeddingRules.from_json(rules) if rules else None,
             }
         )
 
@@ -88,6 +95,8 @@ class EncoderContract:
             "labels": list(self.labels),
             "problem_type": self.problem_type,
             "entailment_id": self.entailment_id,
+            **({"embedding": self.embedding.to_json()} if self.embedding else {}),
+            **({"embedding_problem": self.embedding_problem} if self.embedding_problem else {}),
             "prefetch": dict(self.prefetch),
         }
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 import transformers
 
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
+from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
 
 MAX_PADDED_TOKENS = 4096
@@ -120,6 +122,36 @@ def _vocabulary_size(snapshot: Path) -> int | None:
         return int(size) if size else None
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def dense_weights(snapshot: Path, rules: EmbeddingRules) -> dict[str, Any]:
+    """Weights of the dense layers of a sentence-transformers repository, as SentenceEmbedder takes them.
+
+    Raises NotUnderstood where they are not there.
+    """
+    weights: dict[str, Any] = {}
+    for index, layer in enumerate(rules.layers):
+        if layer.kind != "dense":
+            continue
+        folder = snapshot / layer.folder
+        try:
+            state = _state(folder)
+            weights[f"{index}.weight"] = state["linear.weight"]
+        except (OSError, KeyError, ValueError) as error:
+            raise NotUnderstood(f"its dense layer {layer.folder} has no weights that can be read") from error
+        for name, key in (("bias", "linear.bias"), ("residual", "residual.weight")):
+            if key in state:
+                weights[f"{index}.{name}"] = state[key]
+    return weights
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    """The tensors of a module's folder as fp32 arrays."""
+    if (folder / "model.safetensors").is_file():
+        state = safetensors.torch.load_file(folder / "model.safetensors")
+    else:
+        state = torch.load(folder / "pytorch_model.bin", map_location="cpu", weights_only=True)
+    return {name: tensor.float().numpy() for name, tensor in state.items()}
 
 
 def max_position(model: Any) -> int | None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.onnx_engine.contract import VISION, read_contract, write_contract
+from hf_lambda.sentence_embedding import WEIGHTS
 
 from ..protocol.errors import ErrorKind, ErrorReport
 from ..protocol.records import Record
@@ -182,9 +183,10 @@ _STEPS: dict[str, Callable[[PrepareRequest, Path, str], Verdict | None]] = {
 
 
 def _copy_contract(source: Path, target: Path, prefetch: Mapping[str, int]) -> None:
-    """tokenizer.json and serving.json, which also says what each weight file's readers read for certain."""
-    if (source / "tokenizer.json").is_file():  # models of images have none
-        shutil.copyfile(source / "tokenizer.json", target / "tokenizer.json")
+    """What stands beside a graph; serving.json also says what each weight file's readers read for certain."""
+    for name in ("tokenizer.json", WEIGHTS):  # models of images have no tokenizer, few have dense layers
+        if (source / name).is_file():
+            shutil.copyfile(source / name, target / name)
     write_contract(replace(read_contract(source), prefetch=prefetch), target)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract
 from hf_lambda.onnx_engine.encoder import Encoder, sigmoid, softmax
+from hf_lambda.sentence_embedding import pool, read_embedder
 
 from ..outcome import Figures, Verdict
 from ..request import PrepareRequest, Tolerance
@@ -38,7 +40,7 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
         for name, value in zip(names, values, strict=True):
             wanted = expected[index].outputs[name]
             pairs.append((value[: len(wanted)], wanted))  # what is longer is padding
-    figures = _figures(request, contract, pairs)
+    figures = _figures(request, contract, folder, pairs)
     problem = (
         _fp32_problem(figures, request.tolerance)
         if precision == "fp32"
@@ -69,13 +71,16 @@ def _mask_index(contract: EncoderContract, encodings: Sequence[Any]) -> list[lis
 
 
 def _figures(
-    request: PrepareRequest, contract: EncoderContract, pairs: Sequence[tuple[Any, Any]]
+    request: PrepareRequest, contract: EncoderContract, folder: Path, pairs: Sequence[tuple[Any, Any]]
 ) -> dict[str, float]:
     """Largest differences over all samples; `same_labels` is the share of labels that are the same."""
     raw = max(float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs)
     figures = {"raw_difference": round(raw, 8)}
     if request.head == "feature-extraction":
-        cosines = [_cosine(pool(got), pool(wanted)) for got, wanted in pairs for pool in (_mean, _first)]
+        vectors: list[Callable[[Any], Any]] = [partial(pool, mode=mode) for mode in ("mean", "cls")]
+        if contract.embedding is not None:
+            vectors.append(read_embedder(contract.embedding, folder).vector)
+        cosines = [_cosine(vector(got), vector(wanted)) for got, wanted in pairs for vector in vectors]
         return {**figures, "cosine": round(min(cosines), 6)}
     differences, same = [], []
     for got, wanted in pairs:
@@ -126,11 +131,3 @@ def _int8_problem(figures: Figures, tolerance: Tolerance) -> str | None:
 
 def _cosine(first: Any, second: Any) -> float:
     return float(first @ second / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-12))
-
-
-def _mean(hidden: Any) -> Any:
-    return hidden.mean(axis=0)
-
-
-def _first(hidden: Any) -> Any:
-    return hidden[0]

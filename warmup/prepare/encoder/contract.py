@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract, SpecialTokens
+from hf_lambda.sentence_embedding import WEIGHTS, NotUnderstood, read_rules
+from hf_lambda.torch_engine.loading import dense_weights
 
 from ..outcome import NotPrepared
 
@@ -31,6 +36,21 @@ def contract_of(head: str, tokenizer: Any, config: Any, inputs: Sequence[str]) -
         problem_type=config.problem_type,
         entailment_id=_entailment_id(config),
     )
+
+
+def with_embedding(contract: EncoderContract, snapshot: Path, folder: Path) -> EncoderContract:
+    """`contract` with what sentence-transformers makes of `snapshot`; its dense layers go into `folder`.
+
+    What is not understood keeps no model from being prepared: its token vectors are what they are.
+    """
+    try:
+        rules = read_rules(snapshot)
+        weights = dense_weights(snapshot, rules)
+    except NotUnderstood as problem:
+        return replace(contract, embedding_problem=str(problem))
+    if weights:
+        np.savez(folder / WEIGHTS, **weights)
+    return replace(contract, embedding=rules)
 
 
 def write_tokenizer(folder: Path, tokenizer: Any) -> None:

@@ -18,7 +18,7 @@ from ..onnx.torch_export import export_graph
 from ..outcome import PrepareFailed
 from ..request import PrepareRequest
 from . import reference
-from .contract import contract_of, write_tokenizer
+from .contract import contract_of, with_embedding, write_tokenizer
 from .graphs import ENCODER_DECODERS, EncoderGraph
 
 FAMILIES = frozenset(
@@ -70,7 +70,10 @@ def export(request: PrepareRequest, work: Path) -> None:
     outputs = _OUTPUTS.get(head, ("logits",))
     folder = work / "export"
     write_tokenizer(folder, tokenizer)
-    write_contract(contract_of(head, tokenizer, config, inputs), folder)
+    contract = contract_of(head, tokenizer, config, inputs)
+    if head == "feature-extraction":
+        contract = with_embedding(contract, request.snapshot, folder)
+    write_contract(contract, folder)
     reference.write(request, work, tokenizer, model, inputs, outputs)
     axes = {name: {0: "batch", 1: "masks" if name == MASK_INDEX_INPUT else "sequence"} for name in inputs}
     axes |= dict.fromkeys(outputs, _OUTPUT_AXES.get(head, {0: "batch", 1: "sequence"}))

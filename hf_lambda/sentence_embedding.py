@@ -1,0 +1,240 @@
+"""What sentence-transformers makes of a repository: pooling, dense layers, normalisation, length, prompts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+_LEGACY_MODES = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
+    "pooling_mode_weightedmean_tokens": "weightedmean",
+    "pooling_mode_lasttoken": "lasttoken",
+}
+"""In the order in which several of them are joined."""
+_ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
+_CONFIGS = tuple(
+    f"sentence_{family}_config.json"
+    for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
+_VECTOR = "sentence_embedding"
+WEIGHTS = "embedding.npz"
+"""Weights of the dense layers in a prepared folder; there is none where there are none."""
+
+
+class NotUnderstood(Exception):  # noqa: N818 - a result: the repository asks for what is not done here
+    """Why the vectors of a repository cannot be made as its authors meant."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What comes after the pooling: "dense" or "normalize"."""
+
+    kind: str
+    activation: str = "Identity"
+    residual: bool = False
+    folder: str = ""
+    """Of a dense layer's weights, in the snapshot."""
+
+
+@dataclass(frozen=True)
+class EmbeddingRules:
+    pooling: tuple[str, ...] = ("mean",)
+    """Several are joined to one vector."""
+    layers: tuple[Layer, ...] = ()
+    include_prompt: bool = True
+    """Whether the tokens of a prompt are pooled with the text's."""
+    max_length: int | None = None
+    """Tokens to cut a text to; None: as many as the model takes."""
+    lowercase: bool = False
+    prompts: Mapping[str, str] | None = None
+    """By name: what is put before a text."""
+    default_prompt: str | None = None
+    """Name of the one where a call names none."""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> EmbeddingRules:
+        layers = tuple(Layer(**layer) for layer in document["layers"])
+        return cls(**{**document, "pooling": tuple(document["pooling"]), "layers": layers})
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "pooling": list(self.pooling),
+            "layers": [asdict(layer) for layer in self.layers],
+            "prompts": dict(self.prompts or {}),
+        }
+
+
+def read_rules(snapshot: Path) -> EmbeddingRules:
+    """The rules of a repository; mean pooling where it has none of its own, as sentence-transformers does.
+
+    Raises NotUnderstood where its modules or their settings are other than those that are done here.
+    """
+    settings = _json(snapshot / "config_sentence_transformers.json", {})
+    kind = settings.get("model_type", "SentenceTransformer")
+    if kind != "SentenceTransformer":
+        raise NotUnderstood(f"it is a {kind} of sentence-transformers, not a SentenceTransformer")
+    own = next((path for name in _CONFIGS if (path := snapshot / name).is_file()), None)
+    transformer = _json(own, {}) if own else {}
+    prompts = {name: text for name, text in (settings.get("prompts") or {}).items() if text}
+    default = settings.get("default_prompt_name")
+    if default is not None and default not in (settings.get("prompts") or {}):
+        raise NotUnderstood(f"its default prompt {default!r} is none of its prompts")
+    pooling, include_prompt, layers = _modules(snapshot)
+    return EmbeddingRules(
+        pooling,
+        layers,
+        include_prompt,
+        max_length=transformer.get("max_seq_length"),
+        lowercase=bool(transformer.get("do_lower_case")),
+        prompts=prompts,
+        default_prompt=default if default in prompts else None,
+    )
+
+
+class SentenceEmbedder:
+    """From the states of a text's tokens to its vector."""
+
+    def __init__(self, rules: EmbeddingRules, weights: Mapping[str, Any]) -> None:
+        """weights: "<index of the layer>.<weight, bias or residual>" -> numpy array."""
+        self._rules, self._weights = rules, weights
+
+    def vector(self, states: Any, prompt_tokens: int = 0) -> Any:
+        """states: (tokens, width), without padding; prompt_tokens: how many at the start are the prompt's."""
+        import numpy as np
+
+        start = 0 if self._rules.include_prompt else min(prompt_tokens, len(states) - 1)
+        parts = [_POOL[mode](states, start) for mode in self._rules.pooling]
+        vector = np.concatenate(parts).astype(np.float32)
+        for index, layer in enumerate(self._rules.layers):
+            if layer.kind == "normalize":
+                vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
+            else:
+                vector = self._dense(index, layer, vector)
+        return vector
+
+    def _dense(self, index: int, layer: Layer, vector: Any) -> Any:
+        made = self._weights[f"{index}.weight"] @ vector
+        if (bias := self._weights.get(f"{index}.bias")) is not None:
+            made = made + bias
+        made = _activated(layer.activation, made)
+        if layer.residual:
+            projection = self._weights.get(f"{index}.residual")
+            made = made + (vector if projection is None else projection @ vector)
+        return made
+
+
+def read_embedder(rules: EmbeddingRules, prepared: Path) -> SentenceEmbedder:
+    """The embedder of a prepared folder."""
+    if not any(layer.kind == "dense" for layer in rules.layers):
+        return SentenceEmbedder(rules, {})
+    import numpy as np
+
+    with np.load(prepared / WEIGHTS) as weights:
+        return SentenceEmbedder(rules, dict(weights))
+
+
+def pool(states: Any, mode: str) -> Any:
+    """states (tokens, width), without padding, as one vector."""
+    return _POOL[mode](states, 0)
+
+
+def _weighted_mean(states: Any, start: int) -> Any:
+    import numpy as np
+
+    weights = np.arange(start + 1, len(states) + 1, dtype=np.float32)[:, None]
+    return (states[start:] * weights).sum(axis=0) / weights.sum()
+
+
+_POOL: dict[str, Callable[[Any, int], Any]] = {
+    "cls": lambda states, start: states[start],
+    "max": lambda states, start: states[start:].max(axis=0),
+    "mean": lambda states, start: states[start:].mean(axis=0),
+    "mean_sqrt_len_tokens": lambda states, start: states[start:].sum(axis=0) / (len(states) - start) ** 0.5,
+    "weightedmean": _weighted_mean,
+    "lasttoken": lambda states, start: states[-1],
+}
+
+
+def _activated(name: str, values: Any) -> Any:
+    import numpy as np
+
+    if name == "Tanh":
+        return np.tanh(values)
+    if name == "ReLU":
+        return np.maximum(values, 0)
+    return 1 / (1 + np.exp(-values)) if name == "Sigmoid" else values
+
+
+def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:
+    modules = _json(snapshot / "modules.json", None)
+    if modules is None:
+        return ("mean",), True, ()
+    if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
+        raise NotUnderstood("modules.json is not a list of modules")
+    kinds = [_kind(module) for module in modules]
+    if kinds[:2] != ["Transformer", "Pooling"]:
+        raise NotUnderstood(f"its modules are {', '.join(kinds)}; Transformer and Pooling come first here")
+    pooling, include_prompt = _pooling(snapshot / str(modules[1].get("path", "")))
+    layers = []
+    for kind, module in zip(kinds[2:], modules[2:], strict=True):
+        folder = str(module.get("path", ""))
+        config = _json(snapshot / folder / "config.json", {})
+        if config.get("module_input_name", _VECTOR) != _VECTOR:
+            raise NotUnderstood(f"its {kind} reads {config['module_input_name']!r}, not the text's vector")
+        if kind == "Normalize":
+            layers.append(Layer("normalize"))
+        elif kind == "Dense":
+            layers.append(_dense(config, folder))
+        elif kind != "Dropout":
+            raise NotUnderstood(f"its module {kind} is not done here")
+    return pooling, include_prompt, tuple(layers)
+
+
+def _kind(module: Mapping[str, Any]) -> str:
+    name = str(module.get("type"))
+    if not name.startswith("sentence_transformers."):
+        raise NotUnderstood(f"its module {name} is code of its own")
+    return name.rpartition(".")[2]
+
+
+def _pooling(folder: Path) -> tuple[tuple[str, ...], bool]:
+    config = _json(folder / "config.json", {})
+    modes: Any = config.get("pooling_mode")
+    if modes is None:
+        legacy = [mode for key, mode in _LEGACY_MODES.items() if config.get(key)]
+        modes = legacy or ["mean"]
+    names = [modes] if isinstance(modes, str) else modes
+    if not isinstance(names, list) or not names or any(name not in POOLING_MODES for name in names):
+        raise NotUnderstood(f"its pooling {modes!r} is none of {', '.join(POOLING_MODES)}")
+    return tuple(names), bool(config.get("include_prompt", True))
+
+
+def _dense(config: Mapping[str, Any], folder: str) -> Layer:
+    activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
+    name = activation.rpartition(".")[2]
+    if not activation.startswith("torch.nn.") or name not in _ACTIVATIONS:
+        raise NotUnderstood(f"the activation {activation} of its Dense is none of {', '.join(_ACTIVATIONS)}")
+    if config.get("module_output_name") not in (None, _VECTOR):
+        raise NotUnderstood(f"its Dense writes {config['module_output_name']!r}, not the text's vector")
+    return Layer("dense", name, bool(config.get("use_residual")), folder)
+
+
+def _json(path: Path, missing: Any) -> Any:
+    """What is in `path`; `missing` where there is no such file."""
+    try:
+        document = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return missing
+    except (OSError, ValueError) as error:
+        raise NotUnderstood(f"{path.name} cannot be read") from error
+    if missing == {} and not isinstance(document, dict):
+        raise NotUnderstood(f"{path.name} is not an object")
+    return document
