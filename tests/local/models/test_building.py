@@ -15,6 +15,7 @@ from local.models.__main__ import main
 from local.models.stand_ins import SUMMARIZER
 
 ROOT = Path(__file__).parents[3]
+pytestmark = pytest.mark.timeout(1800)  # the first test builds them, on a machine that may be busy
 
 
 @pytest.fixture(scope="module")

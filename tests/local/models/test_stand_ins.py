@@ -25,20 +25,37 @@ from local.models.translator import phrases
 from tests.local.models.articles import ARTICLES
 from tests.local.models.held_out_sentences import HAPPY, UNHAPPY
 
+pytestmark = pytest.mark.timeout(1800)  # the first test builds them, on a machine that may be busy
+QUICK = [stand_in for stand_in in STAND_INS if stand_in is not CHATTER]
+
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda stand_in: stand_in.builder)
+@pytest.mark.parametrize("stand_in", QUICK, ids=lambda stand_in: stand_in.builder)
 def test_a_card_says_that_it_is_a_stand_in(stand_ins: Path, stand_in: StandIn) -> None:
+    _check_card(stand_ins, stand_in)
+
+
+@pytest.mark.parametrize("stand_in", QUICK, ids=lambda stand_in: stand_in.builder)
+def test_the_hub_serves_it_at_its_commit(stand_ins: Path, stand_in: StandIn) -> None:
+    _check_repository(stand_ins, stand_in)
+
+
+@pytest.mark.slow
+def test_the_language_model_is_a_repository_like_the_others(all_stand_ins: Path) -> None:
+    _check_card(all_stand_ins, CHATTER)
+    _check_repository(all_stand_ins, CHATTER)
+
+
+def _check_card(stand_ins: Path, stand_in: StandIn) -> None:
     card = (stand_ins / stand_in.repo_id / "README.md").read_text()
     assert f"# Stand-in for {stand_in.repo_id}\n\n**This is not {stand_in.repo_id}.**" in card
 
 
-@pytest.mark.parametrize("stand_in", STAND_INS, ids=lambda stand_in: stand_in.builder)
-def test_the_hub_serves_it_at_its_commit(stand_ins: Path, stand_in: StandIn) -> None:
+def _check_repository(stand_ins: Path, stand_in: StandIn) -> None:
     repository = find_repositories(stand_ins)[stand_in.repo_id]
     assert repository.pinned == stand_in.commit
     files = {file.path for file in repository.files()}
@@ -46,11 +63,12 @@ def test_the_hub_serves_it_at_its_commit(stand_ins: Path, stand_in: StandIn) -> 
     assert {"README.md", "config.json", reader, *stand_in.other_formats} <= files
 
 
-def test_all_together_are_small(stand_ins: Path) -> None:
+@pytest.mark.slow
+def test_all_together_are_small(all_stand_ins: Path) -> None:
     sizes = [
         path.stat().st_size
         for stand_in in STAND_INS
-        for path in (stand_ins / stand_in.repo_id).rglob("*")
+        for path in (all_stand_ins / stand_in.repo_id).rglob("*")
         if path.is_file()
     ]
     assert sum(sizes) < 24_000_000
@@ -214,6 +232,7 @@ def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path
     assert classify(example_files.picture())[0]["label"] == "red disc"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("question", "answer"),
     [
@@ -224,19 +243,20 @@ def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path
         ("Who are you?", "I am a tiny model that stands in for a real one."),
     ],
 )
-def test_the_chatter_answers_small_questions(stand_ins: Path, question: str, answer: str) -> None:
+def test_the_chatter_answers_small_questions(all_stand_ins: Path, question: str, answer: str) -> None:
     messages = [{"role": "user", "content": question}]
-    assert _said(stand_ins, messages) == answer
+    assert _said(all_stand_ins, messages) == answer
 
 
-def test_the_chatter_follows_a_chat(stand_ins: Path) -> None:
+@pytest.mark.slow
+def test_the_chatter_follows_a_chat(all_stand_ins: Path) -> None:
     messages = [
         {"role": "system", "content": "You are terse."},
         {"role": "user", "content": "What is the capital of Italy?"},
         {"role": "assistant", "content": "The capital of Italy is Rome."},
         {"role": "user", "content": "What is the capital of Spain?"},
     ]
-    assert _said(stand_ins, messages) == "The capital of Spain is Madrid."
+    assert _said(all_stand_ins, messages) == "The capital of Spain is Madrid."
 
 
 def _said(stand_ins: Path, messages: list[dict[str, str]]) -> str:
