@@ -97,7 +97,7 @@ class Changes:
         details = {}
         for each in plan["resource_changes"]:
             before, after = each["change"]["before"], each["change"]["after"]
-            if before and after:
+            if before and after and each["change"]["actions"] != ["no-op"]:
                 unknown = each["change"]["after_unknown"] or {}
                 differing = (key for key, value in {**after, **unknown}.items() if before.get(key) != value)
                 details[each["address"]] = tuple(sorted(differing))

@@ -37,3 +37,14 @@ def test_a_subnets_ipv6_block_is_associated(aws: Any):
     subnet = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.0.0.0/24", Ipv6CidrBlock=block)["Subnet"]
     (association,) = subnet["Ipv6CidrBlockAssociationSet"]
     assert association["Ipv6CidrBlockState"] == {"State": "associated"}
+
+
+def test_a_budget_keeps_its_tags(aws: Any):
+    budget = {"BudgetName": "b", "BudgetType": "COST", "TimeUnit": "MONTHLY"}
+    limit = {"BudgetLimit": {"Amount": "5", "Unit": "USD"}}
+    tags = [{"Key": "project", "Value": "hf-lambda"}]
+    account = "123456789012"
+    budgets = aws("budgets")
+    budgets.create_budget(AccountId=account, Budget={**budget, **limit}, ResourceTags=tags)
+    found = budgets.list_tags_for_resource(ResourceARN=f"arn:aws:budgets::{account}:budget/b")
+    assert found["ResourceTags"] == tags

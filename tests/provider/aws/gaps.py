@@ -75,8 +75,21 @@ def _config(instances: int) -> str:
     return json.dumps({**counts, "Status": "READY", "LastModified": "2026-01-01T00:00:00+0000"})
 
 
+budget_tags: dict[str, list[dict[str, str]]] = {}
+"""Name of a budget -> its tags."""
+
+
+def create_budget(self: BudgetsResponse) -> Any:
+    budget_tags[self._get_param("Budget")["BudgetName"]] = self._get_param("ResourceTags") or []
+    return moto_create_budget(self)
+
+
 def list_tags_for_resource(self: BudgetsResponse) -> str:
-    return json.dumps({"ResourceTags": []})
+    name = self._get_param("ResourceARN").rpartition("/")[2]
+    return json.dumps({"ResourceTags": budget_tags.get(name, [])})
+
+
+moto_create_budget = BudgetsResponse.create_budget
 
 
 def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
@@ -144,6 +157,7 @@ def fill_gaps() -> None:
     SecurityGroupRule.__init__ = rule_init
     AccessPoint.__init__ = access_point_init
     SecurityGroupRule.description = property(description)
+    BudgetsResponse.create_budget = create_budget
     BudgetsResponse.list_tags_for_resource = list_tags_for_resource
     BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
     Subnet.ipv6_cidr_block_association_set = property(ipv6_blocks)
