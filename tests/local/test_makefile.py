@@ -21,7 +21,17 @@ def make(tmp_path):
 
     def run(*arguments, path=f"{tmp_path}:{os.defpath}"):
         environment = {"PATH": path, "HOME": str(tmp_path)}
-        command = ["make", "-s", "--no-print-directory", "-o", "setup", f"PY={python}", *arguments]
+        command = [
+            "make",
+            "-s",
+            "--no-print-directory",
+            "-o",
+            "setup",
+            "-o",
+            ".venv/.ready-to-deploy",
+            f"PY={python}",
+            *arguments,
+        ]
         return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     return run

@@ -105,11 +105,15 @@ def test_a_text_without_a_mask_is_unprocessable(tiny):
         load("fill-mask", tiny("BertForMaskedLM"))(["no mask here"])
 
 
+INFERENCE_LABELS = {
+    "id2label": {0: "contradiction", 1: "neutral", 2: "entailment"},
+    "label2id": {"contradiction": 0, "neutral": 1, "entailment": 2},
+}
+
+
 @pytest.mark.parametrize("parameters", [{}, {"multi_label": True}, {"hypothesis_template": "this is {}"}])
 def test_labels_are_ranked_as_transformers_does(tiny, parameters):
-    labels = {"contradiction": 0, "neutral": 1, "entailment": 2}
-    names = {index: label for label, index in labels.items()}
-    folder = tiny("BertForSequenceClassification", id2label=names, label2id=labels)
+    folder = tiny("BertForSequenceClassification", **INFERENCE_LABELS)
     parameters = {"candidate_labels": ["technology", "sport", "politics"], **parameters}
     expected = theirs("zero-shot-classification", folder)(TEXTS, **parameters)
     same(load("zero-shot-classification", folder)(TEXTS, **parameters), expected)
@@ -139,9 +143,11 @@ def test_text_is_continued_as_transformers_does(tiny):
 )
 def test_no_batch_holds_more_tokens_than_the_bound(tiny, monkeypatch, task, architecture, parameters, rows):
     monkeypatch.setattr("hf_lambda.torch_engine.pipelines.MAX_PADDED_TOKENS", 60)
+    labels = {}
     if task == "zero-shot-classification":
         parameters = {**parameters, "hypothesis_template": "{}"}  # 3 tokens: [CLS], a label, [SEP]
-    engine = TransformersPipeline(task, tiny(architecture))
+        labels = INFERENCE_LABELS
+    engine = TransformersPipeline(task, tiny(architecture, **labels))
     sizes, run = [], engine._pipeline
 
     def watched(group, **given):
