@@ -11,7 +11,7 @@ from tests.hf_lambda.onnx_engine.decoder.conftest import VOCABULARY, Pair
 from tests.tiny_decoders import FAMILIES
 
 QUICK = 8
-THOROUGH = 60
+THOROUGH = 30
 
 
 @pytest.mark.parametrize("family", FAMILIES)
