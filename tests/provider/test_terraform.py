@@ -70,7 +70,12 @@ def test_changes_are_read_from_messages():
 
 
 def test_a_change_says_which_attributes_differ():
-    change = {"before": {"a": 1, "b": 2}, "after": {"a": 3, "b": 2}, "after_unknown": {"c": True}}
+    change = {
+        "actions": ["update"],
+        "before": {"a": 1, "b": 2},
+        "after": {"a": 3, "b": 2},
+        "after_unknown": {"c": True},
+    }
     found = Changes(updates=frozenset({"x.y"}))
     plan = {"resource_changes": [{"address": "x.y", "change": change}]}
     assert str(found.with_details(plan)) == "updates x.y (a, c)"
