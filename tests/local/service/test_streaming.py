@@ -139,9 +139,13 @@ def test_an_error_on_the_way_is_the_last_line(served, post):
     assert lines[2]["error"]["type"] == "InternalError"
 
 
-def test_a_runtime_that_ends_on_the_way_breaks_the_answer_off_and_is_replaced(served, post):
+def test_a_runtime_that_ends_on_the_way_breaks_the_answer_off_and_is_replaced(served, signals, post):
     url = served()
-    _, answer = post(url, exits=1, stream=True)
+    (signals / "go-0").touch()
+    _, answer = post(url, exits=1, folder="signals", stream=True)
+    assert json.loads(answer.readline())["number"] == 0
+    # Not before the first piece is here: a process that ends at once may take what it has sent with it.
+    (signals / "go-1").touch()
     with pytest.raises(http.client.IncompleteRead):
         answer.read()
     assert post(url, exits=0)[1].status == 502
