@@ -37,6 +37,9 @@ class Script:
     example: dict[str, Any]
     streams: bool = False
     """Whether its handler can answer piece by piece: it yields, or speaks OpenAI's API."""
+    speaks_openai: bool = False
+    checks_keys: bool = False
+    """Whether its handler is one of ours, which ask for an API key where the endpoint has some."""
 
     @property
     def image(self) -> Literal["slim", "full"]:
@@ -76,7 +79,22 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
     event = example(module, handler, is_endpoint, pipelines, speaks_openai=speaks_openai)
     streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
-    return Script(path.stem, path, pipelines, event, streams), module.problems
+    script = Script(
+        path.stem,
+        path,
+        pipelines,
+        event,
+        streams=streams,
+        speaks_openai=speaks_openai,
+        checks_keys=is_endpoint or speaks_openai or _calls_endpoint(module),
+    )
+    return script, module.problems
+
+
+def _calls_endpoint(module: ParsedModule) -> bool:
+    """Whether the module says `handler = endpoint(...)`."""
+    assigned = module.constants.node("handler")
+    return isinstance(assigned, ast.Call) and module.imports.is_endpoint(assigned)
 
 
 def _yields(function: ast.FunctionDef) -> bool:

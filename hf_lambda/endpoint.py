@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any
 
 from . import events, log
+from .api_keys import check_key
 from .errors import BadRequest, ServingError
 from .inputs import Single
 from .signature import Signature, json_type
@@ -62,6 +63,8 @@ class _Endpoint:
     def _reply(self, event: Any, request_id: str) -> Any:
         http = events.is_http(event)
         try:
+            if http:
+                check_key(event)
             request = events.read(event)
             fields = dict(request.fields)
             as_lines = self._yields and self._asks_for_lines(fields)

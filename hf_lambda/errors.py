@@ -39,6 +39,12 @@ class BadRequest(ServingError):  # noqa: N818 - error names are public API: Lamb
         return {"field": self.field, "expected": self.expected, "given": self.given}
 
 
+class Unauthorized(ServingError):  # noqa: N818
+    """401: no API key, or one that is not known."""
+
+    status = 401
+
+
 class TooLarge(ServingError):  # noqa: N818
     """413: the answer does not fit into what Lambda can return (6 MB)."""
 

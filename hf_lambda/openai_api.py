@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from . import events, log
+from .api_keys import check_key
 from .completion import Completion
 from .errors import BadRequest, ServingError
 from .inputs import Single
@@ -18,8 +19,6 @@ from .trace import Stopwatch, Trace, current, process_age_ms
 
 Handler = Callable[..., Any]
 
-KEYS = "API_KEYS_SHA256"
-"""Variable with the SHA-256 of the keys that may call, in hexadecimal, with commas; empty: anybody may."""
 _DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
 """Which endpoint an event without a path is for, by the field that it has."""
 _SAMPLING = {
@@ -104,7 +103,7 @@ class _Api:
         try:
             method, path = _route(event, http)
             if http:
-                _check_key(event)
+                check_key(event)
             body = {} if method == "GET" else events.read(event).fields
             result = self._dispatch(method, path, body, request_id)
             if isinstance(result, dict):
@@ -280,12 +279,6 @@ class NotFound(ServingError):  # noqa: N818 - as the other errors
         return {"field": self.field}
 
 
-class Unauthorized(ServingError):  # noqa: N818 - as the other errors
-    """401: no key, or one that is not known."""
-
-    status = 401
-
-
 def _route(event: Any, http: bool) -> tuple[str, str]:
     if not http:
         fields = event if isinstance(event, dict) else {}
@@ -303,21 +296,6 @@ def _route(event: Any, http: bool) -> tuple[str, str]:
         path = unquote(path)
     at = path.find("/v1/")  # a gateway's stage may come before it
     return str(method).upper(), path[at:].rstrip("/") if at >= 0 else path
-
-
-def _check_key(event: dict[str, Any], environ: Mapping[str, str] = os.environ) -> None:
-    """Raises Unauthorized where keys are set and the request has none of them."""
-    known = [each for each in environ.get(KEYS, "").split(",") if each]
-    if not known:
-        return
-    import hashlib  # these two load OpenSSL, which only endpoints with keys need
-    import hmac
-
-    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
-    scheme, _, key = headers.get("authorization", "").partition(" ")
-    digest = hashlib.sha256(key.strip().encode()).hexdigest()
-    if scheme.lower() != "bearer" or not sum(hmac.compare_digest(digest, each) for each in known):
-        raise Unauthorized("no API key, or one that is not known: send it as `Authorization: Bearer <key>`")
 
 
 def _parameters(body: Mapping[str, Any], prompt: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.streaming import STREAMS
 
 from .cache import MOUNT_PATH, ModelCache
@@ -98,6 +99,7 @@ class InferenceFunction(pulumi.ComponentResource):
                     key: pulumi.Output.secret(value.get_secret_value())
                     for key, value in endpoint.environment.items()
                 },
+                **_api_keys(endpoint),
                 **({STREAMS: "1"} if streams else {}),
             },
             entry_point=_STREAMING_ENTRY_POINT if streams else None,
@@ -330,6 +332,12 @@ def _environment(name: str, hub_endpoint: str | None) -> dict[str, pulumi.Input[
             else {"COLD_DOWNLOAD": "0", "HF_HUB_OFFLINE": "1"}
         ),
     }
+
+
+def _api_keys(endpoint: EndpointSettings) -> dict[str, pulumi.Input[str]]:
+    """Their hashes: nobody who may read the function's configuration can call with one."""
+    hashes = [digest_of(key.get_secret_value()) for key in endpoint.api_keys]
+    return {API_KEYS: pulumi.Output.secret(",".join(hashes))} if hashes else {}
 
 
 def _cors(cors: Cors) -> aws.lambda_.FunctionUrlCorsArgsDict | None:

@@ -73,6 +73,7 @@ def _read_names(raw: Any) -> tuple[str, ...]:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 _TAKEN_VARIABLES = re.compile(
     r"AWS_.*|LAMBDA_.*|TZ|MODEL_CACHE|HF_HUB_CACHE|HF_HUB_OFFLINE|HF_ENDPOINT|ENDPOINT_NAME|COLD_DOWNLOAD|WARM_COMMAND"
+    r"|API_KEYS_SHA256|RESPONSE_STREAM"
 )
 
 
@@ -87,6 +88,21 @@ def _check_token(raw: Any) -> Any:
     if isinstance(raw, str) and re.search(r"\s", raw):
         raise ValueError("has spaces")
     return raw
+
+
+_MOST_API_KEYS = 2
+"""So that they can be changed: the new one beside the old one, until every caller has it."""
+_LEAST_API_KEY = 32
+
+
+def _read_api_keys(raw: Any) -> tuple[str, ...]:
+    found = read_object(raw)
+    if not isinstance(found, list) or len(found) > _MOST_API_KEYS or len({*map(str, found)}) < len(found):
+        raise ValueError("not a list of one or two keys")
+    # What a header can carry as it is: https://www.rfc-editor.org/rfc/rfc6750#section-2.1
+    if not all(isinstance(key, str) and re.fullmatch(rf"[!-~]{{{_LEAST_API_KEY},}}", key) for key in found):
+        raise ValueError("not a key")
+    return tuple(found)
 
 
 def _check_url(url: str) -> str:
@@ -132,6 +148,14 @@ Token = Annotated[
     SecretStr,
     BeforeValidator(_check_token),
     Allowed("a token without spaces (pulumi config set --secret hfToken)"),
+]
+ApiKeys = Annotated[
+    tuple[SecretStr, ...],
+    BeforeValidator(_read_api_keys),
+    Allowed(
+        f"a list of one or two keys, each of at least {_LEAST_API_KEY} letters, digits or signs without "
+        "spaces (for instance what `openssl rand -hex 32` prints)"
+    ),
 ]
 Name = Annotated[str, Field(min_length=1)]
 # https://docs.aws.amazon.com/lambda/latest/api/API_Cors.html; preflights need no method of their own.

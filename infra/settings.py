@@ -18,6 +18,7 @@ from discovery import Script, ScriptError, read_scripts
 from .account import Account
 from .keys import (
     Allowed,
+    ApiKeys,
     Email,
     Flag,
     Instances,
@@ -88,6 +89,11 @@ class EndpointSettings(Keys):
     function_url: Literal["none", "iam", "public"] = Field(
         description="HTTPS address of an endpoint - none, iam (callers sign with AWS credentials) or public "
         "(anybody may call and you pay)."
+    )
+    api_keys: ApiKeys = Field(
+        description="One or two keys that callers of an endpoint over HTTP send as `Authorization: Bearer "
+        "...`, each of at least 32 characters: `pulumi config set --secret --path endpoints.chat.apiKeys[0] "
+        "...`. The function holds their SHA-256 alone. Empty - none is asked for."
     )
     cors: Annotated[
         Cors,
@@ -225,6 +231,7 @@ def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     if reader.settings is None or reader.account is None or mistakes:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise pulumi.RunError("\n".join([f"{count} in stack {pulumi.get_stack()}:", *mistakes]))
+    _warn_of_open_models(reader.settings, scripts)
     return reader.settings, reader.account, scripts
 
 
@@ -371,6 +378,12 @@ class _Reader:
         """A token that lies readable in the stack file is soon in the history of a repository."""
         if self._config.get("hfToken") and not self._is_secret("hfToken"):
             pulumi.log.warn("hfToken is in plain text; encrypt it: pulumi config set --secret hfToken")
+        for key, path in (("apiKeys", "apiKeys[0]"), ("endpoints", "endpoints.<script>.apiKeys[0]")):
+            raw = self._config.get(key) or ""
+            if not self._is_secret(key) and _holds_api_keys(key, raw):
+                pulumi.log.warn(
+                    f"apiKeys are in plain text; encrypt them: pulumi config set --secret --path '{path}'"
+                )
         if self._is_secret("buildArgs"):
             pulumi.log.warn(
                 "buildArgs is a secret of the config, but whoever can pull the image reads build arguments "
@@ -379,6 +392,30 @@ class _Reader:
 
     def _report_missing(self, key: str) -> None:
         self.mistakes.append(f"{key} is missing; Pulumi.yaml must hold its default")
+
+
+def _holds_api_keys(key: str, raw: str) -> bool:
+    """Whether the config `key` says any API key, for all endpoints or for one."""
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return False
+    overrides = found.values() if key == "endpoints" and isinstance(found, dict) else ()
+    every = (
+        [found] if key == "apiKeys" else [each.get("apiKeys") for each in overrides if isinstance(each, dict)]
+    )
+    return any(every)
+
+
+def _warn_of_open_models(settings: Settings, scripts: Sequence[Script]) -> None:
+    """Whoever finds the address of a language model can use it up."""
+    for script in scripts:
+        endpoint = settings.endpoints[script.name]
+        if script.speaks_openai and endpoint.function_url == "public" and not endpoint.api_keys:
+            pulumi.log.warn(
+                f"{script.name} answers anybody on the internet, and you pay; ask for a key: pulumi config "
+                f'set --secret --path "endpoints.{script.name}.apiKeys[0]" "$(openssl rand -hex 32)"'
+            )
 
 
 def _as_text(raw: Any) -> str:
@@ -425,6 +462,16 @@ def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) 
     if 0 <= reserved < provisioned:
         found.append(
             f"provisionedConcurrency is {provisioned}; must be at most reservedConcurrency, {reserved}"
+        )
+    if endpoint.api_keys and endpoint.function_url == "iam":
+        found.append(
+            "apiKeys are set with functionUrl iam, whose callers sign in the same header; must be public or "
+            "none"
+        )
+    if endpoint.api_keys and endpoint.function_url == "public" and not script.checks_keys:
+        found.append(
+            "apiKeys are set and its own handler does not ask for them; write @endpoint or handler = "
+            "openai(...), or set apiKeys to []"
         )
     if endpoint.cors.origins and endpoint.function_url == "none":
         found.append("cors has origins with functionUrl none; must be iam or public, or cors empty")

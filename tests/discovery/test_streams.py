@@ -50,3 +50,20 @@ def test_an_endpoint_with_openais_api_is_asked_a_question(tmp_path):
         f'{IMPORT}embed = pipeline("feature-extraction", model="org/name")\nhandler = openai(embed)\n'
     )
     assert list(read_scripts(tmp_path)[0].example) == ["input"]
+
+
+@pytest.mark.parametrize(
+    ("text", "checks"),
+    [
+        ("@endpoint\ndef handler(text: str):\n    return text\n", True),
+        ("handler = openai(generate)\n", True),
+        ("def answer(text: str): ...\nhandler = endpoint(answer)\n", True),
+        ("def handler(event, context):\n    return event\n", False),
+        ("handler = lambda event, context: event\n", False),
+        ("def openai(x): ...\nhandler = openai(1)\n", False),
+    ],
+)
+def test_the_handlers_that_ask_for_api_keys_are_known(tmp_path, text, checks):
+    imports = IMPORT if "def openai" not in text else "from hf_lambda import pipeline\n"
+    (tmp_path / "script.py").write_text(imports + GENERATE + text)
+    assert read_scripts(tmp_path)[0].checks_keys is checks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import struct
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import pytest
 
 from hf_lambda import openai, pipeline
+from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.completion import Completion, Generated
 from hf_lambda.errors import ColdCache, Unprocessable
-from hf_lambda.openai_api import KEYS
 from hf_lambda.pipeline import LoadedEngine
 from hf_lambda.streaming import STREAMS
 
@@ -308,7 +307,7 @@ def test_a_direct_event_is_routed_by_what_it_holds(chat, embed):
 
 def test_keys_are_asked_for_where_they_are_set(chat, monkeypatch):
     keys = ("k" * 40, "l" * 40)
-    monkeypatch.setenv(KEYS, ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys))
+    monkeypatch.setenv(API_KEYS, ",".join(map(digest_of, keys)))
     for key in keys:
         assert _call(chat, "/v1/models", method="GET", Authorization=f"Bearer {key}")[0] == 200
     for headers in ({}, {"authorization": "Bearer " + "m" * 40}, {"authorization": f"Basic {keys[0]}"}):

@@ -1,6 +1,10 @@
 """Function URLs, instances that are kept initialised, and what `arn` then is."""
 
+import hashlib
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -103,3 +107,47 @@ def test_a_script_that_streams_has_a_runtime_and_an_address_that_do(
     assert modes == {"chat": "RESPONSE_STREAM", "sentiment": None, "summarization": None}
     quoted = '"Function URLs do not support response streaming within a VPC environment"'
     assert [quoted in warning and warning.startswith("chat streams") for warning in warned] == [True]
+
+
+CHAT = (ROOT / "examples" / "chat.py").read_bytes()
+
+
+@pytest.fixture
+def warned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    found: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: found.append(message))
+    return found
+
+
+def test_a_function_knows_the_hashes_of_its_api_keys_alone(deploy: Deploy, warned: list[str]):
+    keys = ["k" * 32, "l" * 32]
+    deployed = deploy("dev", endpoints={"sentiment": {"apiKeys": keys}}, secret_keys=("endpoints",))
+    variables = deployed.function("sentiment").inputs["environment"]["variables"]
+    assert variables["API_KEYS_SHA256"] == ",".join(hashlib.sha256(key.encode()).hexdigest() for key in keys)
+    assert "API_KEYS_SHA256" not in deployed.function("summarization").inputs["environment"]["variables"]
+    wire = json.dumps([each.wire for each in deployed.resources], default=str)
+    assert not [key for key in keys if key in wire] and not warned
+
+
+@pytest.mark.parametrize(
+    "keys", [{"apiKeys": ["k" * 32]}, {"endpoints": {"sentiment": {"apiKeys": ["k" * 32]}}}]
+)
+def test_api_keys_in_plain_text_are_warned_of(deploy: Deploy, warned: list[str], keys: dict[str, Any]):
+    deploy("dev", **keys)
+    (warning,) = warned
+    assert warning.startswith("apiKeys are in plain text") and "k" * 32 not in warning
+
+
+def test_a_language_model_for_everybody_is_warned_of(deploy: Deploy, scripts: Path, warned: list[str]):
+    (scripts / "chat.py").write_bytes(CHAT)
+    deploy("dev", functionUrl="public")
+    assert [each.split()[:3] for each in warned if "anybody" in each] == [["chat", "answers", "anybody"]]
+    warned.clear()
+    deploy("dev", functionUrl="public", apiKeys=["k" * 32], secret_keys=("apiKeys",))
+    assert not [each for each in warned if "anybody" in each]
+
+
+def test_keys_that_a_handler_would_not_ask_for_are_refused(mistakes: Callable[..., list[str]], scripts: Path):
+    (scripts / "plain.py").write_bytes((ROOT / "examples" / "plain-ner.py").read_bytes())
+    (_, line) = mistakes("dev", functionUrl="public", apiKeys=["k" * 32])
+    assert line.startswith("plain: apiKeys are set and its own handler does not ask for them")

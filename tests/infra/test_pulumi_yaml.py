@@ -50,6 +50,7 @@ def test_a_default_is_allowed_and_stays_as_it_is():
     assert {
         **settings,
         "hfToken": settings["hfToken"].get_secret_value(),
+        "apiKeys": list(settings["apiKeys"]),
         "zones": list(settings["zones"]),
     } == defaults
 
@@ -86,6 +87,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "reservedConcurrency": 3,
         "provisionedConcurrency": 1,
         "functionUrl": "public",
+        "apiKeys": ["k" * 32],
         "cors": {"origins": ["https://example.com"]},
         "coldDownload": True,
         "logRetentionDays": 30,

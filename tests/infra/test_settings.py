@@ -54,6 +54,29 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "zones has 1 and azCount is 2; name as many as azCount",
     ),
     "url": ({"functionUrl": "open"}, "functionUrl is 'open'; must be none, iam or public"),
+    **{
+        f"API key {number}": (
+            {"apiKeys": value},
+            "apiKeys is what is set; must be a list of one or two keys, each of at least 32 letters, digits "
+            "or signs without spaces (for instance what `openssl rand -hex 32` prints)",
+        )
+        for number, value in enumerate(
+            [
+                "s" * 40,
+                ["s" * 31],
+                ["s" * 40] * 2,
+                [f"{n}" * 40 for n in "abc"],
+                ["s" * 32 + " "],
+                ["ä" * 40],
+                [40],
+            ]
+        )
+    },
+    "keys beside signatures": (
+        {"apiKeys": ["k" * 32], "endpoints": {"sentiment": {"functionUrl": "iam"}}},
+        "sentiment: apiKeys are set with functionUrl iam, whose callers sign in the same header; must be "
+        "public or none",
+    ),
     "flag": ({"protect": "yes"}, "protect is 'yes'; must be true or false"),
     "image": ({"image": "tiny"}, "image is 'tiny'; must be auto, slim or full"),
     "reserved": (
