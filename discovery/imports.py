@@ -5,21 +5,13 @@ from __future__ import annotations
 import ast
 from typing import Literal
 
+from hf_lambda.tasks import TASKS, task_of_architecture
+
 _HF_LAMBDA = {"hf_lambda.pipeline", "hf_lambda.pipeline.pipeline"}
 _TRANSFORMERS = {"transformers.pipeline", "transformers.pipelines.pipeline"}
 _OPENAI = {"hf_lambda.openai", "hf_lambda.openai_api.openai"}
 _ENDPOINTS = {"hf_lambda.endpoint", "hf_lambda.endpoint.endpoint"}
 
-_TASK_OF_CLASS = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-    "ForMaskedLM": "fill-mask",
-    "ForCausalLM": "text-generation",
-    "ForSeq2SeqLM": "text2text-generation",
-    "ForConditionalGeneration": "text2text-generation",
-    "MTModel": "text2text-generation",
-}
 ANY_TASK = "feature-extraction"
 """Stands for a model, tokenizer or config that is loaded without a head that tells the task."""
 
@@ -71,7 +63,8 @@ class Imports:
         owner = self.dotted(call.func.value)
         if owner is None or not owner.startswith("transformers."):
             return None
-        return next((task for end, task in _TASK_OF_CLASS.items() if owner.endswith(end)), ANY_TASK)
+        task = task_of_architecture(owner)
+        return task if task in TASKS else ANY_TASK
 
     def defines(self, name: str) -> bool:
         return name in self._names

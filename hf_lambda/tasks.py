@@ -44,6 +44,44 @@ ALIASES = {
     "text-to-speech": "text-to-audio",
 }
 
+AUTO_CLASSES = {
+    "sequence-classification": "AutoModelForSequenceClassification",
+    "token-classification": "AutoModelForTokenClassification",
+    "question-answering": "AutoModelForQuestionAnswering",
+    "masked-lm": "AutoModelForMaskedLM",
+    "feature-extraction": "AutoModel",
+    "causal-lm": "AutoModelForCausalLM",
+    "seq2seq-lm": "AutoModelForSeq2SeqLM",
+    "image-classification": "AutoModelForImageClassification",
+    "image-feature-extraction": "AutoModel",
+    "object-detection": "AutoModelForObjectDetection",
+    "image-segmentation": "AutoModelForSemanticSegmentation",
+    "depth-estimation": "AutoModelForDepthEstimation",
+    "zero-shot-image-classification": "AutoModelForZeroShotImageClassification",
+    "audio-classification": "AutoModelForAudioClassification",
+}
+"""The class of transformers that loads a head. Other heads have several, by the model's type."""
+
+_TASK_OF_ARCHITECTURE = {
+    "ForSequenceClassification": "text-classification",
+    "ForTokenClassification": "token-classification",
+    "ForQuestionAnswering": "question-answering",
+    "ForMaskedLM": "fill-mask",
+    "ForPreTraining": "fill-mask",
+    "ForCausalLM": "text-generation",
+    "LMHeadModel": "text-generation",
+    "ForSeq2SeqLM": "text2text-generation",
+    "ForConditionalGeneration": "text2text-generation",
+    "MTModel": "text2text-generation",
+    "ForImageClassification": "image-classification",
+    "ForObjectDetection": "object-detection",
+    "ForAudioClassification": "audio-classification",
+    "ForCTC": "automatic-speech-recognition",
+    "ForMultipleChoice": "multiple choice",
+    "Model": "feature-extraction",
+}
+"""By how the name of a model's class ends, the first that fits."""
+
 TORCH_ONLY = (
     "audio-classification",
     "automatic-speech-recognition",
@@ -151,6 +189,14 @@ def languages(task: str) -> tuple[str, str] | None:
 def head_of(task: str) -> str:
     """The kind of model that answers `task`, for instance `sequence-classification`."""
     return HEADS[base_of(task)]
+
+
+def task_of_architecture(name: str) -> str | None:
+    """What a class of transformers answers: `BertForMaskedLM` -> `fill-mask`; None: its name tells nothing.
+
+    Not always one of TASKS: for "multiple choice" there is no pipeline.
+    """
+    return next((task for ending, task in _TASK_OF_ARCHITECTURE.items() if name.endswith(ending)), None)
 
 
 def is_dropped(task: str) -> bool:

@@ -10,10 +10,12 @@ from typing import Any
 import safetensors.torch
 import torch
 import transformers
+from transformers import PreTrainedModel
 
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
 from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
+from .trained import find_untrained
 
 MAX_PADDED_TOKENS = 4096
 """Rows times longest row of one batch, what is generated counted in: keys and values of all of it are held.
@@ -56,48 +58,19 @@ def load_tokenizer(snapshot: Path) -> Any:
     return tokenizer
 
 
-_TASKS_OF_HEADS = {
-    "ForSequenceClassification": "text-classification",
-    "ForTokenClassification": "token-classification",
-    "ForQuestionAnswering": "question-answering",
-    "ForMaskedLM": "fill-mask",
-    "ForCausalLM": "text-generation",
-    "LMHeadModel": "text-generation",
-    "ForConditionalGeneration": "text2text-generation",
-    "Model": "feature-extraction",
-}
-_CLASSIFIERS = ("ForSequenceClassification", "ForTokenClassification", "ForQuestionAnswering")
-"""Heads whose weights may have the same names and shapes, and mean something else."""
-_MOST_MISSING = 0.5
-"""Share of the weights below the head that may be missing, a pooler that no answer reads for instance."""
-
-
-def _check_weights(model: Any, missing: Iterable[str]) -> None:
-    name, body = type(model).__name__, f"{model.base_model_prefix}."
-    is_bare = model.base_model is model
-    needed = [parameter for parameter, _ in model.named_parameters()]
-    below = [parameter for parameter in needed if is_bare or parameter.startswith(body)]
-    lacking = sorted(set(missing).intersection(needed))
-    head = [parameter for parameter in lacking if parameter not in below]
-    trained = str(next(iter(getattr(model.config, "architectures", None) or []), name))
-    if not head and len(lacking) <= _MOST_MISSING * len(below):
-        if _classifier(trained) in (None, _classifier(name)) or _classifier(name) is None:
-            return
-        head = sorted(set(needed).difference(below))
-    shown = (head or lacking)[:3]
-    more = len(head or lacking) - len(shown)
-    task = next((task for ending, task in _TASKS_OF_HEADS.items() if trained.endswith(ending)), None)
+def _check_weights(model: PreTrainedModel, missing: Iterable[str]) -> None:
+    found = find_untrained(model, missing)
+    if found is None:
+        return
+    name, trained = type(model).__name__, found.trained_as
+    shown, more = ", ".join(found.missing[:3]), len(found.missing) - 3
     raise UntrainedHead(
-        f"the repository has no weights for {', '.join(shown)}{f' and {more} more' if more else ''} "
+        f"the repository has no weights for {shown}{f' and {more} more' if more > 0 else ''} "
         f"as {name} needs them"
-        + (f": it was trained as {trained}" if trained != name else "")
-        + (f", for {task}" if trained != name and task else "")
+        + (f": it was trained as {trained}" if trained not in (None, name) else "")
+        + (f", for {found.trained_for}" if trained not in (None, name) and found.trained_for else "")
         + ". Take a model that was trained for the task"
     )
-
-
-def _classifier(name: str) -> str | None:
-    return next((ending for ending in _CLASSIFIERS if name.endswith(ending)), None)
 
 
 def _check_vocabulary(tokenizer: Any, snapshot: Path) -> None:

@@ -14,16 +14,9 @@ from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment
 from ..events import jsonable
 from ..parameters import NEW_TOKENS
-from ..tasks import canonical
+from ..tasks import AUTO_CLASSES, canonical, head_of
 from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
 
-_CLASSES = {
-    "text-classification": "AutoModelForSequenceClassification",
-    "zero-shot-classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "fill-mask": "AutoModelForMaskedLM",
-    "text-generation": "AutoModelForCausalLM",
-}
 _TRUNCATES = ("zero-shot-classification", "token-classification")
 """Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
 
@@ -33,7 +26,7 @@ class TransformersPipeline:
 
     def __init__(self, task: str, snapshot: Path) -> None:
         self._task = canonical(task)
-        auto_class = getattr(transformers, _CLASSES[self._task])
+        auto_class = getattr(transformers, AUTO_CLASSES[head_of(task)])
         # Decoders are large, and the only ones that a vCPU runs well in the bfloat16 they come in.
         dtype = {"dtype": "auto"} if self._task == "text-generation" else {}
         self._model, self._tokenizer = load_model(auto_class, snapshot, **dtype), load_tokenizer(snapshot)

@@ -15,6 +15,7 @@ from pathlib import Path
 from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import repo_folder
 from hf_lambda.tasks import base_of
+from hf_lambda.torch_engine.trained import Untrained
 
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest
@@ -122,7 +123,7 @@ def _begins_well(path: Path) -> bool:
         return len(begin) == 9 and begin[8:] == b"{" and int.from_bytes(begin[:8], "little") < 100_000_000
 
 
-def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Json]:
+def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untrained | None]:
     """Per task what `untrained` finds; nothing where it cannot tell."""
     command = [sys.executable, "-m", f"{__package__}.untrained", str(snapshot), *tasks]
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_TOKEN", "AWS_"))}
@@ -140,17 +141,19 @@ def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Json]:
         raise OutOfTime from error
     try:
         found = json.loads(done.stdout.splitlines()[-1])
-        return found if isinstance(found, dict) else {}
-    except (ValueError, IndexError):
+        return {task: each and Untrained(**each) for task, each in found.items()}
+    except (ValueError, IndexError, AttributeError, TypeError):
         log("weights not compared", snapshot=str(snapshot), said=done.stderr[-500:])
         return {}
 
 
-def _untrained_message(repo_id: str, task: str, finding: Mapping[str, Json]) -> str:
-    missing, trained_for = finding["missing"], finding["trained_for"]
-    names = ", ".join(missing[:4]) + (f" and {len(missing) - 4} more" if len(missing) > 4 else "")
+def _untrained_message(repo_id: str, task: str, found: Untrained) -> str:
+    names = ", ".join(found.missing[:4])
+    if len(found.missing) > 4:
+        names += f" and {len(found.missing) - 4} more"
+    trained_for = f"{found.trained_for} ({found.trained_as})" if found.trained_for else None
     fix = f"Name a model that was trained for {task}"
-    if finding["other_head"]:
+    if found.other_head:
         what = f"{repo_id} was trained for {trained_for}, not for {task}"
         return f"{what}: that is what its {names} are for. {fix}"
     was = f" It was trained for {trained_for}." if trained_for else ""

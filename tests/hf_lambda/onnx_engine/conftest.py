@@ -11,17 +11,9 @@ import pytest
 import transformers
 
 from hf_lambda.onnx_engine import load
+from hf_lambda.tasks import AUTO_CLASSES, head_of
 from tests import tiny_encoders
 from warmup.prepare import PrepareRequest, prepare
-
-AUTO_CLASSES = {
-    "text-classification": "AutoModelForSequenceClassification",
-    "zero-shot-classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-    "fill-mask": "AutoModelForMaskedLM",
-    "feature-extraction": "AutoModel",
-}
 
 
 class Pair:
@@ -44,7 +36,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
     made: dict[str, Pair] = {}
 
     def make(task: str, family: str = "bert", **options: Any) -> Pair:
-        key = repr((AUTO_CLASSES[task], family, sorted(options.items())))
+        key = repr((AUTO_CLASSES[head_of(task)], family, sorted(options.items())))
         if (key := f"{task} {key}") not in made:
             folder = tmp_path_factory.mktemp("model")
             if task == "question-answering":
@@ -52,7 +44,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
             if task == "zero-shot-classification":
                 options = {"labels": ["contradiction", "neutral", "entailment"], **options}
             snapshot = tiny_encoders.build(family, folder / "snapshot", **options)
-            tiny_encoders.save_head(snapshot, AUTO_CLASSES[task])
+            tiny_encoders.save_head(snapshot, AUTO_CLASSES[head_of(task)])
             request = PrepareRequest(task, "a/b", "c" * 40, snapshot, precision="fp32")
             entry = prepare(request, into=folder, isolated=False)
             made[key] = Pair(task, snapshot, Path(entry.path))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from hf_lambda import torch_engine
 from hf_lambda.errors import ServingError, UntrainedHead, WrongTokenizer
-from tests import tiny_encoders
+from hf_lambda.media.image import Image
+from tests import media_support, tiny_encoders, tiny_media, tiny_seq2seq
 from warmup.prepare import PrepareFailed, PrepareRequest, prepare
 from warmup.protocol.errors import ErrorKind
+from warmup.worker.untrained import untrained_for
 
 HEADS = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -159,6 +163,50 @@ def test_a_family_of_the_repositorys_own_is_not_prepared(snapshots, tmp_path):
     request = PrepareRequest("text-classification", "org/name", "c" * 40, snapshot)
     with pytest.raises(NotPrepared, match="own models are not prepared for text-classification"):
         prepare(request, into=tmp_path / "into", isolated=False)
+
+
+def _without(snapshot: Path, part: str) -> Path:
+    """`snapshot` less the weights whose names hold `part`."""
+    path = snapshot / "model.safetensors"
+    weights = load_file(path)
+    kept = {name: tensor for name, tensor in weights.items() if part not in name}
+    assert 0 < len(kept) < len(weights)
+    save_file(kept, path, metadata={"format": "pt"})
+    return snapshot
+
+
+def test_weights_that_no_answer_reads_may_be_missing(tmp_path):
+    """Real repositories leave out the first residual of DPT's fusion layers, which is never called."""
+    whole = tiny_media.build("dpt", tmp_path / "whole", "ForDepthEstimation")
+    snapshot = _without(_copy(whole, tmp_path / "copy"), "fusion_stage.layers.0.residual_layer1")
+    assert untrained_for("depth-estimation", snapshot) is None
+    pictures = [Image(media_support.encoded(media_support.picture()))]
+    answers = [torch_engine.load("depth-estimation", folder)(pictures) for folder in (snapshot, whole)]
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    ("family", "head", "task", "part"),
+    [
+        ("dpt", "ForDepthEstimation", "depth-estimation", "head.head."),
+        ("segformer", "ForSemanticSegmentation", "image-segmentation", "decode_head."),
+        ("detr", "ForObjectDetection", "object-detection", "class_labels_classifier"),
+        ("vit", "ForImageClassification", "image-classification", "classifier."),
+    ],
+)
+def test_a_part_of_a_head_that_is_missing_is_named(tmp_path, family, head, task, part):
+    snapshot = _without(tiny_media.build(family, tmp_path / "m", head), part)
+    found = untrained_for(task, snapshot)
+    assert found is not None and all(part in name for name in found.missing)
+    with pytest.raises(UntrainedHead, match=re.escape(found.missing[0])):
+        torch_engine.load(task, snapshot)
+
+
+def test_an_encoder_decoder_without_its_layers_is_refused(tmp_path):
+    """T5 has no prefix for its body, and a head of one matrix, which is mostly the embedding's."""
+    snapshot = _without(tiny_seq2seq.build("t5", tmp_path / "m"), "decoder.block.")
+    found = untrained_for("summarization", snapshot)
+    assert found is not None and all("decoder.block." in name for name in found.missing)
 
 
 def _copy(source: Path, target: Path) -> Path:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import transformers
 
+from hf_lambda.torch_engine.trained import Untrained
 from local.hub import Hub, serve
 from tests import tiny_encoders, tiny_seq2seq
 from tests.warmup.support import TINY, Warming, remote
@@ -17,7 +18,7 @@ from warmup.worker import suitability
 from warmup.worker.jobs import Job, OutOfTime
 from warmup.worker.source import Snapshot
 from warmup.worker.suitability import check_suitability
-from warmup.worker.untrained import find_untrained
+from warmup.worker.untrained import untrained_for
 
 HEADS = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -32,9 +33,9 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Compares here, not in a process that has to import all anew; the tasks that were asked for."""
     asked: list[list[str]] = []
 
-    def untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Any]:
+    def untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untrained | None]:
         asked.append(tasks)
-        return {task: find_untrained(snapshot, task) for task in tasks}
+        return {task: untrained_for(task, snapshot) for task in tasks}
 
     monkeypatch.setattr(suitability, "_untrained", untrained)
     return asked
@@ -147,22 +148,19 @@ def test_an_encoder_serves_the_task_it_was_trained_for_and_its_vectors_and_no_ot
     for (trained, auto_class), other in zip(HEADS.items(), others, strict=True):
         folder = tiny_encoders.build(family, tmp_path / trained, labels=["A", "B"])
         tiny_encoders.save_head(folder, auto_class)
-        assert find_untrained(folder, trained) is None, (family, trained)
-        assert find_untrained(folder, "feature-extraction") is None, (family, trained)
-        found = find_untrained(folder, other)
-        assert found is not None and found["missing"], (family, trained, other)
-        assert found["trained_for"].startswith(trained), (family, trained, other)
+        assert untrained_for(trained, folder) is None, (family, trained)
+        assert untrained_for("feature-extraction", folder) is None, (family, trained)
+        found = untrained_for(other, folder)
+        assert found is not None and found.missing, (family, trained, other)
+        assert found.trained_for == trained, (family, trained, other)
 
 
 def test_a_body_without_a_head_serves_vectors_alone(tmp_path: Path) -> None:
     folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModel")
-    assert find_untrained(folder, "feature-extraction") is None
-    found = find_untrained(folder, "text-classification")
-    assert found == {
-        "missing": ["classifier.bias", "classifier.weight"],
-        "trained_for": "feature-extraction (BertModel)",
-        "other_head": False,
-    }
+    assert untrained_for("feature-extraction", folder) is None
+    found = untrained_for("text-classification", folder)
+    missing = ["classifier.bias", "classifier.weight"]
+    assert found == Untrained(missing, "BertModel", "feature-extraction", other_head=False)
 
 
 @pytest.mark.parametrize("format_", ["safetensors", "sharded", "bin"])
@@ -180,13 +178,13 @@ def test_every_form_of_weights_is_read(tmp_path: Path, format_: str) -> None:
         len(list(folder.glob("*.safetensors"))) == {"safetensors": 1, "bin": 0}.get(format_, 7)
         or format_ == "sharded"
     )
-    assert find_untrained(folder, "fill-mask") is None
-    assert find_untrained(folder, "token-classification") is not None
+    assert untrained_for("fill-mask", folder) is None
+    assert untrained_for("token-classification", folder) is not None
 
 
 @pytest.mark.parametrize("task", ["image-segmentation", "no-such-task"])
 def test_a_task_that_nobody_can_tell_of_passes(tmp_path: Path, task: str) -> None:
-    assert find_untrained(tiny_encoders.build("bert", tmp_path / "m"), task) is None
+    assert untrained_for(task, tiny_encoders.build("bert", tmp_path / "m")) is None
 
 
 def test_weights_that_begin_as_no_weights_do_are_left_to_the_loader(
@@ -246,5 +244,5 @@ def test_no_time_to_compare_leaves_it_to_the_next_run(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", tiny_seq2seq.FAMILIES)
 def test_an_encoder_decoder_serves_generation(family: str, tmp_path: Path) -> None:
     folder = tiny_seq2seq.build(family, tmp_path / "m")
-    assert find_untrained(folder, "summarization") is None
-    assert find_untrained(folder, "feature-extraction") is None
+    assert untrained_for("summarization", folder) is None
+    assert untrained_for("feature-extraction", folder) is None

@@ -11,6 +11,7 @@ import transformers
 
 from hf_lambda.errors import no_entailment
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, write_contract
+from hf_lambda.tasks import AUTO_CLASSES
 
 from ...protocol.errors import ErrorKind
 from ..loading import check_family, load_model, load_tokenizer
@@ -37,13 +38,6 @@ FAMILIES = frozenset(
 )
 """`model_type`s whose graphs have been compared with transformers."""
 
-AUTO_CLASSES = {
-    "sequence-classification": "AutoModelForSequenceClassification",
-    "token-classification": "AutoModelForTokenClassification",
-    "question-answering": "AutoModelForQuestionAnswering",
-    "masked-lm": "AutoModelForMaskedLM",
-    "feature-extraction": "AutoModel",
-}
 _OUTPUTS = {
     "question-answering": ("start_logits", "end_logits"),
     "feature-extraction": ("last_hidden_state",),

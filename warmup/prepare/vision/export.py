@@ -13,6 +13,7 @@ from transformers import AutoImageProcessor
 
 from hf_lambda.onnx_engine.contract import write_contract
 from hf_lambda.onnx_engine.vision.pixels import PixelMaker
+from hf_lambda.tasks import AUTO_CLASSES
 
 from .. import loading
 from ..loading import load_config
@@ -46,14 +47,6 @@ FAMILIES = {
     "zero-shot-image-classification": ("clip", "siglip"),
 }
 """`model_type`s by head whose graphs have been compared with transformers."""
-AUTO_CLASSES = {
-    "image-classification": "AutoModelForImageClassification",
-    "image-feature-extraction": "AutoModel",
-    "object-detection": "AutoModelForObjectDetection",
-    "image-segmentation": "AutoModelForSemanticSegmentation",
-    "depth-estimation": "AutoModelForDepthEstimation",
-    "zero-shot-image-classification": "AutoModelForZeroShotImageClassification",
-}
 _OUTPUTS = {"object-detection": ("logits", "pred_boxes"), "depth-estimation": ("predicted_depth",)}
 _ANY_SIZE = (
     "conditional_detr",
