@@ -21,8 +21,9 @@ def check_key(event: dict[str, Any], environ: Mapping[str, str] | None = None) -
         return
     import hmac  # loads OpenSSL, which only endpoints with keys need
 
-    headers = {str(name).lower(): str(value) for name, value in (event.get("headers") or {}).items()}
-    scheme, _, key = headers.get("authorization", "").partition(" ")
+    from .events import headers_of  # the program reads this module too, and needs no more of it
+
+    scheme, _, key = headers_of(event).get("authorization", "").partition(" ")
     digest = digest_of(key.strip())
     # Every one is compared: how long it takes does not tell which one it was.
     if scheme.lower() != "bearer" or not sum(hmac.compare_digest(digest, each) for each in known):
@@ -33,4 +34,4 @@ def digest_of(key: str) -> str:
     """What the variable holds of a key."""
     import hashlib
 
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()

@@ -71,14 +71,15 @@ class _Endpoint:
             arguments = self._signature.bind(fields, is_text=request.is_text, file=request.file)
             result = self._function(**arguments)
             if as_lines:
-                return self._lines(result, http, request_id, event)
+                return self._lines(result, http, request_id)
             return events.answer(200, joined(result) if self._yields else _unwrapped(result), http=http)
         except ServingError as error:
-            return events.answer(error.status, error.body(), http=http)
+            log.unavailable(self._name, error, request_id)
+            return events.error_answer(error.status, error.body(), http=http)
         except Exception as error:  # noqa: BLE001 - the one edge that turns a fault into a 500
-            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error, event))
+            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error))
             message = "the endpoint failed; its log has this id"
-            return events.answer(
+            return events.error_answer(
                 500, {"error": {"type": "InternalError", "id": request_id, "message": message}}, http=http
             )
 
@@ -87,16 +88,16 @@ class _Endpoint:
         if "stream" in self._signature.names or "stream" not in fields:
             return False
         given = fields.pop("stream")
-        if given not in (True, False, "true", "false"):
+        if not isinstance(given, bool | str) or given not in (True, False, "true", "false"):
             raise BadRequest("stream", "boolean", json_type(given))
         return given in (True, "true")
 
-    def _lines(self, result: Any, http: bool, request_id: str, event: Any) -> Stream:
+    def _lines(self, result: Any, http: bool, request_id: str) -> Stream:
         values = iter(result)
         # What fails before the first value still has a status of its own.
         first = list(islice(values, 1))
         pieces = json_lines(chain(first, values))
-        guard = guarded(pieces, lambda body: next(json_lines([body])), request_id=request_id, given=event)
+        guard = guarded(pieces, lambda body: next(json_lines([body])), request_id=request_id)
         return Stream(guard, http=http, headers={"content-type": JSON_LINES})
 
     def _log(self, watch: Stopwatch, trace: Trace, status: int, request_id: str) -> None:

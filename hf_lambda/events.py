@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,12 @@ _ENVELOPE_BYTES = 128
 """Of the answer around its body: status, headers."""
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous request; of a compressed one, when it is decompressed."""
+_MAX_DEPTH = 100
+"""Of arrays and objects in each other. Python reads a thousand, and then nobody can walk through them."""
+_MAX_INTEGER = 2**63
+"""Numbers beyond are none of a tensor's, whatever they are for."""
+_MAX_ERROR_TEXT = 2000
+"""Characters of one text of an error's body: names of fields come from the caller."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,10 @@ class Request:
     """The body, where it is a file (an image, sound) and not JSON; the fields are then the query's."""
 
 
+class Nested(list[Any]):
+    """Stands for an event that is nested too deeply to be read at all."""
+
+
 def is_http(event: Any) -> bool:
     """Function URL and API Gateway events, of payload version 2.0 and 1.0."""
     if not isinstance(event, dict) or not isinstance(event.get("requestContext"), dict):
@@ -37,7 +48,7 @@ def is_http(event: Any) -> bool:
 def read(event: Any) -> Request:
     """The handler's fields in `event`. Raises BadRequest where they are not a JSON object, nor a file."""
     request = _read(event)
-    _check_text(request.fields, "")
+    _check_values(request.fields)
     return request
 
 
@@ -49,10 +60,7 @@ def _read(event: Any) -> Request:
     body = _body(event)
     if not body.strip():
         return Request(_query(event), is_text=True)
-    try:
-        return Request(_object(json.loads(body), "the body"))
-    except ValueError as error:
-        raise BadRequest(None, "a JSON object as body", "text that is not JSON") from error
+    return Request(_object(_parsed(body), "the body"))
 
 
 def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
@@ -73,6 +81,39 @@ def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
             'send fewer inputs per request, or ask for less (a lower top_k, pooling="mean")'
         )
     return reply
+
+
+def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
+    """As `answer`, and never too large, nor anything that JSON cannot say: it raises nothing.
+
+    Names of fields are the caller's, and may have millions of characters, or half of one.
+    """
+    try:
+        return answer(status, sayable(body), http=http)
+    except TooLarge:
+        return answer(status, {"error": {"message": "the error has more to say than fits"}}, http=http)
+
+
+def sayable(value: Any, depth: int = 0) -> Any:
+    """`value` as JSON that is short enough, whatever it is."""
+    if isinstance(value, bool | None):
+        return value
+    if isinstance(value, int | float):
+        return value if abs(value) < _MAX_INTEGER else repr(value)[:_MAX_ERROR_TEXT]
+    if isinstance(value, dict) and depth < _MAX_ERROR_DEPTH:
+        some = list(value.items())[:_MAX_ERROR_ITEMS]
+        return {_short(str(key)): sayable(item, depth + 1) for key, item in some}
+    if isinstance(value, list | tuple) and depth < _MAX_ERROR_DEPTH:
+        return [sayable(item, depth + 1) for item in value[:_MAX_ERROR_ITEMS]]
+    return _short(value if isinstance(value, str) else type(value).__name__)
+
+
+_MAX_ERROR_DEPTH, _MAX_ERROR_ITEMS = 4, 50
+
+
+def _short(text: str) -> str:
+    cut = text if len(text) <= _MAX_ERROR_TEXT else f"{text[: _MAX_ERROR_TEXT - 3]}..."
+    return cut.encode(errors="replace").decode()
 
 
 def _http_reply(status: int, text: str) -> dict[str, Any]:
@@ -102,28 +143,72 @@ def jsonable(value: Any) -> Any:
 def _object(value: Any, what: str) -> dict[str, Any]:
     if isinstance(value, dict):
         return value
+    if isinstance(value, Nested):
+        raise BadRequest(None, _SHALLOW, "more")
     raise BadRequest(None, f"{what} as a JSON object", json_type(value))
 
 
-def _check_text(value: Any, place: str) -> None:
-    """Raises BadRequest for half a character: JSON can say it (`"\\ud83d"`), no tokenizer or answer can."""
-    if isinstance(value, str):
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            expected = "text of whole characters"
-            raise BadRequest(place or None, expected, "half of one (a lone surrogate)") from None
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            _check_text(key, place)
-            _check_text(item, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _check_text(item, f"{place}[{index}]")
+def _parsed(text: str) -> Any:
+    """JSON as its standard has it: Python's reader also takes NaN and the infinities."""
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError as error:
+        raise BadRequest(None, "a JSON object as body", "text that is not JSON") from error
+    except RecursionError as error:
+        raise BadRequest(None, _SHALLOW, "more") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_SHALLOW = f"arrays and objects at most {_MAX_DEPTH} deep in each other"
+
+
+def _check_values(fields: dict[str, Any]) -> None:
+    """Raises BadRequest for what JSON can say and no tokenizer, tensor or answer can, with its place.
+
+    Half a character (`"\\ud83d"`), a number beyond 64 bits or all bounds (1e400), and endless nesting.
+    """
+    waiting: list[tuple[Any, str, int]] = [(fields, "", 0)]
+    while waiting:
+        value, place, depth = waiting.pop()
+        if isinstance(value, str):
+            _check_text(value, place)
+        elif isinstance(value, float):
+            if not math.isfinite(value):
+                raise BadRequest(place or None, "a number that a computer can hold", "an infinite one")
+        elif isinstance(value, int):
+            if not -_MAX_INTEGER <= value < _MAX_INTEGER:
+                raise BadRequest(place or None, "a whole number of at most 64 bits", "a larger one")
+        elif isinstance(value, dict | list):
+            if depth >= _MAX_DEPTH:
+                raise BadRequest(place or None, _SHALLOW, "more")
+            if isinstance(value, list):
+                inside = [(item, f"{place}[{index}]") for index, item in enumerate(value)]
+            else:
+                for key in value:
+                    _check_text(key, place)
+                inside = [(item, f"{place}.{key}" if place else str(key)) for key, item in value.items()]
+            # In the order in which they came: the first that is wrong is the one that is named.
+            waiting += [(item, where, depth + 1) for item, where in reversed(inside)]
+
+
+def _check_text(text: Any, place: str) -> None:
+    if not isinstance(text, str) or text.isascii():
+        return
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        expected = "text of whole characters"
+        raise BadRequest(place or None, expected, "half of one (a lone surrogate)") from None
 
 
 def _query(event: dict[str, Any]) -> dict[str, Any]:
-    return dict(event.get("queryStringParameters") or {})
+    query = event.get("queryStringParameters") or {}
+    if not isinstance(query, dict):
+        raise BadRequest("queryStringParameters", "an object", json_type(query))
+    return dict(query)
 
 
 def _is_file(event: dict[str, Any]) -> bool:
@@ -144,7 +229,7 @@ def _file(event: dict[str, Any]) -> bytes:
             None, "a file body that the gateway passes on in base64 (binary media types)", "text"
         )
     try:
-        data = base64.b64decode(event["body"], validate=True)
+        data = base64.b64decode(_body_text(event), validate=True)
     except ValueError as error:
         raise BadRequest(None, "a base64 body", "something else") from error
     return _decoded(event, data)
@@ -152,15 +237,22 @@ def _file(event: dict[str, Any]) -> bytes:
 
 def _body(event: dict[str, Any]) -> str:
     """The body as text, without the byte order mark that some clients put first."""
-    body = event.get("body") or ""
+    body = _body_text(event)
     if not event.get("isBase64Encoded"):
-        return str(body).removeprefix("\ufeff")
+        return body.removeprefix("\ufeff")
     import base64  # a gateway alone encodes: binary content types, and what is compressed
 
     try:
         return _decoded(event, base64.b64decode(body, validate=True)).decode("utf-8-sig")
     except ValueError as error:
         raise BadRequest(None, "a base64 body of UTF-8 text", "something else") from error
+
+
+def _body_text(event: dict[str, Any]) -> str:
+    body = event.get("body") or ""
+    if not isinstance(body, str):
+        raise BadRequest("body", "string", json_type(body))
+    return body
 
 
 def _decoded(event: dict[str, Any], data: bytes) -> bytes:
@@ -185,5 +277,12 @@ def _decoded(event: dict[str, Any], data: bytes) -> bytes:
 
 
 def _header(event: dict[str, Any], name: str) -> str:
+    return headers_of(event).get(name, "").strip()
+
+
+def headers_of(event: dict[str, Any]) -> dict[str, str]:
+    """The request's headers by their names in lower case. Raises BadRequest where they are none."""
     headers = event.get("headers") or {}
-    return next((str(value) for key, value in headers.items() if str(key).lower() == name), "").strip()
+    if not isinstance(headers, dict):
+        raise BadRequest("headers", "an object", json_type(headers))
+    return {str(name).lower(): str(value) for name, value in headers.items()}

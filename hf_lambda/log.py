@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
+import os
 import sys
 import traceback
+from collections.abc import Mapping
 from typing import Any
 
+from .errors import ServingError
 from .trace import Stopwatch, Trace
 
 
@@ -42,19 +44,29 @@ def request(
     )
 
 
-def fault(error: BaseException, given: Any) -> dict[str, Any]:
-    """Type, message and frames of `error` and its causes; what messages quote of `given` is left out."""
-    texts = _texts(given)
+def unavailable(endpoint: str, error: ServingError, request_id: str) -> None:
+    """The line of an answer that is our fault and known (503); a caller's mistake has none."""
+    if error.status >= 500:
+        write("unavailable", endpoint=endpoint, id=request_id, error=fault(error))
+
+
+def fault(error: BaseException, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+    """Type and frames of `error` and its causes, and where nothing of the caller can be in it the message.
+
+    A message quotes what was given: a number, a key, half of a text. Only those of our own errors, which
+    speak of the model and the cache, are kept; all of them where `LOG_MESSAGES` is 1.
+    """
     chain: list[dict[str, Any]] = []
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
         frames = traceback.extract_tb(current.__traceback__)
+        said = {"message": str(current)[:1000]} if _is_ours(current) or logs_messages(environ) else {}
         chain.append(
             {
                 "type": type(current).__qualname__,
-                "message": _redacted(str(current), texts)[:1000],
+                **said,
                 "frames": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
             }
         )
@@ -62,23 +74,18 @@ def fault(error: BaseException, given: Any) -> dict[str, Any]:
     return {**chain[0], "causes": chain[1:]}
 
 
-def _redacted(message: str, texts: list[str]) -> str:
-    """Each text of the caller, and each word of 3 or more letters that is in one, is blotted out."""
-    for text in filter(None, texts):
-        message = message.replace(text, "[...]")
-    return re.sub(
-        r"\w{3,}", lambda word: "[...]" if any(word[0] in text for text in texts) else word[0], message
-    )
+MESSAGES = "LOG_MESSAGES"
+"""Variable that the config key `logMessages` sets."""
 
 
-def _texts(given: Any) -> list[str]:
-    if isinstance(given, str):
-        return [given]
-    if isinstance(given, dict):
-        return [text for value in given.values() for text in _texts(value)]
-    if isinstance(given, list):
-        return [text for value in given for text in _texts(value)]
-    return []
+def logs_messages(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether exceptions' messages, which quote what callers sent, may be logged."""
+    return environ.get(MESSAGES) == "1"
+
+
+def _is_ours(error: BaseException) -> bool:
+    is_ours = isinstance(error, ServingError) and type(error).__module__ == ServingError.__module__
+    return is_ours and type(error).status >= 500 and type(error) is not ServingError  # type: ignore[attr-defined]
 
 
 def _rounded(milliseconds: float | None) -> float | None:

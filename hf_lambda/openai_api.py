@@ -108,15 +108,16 @@ class _Api:
             result = self._dispatch(method, path, body, request_id)
             if isinstance(result, dict):
                 return events.answer(200, result, http=http)
-            pieces = guarded(result, _failed_event, request_id=request_id, given=event)
+            pieces = guarded(result, _failed_event, request_id=request_id)
             headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache"}
             return Stream(pieces, http=http, headers=headers)
         except ServingError as error:
-            return events.answer(error.status, _error_body(error.body(), error.status), http=http)
+            log.unavailable(self._name, error, request_id)
+            return events.error_answer(error.status, _error_body(error.body(), error.status), http=http)
         except Exception as error:  # noqa: BLE001 - the one edge that turns a fault into a 500
-            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error, event))
+            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error))
             message = f"the endpoint failed; its log has this id: {request_id}"
-            return events.answer(500, _error_body({"error": {"message": message}}, 500), http=http)
+            return events.error_answer(500, _error_body({"error": {"message": message}}, 500), http=http)
 
     def _dispatch(self, method: str, path: str, body: dict[str, Any], request_id: str) -> Any:
         """A body to answer, or the pieces of an event stream."""
@@ -287,8 +288,9 @@ def _route(event: Any, http: bool) -> tuple[str, str]:
             raise BadRequest(None, f"an event with {', '.join(_DIRECT)}", "another event")
         return "POST", path
     context = event["requestContext"]
-    described = context.get("http") or {}
-    method = described.get("method") or event.get("httpMethod") or "GET"
+    described = context.get("http")
+    named = described.get("method") if isinstance(described, dict) else None
+    method = named or event.get("httpMethod") or "GET"
     path = str(event.get("rawPath") or event.get("path") or "/")
     if "%" in path:
         from urllib.parse import unquote  # clients quote the slash of a model's id

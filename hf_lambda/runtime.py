@@ -1,24 +1,31 @@
-"""`python -m hf_lambda.runtime chat.handler`: awslambdaric, and answers sent while they are made.
+"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with two changes.
 
-awslambdaric 4.2.2 cannot stream. This is its own client with one more way to post a result; once it can, this
-module goes. https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html describes the protocol.
+It logs no messages of exceptions, which quote what callers sent. And answers are sent while they are made:
+awslambdaric 4.2.2 cannot stream, so its client has one more way to post a result here.
+https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html describes the protocol.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
-import http.client
 import json
 import sys
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from awslambdaric import bootstrap
 from awslambdaric.lambda_config import LambdaConfigProvider
 from awslambdaric.lambda_runtime_client import LambdaRuntimeClient
+from awslambdaric.lambda_runtime_exception import FaultException
 from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 
+from .events import Nested
+from .log import logs_messages
 from .streaming import Stream
+
+if TYPE_CHECKING:
+    import http.client
 
 HTTP = "application/vnd.awslambda.http-integration-response"
 _PLAIN = "application/octet-stream"
@@ -31,6 +38,15 @@ _HEADERS = {
 
 
 class Marshaller(LambdaMarshaller):  # type: ignore[misc]
+    def unmarshal_request(self, request: Any, content_type: str = "application/json") -> Any:
+        """The event; one that is nested too deeply is the handler's to refuse."""
+        try:
+            return super().unmarshal_request(request, content_type)
+        except FaultException as error:
+            if isinstance(error.__context__, RecursionError):
+                return Nested()
+            raise
+
     def marshal_response(self, response: Any) -> tuple[Any, str]:
         if isinstance(response, Stream):
             return response, HTTP if response.http else _PLAIN
@@ -50,6 +66,8 @@ class Client(LambdaRuntimeClient):  # type: ignore[misc]
             super().post_invocation_result(invoke_id, result_data, content_type, *rest)
 
     def _post_stream(self, invoke_id: str, stream: Stream, content_type: str) -> None:
+        import http.client  # what does not stream starts sooner without
+
         connection = http.client.HTTPConnection(self.lambda_runtime_address)
         pieces = iter(stream.pieces)
         with contextlib.closing(connection):
@@ -90,8 +108,26 @@ def _send(connection: http.client.HTTPConnection, piece: bytes) -> None:
         connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
 
 
+LogError = Callable[[Mapping[str, Any], Any], None]
+
+
+def without_messages(log_error: LogError) -> LogError:
+    """awslambdaric's `log_error`, which then writes type and frames of what a handler raises, no message.
+
+    What goes wrong before the first request (a module that is missing, a script's syntax) is logged whole.
+    """
+
+    def log(error_result: Mapping[str, Any], log_sink: Any) -> None:
+        if error_result.get("requestId") and not logs_messages():
+            error_result = {**error_result, "errorMessage": ""}
+        log_error(error_result, log_sink)
+
+    return log
+
+
 def main(arguments: list[str]) -> None:
     config = LambdaConfigProvider(arguments)
+    bootstrap.log_error = without_messages(bootstrap.log_error)
     bootstrap.run(config.handler, Client(config.api_address, config.use_thread_polling))
 
 

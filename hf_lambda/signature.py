@@ -6,6 +6,7 @@ Own code, because importing a validation library takes as long as all of `hf_lam
 from __future__ import annotations
 
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -25,7 +26,23 @@ _NAMES: dict[Any, str] = {
     type(None): "null",
 }
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
-_PARSERS: dict[type, Callable[[str], Any]] = {int: int, float: float, bool: _BOOLEANS.__getitem__}
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError("an infinite number")
+    return value
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if not -(2**63) <= value < 2**63:
+        raise ValueError("more than 64 bits")
+    return value
+
+
+_PARSERS: dict[type, Callable[[str], Any]] = {int: _whole, float: _number, bool: _BOOLEANS.__getitem__}
 
 
 class Signature:

@@ -9,13 +9,13 @@ from typing import Any
 
 from . import log
 from .errors import ServingError
-from .events import jsonable
+from .events import jsonable, sayable
 from .trace import Trace, current
 
 JSON_LINES = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
 STREAMS = "RESPONSE_STREAM"
-"""Variable that the program sets for functions that stream: their runtime is `hf_lambda.runtime`."""
+"""Variable that the program sets for functions that stream: they answer piece by piece."""
 
 
 class Stream:
@@ -54,7 +54,7 @@ def json_lines(values: Iterable[Any]) -> Iterator[bytes]:
         yield json.dumps(jsonable(value), allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 
-def guarded(pieces: Iterable[bytes], failed: Any, *, request_id: str, given: Any) -> Iterator[bytes]:
+def guarded(pieces: Iterable[bytes], failed: Any, *, request_id: str) -> Iterator[bytes]:
     """`pieces`; what goes wrong becomes a last piece, `failed(error body)`: the status is sent already.
 
     The log says what it was and how much had been sent. A client that went away ends it without a word.
@@ -65,9 +65,9 @@ def guarded(pieces: Iterable[bytes], failed: Any, *, request_id: str, given: Any
             yield piece
             count, size = count + 1, size + len(piece)
     except ServingError as error:
-        yield failed(error.body())
+        yield failed(sayable(error.body()))
     except Exception as error:  # noqa: BLE001 - the edge that turns a fault into an answer
-        log.write("fault", id=request_id, sent_pieces=count, sent_bytes=size, error=log.fault(error, given))
+        log.write("fault", id=request_id, sent_pieces=count, sent_bytes=size, error=log.fault(error))
         message = "the endpoint failed; its log has this id"
         yield failed({"error": {"type": "InternalError", "id": request_id, "message": message}})
 

@@ -10,6 +10,7 @@ import pulumi
 import pulumi_aws as aws
 
 from hf_lambda.api_keys import API_KEYS, digest_of
+from hf_lambda.log import MESSAGES
 from hf_lambda.streaming import STREAMS
 
 from .cache import MOUNT_PATH, ModelCache
@@ -21,7 +22,6 @@ from .role import ExecutionRole
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
 
-_STREAMING_ENTRY_POINT = ["python", "-m", "hf_lambda.runtime"]
 _IN_A_VPC = (
     "{name} streams its answers. AWS's guide says \"Function URLs do not support response streaming within a "
     'VPC environment"; whether that means functions in a VPC, as this one is, or callers in one is not '
@@ -101,8 +101,8 @@ class InferenceFunction(pulumi.ComponentResource):
                 },
                 **_api_keys(endpoint),
                 **({STREAMS: "1"} if streams else {}),
+                **({MESSAGES: "1"} if endpoint.log_messages else {}),
             },
-            entry_point=_STREAMING_ENTRY_POINT if streams else None,
             network=network,
             security_group_id=network.download_group_id if downloads else network.endpoint_group_id,
             cache=cache,
@@ -197,6 +197,7 @@ class WarmupFunction(pulumi.ComponentResource):
         environment: dict[str, pulumi.Input[str]] = {
             "HF_ENDPOINT": settings.hub_endpoint,
             "PREPARE_TOLERANCE": json.dumps(tolerance),
+            **({MESSAGES: "1"} if settings.log_messages else {}),
         }
         if network.dual_stack:
             # Secrets Manager too is reached over IPv6 alone.
@@ -275,7 +276,6 @@ def _function_with_cache(
     memory_mb: int,
     timeout_s: int,
     environment: Mapping[str, pulumi.Input[str]],
-    entry_point: list[str] | None = None,  # None: the image's own
     network: Network,
     security_group_id: pulumi.Input[str],
     cache: ModelCache,
@@ -292,7 +292,7 @@ def _function_with_cache(
         function_name(name),
         package_type="Image",
         image_uri=image.uris[target],
-        image_config={"commands": [command], **({"entry_points": entry_point} if entry_point else {})},
+        image_config={"commands": [command]},
         architectures=[settings.architecture],
         memory_size=memory_mb,
         timeout=timeout_s,

@@ -113,6 +113,10 @@ class EndpointSettings(Keys):
         description="Days that CloudWatch keeps the logs - 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, "
         "400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653; 0 keeps them for ever."
     )
+    log_messages: Flag = Field(
+        description="Logs the messages of exceptions too. They quote what callers sent, so without it the "
+        "log has their type, file, line and function alone."
+    )
     tracing: Literal["passThrough", "active"] = Field(
         description="X-Ray traces of an endpoint - passThrough (Lambda traces what a traced caller sends) or "
         "active (Lambda samples requests itself). No SDK is in the image."

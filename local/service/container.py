@@ -85,7 +85,7 @@ class Containers:
         run += ["-I", "-S", "-c", RELAY.read_text(), str(ports[0]), EMULATOR]
         run += ["--runtime-interface-emulator-address", f"127.0.0.1:{ports[0]}"]
         run += ["--runtime-api-address", f"127.0.0.1:{ports[1]}", "--log-level", "warn"]
-        return [*run, "python", "-m", "awslambdaric", function.command]
+        return [*run, "python", "-m", "hf_lambda.runtime", function.command]
 
     def environment(self, function: Function) -> dict[str, str]:
         """What Lambda and the program set; the rest is the image's."""

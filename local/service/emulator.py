@@ -29,6 +29,7 @@ from local.service.streaming import Answer, Cut, RuntimeApi, close_pieces
 
 ROOT = Path(__file__).resolve().parents[2]
 SANDBOX = Path(__file__).with_name("sandbox.py")
+RUNTIME = "hf_lambda.runtime"  # the image's entry point
 START_LIMIT_S = 20
 GRACE_S = 5  # beyond the function's timeout, which the emulator itself enforces
 _RUNTIME_ERROR_KEYS = {
@@ -79,13 +80,13 @@ class Emulators:
             *emulator,
             sys.executable,
             "-m",
-            "awslambdaric",
+            RUNTIME,
             function.command,
         ]
 
     def streaming_command(self, function: Function, tmp: Path) -> list[str]:
         """Without the emulator, which would wait for whole answers."""
-        return [*self._sandbox(function, tmp), sys.executable, "-m", "hf_lambda.runtime", function.command]
+        return [*self._sandbox(function, tmp), sys.executable, "-m", RUNTIME, function.command]
 
     def _sandbox(self, function: Function, tmp: Path) -> list[str]:
         view = {

@@ -93,7 +93,7 @@ def test_a_fault_is_500_with_an_id_that_the_log_has_and_the_caller_learns_nothin
     assert fault["error"]["type"] == "RuntimeError"
     assert fault["error"]["causes"][0]["type"] == "KeyError"
     assert "faulty" in fault["error"]["frames"][-1]
-    assert fault["error"]["message"] == "cannot handle '[...]' in table 7"
+    assert "message" not in fault["error"]
     assert not any(word in json.dumps([fault, request]) for word in secret.split())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import re
 import zlib
 
 import numpy as np
@@ -93,6 +94,66 @@ def test_api_gateway_of_version_1_is_understood_too():
 def test_a_body_must_be_a_json_object(body):
     with pytest.raises(BadRequest, match="JSON object"):
         events.read(url_event(body))
+
+
+DEEP = 100_000
+BAD_VALUES = {
+    "endless nesting": ("[" * DEEP + "]" * DEEP, "at most 100 deep"),
+    "nesting that Python reads": ("[" * 300 + "]" * 300, "at most 100 deep"),
+    "objects": ('{"a":' * 200 + "1" + "}" * 200, "at most 100 deep"),
+    "an infinity": ("[1, 1e400]", "`text[1]`: expected a number that a computer can hold"),
+    "a negative infinity": ('{"a": -1e999}', "`text.a`: expected a number that a computer can hold"),
+    "NaN": ("NaN", "text that is not JSON"),
+    "Infinity": ("[Infinity]", "text that is not JSON"),
+    "66 bits": (str(2**65), "`text`: expected a whole number of at most 64 bits"),
+    "5,000 digits": ("9" * 5000, "JSON"),
+    "half a character": (r'["\ud800"]', "`text[0]`: expected text of whole characters"),
+    "half a character in a name": (r'{"\udfff": 1}', "`text`: expected text of whole characters"),
+}
+
+
+@pytest.mark.parametrize(("value", "said"), BAD_VALUES.values(), ids=BAD_VALUES)
+def test_what_json_can_say_and_nothing_can_use_is_refused_with_its_place(value, said):
+    with pytest.raises(BadRequest, match=re.escape(said)):
+        events.read(url_event(f'{{"text": {value}}}'))
+
+
+FORGED = {
+    "no method": {"requestContext": {"http": {}}, "queryStringParameters": ["a"]},
+    "text for a context": {"requestContext": {"http": "x"}, "headers": ["content-type"], "body": "{}"},
+    "a body of numbers": {"requestContext": {"http": {}}, "body": [1, 2]},
+    "a file of numbers": {
+        "requestContext": {"http": {}},
+        "body": 5,
+        "headers": {"content-type": "image/png"},
+        "isBase64Encoded": True,
+    },
+    "headers of numbers": {"requestContext": {"http": {}}, "body": "x", "headers": {"content-type": 3}},
+    "text that is no base64": {"requestContext": {"http": {}}, "body": "\u00e9", "isBase64Encoded": 1},
+}
+
+
+@pytest.mark.parametrize("event", FORGED.values(), ids=FORGED)
+def test_a_direct_event_that_looks_like_http_and_is_not_is_a_bad_request(event):
+    with pytest.raises(BadRequest):
+        events.read(event)
+
+
+@pytest.mark.parametrize("http", [False, True])
+@pytest.mark.parametrize("name", ["x" * 7_000_000, "\ud800" * 9, "\U0001f600" * 3_000_000, "\x00"])
+def test_an_error_is_short_and_can_be_said_whatever_the_caller_named(http, name):
+    body = BadRequest(name, name, name, name).body()
+    body["error"]["more"] = {name: [float("nan"), 10**400, {1, 2}, object(), [[[[name]]]]]}
+    reply = events.error_answer(400, body, http=http)
+    assert reply["statusCode"] == 400
+    assert len(json.dumps(reply, allow_nan=False)) < 200_000
+    assert json.dumps(reply, ensure_ascii=False).encode()
+
+
+def test_an_error_of_many_parts_is_short_too():
+    many = [["x" * 5000] * 100] * 100
+    reply = events.error_answer(400, {"error": {"a": many, "b": [many] * 100}}, http=False)
+    assert len(json.dumps(reply)) < events.MAX_ANSWER_BYTES
 
 
 def test_a_direct_answer_has_status_and_body_alone():

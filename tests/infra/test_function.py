@@ -88,7 +88,7 @@ def test_names_tell_stacks_apart(dev: Deployed, prod: Deployed, name: str):
     assert prod.function(name).name == f"hf-lambda-prod-{name}"
 
 
-def test_a_script_that_streams_has_a_runtime_and_an_address_that_do(
+def test_a_script_that_streams_has_an_address_that_does(
     deploy: Deploy, scripts: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (scripts / "chat.py").write_bytes((ROOT / "examples" / "chat.py").read_bytes())
@@ -96,10 +96,7 @@ def test_a_script_that_streams_has_a_runtime_and_an_address_that_do(
     monkeypatch.setattr("pulumi.log.warn", lambda message, *_: warned.append(message))
     deployed = deploy("dev", functionUrl="iam")
     chat, plain = deployed.function("chat").inputs, deployed.function("sentiment").inputs
-    assert chat["imageConfig"] == {
-        "commands": ["chat.handler"],
-        "entryPoints": ["python", "-m", "hf_lambda.runtime"],
-    }
+    assert chat["imageConfig"] == {"commands": ["chat.handler"]}
     assert chat["environment"]["variables"]["RESPONSE_STREAM"] == "1"
     assert plain["imageConfig"] == {"commands": ["sentiment.handler"]}
     assert "RESPONSE_STREAM" not in plain["environment"]["variables"]

@@ -91,6 +91,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "cors": {"origins": ["https://example.com"]},
         "coldDownload": True,
         "logRetentionDays": 30,
+        "logMessages": True,
         "tracing": "active",
         "image": "full",
         "environment": {"AB": "b"},

@@ -80,8 +80,8 @@ def _hint(script: Script, invocation: Invocation) -> str:
     """Why it may have failed, as far as script and log tell."""
     if error := _line(invocation.log, "fault").get("error"):
         where = next(iter(error.get("frames", [])[-1:]), "")
-        message = error.get("message") or "its log says more"
-        return f"; {error.get('type')}: {message} ({where})"
+        message = f": {error['message']}" if error.get("message") else ""
+        return f"; {error.get('type')}{message} ({where})"
     if not script.example:
         name = script.path.name
         return f"; it was asked with {{}}, as nothing says what it takes: write EXAMPLE = {{...}} in {name}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from discovery import ScriptError
+from hf_lambda.log import fault, logs_messages
 
 from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, PruneResult, Result
 from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
@@ -111,10 +111,12 @@ def _report(error: Exception, key: str) -> ErrorReport:
     if isinstance(error, ScriptError):
         error = WarmupError(ErrorKind.USAGE, str(error))
     if isinstance(error, WarmupError):
-        log("failed", model=key, kind=error.kind.value, message=str(error))
+        # What is wrong with an event quotes it.
+        said = {"message": str(error)} if error.kind is not ErrorKind.USAGE or logs_messages() else {}
+        log("failed", model=key, kind=error.kind.value, **said)
         return error.report
     fault_id = uuid.uuid4().hex[:12]
-    log("bug", model=key, id=fault_id, traceback=traceback.format_exc())
+    log("bug", model=key, id=fault_id, error=fault(error))
     message = f"{type(error).__name__}: {error} (id {fault_id} in the warm-up's log)"
     return ErrorReport(ErrorKind.BUG, message)
 

@@ -86,6 +86,18 @@ def test_an_exception_is_an_error_with_its_class_and_the_instance_goes_on(start)
     assert not ask(instance)[1].error
 
 
+@pytest.mark.parametrize("is_logged", [False, True])
+def test_what_an_exception_of_a_plain_script_says_is_in_the_log_only_if_asked_for(start, is_logged, root):
+    instance = start(environment={**declare().environment, **({"LOG_MESSAGES": "1"} if is_logged else {})})
+    _, answer = ask(instance, {"raise": "what the caller wrote"})
+    written = (root / "state/logs/probe.log").read_text()
+    assert ("what the caller wrote" in answer.log, "what the caller wrote" in written) == (
+        is_logged,
+        is_logged,
+    )
+    assert "[ERROR] ValueError" in answer.log and 'probe.py", line' in answer.log
+
+
 def test_an_answer_that_looks_like_an_error_is_an_answer(start, root):
     (root / "inference/looks.py").write_text(
         "def handler(event, context):\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 
 import onnxruntime
 import openai
@@ -68,7 +67,6 @@ def client(emulators, root, tiny):
         onnxruntime=onnxruntime.__version__,
     )
     write_manifest(cache, Manifest(MODEL, "main", "c" * 40, "snapshot", (), 0, "now", (entry,)))
-    (root / "hf_lambda").symlink_to(Path.cwd() / "hf_lambda")
     (root / "inference/chat.py").write_text(CHAT_SCRIPT)
     (root / "inference/embed.py").write_text(EMBED_SCRIPT)
     environment = {**declare().environment, STREAMS: "1"}

@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import signal
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import boto3
@@ -67,7 +66,6 @@ def signals(root):
 def served(emulators, root):
     (root / "inference/probe.py").write_text(SCRIPT)
     made = {}
-    (root / "hf_lambda").symlink_to(Path.cwd() / "hf_lambda")
     with contextlib.ExitStack() as stack:
 
         def begin(**changes):
@@ -199,7 +197,6 @@ def test_a_signature_is_asked_for_where_the_url_is_iam(served, post):
 @pytest.fixture
 def start(emulators, root):
     (root / "inference/probe.py").write_text(SCRIPT)
-    (root / "hf_lambda").symlink_to(Path.cwd() / "hf_lambda")
     started = []
 
     def begin(**changes):

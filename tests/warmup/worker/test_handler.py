@@ -128,7 +128,14 @@ def test_a_fault_nobody_foresaw_is_in_the_log_with_its_id_and_does_not_end_the_r
     error = warming.warm()["models"][KEY]["error"]
     assert error["kind"] == "bug" and error["message"].startswith("KeyError: 'nothing' (id ")
     [line] = [line for line in log() if line["event"] == "bug"]
-    assert line["id"] in error["message"] and "Traceback" in line["traceback"]
+    assert line["id"] in error["message"] and "nothing" not in json.dumps(line)
+    assert line["error"]["type"] == "KeyError" and line["error"]["frames"][-1].endswith(" fail")
+
+
+def test_what_is_wrong_with_an_event_is_answered_and_not_logged(warming: Warming, log) -> None:
+    answer = warming.invoke("warm", models=[{"model": "MARKER", "tusk": "MARKER"}], MARKER=1)
+    assert answer["error"]["kind"] == "usage" and "MARKER" in answer["error"]["message"]
+    assert "MARKER" not in json.dumps(log())
 
 
 def test_the_log_is_one_json_object_per_event(warming: Warming, log) -> None:
