@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -23,6 +22,7 @@ from hf_lambda.manifest import PreparedEntry
 from hf_lambda.tasks import TORCH_ONLY
 
 from ..protocol.errors import ErrorKind
+from ..worker.locks import lock_if_free
 from . import folder as prepared_folder
 from .folder import remove
 from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
@@ -192,11 +192,9 @@ def _only_run(work: Path) -> Iterator[None]:
     if work.exists() and not work.is_dir():
         work.unlink()
     work.mkdir(parents=True, exist_ok=True)
-    with (work / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise Unfinished(f"another run is preparing {work.name.removeprefix('.work-')}") from error
+    with lock_if_free(work / _LOCK) as is_ours:
+        if not is_ours:
+            raise Unfinished(f"another run is preparing {work.name.removeprefix('.work-')}")
         yield
 
 

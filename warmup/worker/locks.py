@@ -1,8 +1,8 @@
 """One writer per repository: lock files in the cache, held across machines.
 
 flock, because NFSv4.1 (and so EFS) turns it into a lock of the server that ends with its client. `filelock`
-makes the same call, but where a mount lacks it, it silently takes a file for a lock, which a killed Lambda
-would leave behind for ever; here that is an error.
+makes the same call and would add nothing: where a mount has no locks it takes a file for one, unless told
+otherwise, and a killed Lambda would leave that behind for ever. Here that is an error.
 """
 
 from __future__ import annotations

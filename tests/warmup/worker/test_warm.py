@@ -1,5 +1,7 @@
 """One model from nothing to published: what is written, what survives an interruption, two at once."""
 
+import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -184,3 +186,17 @@ def _wait_for_orphan(warming: Warming) -> None:
     pause = threading.Event()
     while not any(name.endswith(".incomplete") for name in warming.blobs()):
         pause.wait(0.02)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_an_error_and_nothing_takes_their_place(
+    warming: Warming, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    error = warming.error()
+    assert error["kind"] == "no locks"
+    assert f"cannot be locked ({os.strerror(code)})" in error["message"]
+    assert warming.manifest() is None
