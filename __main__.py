@@ -48,6 +48,7 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
         "image", settings=settings, account=account, read_manifest=read_manifest, opts=opts
     )
 
+    memory_mb = {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
     warmup = WarmupFunction(
         "warmup",
         settings=settings,
@@ -56,7 +57,7 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
         staging=staging,
         cache=cache,
         role=warmup_role,
-        hooks=warm_after_changes(scripts, account) if settings.warm_on_deploy else None,
+        hooks=warm_after_changes(scripts, memory_mb, account) if settings.warm_on_deploy else None,
         opts=opts,
     )
     streaming = {script.name for script in scripts if script.streams}
@@ -85,6 +86,7 @@ def deploy(read_manifest: ManifestReader = read_manifest) -> None:
     pulumi.export(
         "functionUrls", {name: function.url for name, function in functions.items() if function.url}
     )
+    pulumi.export("memoryMb", memory_mb)
     pulumi.export("warmupArn", warmup.arn)
     pulumi.export("cache", cache.summary)
     pulumi.export("imageUri", image.uri)

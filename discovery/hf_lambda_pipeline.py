@@ -41,6 +41,7 @@ def read(module: ParsedModule, call: ast.Call) -> Declared:
         values["precision"] or "auto",
         call.lineno,
         samples=_samples(module, call.lineno, values["samples"]),
+        max_context=_max_context(module, given.get("max_context")),
     )
 
 
@@ -56,6 +57,15 @@ def _check_options(module: ParsedModule, task: str, given: dict[str, ast.expr]) 
     if any(problems):
         line = min(node.lineno for node in given.values())
         raise module.refuse(line, "; ".join(filter(None, problems)))
+
+
+def _max_context(module: ParsedModule, node: ast.expr | None) -> int | None:
+    """None where only a run would tell: it serves to say how much memory is needed."""
+    try:
+        value = module.constants.value(node) if node else None
+    except NotLiteralError:
+        return None
+    return value if isinstance(value, int) else None
 
 
 def _default(module: ParsedModule, line: int, task: str, revision: str | None) -> tuple[str, str]:

@@ -29,6 +29,8 @@ class Declared:
     """Loaded by transformers itself, by repo id, not through `hf_lambda.pipeline`."""
     samples: tuple[Any, ...] | None = field(default=None, compare=False)
     """The user's own inputs for the agreement check of prepared models."""
+    max_context: int | None = field(default=None, compare=False)
+    """Tokens that a language model holds, where the script says so as a literal."""
 
 
 class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the declaration is left out

@@ -48,6 +48,9 @@ class PreparedEntry(FlatRecord):
     reason: str | None = None
     """Why it is not int8 where int8 was possible."""
     prepared_at: str = ""
+    memory_mb: int = 0
+    """Of a language model: what a function needs to serve one text of `context` tokens at a time."""
+    context: int = 0
 
 
 @dataclass(frozen=True)

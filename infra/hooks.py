@@ -17,7 +17,9 @@ from warmup.protocol.models import models_of_scripts
 from .account import Account
 
 
-def warm_after_changes(scripts: Iterable[Script], account: Account) -> pulumi.ResourceHookBinding:
+def warm_after_changes(
+    scripts: Iterable[Script], memory_mb: Mapping[str, int], account: Account
+) -> pulumi.ResourceHookBinding:
     """For the function of the warm-up: starts it when it is new or changed, without waiting for it.
 
     Scripts and their models are in its image, so a change of them changes the function too. One asynchronous
@@ -25,7 +27,7 @@ def warm_after_changes(scripts: Iterable[Script], account: Account) -> pulumi.Re
     answer; a rule of EventBridge is active only some time after it was made, so that the event of the first
     deployment - the one that matters - can be lost.
     """
-    events = warm_events(scripts)
+    events = warm_events(scripts, memory_mb)
 
     def start(args: pulumi.ResourceHookArgs) -> None:
         queue((args.new_outputs or {})["arn"], events, account)
@@ -35,9 +37,12 @@ def warm_after_changes(scripts: Iterable[Script], account: Account) -> pulumi.Re
     return pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook])
 
 
-def warm_events(scripts: Iterable[Script]) -> list[ModelEvent]:
-    """What the warm-up is asked for, as the command would ask: one event for each model."""
-    models = models_of_scripts(scripts)
+def warm_events(scripts: Iterable[Script], memory_mb: Mapping[str, int]) -> list[ModelEvent]:
+    """What the warm-up is asked for, as the command would ask: one event for each model.
+
+    memory_mb: of the functions, by script.
+    """
+    models = models_of_scripts(scripts, memory_mb)
     return [
         ModelEvent(models=(model,), job=f"deploy-{number}") for number, model in enumerate(models, start=1)
     ]

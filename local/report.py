@@ -35,7 +35,7 @@ def notes(report: WarmReport) -> list[str]:
         for made in model.prepared:
             if made.reason:
                 lines.append(f"{model.repo_id} is served in {made.precision} for {made.head}: {made.reason}")
-    return lines
+    return [*lines, *report.advice]
 
 
 def _row(endpoint: EndpointReport) -> list[str]:

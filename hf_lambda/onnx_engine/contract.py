@@ -236,6 +236,8 @@ class DecoderContract:
     """One, or several by name."""
     special_tokens: Mapping[str, Any]
     """By the names that chat templates use."""
+    cache_bytes: int = 0
+    """What keys and values of one token take, of all layers."""
     prefetch: Mapping[str, int] = field(default_factory=dict)
     """Bytes at the start of each weight file that every run reads; the embedding rows come after them."""
 
@@ -265,6 +267,7 @@ class DecoderContract:
             "generation": dict(self.generation),
             "chat_template": self.chat_template,
             "special_tokens": dict(self.special_tokens),
+            "cache_bytes": self.cache_bytes,
             "prefetch": dict(self.prefetch),
         }
 

@@ -76,7 +76,9 @@ def test_a_start_that_fails_does_not_fail_the_deployment_and_a_preview_starts_no
 
 
 def test_each_model_has_an_event_as_the_command_would_send_it():
-    events = [each.to_json() for each in warm_events(read_scripts(ROOT / "inference"))]
+    memory_mb = {"sentiment": 512, "summarization": 2048}
+    events = [each.to_json() for each in warm_events(read_scripts(ROOT / "inference"), memory_mb)]
+    assert {entry["memory_mb"] for each in events for entry in each["models"]} == {512, 2048}
     assert [(each["action"], each["job"]) for each in events] == [("warm", "deploy-1"), ("warm", "deploy-2")]
     assert {entry["model"] for each in events for entry in each["models"]} == {
         *("distilbert/distilbert-base-uncased-finetuned-sst-2-english", "sshleifer/distilbart-cnn-12-6")

@@ -24,10 +24,20 @@ def test_a_file_more_is_a_function_more(deploy: Deploy, scripts: Path):
 
 def test_the_outputs_are_what_the_commands_read(dev: Deployed):
     assert set(dev.outputs) == {
-        *("functions", "sentimentArn", "summarizationArn", "warmupArn", "functionUrls", "cache", "imageUri")
+        *(
+            "functions",
+            "sentimentArn",
+            "summarizationArn",
+            "warmupArn",
+            "functionUrls",
+            "cache",
+            "imageUri",
+            "memoryMb",
+        )
     }
     arn = f"arn:aws:lambda:us-east-1:{ACCOUNT}:hf-lambda-dev-"
     assert set(dev.outputs["functions"]) == {"sentiment", "summarization"}
+    assert dev.outputs["memoryMb"] == {"sentiment": 3008, "summarization": 3008}
     assert dev.outputs["warmupArn"] == f"{arn}warmup"
     assert dev.outputs["imageUri"] == URIS["slim"]
     assert dev.outputs["cache"]["mountPath"] == "/mnt/hf_models_cache"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discovery import Script
+from hf_lambda.tasks import head_of
 
 from ..protocol.answers import (
     CacheStatus,
@@ -53,7 +54,7 @@ class Command:
     ) -> None:
         self._client, self._parallel, self._only = client, parallel, only
         self._stack = client.outputs.stack
-        self._every_model = models_of_scripts(scripts)
+        self._every_model = models_of_scripts(scripts, client.outputs.memory_mb)
         self._models = [model for model in self._every_model if only in (None, model.repo_id)]
         if not self._models and only is not None:
             known = ", ".join(sorted({model.repo_id for model in self._every_model})) or "no model at all"
@@ -68,7 +69,8 @@ class Command:
         endpoints = self._ask(warmed)
         failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
         failures = (*_failures(runs), *(f"{each.name}: {each.error}" for each in failed))
-        return Outcome(WarmReport(self._stack, warmed, endpoints, failures), failures)
+        advice = tuple(memory_advice(self._scripts, self._client.outputs.memory_mb, warmed))
+        return Outcome(WarmReport(self._stack, warmed, endpoints, failures, advice=advice), failures)
 
     def plan(self, display: Display) -> Outcome:
         runs = self._run(Action.PLAN, display)
@@ -141,6 +143,27 @@ class Command:
 
     def _concerns(self, script: Script) -> bool:
         return self._only is None or any(pipeline.model == self._only for pipeline in script.pipelines)
+
+
+def memory_advice(
+    scripts: Sequence[Script], memory_mb: Mapping[str, int], warmed: Sequence[WarmedModel]
+) -> Iterator[str]:
+    """Functions that have less memory than their language model takes; `memory_mb` is theirs, by script."""
+    prepared = {
+        (each.repo_id, each.revision, made.head, made.requested): made
+        for each in warmed
+        for made in each.prepared
+    }
+    for script in scripts:
+        for pipeline in script.pipelines if script.name in memory_mb else ():
+            revision = pipeline.revision or "main"
+            made = prepared.get((pipeline.model, revision, head_of(pipeline.task), pipeline.precision))
+            if made and made.memory_mb > memory_mb[script.name]:
+                yield (
+                    f"{script.name}: {pipeline.model} as {made.precision} takes {made.memory_mb} MB with "
+                    f"{made.context} tokens, the function has memoryMb {memory_mb[script.name]}: raise it, "
+                    "or give the pipeline a smaller max_context"
+                )
 
 
 def _failures(runs: Sequence[JobRun]) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ def _warm(report: WarmReport) -> Iterator[str]:
         if isinstance(endpoint, EndpointAnswer)
     ]
     yield from table_lines(("endpoint", "engine", "cold ms", "warm ms", "answer"), rows)
+    yield from report.advice
 
 
 def _prepared(model: WarmedModel) -> Iterator[str]:
@@ -84,6 +85,8 @@ def _prepared(model: WarmedModel) -> Iterator[str]:
         reason = f"; not int8: {made.reason}" if made.reason else ""
         what = f"{made.head} as {made.precision}, {size(made.bytes)}"
         yield f"    prepared {what} ({agreement}){reason}"
+        if made.memory_mb:
+            yield f"        a function takes {made.memory_mb} MB to serve a text of {made.context} tokens"
     for refused in model.not_prepared:
         yield f"    not prepared for {refused.task}, stays on torch: {refused.reason}"
 

@@ -2,6 +2,15 @@
 
 from .outcome import NotPrepared, PrepareFailed, Unfinished
 from .recipe import prepare
-from .request import RECIPE, PrepareRequest, Tolerance
+from .request import MEMORY_MB, RECIPE, PrepareRequest, Tolerance
 
-__all__ = ["RECIPE", "NotPrepared", "PrepareFailed", "PrepareRequest", "Tolerance", "Unfinished", "prepare"]
+__all__ = [
+    "MEMORY_MB",
+    "RECIPE",
+    "NotPrepared",
+    "PrepareFailed",
+    "PrepareRequest",
+    "Tolerance",
+    "Unfinished",
+    "prepare",
+]

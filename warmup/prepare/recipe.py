@@ -68,10 +68,24 @@ def prepare(
     work = folder.with_name(f".work-{folder.name}")
     with _only_run(work):
         entry = prepared_folder.valid_entry(folder, gate_key=request.gate_key)
+        if entry is not None:
+            entry = _with_memory(request, entry, folder)
+            if entry.precision != request.first_precision and entry.memory_mb > request.memory_mb:
+                entry = None  # made for a larger function
         if entry is None:
             entry = _prepare(request, folder, StepRunner(request, work, progress, remaining_s, isolated))
     shutil.rmtree(work, ignore_errors=True)
-    return replace(entry, path=str(folder))
+    return replace(_with_memory(request, entry, folder), path=str(folder))
+
+
+def _with_memory(request: PrepareRequest, entry: PreparedEntry, folder: Path) -> PreparedEntry:
+    """`entry` with what a function needs to serve a language model as `request` asks for it."""
+    if request.head != "causal-lm":
+        return entry
+    from .decoder.memory import memory_of
+
+    memory_mb, context = memory_of(folder, request.max_context)
+    return replace(entry, memory_mb=memory_mb, context=context)
 
 
 def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> PreparedEntry:
@@ -136,8 +150,8 @@ def _converted(request: PrepareRequest, runner: StepRunner) -> Candidate:
     return "fp32", agreement, verdict.refused
 
 
-_NEXT_BETTER = {"int4": ("int4", "int8", "fp32"), "fp32": ("fp32",)}
-"""Of language models; anything else that is asked for begins at int8."""
+_NEXT_BETTER = {"int4": ("int4", "int8", "fp32"), "int8": ("int8", "fp32"), "fp32": ("fp32",)}
+"""Precisions of language models that are tried, by the first one."""
 
 
 def _language_model(request: PrepareRequest, runner: StepRunner) -> Candidate:
@@ -145,7 +159,7 @@ def _language_model(request: PrepareRequest, runner: StepRunner) -> Candidate:
     runner.run("export")
     agreement: dict[str, Figures] = {}
     refusals: list[str] = []
-    for precision in _NEXT_BETTER.get(request.precision, ("int8", "fp32")):
+    for precision in _NEXT_BETTER[request.first_precision]:
         written = runner.run(f"write-{precision}").verdict
         if written is not None and written.refused:
             refusals.append(written.refused)
@@ -176,7 +190,8 @@ def _check_space(request: PrepareRequest, work: Path) -> None:
 
 def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
     """Keep what an earlier run left in `work` only if it was asked for the same, wherever the files lie."""
-    key = json.dumps([request.task, request.commit, request.gate_key])
+    memory = [request.memory_mb, request.max_context]
+    key = json.dumps([request.task, request.commit, request.gate_key, *memory])
     stamp = work / "key.json"
     if not stamp.is_file() or stamp.read_bytes() != key.encode():
         for left in work.iterdir():

@@ -62,7 +62,10 @@ class PrepareRequest:
     tolerance: Tolerance = field(default_factory=Tolerance)
     machine: str = field(default_factory=platform.machine)
     memory_mb: int = MEMORY_MB
-    """Of the function that serves it; a language model that needs more in fp32 is not published so."""
+    """Of the function that serves it: a language model whose precision fails the gate is served in a better
+    one only where that fits."""
+    max_context: int | None = None
+    """Tokens that a text of a language model holds; None: the default."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", canonical(self.task))
@@ -71,6 +74,11 @@ class PrepareRequest:
     @property
     def head(self) -> str:
         return head_of(self.task)
+
+    @property
+    def first_precision(self) -> str:
+        """The precision that a language model is tried in first."""
+        return self.precision if self.precision in ("int4", "fp32") else "int8"
 
     @property
     def folder_name(self) -> str:

@@ -109,11 +109,11 @@ def _optimize(request: PrepareRequest, work: Path, _: str) -> None:
 
 def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | None:
     """The graph of a language model in one precision, where the function has the memory for it."""
-    from .decoder.export import export_graph, serving_memory_mb
+    from .decoder.export import expected_memory_mb, export_graph
 
-    needed_mb = serving_memory_mb(request.snapshot, precision)
-    if precision == "fp32" and request.precision != "fp32" and needed_mb > request.memory_mb:
-        reason = f"fp32 takes {needed_mb} MB of memory, the function has {request.memory_mb}"
+    needed_mb = expected_memory_mb(request, work, precision)
+    if precision != request.first_precision and needed_mb > request.memory_mb:
+        reason = f"{precision} takes {needed_mb} MB of memory, the function has {request.memory_mb}"
         return Verdict({}, reason)
     for other in ("int4", "int8", "fp32"):
         shutil.rmtree(work / other, ignore_errors=True)  # what was refused; the disk may not hold both

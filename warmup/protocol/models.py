@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -23,7 +23,8 @@ RepoId: TypeAlias = Annotated[str, Key("model")]
 class Use:
     """One pipeline over a model. `samples`: the script's own inputs for the check of prepared models.
 
-    own_tokenizer: False where a plain script loads the tokenizer from another repository.
+    own_tokenizer: False where a plain script loads the tokenizer from another repository. memory_mb: of the
+    function that serves it. max_context: tokens that a language model holds.
     """
 
     task: str
@@ -31,6 +32,8 @@ class Use:
     precision: str = "auto"
     samples: tuple[Json, ...] | None = None
     own_tokenizer: bool = True
+    memory_mb: int | None = None
+    max_context: int | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,8 @@ class ModelEntry(Record):
     precision: str | None = None
     samples: tuple[Json, ...] | None = None
     own_tokenizer: Annotated[bool, OMIT_DEFAULT] = True
+    memory_mb: Annotated[int | None, OMIT_DEFAULT] = None
+    max_context: Annotated[int | None, OMIT_DEFAULT] = None
 
 
 def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
@@ -73,6 +78,8 @@ def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
             use.precision,
             use.samples,
             use.own_tokenizer,
+            use.memory_mb,
+            use.max_context,
         )
         for model in models
         for use in model.uses
@@ -86,8 +93,10 @@ def models_of_json(raw: Json) -> tuple[ModelRequest, ...]:
     return _grouped(_entry(each) for each in raw)
 
 
-def models_of_scripts(scripts: Iterable[Script]) -> tuple[ModelRequest, ...]:
-    """Every model that `scripts` declare, once per revision."""
+def models_of_scripts(
+    scripts: Iterable[Script], memory_mb: Mapping[str, int] | None = None
+) -> tuple[ModelRequest, ...]:
+    """Every model that `scripts` declare, once per revision. memory_mb: of functions, by script."""
     return _grouped(
         ModelEntry(
             pipeline.model,
@@ -98,6 +107,8 @@ def models_of_scripts(scripts: Iterable[Script]) -> tuple[ModelRequest, ...]:
             pipeline.precision,
             tuple(pipeline.samples) if pipeline.samples else None,
             own_tokenizer=not _loads_another_tokenizer(script, pipeline),
+            memory_mb=(memory_mb or {}).get(script.name),
+            max_context=pipeline.max_context,
         )
         for script in scripts
         for pipeline in script.pipelines
@@ -156,6 +167,8 @@ def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:
             entry.precision or "auto",
             entry.samples or None,
             entry.own_tokenizer,
+            entry.memory_mb,
+            entry.max_context,
         )
         known = uses.setdefault((entry.repo_id, revision), [])
         if use not in known:

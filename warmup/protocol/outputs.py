@@ -21,6 +21,8 @@ class StackOutputs(Record):
     endpoint_url: Annotated[str | None, Key("endpointUrl"), OMIT_DEFAULT] = None
     staging_bucket: Annotated[str | None, Key("stagingBucket"), OMIT_DEFAULT] = None
     function_urls: Annotated[Mapping[str, str], Key("functionUrls")] = field(default_factory=dict)
+    memory_mb: Annotated[Mapping[str, int], Key("memoryMb")] = field(default_factory=dict)
+    """Of each function, by script; a stack of an earlier version does not say."""
 
     @property
     def region(self) -> str:

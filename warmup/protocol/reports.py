@@ -58,6 +58,8 @@ class WarmReport(Record):
     endpoints: tuple[EndpointAnswer | EndpointFailure, ...] = ()
     errors: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
     hub: Annotated[str | None, OMIT_DEFAULT] = None
+    advice: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
+    """What works as it is and had better be changed."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,16 @@ from pathlib import Path
 from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
 
-from ..prepare import RECIPE, NotPrepared, PrepareFailed, PrepareRequest, Tolerance, Unfinished, prepare
+from ..prepare import (
+    MEMORY_MB,
+    RECIPE,
+    NotPrepared,
+    PrepareFailed,
+    PrepareRequest,
+    Tolerance,
+    Unfinished,
+    prepare,
+)
 from ..protocol.answers import FetchedModel, WarmedModel
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
@@ -183,6 +192,8 @@ def _prepare(
         log("prepare", model=model.key, task=use.task, step=step)
 
     job.progress(model.key, phase="prepare", note=use.task)
+    sharing = _sharing(model, _folder_key(use))
+    contexts = [each.max_context for each in sharing]
     request = PrepareRequest(
         use.task,
         model.repo_id,
@@ -191,6 +202,9 @@ def _prepare(
         precision=use.precision,
         samples=_samples(model, _folder_key(use)),
         tolerance=tolerance_of(environ),
+        # A folder that several functions serve has to fit the smallest of them.
+        memory_mb=min((each.memory_mb for each in sharing if each.memory_mb), default=MEMORY_MB),
+        max_context=None if None in contexts else max(filter(None, contexts), default=None),
     )
     entry = prepare(
         request,
@@ -209,8 +223,12 @@ def _folder_key(use: Use) -> tuple[str, str]:
 
 
 def _samples(model: ModelRequest, key: tuple[str, str]) -> tuple[Json, ...] | None:
-    uses = [use for use in model.uses if use.engine != "torch" and _folder_key(use) == key]
-    return tuple(sample for use in uses for sample in use.samples or ()) or None
+    return tuple(sample for use in _sharing(model, key) for sample in use.samples or ()) or None
+
+
+def _sharing(model: ModelRequest, key: tuple[str, str]) -> list[Use]:
+    """The uses that one prepared folder is for."""
+    return [use for use in model.uses if use.engine != "torch" and _folder_key(use) == key]
 
 
 def _still_valid(cache: Path, manifest: Manifest | None, commit: str) -> list[PreparedEntry]:

@@ -16,12 +16,11 @@ from ..contract import DecoderContract
 from ..tokenizer import load_tokenizer
 from .chat import Template
 from .loop import Row, decode
+from .memory import context_of
 from .model import Model
 from .options import Generation, generation_of
 from .text import Text
 
-DEFAULT_CONTEXT = 4096
-"""Tokens of prompt and answer together, where the script does not say (`max_context`)."""
 MAX_ROWS = 8
 """Texts that grow side by side: more of them make no token cheaper."""
 _CACHE_SHARE = 0.25
@@ -38,7 +37,7 @@ def load(contract: DecoderContract, prepared: Path, *, max_context: int | None =
     if max_context is not None and max_context > most:
         text = f"max_context={max_context}: the model holds at most {most} tokens"
         raise Unprocessable("max_context", text)
-    model = Model(prepared, max_context or min(DEFAULT_CONTEXT, most))
+    model = Model(prepared, context_of(contract, max_context))
     return TextGeneration(contract, tokenizer.result(), model)
 
 

@@ -48,6 +48,14 @@ def test_the_table_of_a_warm_up_shows_model_agreement_and_times() -> None:
     ]
 
 
+def test_the_memory_of_a_language_model_and_what_had_better_be_changed_are_said() -> None:
+    made = replace(PREPARED, memory_mb=945, context=4096)
+    report = WarmReport("dev", (replace(MODEL, prepared=(made,)),), (ENDPOINT,), advice=("raise it",))
+    lines = list(lines_of(report))
+    assert lines[2] == "        a function takes 945 MB to serve a text of 4096 tokens"
+    assert lines[-1] == "raise it"
+
+
 def test_why_not_int8_and_why_not_prepared_are_said() -> None:
     refused = replace(PREPARED, precision="fp32", reason="probabilities differ by 0.2")
     stays = NotPreparedEntry("masked-lm", "auto", "no recipe", "fill-mask")

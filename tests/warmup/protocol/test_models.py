@@ -4,8 +4,16 @@ from pathlib import Path
 
 import pytest
 
+from discovery import read_scripts
 from warmup.protocol.errors import WarmupError
-from warmup.protocol.models import ModelRequest, Use, entries_of, models_of_json, read_models
+from warmup.protocol.models import (
+    ModelRequest,
+    Use,
+    entries_of,
+    models_of_json,
+    models_of_scripts,
+    read_models,
+)
 
 
 def write(folder: Path, name: str, *pipelines: str) -> None:
@@ -57,6 +65,19 @@ def test_an_event_comes_back_as_the_models_it_was_made_of(tmp_path: Path) -> Non
         'q = pipeline("fill-mask", model="org/n", revision="v1", engine="torch")',
     )
     models = read_models(tmp_path)
+    assert models_of_json([entry.to_json() for entry in entries_of(models)]) == models
+
+
+def test_a_use_says_how_much_memory_its_function_has_and_how_long_its_texts_are(tmp_path: Path) -> None:
+    write(tmp_path, "a.py", 'p = pipeline("text-generation", model="org/m", max_context=512)')
+    write(
+        tmp_path,
+        "b.py",
+        "import os",
+        'p = pipeline("text-generation", model="org/m", max_context=len(os.sep))',
+    )
+    models = models_of_scripts(read_scripts(tmp_path), {"a": 1024})
+    assert [(use.memory_mb, use.max_context) for use in models[0].uses] == [(1024, 512), (None, None)]
     assert models_of_json([entry.to_json() for entry in entries_of(models)]) == models
 
 

@@ -10,7 +10,15 @@ import pytest
 from hf_lambda.manifest import NotPreparedEntry, PreparedEntry, repo_folder
 from local.hub import Hub, serve
 from tests.warmup.support import KEY, TINY, Context, Warming
-from warmup.prepare import RECIPE, NotPrepared, PrepareFailed, PrepareRequest, Tolerance, Unfinished
+from warmup.prepare import (
+    MEMORY_MB,
+    RECIPE,
+    NotPrepared,
+    PrepareFailed,
+    PrepareRequest,
+    Tolerance,
+    Unfinished,
+)
 from warmup.worker.warm import tolerance_of
 
 AUTO = {**TINY, "engine": "auto"}
@@ -74,6 +82,19 @@ def test_it_is_given_the_snapshot_the_samples_and_the_time_left(warming: Warming
     assert (call.precision, call.samples) == ("fp32", ("Good.", "Bad."))
     assert (call.repo_id, call.commit) == ("org/tiny", manifest.commit)
     assert 800 < (preparer.remaining_s or 0) < 900
+
+
+def test_a_folder_for_several_functions_has_to_fit_the_smallest_and_hold_the_longest_text(
+    warming: Warming, preparer: Preparer
+) -> None:
+    warming.warm(
+        {**AUTO, "memory_mb": 2048, "max_context": 512}, {**AUTO, "memory_mb": 1024, "max_context": 1024}
+    )
+    assert [(call.memory_mb, call.max_context) for call in preparer.calls] == [(1024, 1024)]
+    warming.warm({**AUTO, "memory_mb": 4096, "max_context": 512}, AUTO)
+    assert (preparer.calls[-1].memory_mb, preparer.calls[-1].max_context) == (4096, None)
+    warming.warm(AUTO)
+    assert preparer.calls[-1].memory_mb == MEMORY_MB
 
 
 def test_an_endpoint_on_torch_is_not_prepared(warming: Warming, preparer: Preparer) -> None:

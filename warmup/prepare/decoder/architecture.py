@@ -79,6 +79,11 @@ class Architecture:
     positions: int
 
     @property
+    def cache_bytes(self) -> int:
+        """What the graph keeps of one token, keys and values in fp32."""
+        return 2 * 4 * len(self.layers) * self.kv_heads * self.head_size
+
+    @property
     def has_post_norms(self) -> bool:
         return self.family.norms != _PRE
 

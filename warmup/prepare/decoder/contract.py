@@ -55,6 +55,7 @@ def write_tokenizer_and_contract(
         generation=_generation(request.snapshot, config, tokenizer),
         chat_template=tokenizer.chat_template,
         special_tokens=dict(tokenizer.special_tokens_map),
+        cache_bytes=shape.cache_bytes,
     )
     write_contract(contract, folder)
     _check_options(request, contract)

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import transformers
 
+from hf_lambda.onnx_engine.contract import DecoderContract
+from hf_lambda.onnx_engine.decoder.memory import context_of, serving_mb
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 
 from ..loading import load_config, load_tokenizer
@@ -18,10 +20,6 @@ from .tensors import Tensors
 
 _BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
 """Of one weight, its share of a scale counted in."""
-_PACKED = 1.5
-"""Measured at 0.5 and 1 billion parameters: what is mapped and what is packed of it, at the peak."""
-_REST_MB = 200
-"""Python, onnxruntime, tokenizer, and keys and values of one text."""
 
 
 def export(request: PrepareRequest, work: Path) -> None:
@@ -46,8 +44,10 @@ def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[
     return {f"{GRAPH}.data": dense}
 
 
-def serving_memory_mb(snapshot: Path, precision: str) -> int:
-    """What serving the model takes: its weights, copies of those that onnxruntime packs, and the rest."""
-    tensors = Tensors(snapshot)
+def expected_memory_mb(request: PrepareRequest, work: Path, precision: str) -> int:
+    """What serving the model will take, told before its graph is written."""
+    tensors = Tensors(request.snapshot)
     weights = sum(tensors[name].size for name in tensors.names)
-    return int(weights * _BYTES[precision] * _PACKED / 2**20) + _REST_MB
+    contract = DecoderContract.read(work / "export")
+    context = context_of(contract, request.max_context)
+    return serving_mb(int(weights * _BYTES[precision]), contract, context)

@@ -10,6 +10,9 @@ import pytest
 import safetensors.numpy
 
 from hf_lambda.onnx_engine import load
+from hf_lambda.onnx_engine.contract import DecoderContract
+from hf_lambda.onnx_engine.decoder.memory import serving_mb
+from hf_lambda.onnx_engine.decoder.model import Model
 from tests.tiny_decoders import snapshot
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
 from warmup.prepare.decoder.blocks import rounded
@@ -98,6 +101,37 @@ def test_fp32_that_the_function_has_no_memory_for_stays_on_torch_and_says_what_i
     ):
         _prepare(source, tmp_path, tolerance=strict, memory_mb=128)
     assert _prepare(source, tmp_path, tolerance=strict, memory_mb=128, precision="fp32").precision == "fp32"
+
+
+def test_a_function_that_became_smaller_is_not_served_what_a_larger_one_was(source, tmp_path):
+    strict = Tolerance(**{**vars(LOOSE), "int8_kl": 1e-9})
+    assert _prepare(source, tmp_path, tolerance=strict, memory_mb=512).precision == "fp32"
+    steps: list[str] = []
+    assert (
+        _prepare(source, tmp_path, tolerance=strict, memory_mb=1024, progress=steps.append).precision
+        == "fp32"
+    )
+    assert not steps
+    with pytest.raises(NotPrepared, match="fp32 takes"):
+        _prepare(source, tmp_path, tolerance=strict, memory_mb=128)
+
+
+def test_the_memory_that_serving_takes_grows_with_the_texts_it_holds(source, tmp_path):
+    """4 layers, 2 heads of 16 for keys and as many for values, in fp32: 1 KiB a token."""
+    entry = _prepare(source, tmp_path)
+    assert (entry.context, entry.memory_mb) == (256, 200)
+    steps: list[str] = []
+    shorter = _prepare(source, tmp_path, max_context=64, progress=steps.append)
+    assert (shorter.context, steps) == (64, [])
+    contract = DecoderContract.read(Path(entry.path))
+    assert contract.cache_bytes == Model(Path(entry.path), 8).bytes_per_token == 1024
+    assert serving_mb(400 << 20, contract, 102_400) == 600 + 200 + 100
+
+
+def test_a_better_precision_that_does_not_fit_is_passed_over_for_none(source, tmp_path):
+    strict = Tolerance(**{**vars(LOOSE), "int4_kl": 1e-9})
+    with pytest.raises(NotPrepared, match=r"int4: .*; int8 takes 200 MB of memory, .*; fp32 takes 20\d MB"):
+        _prepare(source, tmp_path, precision="int4", tolerance=strict, memory_mb=128)
 
 
 def test_a_wrecked_matrix_is_refused(source, tmp_path, monkeypatch):
