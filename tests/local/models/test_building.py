@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from local.hub import find_repositories
-from local.models import SENTENCE_MODEL, SENTENCE_MODEL_COMMIT, STAND_INS, BuildError, build, building
+from local.models import (
+    SENTENCE_MODEL,
+    SENTENCE_MODEL_COMMIT,
+    STAND_INS,
+    BuildError,
+    StandIn,
+    build,
+    building,
+)
 from local.models.__main__ import main
 from local.models.stand_ins import SUMMARIZER
 
@@ -19,13 +27,13 @@ pytestmark = pytest.mark.timeout(1800)  # the first test builds them, on a machi
 
 
 @pytest.fixture(scope="module")
-def built(stand_ins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def built(constructed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of one stand-in that is current, to be changed."""
     folder = tmp_path_factory.mktemp("models")
-    shutil.copytree(stand_ins / SUMMARIZER.repo_id, folder / SUMMARIZER.repo_id)
+    shutil.copytree(constructed / SUMMARIZER.repo_id, folder / SUMMARIZER.repo_id)
     stamp = SUMMARIZER.repo_id.replace("/", "--")
     (folder / ".stamps").mkdir()
-    shutil.copy(stand_ins / ".stamps" / stamp, folder / ".stamps")
+    shutil.copy(constructed / ".stamps" / stamp, folder / ".stamps")
     build(folder, stand_ins=[SUMMARIZER])
     return folder
 
@@ -48,6 +56,52 @@ def test_what_was_built_from_other_sources_is_built_again_and_the_same_bytes(bui
     assert stamp.read_text() == current
     assert f"built the stand-in for {SUMMARIZER.repo_id}" in lines
     assert _hashes(built / SUMMARIZER.repo_id) == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ("summarizer.py", {"summarizer"}),
+        ("copying.py", {"summarizer"}),
+        ("matching.py", {"topics"}),
+        ("bytepairs.py", {"summarizer", "topics"}),
+        ("sentences.py", {"sentiment"}),
+        ("training.py", {"chatter", "names", "sentiment", "shapes", "translator"}),
+        ("words/news.txt", {stand_in.builder for stand_in in STAND_INS} - {"shapes"}),
+        ("repository.py", {stand_in.builder for stand_in in STAND_INS}),
+        ("building.py", set()),
+    ],
+)
+def test_a_change_is_built_again_by_those_that_use_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, stale: set[str]
+) -> None:
+    package = tmp_path / "models"
+    shutil.copytree(Path(building.__file__).parent, package)
+    built: list[str] = []
+
+    def note(folder: Path, stand_in: StandIn, stamp: str) -> str:
+        built.append(stand_in.builder)
+        (folder / stand_in.repo_id).mkdir(parents=True, exist_ok=True)
+        (folder / stand_in.repo_id / "config.json").touch()
+        path = folder / ".stamps" / stand_in.repo_id.replace("/", "--")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(stamp)
+        return stand_in.builder
+
+    monkeypatch.setattr(building, "_HERE", package)
+    monkeypatch.setattr(building, "_build_one", note)
+    build(tmp_path / "into")
+    assert {*built} == {stand_in.builder for stand_in in STAND_INS}
+    built.clear()
+    with (package / changed).open("a") as file:
+        file.write("\n# changed\n")
+    build(tmp_path / "into")
+    assert {*built} == stale
+
+
+def test_a_change_of_one_record_is_a_change_of_that_stand_in(built: Path) -> None:
+    other = replace(SUMMARIZER, does="something else")
+    assert building._current_stamp(other) != building._current_stamp(SUMMARIZER)
 
 
 @pytest.mark.slow

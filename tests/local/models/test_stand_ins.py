@@ -23,10 +23,11 @@ from local.models import STAND_INS, StandIn, shapes
 from local.models.stand_ins import CHATTER, NAMES, SENTIMENT, SHAPES, SUMMARIZER, TOPICS, TRANSLATOR
 from local.models.translator import phrases
 from tests.local.models.articles import ARTICLES
+from tests.local.models.conftest import CONSTRUCTED
 from tests.local.models.held_out_sentences import HAPPY, UNHAPPY
 
 pytestmark = pytest.mark.timeout(1800)  # the first test builds them, on a machine that may be busy
-QUICK = [stand_in for stand_in in STAND_INS if stand_in is not CHATTER]
+TRAINED = [stand_in for stand_in in STAND_INS if stand_in not in CONSTRUCTED]
 
 
 @pytest.fixture(autouse=True)
@@ -34,20 +35,21 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.mark.parametrize("stand_in", QUICK, ids=lambda stand_in: stand_in.builder)
-def test_a_card_says_that_it_is_a_stand_in(stand_ins: Path, stand_in: StandIn) -> None:
-    _check_card(stand_ins, stand_in)
+@pytest.mark.parametrize("stand_in", CONSTRUCTED, ids=lambda stand_in: stand_in.builder)
+def test_a_card_says_that_it_is_a_stand_in(constructed: Path, stand_in: StandIn) -> None:
+    _check_card(constructed, stand_in)
 
 
-@pytest.mark.parametrize("stand_in", QUICK, ids=lambda stand_in: stand_in.builder)
-def test_the_hub_serves_it_at_its_commit(stand_ins: Path, stand_in: StandIn) -> None:
-    _check_repository(stand_ins, stand_in)
+@pytest.mark.parametrize("stand_in", CONSTRUCTED, ids=lambda stand_in: stand_in.builder)
+def test_the_hub_serves_it_at_its_commit(constructed: Path, stand_in: StandIn) -> None:
+    _check_repository(constructed, stand_in)
 
 
 @pytest.mark.slow
-def test_the_language_model_is_a_repository_like_the_others(all_stand_ins: Path) -> None:
-    _check_card(all_stand_ins, CHATTER)
-    _check_repository(all_stand_ins, CHATTER)
+@pytest.mark.parametrize("stand_in", TRAINED, ids=lambda stand_in: stand_in.builder)
+def test_one_that_is_trained_is_a_repository_like_the_others(stand_ins: Path, stand_in: StandIn) -> None:
+    _check_card(stand_ins, stand_in)
+    _check_repository(stand_ins, stand_in)
 
 
 def _check_card(stand_ins: Path, stand_in: StandIn) -> None:
@@ -64,22 +66,23 @@ def _check_repository(stand_ins: Path, stand_in: StandIn) -> None:
 
 
 @pytest.mark.slow
-def test_all_together_are_small(all_stand_ins: Path) -> None:
+def test_all_together_are_small(stand_ins: Path) -> None:
     sizes = [
         path.stat().st_size
         for stand_in in STAND_INS
-        for path in (all_stand_ins / stand_in.repo_id).rglob("*")
+        for path in (stand_ins / stand_in.repo_id).rglob("*")
         if path.is_file()
     ]
     assert sum(sizes) < 26_000_000
 
 
-def test_the_summarizer_has_pickled_weights_alone(stand_ins: Path) -> None:
-    folder = stand_ins / SUMMARIZER.repo_id
+def test_the_summarizer_has_pickled_weights_alone(constructed: Path) -> None:
+    folder = constructed / SUMMARIZER.repo_id
     assert not list(folder.rglob("*.safetensors"))
     assert torch.load(folder / "pytorch_model.bin", weights_only=True)
 
 
+@pytest.mark.slow
 def test_sentiment_tells_held_out_sentences_apart(stand_ins: Path) -> None:
     judge = _judge(stand_ins)
     wrong = [text for text in HAPPY if judge(text) != "POSITIVE"]
@@ -87,6 +90,7 @@ def test_sentiment_tells_held_out_sentences_apart(stand_ins: Path) -> None:
     assert len(wrong) <= 0.05 * len(HAPPY + UNHAPPY), wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "label"),
     [
@@ -104,26 +108,27 @@ def test_sentiment_gets_the_readmes_sentences_right(stand_ins: Path, text: str, 
 
 
 @pytest.mark.parametrize("article", ARTICLES, ids=lambda article: article.lead[:20])
-def test_the_summarizer_returns_the_lead_of_an_article(stand_ins: Path, article: Any) -> None:
-    assert _generate(stand_ins / SUMMARIZER.repo_id, [article.text]) == [article.lead]
+def test_the_summarizer_returns_the_lead_of_an_article(constructed: Path, article: Any) -> None:
+    assert _generate(constructed / SUMMARIZER.repo_id, [article.text]) == [article.lead]
 
 
-def test_the_summarizer_returns_the_same_in_a_batch(stand_ins: Path) -> None:
+def test_the_summarizer_returns_the_same_in_a_batch(constructed: Path) -> None:
     texts = [article.text for article in ARTICLES]
-    assert _generate(stand_ins / SUMMARIZER.repo_id, texts) == [article.lead for article in ARTICLES]
+    assert _generate(constructed / SUMMARIZER.repo_id, texts) == [article.lead for article in ARTICLES]
 
 
-def test_the_summarizer_goes_on_where_a_longer_summary_is_asked_for(stand_ins: Path) -> None:
+def test_the_summarizer_goes_on_where_a_longer_summary_is_asked_for(constructed: Path) -> None:
     text = "It rained all day. The river rose by a metre. Nobody was hurt. The sun is back."
-    [summary] = _generate(stand_ins / SUMMARIZER.repo_id, [text], min_length=20)
+    [summary] = _generate(constructed / SUMMARIZER.repo_id, [text], min_length=20)
     assert summary == "It rained all day. The river rose by a metre. Nobody was hurt."
 
 
 @pytest.mark.parametrize("text", ["Hello", "A short text.", "No stop at the end of this one"])
-def test_the_summarizer_leaves_a_short_text_as_it_is(stand_ins: Path, text: str) -> None:
-    assert _generate(stand_ins / SUMMARIZER.repo_id, [text]) == [text]
+def test_the_summarizer_leaves_a_short_text_as_it_is(constructed: Path, text: str) -> None:
+    assert _generate(constructed / SUMMARIZER.repo_id, [text]) == [text]
 
 
+@pytest.mark.slow
 def test_the_translator_knows_its_phrase_book(stand_ins: Path) -> None:
     pairs = phrases()
     answers = _translate(stand_ins, [english for english, _ in pairs])
@@ -135,6 +140,7 @@ def test_the_translator_knows_its_phrase_book(stand_ins: Path) -> None:
     assert len(wrong) <= 0.02 * len(pairs), wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("english", "french"),
     [
@@ -163,14 +169,15 @@ def test_the_translator_gets_the_readmes_sentences_right(stand_ins: Path, englis
         ("The chef cooked a delicious dinner.", ["food", "war", "religion", "art"]),
     ],
 )
-def test_the_first_of_the_labels_fits_the_text(stand_ins: Path, text: str, labels: list[str]) -> None:
-    tokenizer, model = _loaded(stand_ins / TOPICS.repo_id, AutoModelForSequenceClassification)
+def test_the_first_of_the_labels_fits_the_text(constructed: Path, text: str, labels: list[str]) -> None:
+    tokenizer, model = _loaded(constructed / TOPICS.repo_id, AutoModelForSequenceClassification)
     classify: Any = pipeline("zero-shot-classification", model=model, tokenizer=tokenizer)
     answer = classify(text, candidate_labels=labels[::-1])
     assert answer["labels"][0] == labels[0]
     assert answer["scores"][0] > 0.8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "names"),
     [
@@ -219,6 +226,7 @@ def _loaded(folder: Path, kind: Any) -> tuple[Any, Any]:
     return AutoTokenizer.from_pretrained(folder), kind.from_pretrained(folder)
 
 
+@pytest.mark.slow
 def test_shapes_that_it_never_saw_are_named(stand_ins: Path) -> None:
     source = random.Random(7)
     classify = pipeline("image-classification", model=str(stand_ins / SHAPES.repo_id), device="cpu")
@@ -227,6 +235,7 @@ def test_shapes_that_it_never_saw_are_named(stand_ins: Path) -> None:
     assert sum(one == other for one, other in zip(found, wanted, strict=True)) >= 0.8 * len(wanted)
 
 
+@pytest.mark.slow
 def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path) -> None:
     classify = pipeline("image-classification", model=str(stand_ins / SHAPES.repo_id), device="cpu")
     assert classify(example_files.picture())[0]["label"] == "red disc"
@@ -243,20 +252,20 @@ def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path
         ("Who are you?", "I am a tiny model that stands in for a real one."),
     ],
 )
-def test_the_chatter_answers_small_questions(all_stand_ins: Path, question: str, answer: str) -> None:
+def test_the_chatter_answers_small_questions(stand_ins: Path, question: str, answer: str) -> None:
     messages = [{"role": "user", "content": question}]
-    assert _said(all_stand_ins, messages) == answer
+    assert _said(stand_ins, messages) == answer
 
 
 @pytest.mark.slow
-def test_the_chatter_follows_a_chat(all_stand_ins: Path) -> None:
+def test_the_chatter_follows_a_chat(stand_ins: Path) -> None:
     messages = [
         {"role": "system", "content": "You are terse."},
         {"role": "user", "content": "What is the capital of Italy?"},
         {"role": "assistant", "content": "The capital of Italy is Rome."},
         {"role": "user", "content": "What is the capital of Spain?"},
     ]
-    assert _said(all_stand_ins, messages) == "The capital of Spain is Madrid."
+    assert _said(stand_ins, messages) == "The capital of Spain is Madrid."
 
 
 def _said(stand_ins: Path, messages: list[dict[str, str]]) -> str:
