@@ -49,12 +49,7 @@ def test_reading_scripts_needs_the_standard_library_alone():
     }  # the last: setuptools
 
 
-def test_a_script_imports_in_a_few_milliseconds():
-    code = (
-        "import inspect, json, typing, time\n"  # the engines need these as well
-        "start = time.perf_counter()\n"
-        "importlib.import_module('sentiment')\n"
-        "spent = time.perf_counter() - start\n"
-        "assert spent < 0.5, spent"  # 20 ms on an idle machine; room for a busy one
-    )
-    loaded_after(code)
+def test_a_script_imports_few_modules():
+    """Each takes about half a millisecond of a cold start; today a script has 49 that no engine needs."""
+    engines = loaded_after("import inspect, json, typing")
+    assert len(loaded_after("importlib.import_module('sentiment')") - engines) < 60
