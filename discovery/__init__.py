@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeGuard
 
-from discovery import hf_lambda_pipeline, transformers_calls
+from discovery import hf_lambda_pipeline, other_loads, transformers_calls
 from discovery.example import example
 from discovery.module import Declared, ParsedModule, Skip, where
 from discovery.names import hidden_module, name_problem
@@ -40,6 +40,10 @@ class Script:
     speaks_openai: bool = False
     checks_keys: bool = False
     """Whether its handler is one of ours, which ask for an API key where the endpoint has some."""
+    unseen: tuple[str, ...] = ()
+    """What may load a model that nobody can read here, a `folder/file:line: what` each."""
+    takes_raw_http: bool = False
+    """Whether its handler gets HTTP requests as Lambda hands them on, and reads no body of these."""
 
     @property
     def image(self) -> Literal["slim", "full"]:
@@ -75,10 +79,14 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     if former := [each for each in modules if _uses_former_name(each)]:
         return None, former[0].problems  # what was imported is not known: all else would only confuse
     pipelines = _pipelines(modules)
+    for each in modules:
+        other_loads.note_unseen(each)
+    unseen = tuple(text for each in modules for text in each.unseen)
     handler, is_endpoint = _handler(module)
     speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
     event = example(module, handler, is_endpoint, pipelines, speaks_openai=speaks_openai)
     streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
+    raw = handler is not None and not is_endpoint and not any(map(_reads_body, modules))
     script = Script(
         path.stem,
         path,
@@ -87,6 +95,8 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         streams=streams,
         speaks_openai=speaks_openai,
         checks_keys=is_endpoint or speaks_openai or _calls_endpoint(module),
+        unseen=unseen,
+        takes_raw_http=raw,
     )
     return script, module.problems
 
@@ -95,6 +105,17 @@ def _calls_endpoint(module: ParsedModule) -> bool:
     """Whether the module says `handler = endpoint(...)`."""
     assigned = module.constants.node("handler")
     return isinstance(assigned, ast.Call) and module.imports.is_endpoint(assigned)
+
+
+def _reads_body(module: ParsedModule) -> bool:
+    """Whether `...["body"]`, `.get("body")` or `.pop("body")` is read anywhere."""
+    for node in ast.walk(module.tree):
+        match node:
+            case ast.Subscript(slice=ast.Constant(value="body"), ctx=ast.Load()):
+                return True
+            case ast.Call(func=ast.Attribute(attr="get" | "pop"), args=[ast.Constant(value="body"), *_]):
+                return True
+    return False
 
 
 def _yields(function: ast.FunctionDef) -> bool:
@@ -178,7 +199,12 @@ def _declared(module: ParsedModule, call: ast.Call) -> list[Declared]:
         return [hf_lambda_pipeline.read(module, call)]
     if kind == "transformers":
         return transformers_calls.read_pipeline(module, call)
-    return transformers_calls.read_loader(module, call, loader_task) if loader_task is not None else []
+    if loader_task is not None:
+        return transformers_calls.read_loader(module, call, loader_task)
+    for read in (other_loads.read_download, other_loads.read_sentence_transformer):
+        if (found := read(module, call)) is not None:
+            return found
+    return []
 
 
 def _handler(module: ParsedModule) -> tuple[ast.FunctionDef | None, bool]:

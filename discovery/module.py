@@ -31,6 +31,10 @@ class Declared:
     """The user's own inputs for the agreement check of prepared models."""
     max_context: int | None = field(default=None, compare=False)
     """Tokens that a language model holds, where the script says so as a literal."""
+    files: tuple[str, ...] | None = None
+    """Patterns of the files that are downloaded as such; None: those that transformers needs."""
+    left_out: tuple[str, ...] = ()
+    """Patterns of files that are not."""
 
 
 class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the declaration is left out
@@ -44,6 +48,11 @@ class ParsedModule:
         self.path, self.tree = path, tree
         self.constants, self.imports = Constants(tree), Imports(tree)
         self.problems = [] if problems is None else problems
+        self.unseen: list[str] = []
+        """What may load a model that cannot be read here, a `folder/file:line: what` each."""
+
+    def note_unseen(self, line: int, text: str) -> None:
+        self.unseen.append(f"{where(self.path, line)}: {text}")
 
     def problem(self, line: int, text: str) -> None:
         self.problems.append(f"{where(self.path, line)}: {text}")

@@ -48,7 +48,7 @@ def merged(found: list[Declared]) -> tuple[Declared, ...]:
 
 
 def _is_bare(declared: Declared) -> bool:
-    return declared.plain and declared.task == ANY_TASK
+    return declared.plain and declared.task == ANY_TASK and declared.files is None
 
 
 def _task(module: ParsedModule, call: ast.Call, given: dict[str, ast.expr]) -> str:

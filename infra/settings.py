@@ -236,6 +236,8 @@ def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise pulumi.RunError("\n".join([f"{count} in stack {pulumi.get_stack()}:", *mistakes]))
     _warn_of_open_models(reader.settings, scripts)
+    for warning in _warnings(reader.settings, scripts):
+        pulumi.log.warn(warning)
     return reader.settings, reader.account, scripts
 
 
@@ -424,6 +426,21 @@ def _warn_of_open_models(settings: Settings, scripts: Sequence[Script]) -> None:
 
 def _as_text(raw: Any) -> str:
     return f"{raw!r}" if isinstance(raw, str) else json.dumps(raw)
+
+
+def _warnings(settings: Settings, scripts: Sequence[Script]) -> list[str]:
+    """What works, and is perhaps not what was meant."""
+    notes = dict.fromkeys(note for script in scripts for note in script.unseen)
+    found = [
+        f"{note}. The warm-up does not fetch it, and `prune` leaves unnamed models alone" for note in notes
+    ]
+    for script in scripts:
+        if script.takes_raw_http and settings.endpoints[script.name].function_url != "none":
+            found.append(
+                f"{script.name} is a plain script: at its HTTPS address it gets the HTTP request itself, not "
+                'the JSON in it, and does not read it. Write json.loads(event["body"]), or `@endpoint`'
+            )
+    return found
 
 
 def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:

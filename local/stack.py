@@ -70,6 +70,8 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     _check_emulator(folder)
     program = declare(folder.root)
     say(f"declared by the program: {', '.join(function.name for function in program.functions)}")
+    for warning in program.warnings:
+        say(f"warning: {warning}")
     stop(folder)
     shutil.rmtree(folder.logs, ignore_errors=True)
     for name in ("efs", "logs", "run", "tmp"):

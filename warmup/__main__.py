@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> Outcome:
         if options.action == "verify":
             return command.verify(shown)
         if options.action == "prune":
-            return command.prune(shown, options.dry_run)
+            return command.prune(shown, options.dry_run, options.force)
         return command.plan(shown) if options.dry_run else command.warm(shown)
 
 
@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoint-url", metavar="URL", help="a Lambda Invoke API other than AWS's")
     parser.add_argument("--model", metavar="M", help="this model alone, and the endpoints that use it")
     parser.add_argument("--dry-run", action="store_true", help="show files and bytes, change nothing")
+    parser.add_argument(
+        "--force", action="store_true", help="prune: also models that a script may load unseen"
+    )
     parser.add_argument("--json", action="store_true", help="the report on stdout, progress on stderr")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")
     parser.add_argument(

@@ -78,6 +78,7 @@ class Program(Record):
 
     functions: tuple[Function, ...]
     outputs: Mapping[str, Json]
+    warnings: tuple[str, ...] = ()
 
     @property
     def signed(self) -> set[str]:

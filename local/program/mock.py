@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import logging
 import runpy
 import threading
 from collections.abc import Collection, Iterator, Mapping
@@ -60,6 +61,8 @@ class Registrations:
     outputs: dict[str, Any] = field(default_factory=dict)
     hooks: dict[str, Any] = field(default_factory=dict)
     """Resource hooks by name, as they were sent. The mock calls none of them."""
+    warnings: list[str] = field(default_factory=list)
+    """What the program warned of (`pulumi.log.warn`)."""
 
 
 class Answers(mocks.Mocks):
@@ -143,7 +146,14 @@ def run_program(
 
     async def program() -> dict[str, Any]:
         # All in one loop: setting the mocks makes a root resource, which would wait for ever on another one.
-        mocks.set_mocks(answers, project=PROJECT, stack=stack, preview=preview, monitor=monitor)
+        mocks.set_mocks(
+            answers,
+            project=PROJECT,
+            stack=stack,
+            preview=preview,
+            logger=_kept(registered.warnings),
+            monitor=monitor,
+        )
         set_all_config({key: as_text(value) for key, value in config.items()}, secret_keys=[*secret_keys])
         with _nothing_left_behind():
             await run_pulumi_func(lambda: _run_main(root, read_manifest))
@@ -157,6 +167,16 @@ def run_program(
 
     registered.outputs = asyncio.run(program())
     return registered
+
+
+def _kept(warnings: list[str]) -> logging.Logger:
+    """A logger that adds every warning to `warnings` and passes them on as before."""
+    logger = logging.Logger("program")
+    logger.parent = logging.getLogger()
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    return logger
 
 
 def _in_clear(inputs: Mapping[str, Any]) -> dict[str, Any]:

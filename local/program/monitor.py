@@ -34,7 +34,8 @@ def run(root: Path) -> Program:
     registered = mock.run_program(root, config, stack=STACK, answers=answers)
     # Staging is for warm-ups that reach no Hub; here they do, and there is no bucket.
     registered.outputs.pop("stagingBucket", None)
-    return Program(functions(registered.resources), registered.outputs)
+    warnings = tuple(dict.fromkeys(registered.warnings))
+    return Program(functions(registered.resources), registered.outputs, warnings)
 
 
 if __name__ == "__main__":

@@ -311,3 +311,28 @@ def test_a_token_is_never_shown(mistakes: Mistakes):
     (line,) = mistakes("dev", hfToken="hf secret", endpoints={})[1:]
     assert "secret" not in line.replace("--secret", "")
     assert line.startswith("hfToken is what is set; must be a token without spaces")
+
+
+PLAIN = "def handler(event, context):\n    return event"
+
+
+@pytest.mark.parametrize(
+    ("text", "config", "said"),
+    [
+        (f"import spacy\n{PLAIN}", {}, "inference/odd.py:1: spacy may load"),
+        (PLAIN, {"functionUrl": "iam"}, "odd is a plain script: at its HTTPS address"),
+        (PLAIN, {"endpoints": {"odd": {"functionUrl": "public"}}}, "odd is a plain script"),
+        (PLAIN, {}, None),
+        (f"{PLAIN}['body']", {"functionUrl": "iam"}, None),
+        (PLAIN, {"functionUrl": "iam", "endpoints": {"odd": {"functionUrl": "none"}}}, None),
+    ],
+)
+def test_what_the_warm_up_cannot_see_and_what_a_plain_script_gets_is_said(
+    deploy: Deploy, scripts: Path, monkeypatch: pytest.MonkeyPatch, text: str, config: dict, said: str | None
+):
+    (scripts / "odd.py").write_text(text)
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: warned.append(message))
+    deploy("dev", **config)
+    assert len([each for each in warned if "odd" in each]) == (1 if said else 0)
+    assert said is None or any(said in each for each in warned)

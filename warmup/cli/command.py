@@ -55,6 +55,7 @@ class Command:
         self._client, self._parallel, self._only = client, parallel, only
         self._stack = client.outputs.stack
         self._every_model = models_of_scripts(scripts, client.outputs.memory_mb)
+        self._unseen = tuple(note for script in scripts for note in script.unseen)
         self._models = [model for model in self._every_model if only in (None, model.repo_id)]
         if not self._models and only is not None:
             known = ", ".join(sorted({model.repo_id for model in self._every_model})) or "no model at all"
@@ -87,8 +88,10 @@ class Command:
         found = self._client.ask_warmup(StatusEvent(tuple(self._models)), CacheStatus)
         return Outcome(StatusReport(self._stack, found.models, found.unused, found.free_bytes))
 
-    def prune(self, display: Display, dry_run: bool) -> Outcome:
-        run = JobRun("cache", PruneEvent(self._every_model, self._only, dry_run))
+    def prune(self, display: Display, dry_run: bool, force: bool) -> Outcome:
+        """`force`: also what scripts may load unseen."""
+        unseen = () if force else self._unseen
+        run = JobRun("cache", PruneEvent(self._every_model, self._only, dry_run, unseen=unseen, force=force))
         self._run_jobs([run], display)
         result = run.result if isinstance(run.result, PruneResult) else None
         return Outcome(PruneReport(self._stack, result), (str(run.error),) if run.error else ())

@@ -124,6 +124,9 @@ def _prune(report: PruneReport) -> Iterator[str]:
     yield from (f"    {path}" for path in pruned.removed)
     yield f"{len(pruned.removed)} removed, {size(pruned.bytes)}"
     yield from (f"{name}: left alone, a warm-up is working on it" for name in pruned.busy)
+    if pruned.unseen:
+        yield "models that no script names stay, as a script may load them; --force removes them:"
+        yield from (f"    {note}" for note in pruned.unseen)
 
 
 def _short(response: Json) -> str:

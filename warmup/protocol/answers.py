@@ -100,11 +100,15 @@ class VerifiedModel(Record):
 
 @dataclass(frozen=True)
 class PruneResult(Record):
-    """What a prune removed, or would remove. `busy`: repositories that a warm-up works on right now."""
+    """What a prune removed, or would remove. `busy`: repositories that a warm-up works on right now.
+
+    `unseen`: why models that no script names were left alone, a line of a script each.
+    """
 
     removed: tuple[str, ...]
     bytes: int
     busy: tuple[str, ...]
+    unseen: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
 
 
 Result = WarmedModel | DownloadPlan | VerifiedModel | FetchedModel | PruneResult

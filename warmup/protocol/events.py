@@ -42,15 +42,24 @@ class ModelEvent:
 
 @dataclass(frozen=True)
 class PruneEvent:
-    """Remove what neither `models` nor the deployed scripts use. `only`: of this repository alone."""
+    """Remove what neither `models` nor the deployed scripts use. `only`: of this repository alone.
+
+    `unseen`: what may load other models, a line each; those stay then, unless `force` says that none does.
+    """
 
     models: tuple[ModelRequest, ...] = ()
     only: str | None = None
     dry_run: bool = False
     job: str | None = None
+    unseen: tuple[str, ...] = ()
+    force: bool = False
 
     def to_json(self) -> dict[str, Json]:
-        named = {"only": self.only, "dry_run": self.dry_run}
+        named: dict[str, Json] = {"only": self.only, "dry_run": self.dry_run}
+        if self.unseen:
+            named["unseen"] = [*self.unseen]
+        if self.force:
+            named["force"] = True
         return {"action": Action.PRUNE.value, **_models(self.models), **named, **_job(self.job)}
 
 
@@ -106,7 +115,14 @@ def _event(action: Action, raw: Mapping[str, Json]) -> Event:
         return StatusEvent(models)
     if action is Action.PRUNE:
         options = _read(_Prune, raw)
-        return PruneEvent(models, options.only, bool(options.dry_run), options.job)
+        return PruneEvent(
+            models,
+            options.only,
+            bool(options.dry_run),
+            options.job,
+            options.unseen or (),
+            bool(options.force),
+        )
     return ModelEvent(action, models, _read(_Named, raw).job)
 
 
@@ -114,7 +130,7 @@ _Shape = TypeVar("_Shape", bound=Record)
 _EXAMPLE = '{"action": "warm", "models": [{"model": "org/name", "task": "text-classification"}]}'
 _KEYS = {
     Action.STATUS: ("action", "models", "jobs"),
-    Action.PRUNE: ("action", "models", "only", "dry_run", "job"),
+    Action.PRUNE: ("action", "models", "only", "dry_run", "job", "unseen", "force"),
 }
 
 
@@ -133,6 +149,8 @@ class _Prune(Record):
     only: str | None = None
     dry_run: bool | None = None
     job: str | None = None
+    unseen: tuple[str, ...] | None = None
+    force: bool | None = None
 
 
 def _read(shape: type[_Shape], raw: Mapping[str, Json]) -> _Shape:

@@ -25,6 +25,8 @@ class Use:
 
     own_tokenizer: False where a plain script loads the tokenizer from another repository. memory_mb: of the
     function that serves it. max_context: tokens that a language model holds.
+    own_tokenizer: False where a plain script loads the tokenizer from another repository. `files`: patterns
+    of what a plain script downloads as files, `left_out` of what it does not; None: what transformers needs.
     """
 
     task: str
@@ -34,6 +36,8 @@ class Use:
     own_tokenizer: bool = True
     memory_mb: int | None = None
     max_context: int | None = None
+    files: tuple[str, ...] | None = None
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class ModelEntry(Record):
     own_tokenizer: Annotated[bool, OMIT_DEFAULT] = True
     memory_mb: Annotated[int | None, OMIT_DEFAULT] = None
     max_context: Annotated[int | None, OMIT_DEFAULT] = None
+    files: Annotated[tuple[str, ...] | None, OMIT_DEFAULT] = None
+    left_out: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
 
 
 def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
@@ -80,6 +86,8 @@ def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
             use.own_tokenizer,
             use.memory_mb,
             use.max_context,
+            use.files,
+            use.left_out,
         )
         for model in models
         for use in model.uses
@@ -109,6 +117,8 @@ def models_of_scripts(
             own_tokenizer=not _loads_another_tokenizer(script, pipeline),
             memory_mb=(memory_mb or {}).get(script.name),
             max_context=pipeline.max_context,
+            files=pipeline.files,
+            left_out=pipeline.left_out,
         )
         for script in scripts
         for pipeline in script.pipelines
@@ -152,7 +162,7 @@ def is_revision(text: str) -> bool:
 
 def _loads_another_tokenizer(script: Script, pipeline: Declared) -> bool:
     """Discovery tells a tokenizer only as another repository that a plain script loads something from."""
-    others = (other for other in script.pipelines if other.model != pipeline.model)
+    others = (other for other in script.pipelines if other.model != pipeline.model and other.files is None)
     return pipeline.plain and any(other.plain and other.task == ANY_TASK for other in others)
 
 
@@ -169,6 +179,8 @@ def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:
             entry.own_tokenizer,
             entry.memory_mb,
             entry.max_context,
+            entry.files,
+            entry.left_out,
         )
         known = uses.setdefault((entry.repo_id, revision), [])
         if use not in known:

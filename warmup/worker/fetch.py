@@ -19,7 +19,7 @@ from ..protocol.records import WrongShape
 from .jobs import Job
 from .logs import log
 from .prune import remove_orphans
-from .selection import select, weight_index
+from .selection import select_for, weight_index
 from .source import ModelSource, RemoteFile, Snapshot, is_commit
 from .threads import map_on_threads
 from .verify import MISSING, find_fault, has_size, snapshot_file
@@ -110,7 +110,7 @@ def _read_tree(cache: Path, model: ModelRequest, commit: str) -> list[RemoteFile
 def _selected(
     model: ModelRequest, tree: list[RemoteFile], index: str | None = None
 ) -> tuple[RemoteFile, ...]:
-    files = select(model.repo_id, tree, index)
+    files = select_for(model.repo_id, tree, model.uses, index)
     for file in files:
         if file.problem:
             message = f"{model.repo_id}: {file.problem}. The Hub, or a proxy, answers wrongly"

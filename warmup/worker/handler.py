@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from discovery import ScriptError
+from discovery import ScriptError, read_scripts
 from hf_lambda.log import fault, logs_messages
 
 from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, PruneResult, Result
 from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
 from ..protocol.events import Action, Event, JobsEvent, ModelEvent, PruneEvent, StatusEvent, event_from_json
-from ..protocol.models import ModelRequest, read_models
+from ..protocol.models import ModelRequest, models_of_scripts, read_models
 from ..protocol.records import Json, Record
 from .client_settings import set_client_defaults
 from .jobs import Job, OutOfTime, read_job, recorded
@@ -186,12 +186,14 @@ def _verify(environment: Environment, model: ModelRequest, job: Job) -> Result:
 
 
 def _prune(event: PruneEvent, models: tuple[ModelRequest, ...], environment: Environment) -> PruneResult:
-    """Keeps what `models` or the deployed scripts use."""
+    """Keeps what `models` or the deployed scripts use, and what they may use unseen."""
     from .prune import prune
 
-    deployed = read_models(environment.scripts) if environment.scripts.is_dir() else ()
-    used = [(model.repo_id, model.revision) for model in (*models, *deployed)]
-    return prune(environment.cache, used, only=event.only, dry_run=event.dry_run)
+    deployed = read_scripts(environment.scripts) if environment.scripts.is_dir() else ()
+    used = [(model.repo_id, model.revision) for model in (*models, *models_of_scripts(deployed))]
+    notes = (*event.unseen, *(note for script in deployed for note in script.unseen))
+    unseen = () if event.force else tuple(dict.fromkeys(notes))
+    return prune(environment.cache, used, only=event.only, dry_run=event.dry_run, unseen=unseen)
 
 
 _ACTIONS: Mapping[Action, Callable[[Environment, ModelRequest, Job], Result]] = {

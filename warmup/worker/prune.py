@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hf_lambda.manifest import Manifest, all_manifests, manifest_path, repo_folder
@@ -19,11 +19,17 @@ UNFINISHED_SECONDS = 2.0
 
 
 def prune(
-    cache: Path, used: Iterable[tuple[str, str | None]], *, only: str | None = None, dry_run: bool = False
+    cache: Path,
+    used: Iterable[tuple[str, str | None]],
+    *,
+    only: str | None = None,
+    dry_run: bool = False,
+    unseen: Sequence[str] = (),
 ) -> PruneResult:
     """Keep what the manifests of `used` (model, revision) need, remove the rest.
 
     `only`: nothing but this model's repository. A repository whose lock another run holds is left alone.
+    `unseen`: what may load models besides; where there is any, snapshots and manifests all stay.
     """
     kept = {manifest_path(cache, model, revision) for model, revision in used}
     pruned = _Removal(cache, dry_run)
@@ -34,12 +40,13 @@ def prune(
             if not free:
                 busy.append(folder.removeprefix("models--").replace("--", "/"))
                 continue
-            for path in _superfluous(cache, folder, kept):
+            found = _leftovers(cache, folder) if unseen else _superfluous(cache, folder, kept)
+            for path in found:
                 pruned.remove(path)
     if only is None:
         for path in _old_jobs(cache):
             pruned.remove(path)
-    return PruneResult(tuple(pruned.paths), pruned.bytes, tuple(busy))
+    return PruneResult(tuple(pruned.paths), pruned.bytes, tuple(busy), tuple(unseen))
 
 
 def remove_orphans(cache: Path, repo_id: str) -> None:
@@ -71,6 +78,14 @@ def _superfluous(cache: Path, folder: str, kept: set[Path]) -> Iterator[Path]:
             yield from stale if commits else [known]
     yield from _of_hub(cache / "hub" / folder, commits)
     yield from _of_prepared(cache, cache / "prepared" / folder, alive)
+
+
+def _leftovers(cache: Path, folder: str) -> Iterator[Path]:
+    """What no load can need: parts of files, and prepared folders that no manifest names."""
+    alive = [manifest for _, manifest in all_manifests(cache, folder)]
+    yield from _orphans(cache / "hub" / folder)
+    if alive:  # else the first warm-up of it may not be done yet
+        yield from _of_prepared(cache, cache / "prepared" / folder, alive)
 
 
 def _of_hub(repository: Path, commits: set[str]) -> Iterator[Path]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
 
 from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.models import Use
 from .source import RemoteFile
 
 # In the order in which transformers looks for them.
@@ -26,8 +28,37 @@ _LEFT = re.compile(
 _MODULE = re.compile(r"\d+_\w+")  # sentence-transformers: 1_Pooling, 2_Dense, ...
 
 
+def select_for(
+    repo_id: str, files: Iterable[RemoteFile], uses: Sequence[Use], index: str | None = None
+) -> tuple[RemoteFile, ...]:
+    """The files of `repo_id` that `uses` need, sorted by path: as `select` finds them, or named by patterns.
+
+    Raises WarmupError where there is none.
+    """
+    files = list(files)
+    chosen: set[RemoteFile] = set()
+    if not uses or any(use.files is None for use in uses):
+        chosen.update(select(repo_id, files, index))
+    for use in uses:
+        named = [file for file in files if use.files is not None and _is_named(file.path, use)]
+        if use.files is not None and not named:
+            message = f"{repo_id} has no file that fits {', '.join(use.files)}: name another, or a revision"
+            raise WarmupError(ErrorKind.FILE_NOT_FOUND, message)
+        chosen.update(named)
+    return tuple(sorted(chosen, key=lambda file: file.path))
+
+
+def _is_named(path: str, use: Use) -> bool:
+    """As huggingface_hub matches its patterns, where a folder stands for all that is in it."""
+
+    def fits(patterns: Iterable[str]) -> bool:
+        return any(fnmatchcase(path, f"{each}*" if each.endswith("/") else each) for each in patterns)
+
+    return fits(use.files or ()) and not fits(use.left_out)
+
+
 def select(repo_id: str, files: Iterable[RemoteFile], index: str | None = None) -> tuple[RemoteFile, ...]:
-    """The files of `repo_id` to keep, sorted by path.
+    """The files of `repo_id` that transformers needs, sorted by path.
 
     `index` is the text of the chosen weight index once it is there: it alone knows which of several shardings
     counts. Raises WarmupError where nothing in the repository is a weight file that transformers loads.
@@ -47,6 +78,7 @@ def select(repo_id: str, files: Iterable[RemoteFile], index: str | None = None) 
 def weight_index(files: Iterable[RemoteFile]) -> str | None:
     """Path of the weight index among selected `files`, if their weights are sharded."""
     names = {file.path for file in files}
+    # Of two formats that a script downloads as files, the first is transformers'.
     return next((index for _, index, _ in _FORMATS if index in names), None)
 
 

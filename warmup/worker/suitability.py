@@ -49,8 +49,9 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
     Weights are compared in a process of its own, once per commit and task.
     """
     config = _read_json(snapshot.path / "config.json")
-    tasks = list(dict.fromkeys(_base(use.task) for use in model.uses))
-    if any(use.own_tokenizer and _base(use.task) in _TEXT_TASKS for use in model.uses):
+    uses = [use for use in model.uses if use.files is None]
+    tasks = list(dict.fromkeys(_base(use.task) for use in uses))
+    if any(use.own_tokenizer and _base(use.task) in _TEXT_TASKS for use in uses):
         _check_tokenizer(model.repo_id, snapshot, config)
     if "zero-shot-classification" in tasks:
         _check_entailment(model.repo_id, config)

@@ -163,3 +163,8 @@ def test_an_encrypted_value_within_an_object_is_refused_too(tree):
 
 def test_what_was_taken_survives_being_written_and_read(real):
     assert type(real).from_json(json.loads(json.dumps(real.to_json()))) == real
+
+
+def test_what_the_program_warns_of_is_kept(tree):
+    (tree / "inference/odd.py").write_text("import spacy\n\n\ndef handler(event, context):\n    return 1\n")
+    assert [each for each in declare(tree).warnings if "odd.py:1: spacy" in each]

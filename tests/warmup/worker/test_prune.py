@@ -145,3 +145,33 @@ def test_jobs_of_last_week_go(warming: Warming) -> None:
 
 def test_the_lock_of_a_model_is_named_after_its_repository(tmp_path: Path) -> None:
     assert repository_lock(tmp_path, "org/tiny") == tmp_path / "locks" / "models--org--tiny.lock"
+
+
+UNSEEN = ["inference/x.py:3: spacy may load models"]
+
+
+def test_what_a_script_may_load_unseen_is_kept(warming: Warming, two_commits: tuple[str, str]) -> None:
+    warming.warm(OTHER)
+    orphan = warming.cache / "hub" / FOLDER / "blobs" / "x.incomplete"
+    orphan.write_text("part")
+    result = prune(warming, unseen=UNSEEN)
+    assert result["removed"] == [str(orphan.relative_to(warming.cache))]
+    assert result["unseen"] == UNSEEN
+    assert {path.name for path in (warming.cache / "hub" / FOLDER / "snapshots").iterdir()} == {*two_commits}
+    assert warming.invoke("verify", OTHER)["state"] == "done"
+
+
+def test_force_removes_it_all_the_same(warming: Warming, two_commits: tuple[str, str]) -> None:
+    result = prune(warming, unseen=UNSEEN, force=True)
+    assert f"hub/{FOLDER}/snapshots/{two_commits[0]}" in result["removed"] and "unseen" not in result
+
+
+def test_a_deployed_script_that_loads_unseen_keeps_it_though_the_command_knows_of_none(
+    warming: Warming, two_commits: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = tmp_path / "task"
+    scripts.mkdir()
+    (scripts / "x.py").write_text("import spacy\n\n\ndef handler(event, context):\n    return 1\n")
+    monkeypatch.setenv("LAMBDA_TASK_ROOT", str(scripts))
+    result = prune(warming)
+    assert result["removed"] == [] and "task/x.py:1: spacy" in result["unseen"][0]

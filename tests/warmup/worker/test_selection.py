@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from huggingface_hub.utils import filter_repo_objects
 
 from tests.warmup.support import remote
 from warmup.protocol.errors import ErrorKind, WarmupError
-from warmup.worker.selection import select, weight_index
+from warmup.protocol.models import Use
+from warmup.worker.selection import select, select_for, weight_index
 
+TREE = ("config.json", "model.safetensors", "pytorch_model.bin", "onnx/model.onnx", "onnx/a/c.json", "a.png")
 BASICS = {"config.json", "tokenizer.json", "vocab.txt", "special_tokens_map.json", "tokenizer_config.json"}
 
 
@@ -127,3 +130,33 @@ def test_an_index_without_a_weight_map_is_refused(text: str) -> None:
     with pytest.raises(WarmupError, match="has no weight_map") as raised:
         kept(*names, index=text or " ")
     assert raised.value.kind is ErrorKind.NO_WEIGHTS
+
+
+def kept_for(*uses: Use, paths: tuple[str, ...] = TREE) -> set[str]:
+    return {file.path for file in select_for("org/name", [remote(path) for path in paths], uses)}
+
+
+def test_a_whole_snapshot_is_whole() -> None:
+    assert kept_for(Use("feature-extraction", files=("*",))) == set(TREE)
+
+
+def test_patterns_are_those_of_the_hubs_client() -> None:
+    for allowed, left_out in [
+        (("*.json",), ()),
+        (("onnx/*", "a.png"), ("*.json",)),
+        (("onnx/",), ()),
+        (("*",), ("onnx/", "*.bin")),
+    ]:
+        theirs = set(filter_repo_objects(TREE, allow_patterns=[*allowed], ignore_patterns=[*left_out]))
+        assert kept_for(Use("feature-extraction", files=allowed, left_out=left_out)) == theirs != set()
+
+
+def test_what_one_script_downloads_comes_beside_what_another_loads() -> None:
+    both = kept_for(Use("fill-mask"), Use("feature-extraction", files=("onnx/model.onnx",)))
+    assert both == kept_for(Use("fill-mask")) | {"onnx/model.onnx"}
+
+
+def test_files_alone_need_no_weights_and_files_that_are_not_there_are_named() -> None:
+    assert kept_for(Use("feature-extraction", files=("x.gguf",)), paths=("x.gguf", "y.gguf")) == {"x.gguf"}
+    with pytest.raises(WarmupError, match=r"org/name has no file that fits z\.gguf"):
+        kept_for(Use("feature-extraction", files=("z.gguf",)), paths=("x.gguf",))
