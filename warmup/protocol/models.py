@@ -24,9 +24,8 @@ class Use:
     """One pipeline over a model. `samples`: the script's own inputs for the check of prepared models.
 
     own_tokenizer: False where a plain script loads the tokenizer from another repository. memory_mb: of the
-    function that serves it. max_context: tokens that a language model holds.
-    own_tokenizer: False where a plain script loads the tokenizer from another repository. `files`: patterns
-    of what a plain script downloads as files, `left_out` of what it does not; None: what transformers needs.
+    function that serves it. max_context: tokens that a language model holds. files: patterns of what a plain
+    script downloads as files, left_out: of what it does not; None: what transformers needs.
     """
 
     task: str
