@@ -91,13 +91,13 @@ class Layered:
 
 def write(request: PrepareRequest, work: Path, tokenizer: Any) -> None:
     """Write `reference.json` (tokens of every row) and `reference.npz` (transformers' hidden states)."""
-    rows = _rows(request, tokenizer)
+    rows = gate_rows(request, tokenizer)
     model = Layered(request.snapshot)
     (work / "reference.json").write_text(json.dumps(rows))
     np.savez(work / "reference.npz", **{str(at): model.hidden(row) for at, row in enumerate(rows)})
 
 
-def _rows(request: PrepareRequest, tokenizer: Any) -> list[list[int]]:
+def gate_rows(request: PrepareRequest, tokenizer: Any) -> list[list[int]]:
     """The user's samples, or the built-in texts as rows of like length."""
     if request.samples is not None:
         return [_own(request, sample, tokenizer)[:_OWN_TOKENS] for sample in request.samples]
