@@ -88,6 +88,16 @@ class ColdCache(ServingError):  # noqa: N818
     status = 503
 
 
+class DamagedCache(ServingError):  # noqa: N818
+    """503: what lies in the cache is not what was published; the message has the command that repairs it."""
+
+    status = 503
+
+
+class LoadFailed(Exception):  # noqa: N818 - what happened; it reaches no caller
+    """A file of a model could not be loaded: it may be damaged."""
+
+
 class UntrainedHead(ServingError):  # noqa: N818
     """503: the repository has no weights for what the task needs; transformers would make some up."""
 

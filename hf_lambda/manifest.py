@@ -86,7 +86,7 @@ class Manifest:
         """Raises ValueError or TypeError where this is not a manifest of VERSION."""
         if document.get("version") != VERSION:
             raise ValueError(f"a manifest of version {document.get('version')}, expected {VERSION}")
-        return cls(
+        manifest = cls(
             model=document["model"],
             revision=document["revision"],
             commit=document["commit"],
@@ -97,6 +97,10 @@ class Manifest:
             prepared=tuple(map(PreparedEntry.from_json, document.get("prepared", ()))),
             not_prepared=tuple(map(NotPreparedEntry.from_json, document.get("not_prepared", ()))),
         )
+        texts = (manifest.model, manifest.revision, manifest.commit, manifest.snapshot, manifest.warmed_at)
+        if not all(isinstance(text, str) for text in texts) or not isinstance(manifest.bytes, int):
+            raise TypeError("a manifest's model, revision, commit, snapshot, warmed_at or bytes is none")
+        return manifest
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -179,8 +183,8 @@ def _by_commit(cache: Path, model: str, revision: str | None) -> Manifest | None
 
 
 def _read(path: Path) -> Manifest | None:
-    """None also for one of another version or one that is not JSON: the fix is the same, warm again."""
+    """None also for one of another version, damaged, or no file at all: the fix is the same, warm again."""
     try:
         return Manifest.from_json(json.loads(path.read_bytes()))
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError, AttributeError, KeyError):
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None

@@ -12,8 +12,9 @@ from typing import Any
 from . import cold, engines, tasks
 from .background import Future
 from .completion import Completion
-from .errors import ColdCache, ServingError
+from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
+from .integrity import Expected, first_fault, prepared_files, snapshot_files
 from .manifest import read_manifest
 from .parameters import (
     ENGINES,
@@ -74,6 +75,8 @@ class LoadedEngine:
     engine: engines.Engine
     label: str
     load_ms: float
+    files: list[Expected]
+    """What it was loaded from."""
 
 
 class Pipeline:
@@ -160,7 +163,12 @@ class Pipeline:
     def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
         loaded = self._loaded()
         watch = Stopwatch()
-        results = loaded.engine(items, **parameters)
+        try:
+            results = loaded.engine(items, **parameters)
+        except LoadFailed as error:  # of what an engine loads later
+            self._engine = Future(self._load)
+            self._check_all(loaded.files, error)
+            raise
         self._account(loaded, watch)
         return results
 
@@ -198,8 +206,31 @@ class Pipeline:
             onnxruntime=engines.installed_onnxruntime(),
             torch=engines.has_torch(),
         )
-        engine = engines.load(choice, self.task, manifest.snapshot_path(cache), self._load_options)
-        return LoadedEngine(engine, choice.label, watch.ms)
+        snapshot = manifest.snapshot_path(cache)
+        try:
+            prepared = choice.prepared
+            files = prepared_files(prepared) if prepared else snapshot_files(snapshot, manifest.files)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        if fault := first_fault(files):
+            raise self._damaged(fault)
+        try:
+            engine = engines.load(choice, self.task, snapshot, self._load_options)
+        except ServingError:
+            raise
+        except Exception as error:
+            self._check_all(files, error)
+            raise
+        return LoadedEngine(engine, choice.label, watch.ms, files)
+
+    def _check_all(self, files: list[Expected], error: Exception) -> None:
+        """Raises DamagedCache where one of `files` is damaged; to tell, all of them are hashed."""
+        if fault := first_fault(files, hashed_below=None):
+            raise self._damaged(fault) from error
+
+    def _damaged(self, fault: str) -> DamagedCache:
+        command = self._environ.get("WARM_COMMAND") or "python -m warmup"
+        return DamagedCache(f"{self.model} is damaged in the model cache: {fault}. Warm it again: {command}")
 
 
 def _not_one_of(name: str, value: object, choices: tuple[str, ...]) -> str | None:

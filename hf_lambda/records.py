@@ -6,15 +6,29 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Self
 
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "str | None": (str, type(None)),
+    "int": int,
+    "float": (int, float),
+    "Mapping": Mapping,
+}
+
 
 class FlatRecord:
-    """Base of dataclasses whose fields hold plain JSON values. Reads without type hints: those cost time."""
+    """Base of dataclasses whose fields hold plain JSON values, or mappings of them.
+
+    Hints are compared as they are written: to resolve them takes time that a cold start does not have.
+    """
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> Self:
-        """Keys that a newer writer added are left out. Raises TypeError where one is missing."""
-        names = {field.name for field in fields(cls)}  # type: ignore[arg-type]
-        return cls(**{name: value for name, value in document.items() if name in names})
+        """Keys that a newer writer added are left out. Raises TypeError where one is missing or wrong."""
+        hints = {field.name: str(field.type) for field in fields(cls)}  # type: ignore[arg-type]
+        for name, value in document.items():
+            if name in hints and not isinstance(value, _TYPES.get(hints[name].partition("[")[0], object)):
+                raise TypeError(f"{name} is a {type(value).__name__}, expected {hints[name]}")
+        return cls(**{name: value for name, value in document.items() if name in hints})
 
     def to_json(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import LoadFailed
 from ..threads import MB_PER_VCPU, thread_count
 
 _THREADS = 16
@@ -66,6 +67,7 @@ def open_session(
     prepack: copy the matrices into the order that the CPU multiplies in. Without it they are used where
     they are mapped, which takes little memory and more time.
     layout: let onnxruntime arrange convolutions for the CPU at hand, which the warm-up cannot know.
+    Raises LoadFailed.
     """
     import onnxruntime
 
@@ -86,7 +88,10 @@ def open_session(
     options.log_severity_level = 3
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
-    return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    try:
+        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own have no common type of their own
+        raise LoadFailed(f"onnxruntime does not load {graph.name}") from error
 
 
 def _owns_cpus(threads: int, environ: Mapping[str, str]) -> bool:

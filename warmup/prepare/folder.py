@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.integrity import DOCUMENT, find_fault, prepared_files
 from hf_lambda.manifest import PreparedEntry
 
-DOCUMENT = "prepared.json"
 _CHUNK = 1 << 20
 
 
@@ -77,9 +77,12 @@ def valid_entry(folder: Path, *, gate_key: str | None = None) -> PreparedEntry |
         document = Document.from_json(json.loads((folder / DOCUMENT).read_bytes()))
         if gate_key is not None and document.gate_key != gate_key:
             return None
-        return document.entry if document.files == hashes(folder) else None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        names = {path.name for path in folder.iterdir()}
+        expected = prepared_files(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
+    is_whole = names == {DOCUMENT, *document.files} and not any(map(find_fault, expected))
+    return document.entry if is_whole else None
 
 
 def hashes(folder: Path) -> dict[str, FileHash]:

@@ -14,13 +14,14 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hf_lambda.integrity import CHUNK_BYTES
 from hf_lambda.manifest import DEFAULT_REVISION, repo_folder
 
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.records import WrongShape
 from .source import RemoteFile
 from .threads import Stopped
-from .verify import CHUNK_BYTES, snapshot_file
+from .verify import snapshot_file
 
 
 class BucketSource:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from hf_lambda.atomic import replace_text
+from hf_lambda.integrity import MISSING
 from hf_lambda.manifest import repo_folder
 
 from ..protocol.answers import DownloadPlan, ListedFile
@@ -22,7 +23,7 @@ from .prune import remove_orphans
 from .selection import select_for, weight_index
 from .source import ModelSource, RemoteFile, Snapshot, is_commit
 from .threads import map_on_threads
-from .verify import MISSING, find_fault, has_size, snapshot_file
+from .verify import find_fault, has_size, snapshot_file
 
 DOWNLOADS = 8
 HASHES = 4

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import os
 import threading
 from pathlib import Path
 
+from hf_lambda import integrity
+from hf_lambda.integrity import Expected
 from hf_lambda.manifest import Manifest, PreparedEntry
 
 from ..prepare.folder import valid_entry
@@ -18,10 +17,7 @@ from .publish import published, snapshot_of
 from .source import RemoteFile
 from .threads import Stopped, map_on_threads
 
-CHUNK_BYTES = 1 << 20
 WORKERS = 4
-MISSING = "is missing"
-_NO_PATH = (errno.ENOENT, errno.ENOTDIR)
 
 
 def verify(cache: Path, model: ModelRequest, job: Job) -> VerifiedModel:
@@ -55,26 +51,12 @@ def verify(cache: Path, model: ModelRequest, job: Job) -> VerifiedModel:
 
 def find_fault(path: Path, file: RemoteFile, stop: threading.Event | None = None) -> str | None:
     """Why `path` is not `file`, None where it is: by size, then SHA-256 (large) or git SHA-1 (small)."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe in its place would block for ever
-    except OSError as error:
-        return MISSING if error.errno in _NO_PATH else f"cannot be read ({error.strerror})"
-    try:
-        with os.fdopen(descriptor, "rb") as stream:
-            size = os.fstat(descriptor).st_size
-            if size != file.size:
-                return f"has {size} of {file.size} bytes"
-            plain = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
-            digest = hashlib.sha256() if file.sha256 else plain
-            while chunk := stream.read(CHUNK_BYTES):
-                if stop is not None and stop.is_set():
-                    raise Stopped
-                digest.update(chunk)
-    except OSError as error:  # a directory, a bad disk
-        return f"cannot be read ({error.strerror})"
-    if digest.hexdigest() == (file.sha256 or file.oid):
-        return None
-    return f"has another {'SHA-256' if file.sha256 else 'git SHA-1'} than the Hub's"
+
+    def check() -> None:
+        if stop is not None and stop.is_set():
+            raise Stopped
+
+    return integrity.find_fault(Expected(path, file.path, file.size, file.sha256, file.oid), check=check)
 
 
 def has_size(path: Path, file: RemoteFile) -> bool:

@@ -134,7 +134,7 @@ def test_a_file_damaged_every_time_is_named_and_nothing_is_published(warming: Wa
     error = warming.error()
     assert error["kind"] == "damaged"
     assert error["message"].startswith(
-        "org/tiny/model.safetensors has another SHA-256 than the Hub's, 3 times"
+        "org/tiny/model.safetensors has another SHA-256 than it should, 3 times"
     )
     assert warming.manifest() is None
     assert not [name for name in warming.blobs() if len(name) == 64]
