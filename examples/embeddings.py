@@ -7,9 +7,7 @@ embed = pipeline(
     "feature-extraction",
     model="sentence-transformers/all-MiniLM-L6-v2",
     revision="c9745ed1d9f207416be6d2e6f8de32d1f16199bf",
-    pooling="mean",
-    normalize=True,
-    truncation=True,
+    pooling="auto",  # as its authors meant it: what sentence-transformers makes of the repository
     engine="onnx",
 )
 

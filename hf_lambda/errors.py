@@ -31,6 +31,7 @@ class BadRequest(ServingError):  # noqa: N818 - error names are public API: Lamb
     status = 400
 
     def __init__(self, field: str | None, expected: str, given: str, message: str | None = None) -> None:
+        field, given = field and shortened(field), shortened(given)
         where = f"`{field}`: " if field else ""
         super().__init__(message or f"{where}expected {expected}, given {given}")
         self.field, self.expected, self.given = field, expected, given
@@ -43,6 +44,11 @@ class Unauthorized(ServingError):  # noqa: N818
     """401: no API key, or one that is not known."""
 
     status = 401
+
+
+def shortened(text: str, most: int = 100) -> str:
+    """What a caller sent, as far as a message has room for it."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 class TooLarge(ServingError):  # noqa: N818

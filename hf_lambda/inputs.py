@@ -70,8 +70,25 @@ def _check(base: str, item: Any, where: str | None, is_split: bool) -> None:
     elif is_split:
         if not isinstance(item, list) or not all(isinstance(word, str) for word in item):
             raise BadRequest(where, "array of words", json_type(item))
-    elif not isinstance(item, str) and not (base == "text-generation" and isinstance(item, list)):
+    elif base == "text-generation" and isinstance(item, list):
+        check_messages(item)
+    elif not isinstance(item, str):
         raise BadRequest(where, "string", json_type(item))
+
+
+def check_messages(messages: list[Any]) -> None:
+    """Raises BadRequest where they are no chat: objects with a role and a content, or tool calls without."""
+    if not messages:
+        raise BadRequest("messages", "at least one message", "an empty array")
+    for place, message in enumerate(messages):
+        if not isinstance(message, dict):
+            expected = 'an object {"role": string, "content": string}'
+            raise BadRequest(f"messages[{place}]", expected, json_type(message))
+        if not isinstance(message.get("role"), str):
+            raise BadRequest(f"messages[{place}].role", "string", json_type(message.get("role")))
+        content = message.get("content")
+        if not isinstance(content, str | list) and not (content is None and message.get("tool_calls")):
+            raise BadRequest(f"messages[{place}].content", "string", json_type(content))
 
 
 def _check_question(item: Any, where: str | None) -> None:

@@ -230,8 +230,10 @@ class _Api:
         form = body.get("encoding_format") or "float"
         if form not in ("float", "base64"):
             raise BadRequest("encoding_format", "float or base64", repr(form))
-        defaults = {"pooling": "mean", "normalize": True, "truncation": True}
-        chosen = {name: value for name, value in defaults.items() if name not in self._served.defaults}
+        declared = self._served.defaults
+        # A pooling of the script's own says nothing of the length, which OpenAI's clients expect to be 1.
+        chosen: dict[str, Any] = {"normalize": True} if "pooling" in declared else {"pooling": "auto"}
+        chosen = {name: value for name, value in chosen.items() if name not in declared}
         vectors = [_cut(vector, body.get("dimensions")) for vector in self._served(texts, **chosen)]
         data = [
             {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from .errors import BadRequest
+from .errors import BadRequest, shortened
+from .sentence_embedding import POOLINGS
 from .signature import json_type
 from .tasks import TORCH_ONLY, base_of, head_of, languages
 
@@ -14,7 +15,6 @@ Check = Callable[[Any], bool]
 ENGINES = ("auto", "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "int8")
 _LANGUAGE_MODEL_PRECISIONS = (*PRECISIONS, "int4")
-POOLINGS = ("mean", "cls")
 
 POSITIONAL = (
     "task",
@@ -105,9 +105,9 @@ PARAMETERS = {
         "is_split_into_words",
         "delimiter",
     ),
-    "question-answering": _QUESTIONS,
+    "question-answering": (*_QUESTIONS, "align_to_words"),
     "fill-mask": ("top_k", "targets", "tokenizer_kwargs", *_LENGTHS),
-    "feature-extraction": ("truncation", "max_length", "pooling", "normalize"),
+    "feature-extraction": (*_LENGTHS, "pooling", "normalize", "prompt", "prompt_name"),
     "zero-shot-classification": ("candidate_labels", "hypothesis_template", "multi_label"),
     "text-generation": (
         *GENERATION,
@@ -201,10 +201,17 @@ def call_parameters(task: str, defaults: Mapping[str, Any], given: Mapping[str, 
             raise BadRequest(name, f"one of the parameters {', '.join(known)}", "an unknown one")
         if (expected := expected_value(task, name, value)) is not None:
             raise BadRequest(name, expected, _shown(value))
-    chosen = {**defaults, **given}
+    chosen = {name: as_float(name, value) for name, value in {**defaults, **given}.items()}
     chosen |= chosen.pop("tokenizer_kwargs", {})
     if "candidate_labels" in known:
         chosen["candidate_labels"] = _labels(chosen.get("candidate_labels"))
+    for least, most in (("min_length", "max_length"), ("min_new_tokens", "max_new_tokens")):
+        if least in chosen and chosen[least] > chosen.get(most, chosen[least]):
+            raise BadRequest(least, f"at most {most} ({chosen[most]})", str(chosen[least]))
+    if "pooling" in known and chosen.get("pooling") is None:
+        for name in ("prompt", "prompt_name"):
+            if chosen.get(name) is not None:
+                raise BadRequest(name, "a pooling with it, for instance auto", "none")
     if (
         "aggregation_strategy" in known
         and "stride" in chosen
@@ -212,6 +219,30 @@ def call_parameters(task: str, defaults: Mapping[str, Any], given: Mapping[str, 
     ):
         raise BadRequest("stride", "an aggregation_strategy with it, for instance simple", "none")
     return chosen
+
+
+_FLOATS = frozenset(
+    [
+        "diversity_penalty",
+        "encoder_repetition_penalty",
+        "frequency_penalty",
+        "length_penalty",
+        "mask_threshold",
+        "min_p",
+        "overlap_mask_area_threshold",
+        "presence_penalty",
+        "repetition_penalty",
+        "temperature",
+        "threshold",
+        "top_p",
+        "typical_p",
+    ]
+)
+"""Parameters that transformers wants as floats; JSON writes 2 for 2.0."""
+
+
+def as_float(name: str, value: Any) -> Any:
+    return float(value) if name in _FLOATS and _is_number(value) else value
 
 
 def generation_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,8 +265,15 @@ def expected_value(task: str, name: str, value: Any) -> str | None:
     """What parameter `name` takes, where `value` is not that; None where it is."""
     if name == "top_k" and head_of(task) in _GENERATING:
         name = "top_k of sampling"  # 0 turns it off; for a number of answers it makes no sense
+    if (task, name) == ("feature-extraction", "prompt"):
+        name = "prompt of an embedding"  # an empty one says: without the default one
     words, check = _VALUES.get(name, ("", _anything))
-    return None if check(value) else words
+    if not check(value):
+        return words
+    if name in _BOUNDS or _is_whole(value):
+        least, most = _BOUNDS.get(name, (-_MOST_WHOLE, _MOST_WHOLE))
+        return None if least <= value <= most else f"a number from {least:g} to {most:g}"
+    return None
 
 
 def _labels(given: Any) -> list[str]:
@@ -249,8 +287,19 @@ def _labels(given: Any) -> list[str]:
 
 def _shown(value: Any) -> str:
     """What was given, in a message: short, and never the caller's text."""
-    text = json_type(value) if isinstance(value, str) else repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return json_type(value) if isinstance(value, str) else shortened(repr(value))
+
+
+_MOST = 2**63 - 1
+"""Beyond it no library underneath takes a number."""
+_MOST_WHOLE = 2**31 - 1
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "seed": (0, _MOST),
+    "length_penalty": (-10, 10),
+    **dict.fromkeys(("temperature", "repetition_penalty", "encoder_repetition_penalty"), (1e-6, 1e6)),
+    **dict.fromkeys(("diversity_penalty", "frequency_penalty", "presence_penalty"), (-1000, 1000)),
+}
+"""Beyond them scores are no numbers any more: a length to the power of 100, a score divided by 1e-40."""
 
 
 def _anything(value: Any) -> bool:
@@ -258,11 +307,16 @@ def _anything(value: Any) -> bool:
 
 
 def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, int) and not isinstance(value, bool) and -_MOST <= value <= _MOST
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Not NaN or infinity, which JSON's 1e400 becomes, nor an integer that no float can hold."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST <= value <= _MOST
+
+
+def _is_token(value: Any) -> bool:
+    return _is_whole(value) and 0 <= value <= _MOST_WHOLE
 
 
 def _is_text(value: Any) -> bool:
@@ -311,10 +365,10 @@ _OBJECTS = (
 )
 _TOKEN_IDS = (
     "an array of token ids",
-    lambda value: isinstance(value, list) and all(map(_is_whole, value)),
+    lambda value: isinstance(value, list) and all(map(_is_token, value)),
 )
-_TOKEN = ("a token id", _is_whole)
-_END = ("a token id or an array of them", lambda value: _is_whole(value) or _TOKEN_IDS[1](value))
+_TOKEN = ("a token id", lambda value: _is_token(value))
+_END = ("a token id or an array of them", lambda value: _is_token(value) or _TOKEN_IDS[1](value))
 
 _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(
@@ -325,9 +379,11 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("min_length", "min_new_tokens", "no_repeat_ngram_size", "seed"), _whole_from(0)),
     **dict.fromkeys(("encoder_no_repeat_ngram_size", "doc_stride", "stride"), _whole_from(0)),
     **dict.fromkeys(("do_sample", "multi_label", "normalize", "handle_impossible_answer"), _SWITCH),
+    "align_to_words": _SWITCH,
     **dict.fromkeys(("return_full_text", "clean_up_tokenization_spaces", "is_split_into_words"), _SWITCH),
     **dict.fromkeys(("temperature", "repetition_penalty", "encoder_repetition_penalty"), _ABOVE_ZERO),
-    **dict.fromkeys(("top_p", "min_p", "typical_p"), _SHARE),
+    **dict.fromkeys(("top_p", "min_p"), _SHARE),
+    "typical_p": ("a number above 0 and at most 1", lambda value: _is_number(value) and 0 < value <= 1),
     **dict.fromkeys(("threshold", "mask_threshold", "overlap_mask_area_threshold"), _SHARE),
     **dict.fromkeys(("pool", "return_language"), _SWITCH),
     **dict.fromkeys(("language", "prompt"), _TEXT),
@@ -352,7 +408,11 @@ _VALUES: dict[str, tuple[str, Check]] = {
         lambda value: (
             isinstance(value, list)
             and all(
-                isinstance(pair, list) and len(pair) == 2 and _TOKEN_IDS[1](pair[0]) and _is_number(pair[1])
+                isinstance(pair, list)
+                and len(pair) == 2
+                and pair[0]
+                and _TOKEN_IDS[1](pair[0])
+                and _is_number(pair[1])
                 for pair in value
             )
         ),
@@ -371,13 +431,15 @@ _VALUES: dict[str, tuple[str, Check]] = {
     "suppress_tokens": _TOKEN_IDS,
     "bad_words_ids": (
         "an array of arrays of token ids",
-        lambda value: isinstance(value, list) and all(map(_TOKEN_IDS[1], value)),
+        lambda value: isinstance(value, list) and all(each and _TOKEN_IDS[1](each) for each in value),
     ),
     "early_stopping": _one_of(True, False, "never"),
     "truncation": _one_of(True, False, "longest_first", "only_first", "only_second", "do_not_truncate"),
     "aggregation_strategy": _one_of("none", "simple", "first", "average", "max"),
     "function_to_apply": _one_of("sigmoid", "softmax", "none", "default"),
     "pooling": _one_of(*POOLINGS),
+    "prompt_name": _TEXT,
+    "prompt of an embedding": ("text", lambda value: isinstance(value, str)),
     "tokenizer_kwargs": (
         "an object of truncation and max_length",
         lambda value: (

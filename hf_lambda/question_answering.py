@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,29 +70,50 @@ def answers(
     top_k: int = 1,
     max_answer_len: int = 15,
     handle_impossible_answer: bool = False,
+    align_to_words: bool | None = None,
 ) -> Any:
     """The best answer `{"score", "start", "end", "answer"}`, or the best `top_k`, best first.
 
-    start and end count characters of `context`, on word boundaries. Spans of at most `max_answer_len` tokens;
+    start and end count characters of `context`, on word boundaries with `align_to_words`; None: where the
+    context has spaces between its words. Spans of at most `max_answer_len` tokens;
     equal answers are one, with the sum of their scores. With `handle_impossible_answer` the empty answer
     competes; it is also the answer where no span has a score above 0.
     """
+    align = has_spaces(context) if align_to_words is None else align_to_words
+    # Several spans of tokens are one span of words: more are looked at than asked for.
+    most = 2 * top_k + 10 if align else top_k
     found: dict[str, dict[str, Any]] = {}
     no_answer = 1.0
     for window in windows:
         start, end = _probabilities(window, window.start_logits), _probabilities(window, window.end_logits)
         no_answer = min(no_answer, float(start[0] * end[0]))
         start[0] = end[0] = 0.0
-        # Several spans of tokens are one span of words: more are looked at than asked for.
-        for first, last, score in _best(start, end, window.allowed, 2 * top_k + 10, max_answer_len):
-            begin, stop = _characters(window, first, last)
+        for first, last, score in _best(start, end, window.allowed, most, max_answer_len):
+            begin, stop = _characters(window, first, last, align=align)
             answer = {"score": 0.0, "start": begin, "end": stop, "answer": context[begin:stop]}
             found.setdefault(context[begin:stop].lower(), answer)["score"] += float(score)
     ranked = list(found.values())
     if handle_impossible_answer or not ranked:
         ranked.append({"score": no_answer, "start": 0, "end": 0, "answer": ""})
     ranked = sorted(ranked, key=lambda answer: answer["score"], reverse=True)[:top_k]
+    # One answer in several windows has the sum of what each makes of it.
+    ranked = [{**answer, "score": min(answer["score"], 1.0)} for answer in ranked]
     return ranked[0] if len(ranked) == 1 else ranked
+
+
+_WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Tibetan, Burmese, Khmer, Japanese, Chinese."""
+_LONG_RUN = 30
+"""Characters between two spaces, on average, that no language with spaces comes near."""
+
+
+def has_spaces(text: str) -> bool:
+    """Whether spaces part the words of `text`."""
+    words = text.split()
+    letters = sum(map(len, words))
+    return len(_WITHOUT_SPACES.findall(text)) <= letters / 2 and letters <= _LONG_RUN * len(words)
 
 
 def _probabilities(window: Window, logits: Floats) -> Floats:
@@ -122,9 +144,11 @@ def _best(
     ]
 
 
-def _characters(window: Window, first: int, last: int) -> tuple[int, int]:
-    """Where the words of the tokens `first` to `last` begin and end in the context."""
+def _characters(window: Window, first: int, last: int, *, align: bool) -> tuple[int, int]:
+    """Where the tokens `first` to `last`, or with `align` their words, begin and end in the context."""
     encoding = window.encoding
+    if not align:
+        return encoding.offsets[first][0], encoding.offsets[last][1]
     begin, end = encoding.token_to_word(first), encoding.token_to_word(last)
     if begin is not None and end is not None:
         left = encoding.word_to_chars(begin, window.sequence)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from .errors import BadRequest, Unprocessable
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _LEGACY_MODES = {
@@ -18,12 +20,28 @@ _LEGACY_MODES = {
     "pooling_mode_lasttoken": "lasttoken",
 }
 """In the order in which several of them are joined."""
+_SHORT_MODES = {"mean_sqrt_len": "mean_sqrt_len_tokens"}
+AUTO = "auto"
+POOLINGS = (AUTO, *POOLING_MODES, *_SHORT_MODES)
+"""Values of `pooling`; "auto" is what the repository's authors chose."""
 _ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 _CONFIGS = tuple(
     f"sentence_{family}_config.json"
     for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 _VECTOR = "sentence_embedding"
+_TABLE = "max_position_embeddings"
+_UNUSED: dict[str, tuple[object, ...]] = {
+    "transformer_task": (None, "feature-extraction"),
+    "module_output_name": (None, "token_embeddings"),
+    "processing_kwargs": (None, {}),
+    "query_expansion": (None, False),
+    "query_length": (None,),
+    "document_length": (None,),
+    **dict.fromkeys(("model_args", "tokenizer_args", "config_args"), (None, {})),
+    **dict.fromkeys(("model_kwargs", "processor_kwargs", "config_kwargs"), (None, {})),
+}
+"""Settings of the package's Transformer, with the values that change nothing."""
 WEIGHTS = "embedding.npz"
 """Weights of the dense layers in a prepared folder; there is none where there are none."""
 
@@ -51,7 +69,9 @@ class EmbeddingRules:
     include_prompt: bool = True
     """Whether the tokens of a prompt are pooled with the text's."""
     max_length: int | None = None
-    """Tokens to cut a text to; None: as many as the model takes."""
+    """Tokens to cut a text to; None: as many as tokenizer and model take."""
+    table: int | None = None
+    """What the model's config says it takes; counts where `max_length` is None."""
     lowercase: bool = False
     prompts: Mapping[str, str] | None = None
     """By name: what is put before a text."""
@@ -81,22 +101,102 @@ def read_rules(snapshot: Path) -> EmbeddingRules:
     kind = settings.get("model_type", "SentenceTransformer")
     if kind != "SentenceTransformer":
         raise NotUnderstood(f"it is a {kind} of sentence-transformers, not a SentenceTransformer")
-    own = next((path for name in _CONFIGS if (path := snapshot / name).is_file()), None)
-    transformer = _json(own, {}) if own else {}
-    prompts = {name: text for name, text in (settings.get("prompts") or {}).items() if text}
-    default = settings.get("default_prompt_name")
-    if default is not None and default not in (settings.get("prompts") or {}):
-        raise NotUnderstood(f"its default prompt {default!r} is none of its prompts")
+    transformer = _transformer(snapshot)
+    for name, values in _UNUSED.items():
+        if transformer.get(name) not in values:
+            raise NotUnderstood(f"the setting {name} of its Transformer is not done here")
+    rules = read_text_rules(snapshot)
+    if rules.default_prompt not in (None, *(rules.prompts or {})):
+        raise NotUnderstood(f"its default prompt {rules.default_prompt!r} is none of its prompts")
     pooling, include_prompt, layers = _modules(snapshot)
+    return replace(rules, pooling=pooling, include_prompt=include_prompt, layers=layers)
+
+
+def read_text_rules(snapshot: Path) -> EmbeddingRules:
+    """What a repository says of its texts alone: length, case, prompts. Raises NotUnderstood."""
+    settings = _json(snapshot / "config_sentence_transformers.json", {})
+    transformer = _transformer(snapshot)
+    length, table = transformer.get("max_seq_length"), _json(snapshot / "config.json", {}).get(_TABLE)
+    if length is not None and not (isinstance(length, int) and length > 0):
+        raise NotUnderstood("its max_seq_length is not a number of tokens")
     return EmbeddingRules(
-        pooling,
-        layers,
-        include_prompt,
-        max_length=transformer.get("max_seq_length"),
+        max_length=length,
+        table=table if isinstance(table, int) and table > 0 else None,
         lowercase=bool(transformer.get("do_lower_case")),
-        prompts=prompts,
-        default_prompt=default if default in prompts else None,
+        # The package knows these two names of every model.
+        prompts={"query": "", "document": "", **{n: p or "" for n, p in _prompts(settings).items()}},
+        default_prompt=settings.get("default_prompt_name"),
     )
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """How the texts of one call become vectors."""
+
+    rules: EmbeddingRules
+    prompt: str
+    """Put before every text."""
+    is_cut: bool
+    most: int | None
+    """Tokens that a text is cut to, where it is cut; None: as many as tokenizer and model take."""
+    uses_tokenizer_limit: bool
+    """Whether the tokenizer's own maximum counts too."""
+
+    @property
+    def counts_prompt(self) -> bool:
+        """Whether the tokens of the prompt have to be told from the text's."""
+        return bool(self.prompt) and not self.rules.include_prompt
+
+    def limit(self, tokenizer_max: int | None, max_position: int | None) -> int | None:
+        """Tokens to cut to; None: not cut."""
+        known = (self.most, tokenizer_max if self.uses_tokenizer_limit else None, max_position)
+        return min((length for length in known if length), default=None) if self.is_cut else None
+
+
+def pooled(parameters: Mapping[str, Any], rules: EmbeddingRules | None, problem: str | None) -> Pooled | None:
+    """What `parameters` ask for; None: a vector for every token. `problem`: why `rules` are not all there is.
+
+    Raises Unprocessable where the repository's own pooling is asked for and not understood, BadRequest for a
+    prompt that it does not know.
+    """
+    pooling = parameters.get("pooling")
+    if pooling is None:
+        return None
+    rules = rules or EmbeddingRules()
+    if pooling == AUTO and problem:
+        known = ", ".join(POOLING_MODES)
+        raise Unprocessable("pooling", f"auto is not possible: {problem}. Name a pooling, one of {known}")
+    prompt = _prompt(parameters, rules, is_auto=pooling == AUTO)
+    if pooling != AUTO:
+        rules = replace(rules, pooling=(_SHORT_MODES.get(pooling, pooling),), layers=())
+    layers = list(rules.layers)
+    if (normalize := parameters.get("normalize")) is not None:
+        while layers and layers[-1].kind == "normalize":
+            layers.pop()
+        layers += [Layer("normalize")] if normalize else []
+    truncation, asked = parameters.get("truncation"), parameters.get("max_length")
+    return Pooled(
+        replace(rules, layers=tuple(layers)),
+        prompt,
+        is_cut=truncation not in (False, "do_not_truncate"),
+        most=asked or rules.max_length or rules.table,
+        uses_tokenizer_limit=not (asked or rules.max_length),
+    )
+
+
+def prompt_tokens(ids: list[int], special_ids: Collection[int]) -> int:
+    """How many of a text's first tokens are those of its prompt, which alone has `ids`."""
+    return len(ids) - (bool(ids) and ids[-1] in special_ids)
+
+
+def lowercasing(tokenizer: Any) -> Any:
+    """A copy of a `tokenizers.Tokenizer` that makes texts lower case first, as the package does it."""
+    from tokenizers import Tokenizer, normalizers
+
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    before = [] if copy.normalizer is None else [copy.normalizer]
+    copy.normalizer = normalizers.Sequence([normalizers.Lowercase(), *before])
+    return copy
 
 
 class SentenceEmbedder:
@@ -133,17 +233,37 @@ class SentenceEmbedder:
 
 def read_embedder(rules: EmbeddingRules, prepared: Path) -> SentenceEmbedder:
     """The embedder of a prepared folder."""
-    if not any(layer.kind == "dense" for layer in rules.layers):
-        return SentenceEmbedder(rules, {})
+    return SentenceEmbedder(rules, read_weights(rules, prepared))
+
+
+def read_weights(rules: EmbeddingRules | None, prepared: Path) -> dict[str, Any]:
+    """Weights of the dense layers of a prepared folder, as SentenceEmbedder takes them."""
+    if rules is None or not any(layer.kind == "dense" for layer in rules.layers):
+        return {}
     import numpy as np
 
     with np.load(prepared / WEIGHTS) as weights:
-        return SentenceEmbedder(rules, dict(weights))
+        return dict(weights)
 
 
 def pool(states: Any, mode: str) -> Any:
     """states (tokens, width), without padding, as one vector."""
     return _POOL[mode](states, 0)
+
+
+def _prompt(parameters: Mapping[str, Any], rules: EmbeddingRules, *, is_auto: bool) -> str:
+    """The text, else the one of that name, else the repository's default where all is its own."""
+    if (given := parameters.get("prompt")) is not None:
+        return str(given)
+    prompts = rules.prompts or {}
+    name = parameters.get("prompt_name")
+    if name is None:
+        return prompts.get(rules.default_prompt or "", "") if is_auto else ""
+    if name not in prompts:
+        raise BadRequest(
+            "prompt_name", f"one of the model's prompts: {', '.join(sorted(prompts))}", "another"
+        )
+    return prompts[name]
 
 
 def _weighted_mean(states: Any, start: int) -> Any:
@@ -171,6 +291,18 @@ def _activated(name: str, values: Any) -> Any:
     if name == "ReLU":
         return np.maximum(values, 0)
     return 1 / (1 + np.exp(-values)) if name == "Sigmoid" else values
+
+
+def _transformer(snapshot: Path) -> Any:
+    own = next((path for name in _CONFIGS if (path := snapshot / name).is_file()), None)
+    return _json(own, {}) if own else {}
+
+
+def _prompts(settings: Mapping[str, Any]) -> dict[str, str | None]:
+    prompts = settings.get("prompts") or {}
+    if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
+        raise NotUnderstood("its prompts are not texts by name")
+    return prompts
 
 
 def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:

@@ -65,6 +65,7 @@ def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engin
         from .fill_mask import FillMask
 
         return FillMask(encoder)
+    from ..sentence_embedding import read_weights
     from .feature_extraction import FeatureExtraction
 
-    return FeatureExtraction(encoder)
+    return FeatureExtraction(encoder, read_weights(contract.embedding, prepared))

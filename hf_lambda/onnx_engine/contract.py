@@ -62,7 +62,7 @@ class EncoderContract:
     embedding: EmbeddingRules | None = None
     """Of feature-extraction: what sentence-transformers makes of the repository."""
     embedding_problem: str | None = None
-    """Why that is not done here, where it is not."""
+    """Why that is not done here, where it is not; `embedding` then has at most the rules for texts."""
     prefetch: Mapping[str, int] = field(default_factory=dict)
     """Bytes at the start of each weight file that every run reads; the embedding rows come after them."""
 

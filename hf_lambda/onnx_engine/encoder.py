@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,12 @@ class Encoder:
         tokenizer = tokenizer or Future(lambda: load_tokenizer(prepared)).start()
         self._session = open_session(prepared / "model.onnx")
         self.tokenizer = tokenizer.result()
+
+    def with_tokenizer(self, tokenizer: Any) -> Encoder:
+        """The same session behind another `tokenizers.Tokenizer`."""
+        other = copy(self)
+        other.tokenizer = tokenizer
+        return other
 
     def encode(
         self,

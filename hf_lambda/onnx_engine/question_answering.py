@@ -38,6 +38,7 @@ class QuestionAnswering:
                 top_k=parameters.get("top_k", 1),
                 max_answer_len=parameters.get("max_answer_len", 15),
                 handle_impossible_answer=bool(parameters.get("handle_impossible_answer")),
+                align_to_words=parameters.get("align_to_words"),
             )
             for item, given in enumerate(inputs)
         ]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,49 +12,107 @@ import torch
 import transformers
 
 from ..batches import run_batches
-from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
+from ..sentence_embedding import (
+    EmbeddingRules,
+    NotUnderstood,
+    Pooled,
+    SentenceEmbedder,
+    lowercasing,
+    pooled,
+    prompt_tokens,
+    read_rules,
+    read_text_rules,
+)
+from .loading import (
+    MAX_PADDED_TOKENS,
+    NO_LIMIT,
+    check_length,
+    dense_weights,
+    load_model,
+    load_tokenizer,
+    max_length,
+    max_position,
+)
 
 
 class FeatureExtraction:
     def __init__(self, snapshot: Path) -> None:
         self._model, self._tokenizer = load_model(transformers.AutoModel, snapshot), load_tokenizer(snapshot)
+        self._max_position = max_position(self._model)
+        self._rules, self._weights, self._problem = _embedding(snapshot)
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         """Per text `[1][tokens][dimensions]`, as transformers gives it; with `pooling` `[dimensions]`."""
+        if (asked := pooled(parameters, self._rules, self._problem)) is not None:
+            return self._vectors(inputs, asked)
         truncation = parameters.get("truncation") or False
         most = parameters.get("max_length") or max_length(self._tokenizer, self._model)
-        encoded = self._tokenizer(
-            inputs,
-            truncation=bool(truncation and most),
-            max_length=most if truncation else None,
-            verbose=False,
-        )
+        encoded = self._encode(self._tokenizer, inputs, most if truncation else None)
+
+        def each(states: torch.Tensor) -> Any:
+            return [_normalized(states, parameters.get("normalize")).tolist()]
+
+        return self._run(encoded, each)
+
+    def count_tokens(self, texts: list[str]) -> int:
+        return sum(map(len, self._tokenizer(texts, verbose=False)["input_ids"]))
+
+    def _vectors(self, inputs: list[str], asked: Pooled) -> list[Any]:
+        tokenizer = self._lower if asked.rules.lowercase else self._tokenizer
+        known = tokenizer.model_max_length
+        limit = asked.limit(known if known < NO_LIMIT else None, self._max_position)
+        encoded = self._encode(tokenizer, [asked.prompt + text for text in inputs], limit)
+        before = 0
+        if asked.counts_prompt:
+            ids = self._encode(tokenizer, [asked.prompt], limit)["input_ids"][0]
+            before = prompt_tokens(ids, tokenizer.all_special_ids)
+        embedder = SentenceEmbedder(asked.rules, self._weights)
+        return self._run(encoded, lambda states: embedder.vector(states.numpy(), before).tolist())
+
+    def _encode(self, tokenizer: Any, texts: list[str], limit: int | None) -> Any:
+        return tokenizer(texts, truncation=limit is not None, max_length=limit, verbose=False)
+
+    def _run(self, encoded: Any, each: Callable[[torch.Tensor], Any]) -> list[Any]:
+        """`each` of the states of every text, (tokens, dimensions) without padding."""
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        check_length(lengths, max_position(self._model), remedy="shorten it, or ask for truncation")
-        rows = [{name: encoded[name][row] for name in encoded} for row in range(len(inputs))]
-        return run_batches(rows, lengths, lambda group: self._run(group, parameters), MAX_PADDED_TOKENS)
+        check_length(lengths, self._max_position, remedy="shorten it, or ask for truncation")
+        rows = [{name: encoded[name][row] for name in encoded} for row in range(len(lengths))]
 
-    def _run(self, rows: list[dict[str, list[int]]], parameters: Mapping[str, Any]) -> list[Any]:
+        def run(group: list[dict[str, list[int]]]) -> list[Any]:
+            return [each(states) for batch in self._padded(group) for states in self._states(batch)]
+
+        return run_batches(rows, lengths, run, MAX_PADDED_TOKENS)
+
+    def _padded(self, rows: list[dict[str, list[int]]]) -> list[dict[str, torch.Tensor]]:
         if self._tokenizer.pad_token_id is None:
-            batches = [{name: torch.tensor([row[name]]) for name in row} for row in rows]
-        else:
-            batches = [dict(self._tokenizer.pad(rows, return_tensors="pt"))]
-        return [result for batch in batches for result in self._infer(batch, parameters)]
+            return [{name: torch.tensor([row[name]]) for name in row} for row in rows]
+        return [dict(self._tokenizer.pad(rows, return_tensors="pt"))]
 
-    def _infer(self, batch: dict[str, torch.Tensor], parameters: Mapping[str, Any]) -> list[Any]:
+    def _states(self, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         with torch.inference_mode():
             states = self._model(**batch)[0].float()
         mask = batch["attention_mask"].bool()
-        return [_vectors(row[kept], parameters) for row, kept in zip(states, mask, strict=True)]
+        return [row[kept] for row, kept in zip(states, mask, strict=True)]
+
+    @cached_property
+    def _lower(self) -> Any:
+        """The tokenizer, reading texts in lower case."""
+        lower = copy.deepcopy(self._tokenizer)
+        lower.backend_tokenizer.normalizer = lowercasing(self._tokenizer.backend_tokenizer).normalizer
+        return lower
 
 
-def _vectors(states: torch.Tensor, parameters: Mapping[str, Any]) -> Any:
-    """`states`: tokens x dimensions, without padding."""
-    pooling = parameters.get("pooling")
-    if pooling == "mean":
-        states = states.mean(dim=0)
-    elif pooling == "cls":
-        states = states[0]
-    if parameters.get("normalize"):
-        states = torch.nn.functional.normalize(states, dim=-1)
-    return states.tolist() if pooling else [states.tolist()]
+def _embedding(snapshot: Path) -> tuple[EmbeddingRules | None, dict[str, Any], str | None]:
+    """Rules and weights of the repository, and why they are not all there is."""
+    try:
+        rules = read_rules(snapshot)
+        return rules, dense_weights(snapshot, rules), None
+    except NotUnderstood as problem:
+        try:
+            return read_text_rules(snapshot), {}, str(problem)
+        except NotUnderstood:
+            return None, {}, str(problem)
+
+
+def _normalized(states: torch.Tensor, normalize: bool | None) -> torch.Tensor:
+    return torch.nn.functional.normalize(states, dim=-1) if normalize else states

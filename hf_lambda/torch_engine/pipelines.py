@@ -11,10 +11,11 @@ import transformers
 
 from ..batches import run_batches
 from ..completion import Completion, Generated
-from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment
+from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
 from ..parameters import NEW_TOKENS
 from ..tasks import AUTO_CLASSES, canonical, head_of
+from .generation import check_options, check_prompt, options_of, pipeline_options, without_stop
 from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
 
 _TRUNCATES = ("zero-shot-classification", "token-classification")
@@ -45,6 +46,8 @@ class TransformersPipeline:
         if self._task not in _TRUNCATES and not chosen.get("truncation"):
             check_length(lengths, self._max_position, remedy="shorten it")
         if self._task == "text-generation":
+            check_options(self._model, options_of(chosen), lengths=False)
+            check_prompt(max(lengths, default=0), chosen, self._max_position)
             self._make_room(max(lengths, default=0), chosen)
         if (seed := chosen.pop("seed", None)) is not None:
             torch.manual_seed(seed)
@@ -53,7 +56,7 @@ class TransformersPipeline:
             size = len(group) if self._tokenizer.pad_token_id is not None else 1
             with torch.inference_mode():
                 answers: list[Any] = self._pipeline(group, batch_size=size, **self._translated(chosen))
-            return answers
+            return self._answers(group, answers, chosen)
 
         try:
             held = [length + self._written(chosen) for length in lengths]
@@ -89,7 +92,11 @@ class TransformersPipeline:
     def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
         """Tokens of `item`; a chat counts what its template makes of it, a list of words what these have."""
         if isinstance(item, list) and self._task == "text-generation":
-            return len(self._tokenizer.apply_chat_template(item, add_generation_prompt=True)["input_ids"])
+            return self._chat_length(item, chosen)
+        if self._task == "text-generation":
+            for name in ("tools", "documents", "chat_template_kwargs"):
+                if chosen.get(name):
+                    raise BadRequest(name, "chat messages beside it, not a text", "a text")
         if isinstance(item, list):
             item = " ".join(item)
         pair = [item] if isinstance(item, str) else [item["text"], item.get("text_pair")]
@@ -97,6 +104,28 @@ class TransformersPipeline:
         if self._task in _TRUNCATES or chosen.get("truncation"):
             return min(length, int(self._tokenizer.model_max_length))
         return length
+
+    def _chat_length(self, messages: list[Any], chosen: Mapping[str, Any]) -> int:
+        """Raises Unprocessable for a model without a template, and for what its template refuses."""
+        if not self._tokenizer.chat_template:
+            reason = "the model has no chat template: give a text instead of messages"
+            raise Unprocessable("messages", reason)
+        is_continued = messages[-1]["role"] == "assistant"
+        from jinja2.exceptions import TemplateError
+
+        try:
+            encoded = self._tokenizer.apply_chat_template(
+                messages,
+                add_generation_prompt=not is_continued,
+                continue_final_message=is_continued,
+                tools=chosen.get("tools"),
+                documents=chosen.get("documents"),
+                **(chosen.get("chat_template_kwargs") or {}),
+            )
+        except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+            reason = shortened(str(error), 300)
+            raise Unprocessable("messages", f"the model's chat template refuses them: {reason}") from error
+        return len(encoded["input_ids"])
 
     def _make_room(self, longest: int, chosen: dict[str, Any]) -> None:
         """Bound the new tokens by what the model holds after the prompt. Raises Unprocessable."""
@@ -124,11 +153,21 @@ class TransformersPipeline:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for what the model cannot do."""
         if self._task == "token-classification" and "stride" in chosen:
             self._check_stride(chosen)
+        if self._task == "text-generation":
+            return pipeline_options(chosen, self._tokenizer)
         if self._task == "fill-mask":  # the one pipeline that takes these apart from its own
             lengths = {name: chosen[name] for name in ("truncation", "max_length") if name in chosen}
             rest = {name: value for name, value in chosen.items() if name not in lengths}
             return {**rest, "tokenizer_kwargs": lengths}
         return dict(chosen)
+
+    def _answers(self, group: list[Any], answers: list[Any], chosen: Mapping[str, Any]) -> list[Any]:
+        """One for each of `group`, whatever this pipeline makes of a list of one."""
+        if self._task == "text-generation":
+            return [without_stop(item, made, chosen) for item, made in zip(group, answers, strict=True)]
+        if self._task == "fill-mask" and len(group) == 1:
+            return [answers]
+        return answers
 
     def _check_stride(self, chosen: Mapping[str, Any]) -> None:
         most = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()

@@ -34,6 +34,7 @@ class QuestionAnswering:
                 top_k=parameters.get("top_k", 1),
                 max_answer_len=parameters.get("max_answer_len", 15),
                 handle_impossible_answer=parameters.get("handle_impossible_answer", False),
+                align_to_words=parameters.get("align_to_words"),
             )
             for given, item in zip(inputs, encoded, strict=True)
         ]

@@ -15,6 +15,7 @@ from ..batches import run_batches
 from ..errors import BadRequest
 from ..parameters import NEW_TOKENS, generation_options, language_pair
 from ..tasks import ANSWER_KEYS, base_of
+from .generation import check_options
 from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
 
 
@@ -64,7 +65,7 @@ class Seq2Seq:
             options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
         elif "max_new_tokens" not in options and shipped.max_length is shipped.max_new_tokens is None:
             options["max_new_tokens"] = min(NEW_TOKENS, self._most_new or NEW_TOKENS)
-        self._check_lengths(options)
+        check_options(self._model, options, max_position=self._most_new)
         return options
 
     def _written(self, options: Mapping[str, Any]) -> int:
@@ -74,15 +75,6 @@ class Seq2Seq:
         longest = asked or shipped.max_new_tokens or shipped.max_length or NEW_TOKENS
         beams = options.get("num_beams") or shipped.num_beams or 1
         return int(longest) * max(beams, options.get("num_return_sequences") or 1)
-
-    def _check_lengths(self, options: Mapping[str, Any]) -> None:
-        """Raises BadRequest where the decoder has no positions for what is asked."""
-        if self._most_new is None:
-            return
-        # The start token is one of max_length, and the last token is never fed back.
-        for name, most in (("max_new_tokens", self._most_new), ("max_length", self._most_new + 1)):
-            if (given := options.get(name)) is not None and given > most:
-                raise BadRequest(name, f"at most {most}, what the model holds", str(given))
 
     def _run(
         self, rows: list[dict[str, list[int]]], options: Mapping[str, Any], parameters: Mapping[str, Any]

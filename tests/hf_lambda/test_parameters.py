@@ -51,6 +51,7 @@ TEMPLATES_WITHOUT_A_PLACE = [
         ("summarization", "bad_words_ids", [[1, 2]]),
         ("summarization", "eos_token_id", [1, 2]),
         ("fill-mask", "truncation", True),
+        ("feature-extraction", "prompt", ""),
         ("fill-mask", "tokenizer_kwargs", {"truncation": True, "max_length": 8}),
     ],
 )
@@ -68,13 +69,27 @@ def test_a_value_that_fits_passes(task, name, value):
         ("summarization", "temperature", 0, "a number above 0"),
         ("summarization", "top_p", 1.1, "a number from 0 to 1"),
         ("summarization", "do_sample", "yes", "one of true, false"),
+        ("summarization", "temperature", 1e-40, "a number from 1e-06 to 1e+06"),
+        ("summarization", "temperature", 1e400, "a number above 0"),
+        ("summarization", "length_penalty", -100, "a number from -10 to 10"),
+        ("summarization", "typical_p", 0, "a number above 0 and at most 1"),
+        ("summarization", "seed", 2**70, "a whole number of at least 0"),
+        ("question-answering", "max_answer_len", 2**63, "a whole number of at least 1"),
+        ("summarization", "suppress_tokens", [-1], "an array of token ids"),
+        ("summarization", "bad_words_ids", [[]], "an array of arrays of token ids"),
         ("zero-shot-classification", "candidate_labels", [], "text or an array of texts"),
         *(
             ("zero-shot-classification", "hypothesis_template", template, "text with {} where the label goes")
             for template in TEMPLATES_WITHOUT_A_PLACE
         ),
         ("ner", "aggregation_strategy", "best", "one of none, simple, first, average, max"),
-        ("feature-extraction", "pooling", "max", "one of mean, cls"),
+        (
+            "feature-extraction",
+            "pooling",
+            "median",
+            "one of auto, cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, mean_sqrt_len",
+        ),
+        ("feature-extraction", "prompt", 3, "text"),
         ("summarization", "bad_words_ids", [1], "an array of arrays of token ids"),
         ("fill-mask", "tokenizer_kwargs", {"padding": True}, "an object of truncation and max_length"),
         ("fill-mask", "tokenizer_kwargs", {"max_length": 0}, "an object of truncation and max_length"),
@@ -148,6 +163,28 @@ def test_a_stride_needs_an_aggregation_strategy():
     assert refused("ner", {"stride": 3}).field == "stride"
     assert refused("ner", {"stride": 3, "aggregation_strategy": "none"}).field == "stride"
     assert call_parameters("ner", {"aggregation_strategy": "simple"}, {"stride": 3})["stride"] == 3
+
+
+def test_whole_numbers_are_floats_where_transformers_wants_floats():
+    given = {"temperature": 2, "length_penalty": 1, "top_k": 3}
+    chosen = call_parameters("summarization", {"repetition_penalty": 1}, given)
+    assert chosen == {"temperature": 2.0, "length_penalty": 1.0, "top_k": 3, "repetition_penalty": 1.0}
+    kinds = {name: type(value) for name, value in chosen.items()}
+    assert kinds == {"temperature": float, "length_penalty": float, "top_k": int, "repetition_penalty": float}
+
+
+@pytest.mark.parametrize(
+    ("least", "most"), [("min_length", "max_length"), ("min_new_tokens", "max_new_tokens")]
+)
+def test_the_least_length_is_at_most_the_most(least, most):
+    assert refused("summarization", {least: 9, most: 8}).field == least
+    assert call_parameters("summarization", {most: 9}, {least: 9}) == {least: 9, most: 9}
+
+
+@pytest.mark.parametrize("name", ["prompt", "prompt_name"])
+def test_a_prompt_needs_a_pooling(name):
+    assert refused("feature-extraction", {name: "query"}).field == name
+    assert call_parameters("feature-extraction", {"pooling": "auto"}, {name: "query"})[name] == "query"
 
 
 def test_the_tokenizer_options_of_fill_mask_are_parameters_as_those_of_other_tasks():

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NoReturn
 
 from ...errors import BadRequest, Unprocessable
-from ...signature import json_type
+from ...inputs import check_messages
 
 _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG "
 _REASONING = ("reasoning_content", "thinking", "reasoning")
@@ -36,9 +36,8 @@ class Template:
 
         Raises BadRequest for messages that are none, Unprocessable for what the template refuses.
         """
-        chat = [_message(message, place) for place, message in enumerate(messages)]
-        if not chat:
-            raise BadRequest("messages", "at least one message", "an empty array")
+        check_messages(list(messages))
+        chat = [_message(message) for message in messages]
         source = self._source(tools)
         final = chat[-1].get("content") if chat[-1]["role"] == "assistant" else None
         if isinstance(final, list):
@@ -78,17 +77,9 @@ class Template:
         return self._compiled[source]
 
 
-def _message(message: Any, place: int) -> dict[str, Any]:
+def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     """A copy, without what is null: templates handle a missing field, and print an empty one as None."""
-    if not isinstance(message, dict):
-        raise BadRequest(
-            f"messages[{place}]", 'an object {"role": string, "content": string}', json_type(message)
-        )
-    if not isinstance(message.get("role"), str):
-        raise BadRequest(f"messages[{place}].role", "string", json_type(message.get("role")))
     content = message.get("content")
-    if not isinstance(content, str | list) and not (content is None and message.get("tool_calls")):
-        raise BadRequest(f"messages[{place}].content", "string", json_type(content))
     kept = {name: value for name, value in message.items() if value is not None}
     if isinstance(content, list):
         kept["content"] = [dict(part) if isinstance(part, dict) else part for part in content]

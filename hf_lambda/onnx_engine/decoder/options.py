@@ -23,6 +23,8 @@ class Generation:
     options: Options
     stop: tuple[str, ...] = ()
     """Texts that end the generation; they are not part of it."""
+    endings: tuple[str, ...] = ()
+    """Texts that end it and are part of it, as transformers' `stop_sequence`."""
     frequency_penalty: float = 0.0
     """Taken from a token's score for each time that it was generated."""
     presence_penalty: float = 0.0
@@ -42,16 +44,17 @@ def generation_of(
     Raises BadRequest for a value, Unprocessable for lengths that the context does not hold.
     """
     given = {name: value for name, value in asked.items() if value is not None}
-    stop = given.pop("stop", ())
+    stop, endings = given.pop("stop", ()), given.pop("stop_sequence", ())
     penalties = {name: float(given.pop(name, 0.0)) for name in OWN[1:]}
     known = {name: value for name, value in shipped.items() if value is not None}
     longest, shortest = _lengths(known, given, prompt, context)
     merged = {**known, **given}
     defaults = {name: value for name, value in DEFAULTS.items() if name not in merged}
-    rest = {name: value for name, value in (defaults | merged).items() if name not in _LENGTHS}
-    lengths = {"max_new_tokens": longest, "min_new_tokens": shortest, "decoder_start_token_id": 0}
+    rest = {name: value for name, value in (defaults | known).items() if name not in _LENGTHS}
+    request = {name: value for name, value in given.items() if name not in _LENGTHS}
+    request |= {"max_new_tokens": longest, "min_new_tokens": shortest, "decoder_start_token_id": 0}
     try:
-        options = resolve(rest, lengths, vocabulary=vocabulary)
+        options = resolve(rest, request, vocabulary=vocabulary)
     except InvalidOptionError as error:
         raise BadRequest(error.name, error.expected, repr(error.value)) from error
     except UnsupportedOptionError as error:
@@ -70,6 +73,7 @@ def generation_of(
             exponential_decay_length_penalty=decay and (decay[0] + prompt - 1, decay[1]),
         ),
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        endings=(endings,) if isinstance(endings, str) else tuple(endings),
         **penalties,
     )
 
@@ -96,7 +100,8 @@ def _lengths(
         longest = DEFAULTS["max_new_tokens"]
     if longest > room and source is asked:
         text = f"the prompt has {prompt} tokens, this endpoint holds {context} with the answer"
-        raise Unprocessable(None, f"{text}: shorten it, or ask for at most {room} new tokens")
+        name = "max_new_tokens" if "max_new_tokens" in asked else "max_length"
+        raise Unprocessable(name, f"{text}: shorten it, or ask for at most {room} new tokens")
     longest = max(1, min(longest, room))
     merged = {**shipped, **asked}
     shortest = merged.get("min_new_tokens")

@@ -9,23 +9,28 @@ from typing import Any
 class Text:
     """The text of one generation, piece by piece."""
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Any, stop: Sequence[str] = (), endings: Sequence[str] = ()) -> None:
+        """stop: texts to end before. endings: texts to end after, with the token that completes them."""
         from tokenizers.decoders import DecodeStream
 
         self._tokenizer, self._stop = tokenizer, [text for text in stop if text]
+        self._endings, self._tail = [text for text in endings if text], ""
         self._stream = DecodeStream(skip_special_tokens=True)
         self._tokens: list[int] = []
         self._decoded = ""
         self._held = ""
         self.stopped = False
-        """Whether a stop text came; what it was and what follows is not shown."""
+        """Whether a text to stop at came; nothing that follows is shown."""
 
     def add(self, token: int) -> str:
         """What may be shown now that `token` has come."""
         self._tokens.append(token)
         piece = self._stream.step(self._tokenizer, token) or ""
         self._decoded += piece
-        return self._shown(piece)
+        shown = self._shown(piece)
+        if not self.stopped and self._ends(piece):
+            self.stopped, shown, self._held = True, shown + self._held, ""
+        return shown
 
     def end(self) -> str:
         """What is left when no token follows: text that was held back, and bytes that are no character."""
@@ -38,6 +43,11 @@ class Text:
             return piece
         held, self._held = self._held, ""
         return piece + held
+
+    def _ends(self, piece: str) -> bool:
+        text = self._tail + piece
+        self._tail = text[-max((len(ending) for ending in self._endings), default=1) :]
+        return any(ending in text for ending in self._endings)
 
     def _shown(self, piece: str) -> str:
         if self.stopped or not self._stop:

@@ -27,7 +27,7 @@ _CACHE_SHARE = 0.25
 """Of the function's memory that keys and values of all rows may take."""
 _CACHE_MB = 512
 """The same where nobody says how much memory there is."""
-_TEXT = ("return_full_text", "stop_sequence", "tools", "documents", "chat_template_kwargs")
+_TEXT = ("return_full_text", "tools", "documents", "chat_template_kwargs")
 
 
 def load(contract: DecoderContract, prepared: Path, *, max_context: int | None = None) -> TextGeneration:
@@ -72,8 +72,6 @@ class TextGeneration:
     def _asked(self, item: Any, chosen: Mapping[str, Any]) -> _Prompt:
         prompt = self._prompt(item, chosen)
         asked = {name: value for name, value in chosen.items() if name not in _TEXT}
-        if (ending := chosen.get("stop_sequence")) is not None:
-            asked["eos_token_id"] = self._tokenizer.encode(ending, add_special_tokens=False).ids[:1]
         generation = generation_of(
             self._contract.generation,
             asked,
@@ -123,7 +121,7 @@ class TextGeneration:
 
     def _side_by_side(self, group: Sequence[tuple[_Prompt, int]]) -> list[Generated]:
         rows = [prompt.row(index) for prompt, index in group]
-        texts = [Text(self._tokenizer, prompt.generation.stop) for prompt, _ in group]
+        texts = [prompt.text(self._tokenizer) for prompt, _ in group]
         shown = [""] * len(group)
         for at, token in decode(self._model, [prompt.tokens for prompt, _ in group], rows):
             shown[at] += _show(rows[at], texts[at], token)
@@ -132,7 +130,7 @@ class TextGeneration:
         ]
 
     def _pieces(self, prompt: _Prompt, ended: list[Generated]) -> Iterator[str]:
-        row, text = prompt.row(0), Text(self._tokenizer, prompt.generation.stop)
+        row, text = prompt.row(0), prompt.text(self._tokenizer)
         shown = ""
         for _, token in decode(self._model, [prompt.tokens], [row]):
             if piece := _show(row, text, token):
@@ -154,6 +152,9 @@ class _Prompt:
     @property
     def count(self) -> int:
         return self.generation.options.num_return_sequences
+
+    def text(self, tokenizer: Any) -> Text:
+        return Text(tokenizer, self.generation.stop, self.generation.endings)
 
     def row(self, index: int) -> Row:
         seed = self.generation.options.seed

@@ -128,7 +128,7 @@ def resolve(
             known[name] = (known[name],)
     options = _checked(Options(**known))
     if vocabulary is not None:
-        _check_ids(options, vocabulary)
+        _check_ids(options, vocabulary, ends="eos_token_id" in request)
     return options
 
 
@@ -188,11 +188,15 @@ def _checked(options: Options) -> Options:
     return options
 
 
-def _check_ids(options: Options, vocabulary: int) -> None:
-    for name in ("bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id"):
+def _check_ids(options: Options, vocabulary: int, *, ends: bool) -> None:
+    """ends: whether the request names the tokens that end a text; some models ship ids that they lack."""
+    lists = ("bad_words_ids", "suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id")
+    for name in (*lists, *(("eos_token_id",) if ends else ())):
         words = getattr(options, name) if name == "bad_words_ids" else (getattr(options, name),)
         if not all(0 <= token < vocabulary for word in words for token in word):
             raise InvalidOptionError(name, getattr(options, name), f"token ids from 0 to {vocabulary - 1}")
+    if not all(0 <= token < vocabulary for word, _ in options.sequence_bias for token in word):
+        raise InvalidOptionError("sequence_bias", options.sequence_bias, f"token ids below {vocabulary}")
     for name in ("forced_bos_token_id", "decoder_start_token_id"):
         if not 0 <= (getattr(options, name) or 0) < vocabulary:
             raise InvalidOptionError(name, getattr(options, name), f"a token id from 0 to {vocabulary - 1}")

@@ -78,7 +78,7 @@ def _figures(
     figures = {"raw_difference": round(raw, 8)}
     if request.head == "feature-extraction":
         vectors: list[Callable[[Any], Any]] = [partial(pool, mode=mode) for mode in ("mean", "cls")]
-        if contract.embedding is not None:
+        if contract.embedding is not None and contract.embedding_problem is None:
             vectors.append(read_embedder(contract.embedding, folder).vector)
         cosines = [_cosine(vector(got), vector(wanted)) for got, wanted in pairs for vector in vectors]
         return {**figures, "cosine": round(min(cosines), 6)}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract, SpecialTokens
-from hf_lambda.sentence_embedding import WEIGHTS, NotUnderstood, read_rules
+from hf_lambda.sentence_embedding import WEIGHTS, EmbeddingRules, NotUnderstood, read_rules, read_text_rules
 from hf_lambda.torch_engine.loading import dense_weights
 
 from ..outcome import NotPrepared
@@ -47,10 +47,17 @@ def with_embedding(contract: EncoderContract, snapshot: Path, folder: Path) -> E
         rules = read_rules(snapshot)
         weights = dense_weights(snapshot, rules)
     except NotUnderstood as problem:
-        return replace(contract, embedding_problem=str(problem))
+        return replace(contract, embedding=_text_rules(snapshot), embedding_problem=str(problem))
     if weights:
         np.savez(folder / WEIGHTS, **weights)
     return replace(contract, embedding=rules)
+
+
+def _text_rules(snapshot: Path) -> EmbeddingRules | None:
+    try:
+        return read_text_rules(snapshot)
+    except NotUnderstood:
+        return None
 
 
 def write_tokenizer(folder: Path, tokenizer: Any) -> None:

@@ -48,6 +48,7 @@ def ours(folders):
         {"max_new_tokens": 12, "return_full_text": False},
         {"max_length": 40, "repetition_penalty": 1.3},
         {"max_new_tokens": 12, "stop_sequence": " the"},
+        {"max_new_tokens": 12, "stop_sequence": ["e", "zz"]},
         {"min_new_tokens": 5, "max_new_tokens": 9},
     ],
 )
@@ -166,6 +167,8 @@ def test_a_context_beyond_the_models_is_refused(folders):
         ({"suppress_tokens": [10**6]}, "suppress_tokens"),
         ({"max_words": 3}, "max_words"),
         ({"tools": [{"type": "function"}]}, "tools"),
+        ({"sequence_bias": [[[10**6], 1.0]]}, "sequence_bias"),
+        ({"eos_token_id": 10**6}, "eos_token_id"),
     ],
 )
 def test_options_that_are_none_are_a_400_that_names_them(ours, parameters, field):

@@ -1,0 +1,149 @@
+"""Generation on torch: options checked by the rules of prepared models, and those that transformers lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+import torch
+import transformers
+
+from ..errors import BadRequest, Unprocessable
+from ..onnx_engine.generation.options import (
+    LENGTHS,
+    InvalidOptionError,
+    Options,
+    UnsupportedOptionError,
+    resolve,
+)
+from ..parameters import generation_options
+
+_SHIPPED = tuple(field.name for field in fields(Options)) + LENGTHS
+
+
+def check_options(
+    model: Any, asked: Mapping[str, Any], *, max_position: int | None = None, lengths: bool = True
+) -> None:
+    """Raises BadRequest, as a prepared model does, for values that `generate` stumbles over.
+
+    max_position: positions of the decoder. lengths: False where a prompt is counted in them.
+    """
+    known = {name: getattr(model.generation_config, name, None) for name in _SHIPPED if name not in asked}
+    start = known.get("decoder_start_token_id") or getattr(model.config, "decoder_start_token_id", None)
+    shipped = {**known, "decoder_start_token_id": start or 0}
+    request = dict(asked)
+    if not lengths:
+        for options in (shipped, request):
+            for name in ("max_length", "min_length", *LENGTHS):
+                options.pop(name, None)
+    try:
+        resolve(shipped, request, max_position=max_position, vocabulary=_vocabulary(model))
+    except InvalidOptionError as error:
+        raise BadRequest(error.name, error.expected, repr(error.value)) from error
+    except UnsupportedOptionError as error:
+        raise BadRequest(
+            error.name, "an option of greedy, beam search or sampling", repr(error.value)
+        ) from error
+
+
+def check_prompt(prompt: int, asked: Mapping[str, Any], most: int | None) -> None:
+    """Raises Unprocessable where `max_length`, which counts the prompt's tokens, leaves no room."""
+    given = asked.get("max_length")
+    if given is None or asked.get("max_new_tokens") is not None:
+        return
+    if given <= prompt:
+        raise Unprocessable(
+            "max_length", f"the prompt has {prompt} tokens, which `max_length` counts too: ask for more"
+        )
+    if most is not None and given > most:
+        raise Unprocessable("max_length", f"the model holds {most} tokens with the prompt: ask for fewer")
+
+
+def pipeline_options(chosen: Mapping[str, Any], tokenizer: Any) -> dict[str, Any]:
+    """A call's parameters in the words of transformers' TextGenerationPipeline."""
+    asked = {name: value for name, value in chosen.items() if value is not None}
+    stop, endings = texts(asked.pop("stop", ())), texts(asked.pop("stop_sequence", ()))
+    if stop or endings:
+        asked["stopping_criteria"] = transformers.StoppingCriteriaList([_Stops(tokenizer, [*stop, *endings])])
+    if stop:
+        asked["return_full_text"] = False  # the prompt may hold the stop text as well
+    frequency, presence = asked.pop("frequency_penalty", 0.0), asked.pop("presence_penalty", 0.0)
+    if frequency or presence:
+        penalties = _Penalties(frequency, presence)
+        asked["logits_processor"] = transformers.LogitsProcessorList([penalties])
+    if variables := asked.pop("chat_template_kwargs", None):
+        asked["tokenizer_encode_kwargs"] = dict(variables)
+    return asked
+
+
+def without_stop(item: Any, records: Any, chosen: Mapping[str, Any]) -> Any:
+    """`records` of one prompt, each cut before the first stop text, with the prompt where it is wanted."""
+    stop = texts(chosen.get("stop") or ())
+    if not stop:
+        return records
+    full = chosen.get("return_full_text", True)
+    made = []
+    for record in records:
+        text = str(record["generated_text"])
+        text = text[: min((at for each in stop if (at := text.find(each)) >= 0), default=len(text))]
+        made.append({**record, "generated_text": _whole(item, text) if full else text})
+    return made
+
+
+def texts(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
+def options_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """What `check_options` takes of a call's parameters."""
+    names = ("sequence_bias",)
+    more = {name: parameters[name] for name in names if parameters.get(name) is not None}
+    return {**generation_options(parameters), **more}
+
+
+def _whole(item: Any, text: str) -> Any:
+    """As transformers gives it: a text, or the messages with one more."""
+    if isinstance(item, str):
+        return item + text
+    last = item[-1]
+    if last["role"] == "assistant":
+        return [*item[:-1], {**last, "content": last["content"] + text}]
+    return [*item, {"role": "assistant", "content": text}]
+
+
+def _vocabulary(model: Any) -> int | None:
+    head = model.get_output_embeddings()
+    size = getattr(head, "out_features", None) or getattr(model.config.get_text_config(), "vocab_size", None)
+    return int(size) if size else None
+
+
+class _Stops(transformers.StoppingCriteria):  # type: ignore[misc]
+    """Ends a text whose new part holds one of `texts`; transformers' own way fails for some vocabularies."""
+
+    def __init__(self, tokenizer: Any, texts: Sequence[str]) -> None:
+        self._tokenizer, self._texts = tokenizer, texts
+        self._prompt: int | None = None
+
+    def __call__(self, ids: torch.Tensor, scores: Any, **options: Any) -> torch.Tensor:
+        if self._prompt is None:
+            self._prompt = ids.shape[1] - 1  # asked for the first time after the first token
+        made = self._tokenizer.batch_decode(ids[:, self._prompt :], skip_special_tokens=True)
+        return torch.tensor([any(text in one for text in self._texts) for one in made], device=ids.device)
+
+
+class _Penalties(transformers.LogitsProcessor):  # type: ignore[misc]
+    """Takes from a token's score for having been generated, as OpenAI's API does."""
+
+    def __init__(self, frequency: float, presence: float) -> None:
+        self._frequency, self._presence = frequency, presence
+        self._prompt: int | None = None
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if self._prompt is None:
+            self._prompt = ids.shape[1]
+        written = ids[:, self._prompt :]
+        counts = torch.zeros_like(scores).scatter_add_(
+            1, written, torch.ones_like(written, dtype=scores.dtype)
+        )
+        return scores - self._frequency * counts - self._presence * (counts > 0)
