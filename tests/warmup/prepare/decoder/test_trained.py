@@ -12,7 +12,7 @@ from warmup.prepare import PrepareRequest, Tolerance, prepare
 from warmup.prepare.decoder.blocks import rounded
 from warmup.prepare.decoder.reference import gate_rows
 
-STEPS = 80
+STEPS = 120
 OF_ONE_MATRIX = (96, 64)
 """Shape of the layers' `gate_proj` and `up_proj`; the third one is the second layer's first."""
 
