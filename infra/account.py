@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
-import boto3
+import pulumi
 from annotated_types import Ge
-from botocore.config import Config
 from pydantic import BeforeValidator
+
+from warmup.cli.access import Access
+from warmup.protocol.errors import WarmupError
 
 from .keys import Allowed, Keys, Names, WholeNumber, read_object
 
@@ -20,7 +23,7 @@ class AssumeRole(Keys):
     session_name: str = "hf-lambda"
     external_id: str | None = None
     duration: str | None = None
-    """For the provider; what asks AWS once is done within any duration."""
+    """For the provider; clients of ours take the role again when it expires."""
     policy: str | None = None
     policy_arns: tuple[str, ...] | None = None
     source_identity: str | None = None
@@ -70,37 +73,14 @@ class Account(Keys):
         fields = type(self).model_fields.items()
         return {name: given[str(field.alias)] for name, field in fields if given.get(str(field.alias))}
 
+    @cached_property
+    def access(self) -> Access:
+        """How the program itself, and every command after it, asks AWS: as the provider does."""
+        return Access.from_json(self.model_dump(mode="json", exclude_none=True, by_alias=True))
+
     def client(self, service: str) -> Any:
-        """A client of boto3 that asks AWS as the provider does."""
-        session = boto3.Session(region_name=self.region, profile_name=self.profile)
-        for role in self.assume_roles:
-            session = self._as_role(session, role)
-        return self._client(session, service)
-
-    def _as_role(self, session: boto3.Session, role: AssumeRole) -> boto3.Session:
-        wanted: dict[str, Any] = {
-            "RoleArn": role.role_arn,
-            "RoleSessionName": role.session_name,
-            "ExternalId": role.external_id,
-            "Policy": role.policy,
-            "PolicyArns": role.policy_arns and [{"arn": arn} for arn in role.policy_arns],
-            "SourceIdentity": role.source_identity,
-            "Tags": role.tags and [{"Key": key, "Value": value} for key, value in role.tags.items()],
-            "TransitiveTagKeys": role.transitive_tag_keys and list(role.transitive_tag_keys),
-        }
-        given = {key: value for key, value in wanted.items() if value is not None}
-        credentials = self._client(session, "sts").assume_role(**given)["Credentials"]
-        return boto3.Session(
-            region_name=self.region,
-            aws_access_key_id=credentials["AccessKeyId"],
-            aws_secret_access_key=credentials["SecretAccessKey"],
-            aws_session_token=credentials["SessionToken"],
-        )
-
-    def _client(self, session: boto3.Session, service: Any) -> Any:
-        retries: dict[str, Any] = {"mode": self.retry_mode, "total_max_attempts": self.max_retries}
-        return session.client(
-            service,
-            endpoint_url=next((each[service] for each in self.endpoints if service in each), None),
-            config=Config(retries={key: value for key, value in retries.items() if value}),  # type: ignore[arg-type]
-        )
+        """A client of boto3. Raises RunError where there are no credentials for it."""
+        try:
+            return self.access.client(service)
+        except WarmupError as error:
+            raise pulumi.RunError(str(error)) from error

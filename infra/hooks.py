@@ -11,7 +11,8 @@ import pulumi
 from botocore.exceptions import ClientError
 
 from discovery import Script
-from warmup.protocol.events import ModelEvent
+from warmup.cli.stack import invoke_when_ready
+from warmup.protocol.events import JobsEvent, ModelEvent
 from warmup.protocol.models import models_of_scripts
 
 from .account import Account
@@ -49,8 +50,16 @@ def warm_events(scripts: Iterable[Script], memory_mb: Mapping[str, int]) -> list
 
 
 def queue(function_arn: str, events: Iterable[ModelEvent], account: Account) -> None:
-    """Hands the events to Lambda, which answers as soon as they are queued."""
+    """Hands the events to Lambda, which answers as soon as they are queued.
+
+    A function that is just there may not reach its file system yet, and nobody hears of an event that was
+    lost by that. So it is asked something first, with an answer.
+    """
     client = account.client("lambda")
+    question = JobsEvent(("deploy",)).to_json()
+    answered = invoke_when_ready(client, function_arn, json.dumps(question).encode(), LogType="Tail")
+    if answered.failure:
+        raise pulumi.RunError(f"the warm-up cannot start: {answered.failure}")
     for event in events:
         client.invoke(
             FunctionName=function_arn, InvocationType="Event", Payload=json.dumps(event.to_json()).encode()

@@ -14,7 +14,7 @@ from local.layout import Folder
 from local.logs import cloudwatch_logs, local_logs
 from local.program.declare import ProgramError
 from local.report import complete, notes, table
-from warmup.cli.stack import read_outputs
+from warmup.cli.stack import access_to, read_outputs
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.outputs import LOCAL
 from warmup.protocol.reports import EndpointAnswer
@@ -85,7 +85,8 @@ def logs(options: argparse.Namespace) -> int:
         lines = local_logs(FOLDER.logs, function)
     else:
         outputs = read_outputs(ROOT, options.stack)
-        lines = cloudwatch_logs({**outputs.functions, "warmup": outputs.warmup_arn}, function)
+        functions = {**outputs.functions, "warmup": outputs.warmup_arn}
+        lines = cloudwatch_logs(functions, function, access_to(ROOT, outputs))
     for line in lines:
         print(line)
     return 0

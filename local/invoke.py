@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from discovery import ScriptError, read_scripts
-from warmup.cli.stack import StackClient, read_outputs
+from warmup.cli.stack import StackClient, access_to, read_outputs
 from warmup.protocol.errors import ErrorKind, WarmupError
 from warmup.protocol.records import Json, shown
 
@@ -24,7 +24,7 @@ def invoke(function: str, event: str | None, stack: str, root: Path) -> tuple[st
         message = f"there is no function {function!r} in stack {stack}; there are: {known}"
         raise WarmupError(ErrorKind.USAGE, message)
     payload = _example(function, root) if event is None else read_event(event, sys.stdin)
-    invocation = StackClient(outputs).ask(function, payload)
+    invocation = StackClient(outputs, access_to(root, outputs)).ask(function, payload)
     return invocation.body, invocation.function_error is not None or _status(invocation.payload) >= 400
 
 

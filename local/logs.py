@@ -5,9 +5,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 
+from warmup.cli.access import Access
 from warmup.protocol.errors import ErrorKind, WarmupError
 
 LINES = 50
@@ -28,24 +28,25 @@ def local_logs(folder: Path, function: str | None) -> Iterator[str]:
         raise WarmupError(ErrorKind.USAGE, f"nothing was logged by {function!r}; there are: {_known(found)}")
 
 
-def cloudwatch_logs(arns: Mapping[str, str], function: str | None) -> Iterator[str]:
+def cloudwatch_logs(arns: Mapping[str, str], function: str | None, access: Access) -> Iterator[str]:
     """What `function`, or each one, wrote within the last hour. Raises WarmupError."""
     if function is not None and function not in arns:
         raise WarmupError(ErrorKind.USAGE, f"there is no function {function!r}; there are: {_known(arns)}")
     for name, arn in arns.items():
         if function in (None, name):
             try:
-                lines = _of_cloudwatch(arn)
+                lines = _of_cloudwatch(arn, access)
             except (BotoCoreError, ClientError) as error:
-                raise WarmupError(ErrorKind.INVOKE, f"cannot read the log of {name}: {error}") from error
+                raise access.problem(error) or WarmupError(
+                    ErrorKind.INVOKE, f"cannot read the log of {name}: {error}"
+                ) from error
             yield from lines if function else (f"{name} | {line}" for line in lines[-LINES:])
 
 
-def _of_cloudwatch(arn: str) -> list[str]:
-    region = arn.split(":")[3]
-    configuration = boto3.client("lambda", region_name=region).get_function_configuration(FunctionName=arn)
+def _of_cloudwatch(arn: str, access: Access) -> list[str]:
+    configuration = access.client("lambda").get_function_configuration(FunctionName=arn)
     group = configuration["LoggingConfig"]["LogGroup"]
-    pages = boto3.client("logs", region_name=region).get_paginator("filter_log_events")
+    pages = access.client("logs").get_paginator("filter_log_events")
     start_ms = int((time.time() - CLOUDWATCH_S) * 1000)
     events: list[Any] = []
     for page in pages.paginate(logGroupName=group, startTime=start_ms):

@@ -14,7 +14,7 @@ from hf_lambda.atomic import replace_text
 
 from .cli.command import Command, Outcome
 from .cli.display import display
-from .cli.stack import StackClient, read_outputs
+from .cli.stack import StackClient, access_to, read_outputs
 from .cli.tables import lines_of
 from .protocol.errors import ErrorKind, WarmupError
 
@@ -44,7 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> Outcome:
     outputs = read_outputs(ROOT, options.stack, options.outputs, options.endpoint_url)
     scripts = read_scripts(options.scripts)
-    command = Command(StackClient(outputs), scripts, only=options.model, parallel=options.parallel)
+    client = StackClient(outputs, access_to(ROOT, outputs, options.outputs))
+    command = Command(client, scripts, only=options.model, parallel=options.parallel)
     if options.action == "status":
         return command.status()
     # --json keeps stdout for the report.
@@ -79,7 +80,12 @@ def _parser() -> argparse.ArgumentParser:
         help="default: warm",
     )
     parser.add_argument("--stack", help="outputs of `pulumi stack output --json --stack S`; default: local")
-    parser.add_argument("--outputs", type=Path, metavar="FILE", help="outputs from a JSON file instead")
+    parser.add_argument(
+        "--outputs",
+        type=Path,
+        metavar="FILE",
+        help="outputs from a JSON file instead; AWS_PROFILE then says who asks AWS",
+    )
     parser.add_argument("--endpoint-url", metavar="URL", help="a Lambda Invoke API other than AWS's")
     parser.add_argument("--model", metavar="M", help="this model alone, and the endpoints that use it")
     parser.add_argument("--dry-run", action="store_true", help="show files and bytes, change nothing")

@@ -19,6 +19,7 @@ from local.service.lambda_api import (
     ApiError,
     Reply,
     check_payload,
+    concurrency,
     configuration,
     find,
     throttled,
@@ -82,12 +83,15 @@ class Gateway:
         return Reply(200, answer.payload, {"Content-Type": "application/json", **headers})
 
     def describe(self, name: str | None, what: str) -> Reply:
-        """ListFunctions, GetFunction or GetFunctionConfiguration. Raises ApiError."""
+        """ListFunctions, GetFunction, GetFunctionConfiguration or GetFunctionConcurrency. Raises ApiError."""
         if name is None:
             return _json(
                 {"Functions": [configuration(each) for each in self.functions.values()], "NextMarker": None}
             )
-        found = configuration(find(self.functions, name))
+        function = find(self.functions, name)
+        if what == "concurrency":
+            return _json(concurrency(function))
+        found = configuration(function)
         return _json(found if what else {"Configuration": found, "Code": {"RepositoryType": "ECR"}})
 
     def call_url(self, name: str, request: UrlRequest) -> Reply:

@@ -15,6 +15,7 @@ LOG_TAIL_BYTES = 4096
 VERSION = "$LATEST"
 _FUNCTIONS = re.compile(r"/2015-03-31/functions/?")
 _FUNCTION = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)(?P<what>/invocations|/configuration)?")
+_CONCURRENCY = re.compile(r"/2019-09-30/functions/(?P<name>[^/]+)(?P<what>/concurrency)")
 _ARN = re.compile(
     r"(arn:[\w-]+:lambda:[\w-]*:\d*:function:|\d{12}:(function:)?|function:)?(?P<name>[\w-]+)(:(?P<qualifier>.+))?"
 )
@@ -51,18 +52,18 @@ class Reply:
 
 
 def parse_path(path: str) -> tuple[str | None, str]:
-    """Function as given (None: all of them) and what is asked of it: invocations, configuration or "".
+    """Function as given (None: all of them) and what is asked: invocations, configuration, concurrency or "".
 
     Raises ApiError for any other address.
     """
     if _FUNCTIONS.fullmatch(path):
         return None, ""
-    if found := _FUNCTION.fullmatch(path):
+    if found := _FUNCTION.fullmatch(path) or _CONCURRENCY.fullmatch(path):
         return unquote(found["name"]), (found["what"] or "").strip("/")
     raise ApiError(
         404,
         "UnknownOperationException",
-        f"{path} is not served here; this is Invoke, GetFunction, ListFunctions",
+        f"{path} is not served here; this is Invoke, GetFunction, GetFunctionConcurrency, ListFunctions",
     )
 
 
@@ -103,6 +104,12 @@ def throttled(function: Function) -> ApiError:
     reserved = function.max_instances is not None
     reason = ("ReservedFunction" if reserved else "") + "ConcurrentInvocationLimitExceeded"
     return ApiError(429, "TooManyRequestsException", "Rate Exceeded.", Reason=reason)
+
+
+def concurrency(function: Function) -> dict[str, int]:
+    """What GetFunctionConcurrency answers: nothing where none is reserved."""
+    reserved = function.max_instances
+    return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
 
 def configuration(function: Function) -> dict[str, Any]:

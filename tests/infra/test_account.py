@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import boto3
+import pulumi
 import pytest
 from moto import mock_aws
 
@@ -77,3 +78,15 @@ def test_a_client_asks_where_and_as_often_as_the_provider():
     assert client.meta.endpoint_url == "https://lambda.example.com"
     assert client.meta.config.retries == {"mode": "adaptive", "total_max_attempts": 7}
     assert client.meta.region_name == "eu-west-1"
+
+
+def test_credentials_that_cannot_be_had_stop_the_program_with_a_sentence():
+    account = Account.model_validate({"region": "us-east-1", "profile": "of-nobody"})
+    with pytest.raises(pulumi.RunError, match=r"no usable AWS credentials: .*of-nobody.*Set AWS_PROFILE or"):
+        account.client("ecr")
+
+
+def test_a_client_is_refused_to_credentials_of_an_account_that_is_not_allowed(aws: None):
+    account = Account.model_validate({"region": "us-east-1", "allowedAccountIds": '["210987654321"]'})
+    with pytest.raises(pulumi.RunError, match=r"of account 123456789012, which this stack does not allow"):
+        account.client("ecr")

@@ -31,17 +31,30 @@ ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
 
 
 @pytest.fixture
-def queued(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[str, str, Any]]]:
+def answers() -> list[tuple[int, bytes]]:
+    """Status and body of the first answers to what is asked with an answer."""
+    return []
+
+
+@pytest.fixture
+def queued(
+    monkeypatch: pytest.MonkeyPatch, answers: list[tuple[int, bytes]]
+) -> Iterator[list[tuple[str, str, Any]]]:
     """(path, invocation type, event) of every invocation of an AWS that answers at once."""
     found: list[tuple[str, str, Any]] = []
 
     class Lambda(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            found.append((self.path, self.headers["X-Amz-Invocation-Type"], event))
-            self.send_response(202)
-            self.send_header("Content-Length", "0")
+            kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
+            found.append((self.path, kind, event))
+            status, body = (202, b"") if kind == "Event" else answers.pop(0) if answers else (200, b"{}")
+            self.send_response(status)
+            if status == 400:
+                self.send_header("x-amzn-ErrorType", "EFSMountConnectivityException")
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -94,11 +107,22 @@ def test_it_starts_when_the_warm_up_can_run(dev: Deployed):
     }
 
 
-def test_the_hook_queues_every_event_and_does_not_wait(queued: list[tuple[str, str, Any]]):
+def test_the_hook_queues_every_event_and_does_not_wait_for_it(queued: list[tuple[str, str, Any]]):
     events = [ModelEvent(job="a"), ModelEvent(job="b")]
     queue(ARN, events, HERE)
     path = f"/2015-03-31/functions/{ARN.replace(':', '%3A')}/invocations"
-    assert queued == [(path, "Event", event.to_json()) for event in events]
+    assert queued[1:] == [(path, "Event", event.to_json()) for event in events]
+
+
+def test_the_hook_asks_first_until_the_file_system_is_there(
+    queued: list[tuple[str, str, Any]], answers: list[tuple[int, bytes]], monkeypatch: pytest.MonkeyPatch
+):
+    """EFSMountConnectivityException: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html"""
+    monkeypatch.setattr("warmup.cli.stack.SETTLE_PAUSE_SECONDS", 0.01)
+    answers += [(400, b"{}"), (400, b"{}"), (200, b'{"jobs": {}}')]
+    queue(ARN, [ModelEvent(job="a")], HERE)
+    assert [kind for _, kind, _ in queued] == [*["RequestResponse"] * 3, "Event"]
+    assert queued[0][2]["action"] == "status"
 
 
 def test_versions_are_deleted_when_the_alias_has_moved(dev: Deployed):

@@ -48,6 +48,11 @@ def test_the_image_s_lock_for_prepared_models_has_no_pydantic():
     assert "pydantic" not in (ROOT / "inference" / "requirements-slim.txt").read_text()
 
 
+def test_credentials_of_aws_login_can_be_read():
+    """botocore needs its extra crt for them, boto3[crt]; without, it says so where a client is made."""
+    assert "awscrt" in locked()
+
+
 @pytest.mark.parametrize("target", ["up", "warm", "invoke", "logs"])
 def test_another_stack_than_the_local_one_is_set_up_from_that_lock(target: str):
     command = ["make", "--dry-run", "--always-make", target, "STACK=dev", "FN=sentiment"]

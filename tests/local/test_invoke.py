@@ -54,6 +54,15 @@ def test_an_unknown_function_is_named_with_those_there_are(stack):
         invoke("nope", "{}", "local", stack)
 
 
+def test_an_endpoint_that_is_switched_off_is_told_at_once(emulators, root):
+    function = declare(max_instances=0)
+    (root / ".local").mkdir()
+    with serve(Gateway((function,), emulators)) as url:
+        (root / ".local/outputs.json").write_text(json.dumps({**OUTPUTS, "endpointUrl": url}))
+        with pytest.raises(WarmupError, match="probe is switched off: with reservedConcurrency 0"):
+            invoke("probe", "{}", "local", root)
+
+
 def test_an_event_that_is_not_json_is_refused_with_one_that_is(stack):
     with pytest.raises(WarmupError, match=r"EVENT is not JSON .*: 'x'; write it like EVENT='\{"):
         invoke("probe", "x", "local", stack)

@@ -7,6 +7,7 @@ import pytest
 from moto import mock_aws
 
 from local.logs import LINES, cloudwatch_logs, local_logs
+from warmup.cli.access import Access
 from warmup.protocol.errors import WarmupError
 
 
@@ -34,16 +35,19 @@ def test_a_function_that_wrote_nothing_is_named_with_those_that_did(folder, tmp_
 
 
 @pytest.fixture
+def access():
+    found = Access("us-east-1")
+    found.session.events.register("after-call.lambda.GetFunctionConfiguration", _add_logging_config)
+    return found
+
+
+@pytest.fixture
 def functions(monkeypatch):
     """Two functions on an emulated AWS; the group is named after neither, as the function says."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
     with mock_aws():
-        boto3.setup_default_session()
-        session = boto3.DEFAULT_SESSION
-        assert session
-        session.events.register("after-call.lambda.GetFunctionConfiguration", _add_logging_config)
         role = boto3.client("iam").create_role(RoleName="x", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
         logs, lambdas = boto3.client("logs"), boto3.client("lambda")
         arns = {}
@@ -71,14 +75,14 @@ def _add_logging_config(parsed, **_):
     parsed["LoggingConfig"] = {"LogGroup": f"group-{parsed['FunctionName']}"}
 
 
-def test_on_aws_the_last_hour_is_shown(functions):
-    assert list(cloudwatch_logs(functions, "a")) == ["a 60", "a 1"]
-    assert list(cloudwatch_logs(functions, None)) == ["a | a 60", "a | a 1", "b | b 60", "b | b 1"]
+def test_on_aws_the_last_hour_is_shown(functions, access):
+    assert list(cloudwatch_logs(functions, "a", access)) == ["a 60", "a 1"]
+    assert list(cloudwatch_logs(functions, None, access)) == ["a | a 60", "a | a 1", "b | b 60", "b | b 1"]
 
 
-def test_what_aws_refuses_is_named(functions):
+def test_what_aws_refuses_is_named(functions, access):
     boto3.client("logs").delete_log_group(logGroupName="group-a")
     with pytest.raises(WarmupError, match=r"cannot read the log of a: .*ResourceNotFoundException"):
-        list(cloudwatch_logs(functions, "a"))
+        list(cloudwatch_logs(functions, "a", access))
     with pytest.raises(WarmupError, match="there is no function 'nope'; there are: a, b"):
-        list(cloudwatch_logs(functions, "nope"))
+        list(cloudwatch_logs(functions, "nope", access))

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import unquote
 
+_FORBIDDEN = b"<E><Error><Code>AccessDenied</Code><Message>not authorized</Message></Error></E>"
 Function = Callable[[Any], Any]
 ACCOUNT = "arn:aws:lambda:us-east-1:000000000000:function:"
 
@@ -29,16 +30,23 @@ class Refusal:
     status: int
     code: str
     message: str = ""
+    reason: str = ""
 
 
 @dataclass
 class Api:
-    """`functions` by name; `log` gives the tail that a call leaves."""
+    """`functions` by name; `log` gives the tail that a call leaves.
+
+    `reserved`: concurrency of functions that have any reserved; None where the caller may not ask.
+    `signed_by`: access keys of those who asked.
+    """
 
     functions: dict[str, Function]
     log: Callable[[str], str] = lambda name: ""
     events: list[threading.Thread] = field(default_factory=list)
     url: str = ""
+    reserved: dict[str, int | None] = field(default_factory=dict)
+    signed_by: set[str] = field(default_factory=set)
 
     def arn(self, name: str) -> str:
         return ACCOUNT + name
@@ -69,7 +77,16 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def parse_request(self) -> bool:
+            well_formed = super().parse_request()
+            if well_formed:
+                _, _, credential = self.headers.get("Authorization", "").partition("Credential=")
+                api.signed_by.add(credential.partition("/")[0])
+            return well_formed
+
         def do_POST(self) -> None:
+            if not self.path.startswith("/2015-03-31/functions/"):  # of another service
+                return self._answer(403, (_FORBIDDEN, {"Content-Type": "text/xml"}))
             name = unquote(self.path.split("/")[3]).split(":")[-1]
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
             function = api.functions.get(name)
@@ -80,6 +97,16 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                 api.events[-1].start()
                 return self._answer(202, (b"", {}))
             return self._answer(200, self._called(name, function(event)))
+
+        def do_GET(self) -> None:
+            name = unquote(self.path.split("/")[3]).split(":")[-1]
+            if not self.path.endswith("/concurrency") or name not in api.functions:
+                return self._answer(404, _error(Refusal(404, "ResourceNotFoundException", name)))
+            reserved = api.reserved.get(name, -1)
+            if reserved is None:
+                return self._answer(403, _error(Refusal(403, "AccessDeniedException", name)))
+            found = {} if reserved < 0 else {"ReservedConcurrentExecutions": reserved}
+            return self._answer(200, (json.dumps(found).encode(), {}))
 
         def _called(self, name: str, result: Any) -> tuple[bytes, dict[str, str]]:
             headers = {}
@@ -107,5 +134,6 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
 
 
 def _error(refusal: Refusal) -> tuple[bytes, dict[str, str]]:
-    body = json.dumps({"Message": refusal.message, "message": refusal.message, "Type": "User"}).encode()
-    return body, {"x-amzn-ErrorType": refusal.code, "status": str(refusal.status)}
+    said = {"Message": refusal.message, "message": refusal.message, "Type": "User"}
+    body = {**said, **({"Reason": refusal.reason} if refusal.reason else {})}
+    return json.dumps(body).encode(), {"x-amzn-ErrorType": refusal.code, "status": str(refusal.status)}

@@ -129,7 +129,7 @@ class Command:
 
             source = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ) or get_token(), note)
             try:
-                upload_model(model, bucket, source, cache, show)
+                upload_model(model, bucket, source, cache, self._client.access, show)
             except WarmupError as error:
                 run.error = error
 

@@ -16,8 +16,10 @@ from ..protocol.records import Record
 
 STALE_SECONDS = 90.0
 """Without a heartbeat for so long, the Lambda is gone (a heartbeat comes every second)."""
-START_SECONDS = 300.0
-"""A first sign of life: queue, image pull, mount."""
+QUIET_SECONDS = 15.0
+"""Without a first sign of life for so long, the display says so: queue, image pull, mount."""
+START_SECONDS = 90.0
+"""Without one for so long, the event was lost: it is sent once more. Twice as long, and it is given up."""
 ROUNDS_WITHOUT_PROGRESS = 4
 """Prepare gives up on a step after three starts; the fourth round is the one that says so."""
 POLL_SECONDS = (0.2, 2.0)
@@ -49,6 +51,8 @@ class JobRun:
     """Where earlier rounds stopped: bytes on disk, note."""
     furthest: int = 0
     started: float = 0.0
+    sent_again: bool = False
+    """Because nothing was heard of it."""
 
     @property
     def over(self) -> bool:
@@ -61,10 +65,14 @@ def run_jobs(
     """See `runs` through, at most `parallel` (1 or more) at once.
 
     `show` is called whenever a run's progress may have changed. Raises WarmupError where the warm-up cannot
-    be invoked at all.
+    be invoked at all, or cannot read its cache.
     """
     waiting, active = list(runs), list[JobRun]()
     pause, poll_s = threading.Event(), POLL_SECONDS[0]
+    if waiting:
+        # A stack that is just there may not reach its file system yet: this waits for it, and says what is
+        # wrong with it. Of an event, which nobody answers, only silence would be heard.
+        client.ask_warmup(JobsEvent((_new_job(1),)), JobsAnswer)
     while waiting or active:
         while waiting and len(active) < parallel:
             active.append(waiting.pop(0))
@@ -82,19 +90,20 @@ def run_jobs(
 def _start(client: WarmupClient, run: JobRun) -> None:
     run.rounds += 1
     # A new name for every round: what an invocation believed dead still writes is never taken for this one's.
-    run.job = f"{uuid.uuid4().hex[:16]}-{run.rounds}"
+    run.job = _new_job(run.rounds)
     run.started = time.monotonic()
     client.start(replace(run.event, job=run.job))
 
 
+def _new_job(number: int) -> str:
+    return f"{uuid.uuid4().hex[:16]}-{number}"
+
+
 def _update(client: WarmupClient, run: JobRun, state: JobState) -> None:
     if state.status is JobStatus.UNKNOWN:
-        if time.monotonic() - run.started > START_SECONDS:
-            run.error = WarmupError(
-                ErrorKind.NOT_STARTED,
-                f"{run.key}: the warm-up showed no sign of life for {START_SECONDS:.0f} s. See its log",
-            )
+        _wait_for_a_sign(client, run)
         return
+    run.sent_again = False
     if run.key in (state.models or {}):
         run.progress = state.progress(run.key)
     if state.status is JobStatus.DONE and run.progress.result is not None:
@@ -110,6 +119,23 @@ def _update(client: WarmupClient, run: JobRun, state: JobState) -> None:
         _start_again(client, run, "stopped at its deadline")
     elif state.age_s is not None and state.age_s > STALE_SECONDS:
         _start_again(client, run, "died")
+
+
+def _wait_for_a_sign(client: WarmupClient, run: JobRun) -> None:
+    silent_s = time.monotonic() - run.started
+    if run.sent_again and silent_s > 2 * START_SECONDS:
+        run.error = WarmupError(
+            ErrorKind.NOT_STARTED,
+            f"{run.key}: the warm-up answers, but showed no sign of life for {3 * START_SECONDS:.0f} s, in "
+            "which it was sent two events. Lambda holds events back while the account's concurrency is used "
+            "up. See its log",
+        )
+    elif not run.sent_again and silent_s > START_SECONDS:
+        run.sent_again = True
+        run.progress = replace(run.progress, note=f"no sign of life for {START_SECONDS:.0f} s, sent again")
+        _start(client, run)
+    elif not run.sent_again and silent_s > QUIET_SECONDS:
+        run.progress = replace(run.progress, phase=run.progress.phase or "start", note="no sign of life yet")
 
 
 def _start_again(client: WarmupClient, run: JobRun, how: str) -> None:

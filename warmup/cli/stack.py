@@ -13,15 +13,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
 from ..protocol.answers import read_answer
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Event
 from ..protocol.outputs import LOCAL, StackOutputs, deploy_command
 from ..protocol.records import Json, Record, WrongShape
+from .access import Access, gateway_client, read_access
 
 PULUMI_SECONDS = 120
 POLL_TIMEOUT_SECONDS = 120
@@ -43,6 +42,8 @@ _SETTLING = {
     "CodeArtifactUserPendingException",
     "TooManyRequestsException",
 }
+_ALL_RESERVED_BUSY = "ReservedFunctionConcurrentInvocationLimitExceeded"
+"""https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html, TooManyRequestsException: Reason."""
 Answer = TypeVar("Answer", bound=Record)
 
 
@@ -61,7 +62,7 @@ def read_outputs(
         stack = stack or str(raw.get("stack") or LOCAL)
     else:
         stack = str(stack)
-        raw = _from_pulumi(root, stack)
+        raw = _ask_pulumi(root, stack, "stack", "output", "--json")
     try:
         outputs = StackOutputs.from_json({**raw, "stack": stack})
     except WrongShape as wrong:
@@ -69,6 +70,23 @@ def read_outputs(
     if outputs.warmup_arn.count(":") < 6:
         raise _no_outputs(stack)
     return replace(outputs, endpoint_url=endpoint_url or outputs.endpoint_url or None)
+
+
+def access_to(root: Path, outputs: StackOutputs, file: Path | None = None) -> Access:
+    """As whom the functions of a stack are asked: as its `aws:` config says, of which aws:profile is a key.
+
+    file: where the outputs were read from it, nothing is asked of Pulumi, and the environment says who asks.
+    """
+    if file is not None or outputs.stack == LOCAL or outputs.endpoint_url:
+        return Access(outputs.region)
+    config = _ask_pulumi(root, outputs.stack, "config", "--json")
+    if any(key.startswith("aws:") and "value" not in entry for key, entry in config.items()):
+        config = _ask_pulumi(root, outputs.stack, "config", "--json", "--show-secrets")
+    try:
+        return read_access(config, outputs.region)
+    except WrongShape as wrong:
+        message = f"stack {outputs.stack}: {wrong}. See `pulumi config --stack {outputs.stack}`"
+        raise WarmupError(ErrorKind.USAGE, message) from wrong
 
 
 @dataclass(frozen=True)
@@ -104,15 +122,13 @@ class Invocation:
 class StackClient:
     """Invokes the functions of one stack, on AWS or behind the local gateway."""
 
-    def __init__(self, outputs: StackOutputs) -> None:
+    def __init__(self, outputs: StackOutputs, access: Access) -> None:
         """Raises WarmupError where there are no usable credentials."""
-        self.outputs = outputs
-        try:
-            self._quick = _client(outputs, POLL_TIMEOUT_SECONDS, attempts=5)
-            # A model's answer is asked for once: a second request would not be the first one's cold start.
-            self._patient = _client(outputs, ANSWER_TIMEOUT_SECONDS, attempts=1)
-        except BotoCoreError as error:
-            raise _worded(error, outputs.warmup_arn, outputs) from error
+        self.outputs, self.access = outputs, access
+        self._quick = self._client(POLL_TIMEOUT_SECONDS)
+        # A model's answer is asked for once: a second request would not be the first one's cold start.
+        once = {"mode": "standard", "total_max_attempts": 1}
+        self._patient = self._client(ANSWER_TIMEOUT_SECONDS, retries=once)
 
     def start(self, event: Event) -> None:
         """Hand `event` to the warm-up; it runs for up to 15 minutes and nobody waits on the line."""
@@ -139,69 +155,94 @@ class StackClient:
         return self._invoke(self._patient, arn, event, LogType="Tail")
 
     def _invoke(self, client: Any, arn: str, payload: bytes, **options: str) -> Invocation:
-        deadline, pause = time.monotonic() + SETTLE_SECONDS, threading.Event()
-        while True:
-            began = time.monotonic()
-            try:
-                response = client.invoke(FunctionName=arn, Payload=payload, **options)
-                body = response["Payload"].read()
-                break
-            except ClientError as error:
-                if error.response["Error"]["Code"] not in _SETTLING or time.monotonic() > deadline:
-                    raise _worded(error, arn, self.outputs) from error
-                pause.wait(SETTLE_PAUSE_SECONDS)
-            except BotoCoreError as error:
-                raise _worded(error, arn, self.outputs) from error
-        seconds = time.monotonic() - began
-        log = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
-        return Invocation(body.decode(errors="replace"), response.get("FunctionError"), log, seconds)
+        try:
+            return invoke_when_ready(client, arn, payload, **options)
+        except SwitchedOff as error:
+            raise self._switched_off(arn) from error
+        except (BotoCoreError, ClientError) as error:
+            raise self._worded(error, arn) from error
+
+    def _client(self, read_timeout_s: int, **config: Any) -> Any:
+        config |= {
+            "connect_timeout": 10,
+            "read_timeout": read_timeout_s,
+            "tcp_keepalive": True,
+            "max_pool_connections": 32,
+        }
+        if url := self.outputs.endpoint_url:
+            return gateway_client(url, self.outputs.region, **config)
+        return self.access.client("lambda", **config)
+
+    def _switched_off(self, arn: str) -> WarmupError:
+        endpoint = next((name for name, each in self.outputs.functions.items() if each == arn), arn)
+        return WarmupError(
+            ErrorKind.SWITCHED_OFF,
+            f"{endpoint} is switched off: with reservedConcurrency 0 AWS refuses every request. Set another "
+            f"(-1: no limit), then {self.outputs.deploy_command}",
+        )
+
+    def _worded(self, error: ClientError | BotoCoreError, arn: str) -> WarmupError:
+        name, outputs = arn.split(":")[6], self.outputs
+        if problem := self.access.problem(error):
+            return problem
+        if isinstance(error, EndpointConnectionError):
+            where = outputs.endpoint_url or f"Lambda in {outputs.region}"
+            return WarmupError(
+                ErrorKind.UNREACHABLE, f"cannot reach {where}. Is the stack up? {outputs.deploy_command}"
+            )
+        if isinstance(error, BotoCoreError):
+            return WarmupError(ErrorKind.UNREACHABLE, f"{name}: {type(error).__name__}: {error}")
+        code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+        if code == "ResourceNotFoundException":
+            return WarmupError(
+                ErrorKind.NOT_DEPLOYED, f"{name} is not there. Deploy it: {outputs.deploy_command}"
+            )
+        if code in ("AccessDeniedException", "AccessDenied"):
+            return WarmupError(
+                ErrorKind.ACCESS_DENIED,
+                f"you may not invoke {name}: lambda:InvokeFunction on {arn} is needed",
+            )
+        return WarmupError(ErrorKind.INVOKE, f"{name}: {code}: {message}")
 
 
-def _client(outputs: StackOutputs, read_timeout_s: int, attempts: int) -> Any:
-    config = Config(
-        connect_timeout=10,
-        read_timeout=read_timeout_s,
-        retries={"mode": "standard", "total_max_attempts": attempts},
-        tcp_keepalive=True,
-        max_pool_connections=32,
-    )
-    # The gateway checks no signature, but boto3 does not send without one.
-    key = "local" if outputs.endpoint_url else None
-    return boto3.client(
-        "lambda",
-        region_name=outputs.region,
-        endpoint_url=outputs.endpoint_url,
-        config=config,
-        aws_access_key_id=key,
-        aws_secret_access_key=key,
-    )
+class SwitchedOff(Exception):  # noqa: N818 - how a function is, not a fault
+    """The function's reserved concurrency is 0."""
 
 
-def _worded(error: ClientError | BotoCoreError, arn: str, outputs: StackOutputs) -> WarmupError:
-    name = arn.split(":")[6]
-    if isinstance(error, NoCredentialsError):
-        return WarmupError(
-            ErrorKind.CREDENTIALS, "no AWS credentials. Set AWS_PROFILE or run aws configure sso / aws login"
-        )
-    if isinstance(error, EndpointConnectionError):
-        where = outputs.endpoint_url or f"Lambda in {outputs.region}"
-        return WarmupError(
-            ErrorKind.UNREACHABLE, f"cannot reach {where}. Is the stack up? {outputs.deploy_command}"
-        )
-    if isinstance(error, BotoCoreError):
-        return WarmupError(ErrorKind.UNREACHABLE, f"{name}: {type(error).__name__}: {error}")
-    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
-    if code == "ResourceNotFoundException":
-        return WarmupError(
-            ErrorKind.NOT_DEPLOYED, f"{name} is not there. Deploy it: {outputs.deploy_command}"
-        )
-    if code in ("AccessDeniedException", "AccessDenied"):
-        return WarmupError(
-            ErrorKind.ACCESS_DENIED, f"you may not invoke {name}: lambda:InvokeFunction on {arn} is needed"
-        )
-    if code in ("ExpiredTokenException", "ExpiredToken", "UnrecognizedClientException"):
-        return WarmupError(ErrorKind.CREDENTIALS, f"AWS refuses your credentials ({code}). Sign in again")
-    return WarmupError(ErrorKind.INVOKE, f"{name}: {code}: {message}")
+def invoke_when_ready(client: Any, arn: str, payload: bytes, **options: str) -> Invocation:
+    """One invocation; what a function that was just deployed may lack for a short while is waited for.
+
+    Raises SwitchedOff, and errors of botocore.
+    """
+    deadline, pause = time.monotonic() + SETTLE_SECONDS, threading.Event()
+    while True:
+        began = time.monotonic()
+        try:
+            response = client.invoke(FunctionName=arn, Payload=payload, **options)
+            body = response["Payload"].read()
+            break
+        except ClientError as error:
+            if error.response.get("Reason") == _ALL_RESERVED_BUSY and _is_switched_off(client, arn):
+                raise SwitchedOff(arn) from error
+            if error.response["Error"]["Code"] not in _SETTLING or time.monotonic() > deadline:
+                raise
+            pause.wait(SETTLE_PAUSE_SECONDS)
+    seconds = time.monotonic() - began
+    log = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
+    return Invocation(body.decode(errors="replace"), response.get("FunctionError"), log, seconds)
+
+
+def _is_switched_off(client: Any, arn: str) -> bool:
+    """Whether none is reserved, rather than all that is reserved busy.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
+    """
+    name = ":".join(arn.split(":")[:7])  # without the alias, which has none of its own
+    try:
+        reserved = client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
+    except (BotoCoreError, ClientError):  # whoever may invoke need not be allowed to ask that
+        return False
+    return bool(reserved == 0)
 
 
 def _from_file(file: Path) -> dict[str, Json]:
@@ -222,8 +263,8 @@ def _from_file(file: Path) -> dict[str, Json]:
     return document
 
 
-def _from_pulumi(root: Path, stack: str) -> dict[str, Json]:
-    command = ["pulumi", "stack", "output", "--json", "--stack", stack]
+def _ask_pulumi(root: Path, stack: str, *what: str) -> dict[str, Json]:
+    command = ["pulumi", *what, "--stack", stack]
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=PULUMI_SECONDS)
     except FileNotFoundError:
@@ -238,8 +279,8 @@ def _from_pulumi(root: Path, stack: str) -> dict[str, Json]:
         raise WarmupError(
             ErrorKind.USAGE, f"`{' '.join(command)}` failed: {said}. Deploy with: {deploy_command(stack)}"
         )
-    outputs: dict[str, Json] = json.loads(done.stdout)
-    return outputs
+    answer: dict[str, Json] = json.loads(done.stdout)
+    return answer
 
 
 def _no_outputs(stack: str) -> WarmupError:

@@ -15,12 +15,13 @@ from ..protocol.answers import ModelProgress
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action
 from ..protocol.models import ModelRequest
-from ..worker.bucket import blob_key, ref_key, s3_client, tree_key
+from ..worker.bucket import blob_key, ref_key, tree_key
 from ..worker.fetch import fetch
 from ..worker.jobs import Job
 from ..worker.locks import lock, repository_lock
 from ..worker.source import ModelSource
 from ..worker.verify import snapshot_file
+from .access import Access
 
 _WITHOUT_DEADLINE_SECONDS = 1e9
 
@@ -30,6 +31,7 @@ def upload_model(
     bucket: str,
     source: ModelSource,
     cache: Path,
+    access: Access,
     show: Callable[[ModelProgress], None],
 ) -> int:
     """Put the files of `model` into `bucket`, the ref last; returns the bytes that were uploaded.
@@ -37,11 +39,12 @@ def upload_model(
     `cache` keeps what was downloaded (`<cache>/hub`), verified as the warm-up verifies. Blobs that the bucket
     has are not sent again. Raises WarmupError with the fix.
     """
+    s3 = access.client("s3")  # before the download: without credentials it would be for nothing
     job = Job("upload", Action.FETCH, lambda: _WITHOUT_DEADLINE_SECONDS, lambda _, progress: show(progress))
     waits = ModelProgress(phase="wait")
     with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: show(waits)):
         snapshot = fetch(model, cache, source, job)
-    s3, uploaded, done, counting = s3_client(), 0, 0, threading.Lock()
+    uploaded, done, counting = 0, 0, threading.Lock()
 
     def add(count: int) -> None:
         nonlocal done
@@ -62,6 +65,8 @@ def upload_model(
         ref = ref_key(model.repo_id, model.revision)
         s3.put_object(Bucket=bucket, Key=ref, Body=snapshot.commit.encode())
     except (BotoCoreError, ClientError, S3UploadFailedError) as error:
+        if isinstance(error, BotoCoreError | ClientError) and (problem := access.problem(error)):
+            raise problem from error
         message = f"cannot upload {model.repo_id} to s3://{bucket}: {error}. You need s3:PutObject on it"
         raise WarmupError(ErrorKind.STAGING, message) from error
     return uploaded

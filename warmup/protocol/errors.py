@@ -23,6 +23,7 @@ class ErrorKind(StrEnum):
     NOT_DEPLOYED = "not deployed"
     NOT_STARTED = "not started"
     PULUMI = "pulumi"
+    SWITCHED_OFF = "switched off"
     UNREACHABLE = "unreachable"
     WARMUP = "warm-up"
     # of a model

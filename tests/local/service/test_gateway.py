@@ -207,6 +207,14 @@ def test_no_reserved_concurrency_means_no_request_at_all(gateway):
     assert refused(client)["Error"]["Code"] == "TooManyRequestsException"
 
 
+@pytest.mark.parametrize(("reserved", "told"), [(None, None), (0, 0), (3, 3)])
+def test_the_reserved_concurrency_can_be_asked_for(gateway, reserved, told):
+    function = declare(max_instances=reserved)
+    client, _ = gateway(function)
+    answer = client.get_function_concurrency(FunctionName=function.arn)
+    assert answer.get("ReservedConcurrentExecutions") == told
+
+
 def test_a_function_killed_in_mid_request_fails_that_request_and_the_next_is_served(gateway, root):
     client, _ = gateway(declare(writes=True))
     pid = body(ask(client))["pid"]

@@ -8,6 +8,7 @@ import pytest
 
 from discovery import read_scripts
 from tests.warmup.lambda_api import Api, Failure, serve_functions
+from warmup.cli.access import Access
 from warmup.cli.ask import ask_endpoints
 from warmup.cli.stack import StackClient
 from warmup.protocol.outputs import StackOutputs
@@ -27,7 +28,7 @@ def ask(tmp_path: Path):
             outputs = StackOutputs(api.arn("warmup"), {"one": api.arn("one")}, "dev", api.url)
             commits = {("org/m", "v1"): "c" * 40}
             [entry] = ask_endpoints(
-                StackClient(outputs),
+                StackClient(outputs, Access("us-east-1")),
                 read_scripts(tmp_path),
                 lambda model, revision: commits.get((model, revision or "main")),
                 parallel=2,

@@ -14,6 +14,7 @@ from warmup.protocol.models import ModelRequest
 from warmup.protocol.records import Record
 
 RESULT = PruneResult((), 7, ())
+NOTHING = JobState(JobStatus.UNKNOWN)
 Answer = TypeVar("Answer", bound=Record)
 
 
@@ -22,17 +23,20 @@ class Script:
 
     def __init__(self, rounds: Callable[[str, int], JobState]) -> None:
         self.started: list[ModelEvent] = []
+        self.began = False
         self._rounds = rounds
         self.most_at_once = 0
 
     def start(self, event: Event) -> None:
         assert isinstance(event, ModelEvent)
+        self.began = True
         self.started.append(event)
 
     def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
         assert isinstance(event, JobsEvent)
         self.most_at_once = max(self.most_at_once, len(event.jobs))
-        states = JobsAnswer({job: self._state(job) for job in event.jobs})
+        known = {job: self._state(job) for job in event.jobs} if self.began else {}
+        states = JobsAnswer({job: known.get(job, NOTHING) for job in event.jobs})
         assert isinstance(states, answer)
         return states
 
@@ -142,11 +146,94 @@ def test_progress_starts_the_count_anew() -> None:
     assert run.rounds == 12 and run.result == RESULT
 
 
-def test_a_job_that_never_begins_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warmup.cli.run_jobs.START_SECONDS", 0.0)
-    [run] = see_through(Script(lambda key, number: JobState(JobStatus.UNKNOWN)), "a")
+class Clock:
+    """Time that passes by a second at each look."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("warmup.cli.run_jobs.time", made)
+    return made
+
+
+def test_the_warm_up_answers_a_question_before_it_gets_its_first_event() -> None:
+    """What waits for a file system that is not there yet is the question: an event would be lost."""
+    order: list[str] = []
+
+    class Asked(Script):
+        def start(self, event: Event) -> None:
+            order.append("event")
+            super().start(event)
+
+        def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
+            order.append("question")
+            return super().ask_warmup(event, answer)
+
+    see_through(Asked(lambda key, number: state(key, "done", result=RESULT)), "a")
+    assert order[:2] == ["question", "event"]
+
+
+def test_a_warm_up_that_cannot_read_its_cache_is_sent_no_event() -> None:
+    class Unmounted(Script):
+        def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
+            raise WarmupError(ErrorKind.CACHE, "the mount is stale")
+
+    client = Unmounted(lambda key, number: NOTHING)
+    with pytest.raises(WarmupError, match="the mount is stale"):
+        see_through(client, "a")
+    assert not client.started
+
+
+def test_an_event_that_was_lost_is_sent_once_more(clock: Clock) -> None:
+    def rounds(key: str, number: int) -> JobState:
+        return NOTHING if number == 1 else state(key, "done", result=RESULT)
+
+    client = Script(rounds)
+    [run] = see_through(client, "a")
+    assert (run.result, run.error) == (RESULT, None)
+    assert len({event.job for event in client.started}) == 2
+    assert clock.now < 2 * 90
+
+
+def test_the_display_says_early_that_nothing_is_heard(clock: Clock) -> None:
+    notes: list[tuple[float, str]] = []
+    runs = [job_run("a")]
+    run_jobs(
+        Script(lambda key, number: NOTHING if number == 1 else state(key, "done", result=RESULT)),
+        runs,
+        parallel=1,
+        show=lambda run: notes.append((clock.now, run.progress.note)),
+    )
+    first = next(at for at, note in notes if note == "no sign of life yet")
+    assert first < 30
+    assert "no sign of life for 90 s, sent again" in [note for _, note in notes]
+
+
+def test_a_job_that_never_begins_is_given_up_after_two_events(clock: Clock) -> None:
+    client = Script(lambda key, number: NOTHING)
+    [run] = see_through(client, "a")
     assert run.error is not None and run.error.kind is ErrorKind.NOT_STARTED
-    assert "no sign of life" in str(run.error)
+    assert "no sign of life for 270 s" in str(run.error)
+    assert len(client.started) == 2
+
+
+def test_each_round_of_a_job_may_be_lost_once(clock: Clock) -> None:
+    def rounds(key: str, number: int) -> JobState:
+        if number in (1, 3):
+            return NOTHING
+        return state(key, "incomplete", bytes_done=1) if number == 2 else state(key, "done", result=RESULT)
+
+    client = Script(rounds)
+    [run] = see_through(client, "a")
+    assert run.result == RESULT and len(client.started) == 4
 
 
 def test_no_more_jobs_run_at_once_than_allowed() -> None:
@@ -176,6 +263,7 @@ def test_a_prune_is_seen_through_as_any_other_job() -> None:
     class Pruner(Script):
         def start(self, event: Event) -> None:
             assert isinstance(event, PruneEvent) and event.job
+            self.began = True
 
         def _state(self, job: str) -> JobState:
             return state("cache", "done", result=RESULT)

@@ -3,12 +3,16 @@
 import pytest
 
 from tests.warmup.lambda_api import Api, Failure, Refusal, serve_functions
+from warmup.cli.access import Access
 from warmup.cli.stack import StackClient
 from warmup.protocol.answers import CacheStatus
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.events import ModelEvent, StatusEvent
 from warmup.protocol.outputs import StackOutputs
 
+BUSY = Refusal(
+    429, "TooManyRequestsException", "Rate Exceeded.", "ReservedFunctionConcurrentInvocationLimitExceeded"
+)
 EMPTY: dict[str, object] = {"models": [], "unused": [], "free_bytes": None}
 
 
@@ -21,7 +25,7 @@ def api():
 @pytest.fixture
 def client(api: Api) -> StackClient:
     functions = {"greet": api.arn("greet")}
-    return StackClient(StackOutputs(api.arn("warmup"), functions, "dev", api.url))
+    return StackClient(StackOutputs(api.arn("warmup"), functions, "dev", api.url), Access("us-east-1"))
 
 
 def refused(client: StackClient, api: Api, *refusals: Refusal) -> WarmupError:
@@ -84,6 +88,32 @@ def test_a_file_system_that_is_not_mounted_yet_is_waited_for(
     assert client.ask_warmup(StatusEvent(), CacheStatus) == CacheStatus((), ())
 
 
+def test_an_endpoint_that_is_switched_off_is_told_at_once(client: StackClient, api: Api) -> None:
+    """Its API answers as that of a function whose reserved instances are all busy, which is waited for.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html: 0 stops every event;
+    TooManyRequestsException and its Reason: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+    """
+    api.reserved["greet"] = 0
+    api.functions["greet"] = lambda event: BUSY
+    with pytest.raises(
+        WarmupError, match=r"greet is switched off: .* reservedConcurrency 0 .* pulumi up --stack dev"
+    ) as raised:
+        client.ask("greet", b"{}")
+    assert raised.value.kind == "switched off"
+
+
+@pytest.mark.parametrize("reserved", [2, None], ids=["some are reserved", "we may not ask"])
+def test_an_endpoint_whose_instances_are_busy_is_waited_for(
+    client: StackClient, api: Api, monkeypatch: pytest.MonkeyPatch, reserved: int | None
+) -> None:
+    monkeypatch.setattr("warmup.cli.stack.SETTLE_PAUSE_SECONDS", 0.01)
+    api.reserved["greet"] = reserved
+    left = [BUSY, BUSY, "hello"]
+    api.functions["greet"] = lambda event: left.pop(0)
+    assert client.ask("greet", b"{}").payload == "hello"
+
+
 def test_a_mount_that_never_comes_is_named_after_a_while(
     client: StackClient, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -123,8 +153,8 @@ def test_without_credentials_the_error_says_how_to_get_them(
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     arn = "arn:aws:lambda:eu-west-1:123456789012:function:warmup"
-    with pytest.raises(WarmupError, match=r"no AWS credentials\. Set AWS_PROFILE") as raised:
-        StackClient(StackOutputs(arn, {}, "dev")).start(ModelEvent())
+    with pytest.raises(WarmupError, match=r"no usable AWS credentials: .*\. Set AWS_PROFILE") as raised:
+        StackClient(StackOutputs(arn, {}, "dev"), Access("eu-west-1")).start(ModelEvent())
     assert raised.value.kind == "credentials"
 
 

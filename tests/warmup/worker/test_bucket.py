@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 from hf_lambda.manifest import repo_folder
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming
+from warmup.cli.access import Access
 from warmup.cli.upload import upload_model
 from warmup.protocol.answers import ModelProgress
 from warmup.protocol.errors import WarmupError
@@ -63,6 +64,7 @@ def staged(warming: Warming, s3: Any, tmp_path: Path, monkeypatch: pytest.Monkey
             BUCKET,
             HubSource(hub_url, None, lambda note: None),
             tmp_path / "own",
+            Access("us-east-1"),
             seen.append,
         )
 
