@@ -171,6 +171,11 @@ def parameters_of(task: str) -> tuple[str, ...]:
     return PARAMETERS[base_of(task)]
 
 
+def generates(task: str) -> bool:
+    """Whether answers are written token by token."""
+    return "max_new_tokens" in parameters_of(task)
+
+
 def option_problem(task: str, name: str, value: object) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None."""
     if name in OWN_OPTIONS or name in declared_of(task):

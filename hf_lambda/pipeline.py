@@ -15,6 +15,7 @@ from .completion import Completion
 from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
 from .integrity import Expected, first_fault, prepared_files, snapshot_files
+from .limits import check_generation
 from .manifest import read_manifest
 from .parameters import (
     ENGINES,
@@ -22,6 +23,7 @@ from .parameters import (
     OWN_OPTIONS,
     call_parameters,
     default_problem,
+    generates,
     option_problem,
     parameters_of,
     precisions_of,
@@ -131,6 +133,8 @@ class Pipeline:
         chosen = call_parameters(self.task, self.defaults, parameters)
         if not items:
             return []
+        if generates(self.task):
+            check_generation(len(items), chosen)
         results = self._run(items, chosen)
         if is_list:
             return [answer_in_list(self.task, result) for result in results]
@@ -150,6 +154,7 @@ class Pipeline:
         parameters = {name: value for name, value in parameters.items() if value is not None}
         items, _ = read_inputs(self.task, (prompt,), parameters)
         chosen = call_parameters(self.task, self.defaults, parameters)
+        check_generation(1, chosen)
         loaded = self._loaded()
         completion: Completion = loaded.engine.complete(items[0], **chosen)  # type: ignore[attr-defined]
         completion.on_end = lambda watch: self._account(loaded, watch)

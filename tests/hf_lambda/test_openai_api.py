@@ -57,7 +57,7 @@ def engine():
 
 def _handler(task, engine, monkeypatch):
     served = pipeline(task, model=MODEL)
-    monkeypatch.setattr(served, "_loaded", lambda: LoadedEngine(engine, "onnx-int8", 0.0))
+    monkeypatch.setattr(served, "_loaded", lambda: LoadedEngine(engine, "onnx-int8", 0.0, []))
     return openai(served)
 
 

@@ -16,8 +16,8 @@ from ..contract import DecoderContract
 from ..tokenizer import load_tokenizer
 from .chat import Template
 from .loop import Row, decode
-from .memory import context_of
-from .model import Model
+from .memory import context_of, room_for_texts
+from .model import GRAPH, Model
 from .options import Generation, generation_of
 from .text import Text
 
@@ -38,12 +38,16 @@ def load(contract: DecoderContract, prepared: Path, *, max_context: int | None =
         text = f"max_context={max_context}: the model holds at most {most} tokens"
         raise Unprocessable("max_context", text)
     model = Model(prepared, context_of(contract, max_context))
-    return TextGeneration(contract, tokenizer.result(), model)
+    weights = (prepared / f"{GRAPH}.data").stat().st_size
+    return TextGeneration(contract, tokenizer.result(), model, room_for_texts(weights))
 
 
 class TextGeneration:
-    def __init__(self, contract: DecoderContract, tokenizer: Any, model: Model) -> None:
-        self._contract, self._tokenizer, self._model = contract, tokenizer, model
+    def __init__(
+        self, contract: DecoderContract, tokenizer: Any, model: Model, room: int | None = None
+    ) -> None:
+        """room: bytes that keys and values may take; None: nobody says."""
+        self._contract, self._tokenizer, self._model, self._room = contract, tokenizer, model, room
         self._template = Template(contract.chat_template, contract.special_tokens)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
@@ -79,7 +83,21 @@ class TextGeneration:
             context=self._model.context,
             vocabulary=self._contract.vocabulary,
         )
+        self._check_room(len(prompt), generation.options.max_length)
         return _Prompt(prompt, generation)
+
+    def _check_room(self, prompt: int, length: int) -> None:
+        """Raises Unprocessable where the function has not the memory for one text of `length` tokens."""
+        if self._room is None:
+            return
+        # What side by side may take is there in any case: the estimate of the weights is a careful one.
+        most = max(self._room, _share_bytes()) // self._model.bytes_per_token
+        if length > most:
+            raise Unprocessable(
+                None,
+                f"the prompt has {prompt} tokens and may grow to {length}, the function's memory holds {most}"
+                ": shorten it, ask for fewer new tokens, or raise memoryMb",
+            )
 
     def _prompt(self, item: Any, chosen: Mapping[str, Any]) -> list[int]:
         if isinstance(item, str):
@@ -115,9 +133,7 @@ class TextGeneration:
     def _rows(self, prompts: Sequence[_Prompt]) -> int:
         """How many texts grow side by side: as many as the memory holds keys and values of."""
         longest = max((prompt.generation.options.max_length for prompt in prompts), default=1)
-        memory_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-        share = int(int(memory_mb) * _CACHE_SHARE) if memory_mb.isdecimal() else _CACHE_MB
-        return max(1, min(MAX_ROWS, (share << 20) // (longest * self._model.bytes_per_token)))
+        return max(1, min(MAX_ROWS, _share_bytes() // (longest * self._model.bytes_per_token)))
 
     def _side_by_side(self, group: Sequence[tuple[_Prompt, int]]) -> list[Generated]:
         rows = [prompt.row(index) for prompt, index in group]
@@ -140,6 +156,12 @@ class TextGeneration:
         ended.append(_generated(row, shown + rest))
         if rest:
             yield rest
+
+
+def _share_bytes() -> int:
+    """What keys and values of all rows may take."""
+    memory_mb = os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return int((int(memory_mb) << 20) * _CACHE_SHARE) if memory_mb.isdecimal() else _CACHE_MB << 20
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import shutil
 
 import onnxruntime
 import openai
@@ -14,6 +15,7 @@ from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare
 from tests.tiny_decoders import prepared, snapshot
+from warmup.prepare.folder import Document, hashes, publish
 
 MODEL = "org/tiny"
 CHAT: list[openai.types.chat.ChatCompletionMessageParam] = [
@@ -39,7 +41,7 @@ class Engine:
         return 5
 
 
-embed._loaded = lambda: LoadedEngine(Engine(), "onnx-int8", 0.0)
+embed._loaded = lambda: LoadedEngine(Engine(), "onnx-int8", 0.0, [])
 handler = openai(embed)
 """
 
@@ -55,9 +57,7 @@ def tiny(tmp_path_factory):
 def client(emulators, root, tiny):
     cache = root / "efs"
     (cache / "snapshot").mkdir()
-    (cache / "prepared").mkdir()
-    for path in tiny.iterdir():
-        (cache / "prepared" / path.name).write_bytes(path.read_bytes())
+    candidate = shutil.copytree(tiny, root / "candidate")
     entry = PreparedEntry(
         head="causal-lm",
         requested="auto",
@@ -66,6 +66,8 @@ def client(emulators, root, tiny):
         machine=platform.machine(),
         onnxruntime=onnxruntime.__version__,
     )
+    document = Document(entry, "", MODEL, "c" * 40, hashes(candidate))
+    publish(candidate, cache / "prepared", document)
     write_manifest(cache, Manifest(MODEL, "main", "c" * 40, "snapshot", (), 0, "now", (entry,)))
     (root / "inference/chat.py").write_text(CHAT_SCRIPT)
     (root / "inference/embed.py").write_text(EMBED_SCRIPT)

@@ -74,6 +74,26 @@ def test_more_inputs_than_fit_side_by_side_are_all_answered(ours, monkeypatch):
     assert ours(items, max_new_tokens=6) == whole
 
 
+def test_a_text_that_the_functions_memory_cannot_hold_is_refused_before_it_is_read(folders, monkeypatch):
+    """1 KiB a token: a quarter of 1 MB, which side by side may take in any case, holds 256 of them."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256")
+    assert _load(folders)(["The train"], max_new_tokens=400)
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")
+    small = _load(folders)
+    monkeypatch.setattr(small._model, "read", lambda *_: pytest.fail("it was read"))
+    for ask in (
+        lambda **given: small(["The train"], **given),
+        lambda **given: small.complete("The train", **given),
+    ):
+        with pytest.raises(
+            Unprocessable, match=r"may grow to 4\d\d, the function's memory holds 256: shorten"
+        ):
+            ask(max_new_tokens=400)
+    monkeypatch.undo()
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1")
+    assert small(["The train"], max_new_tokens=20)
+
+
 def test_memory_says_how_many_rows_grow_side_by_side(ours, monkeypatch):
     groups = []
 
@@ -86,7 +106,7 @@ def test_memory_says_how_many_rows_grow_side_by_side(ours, monkeypatch):
     ours(["a"] * 5, max_new_tokens=4)
     assert groups == [5]
     groups.clear()
-    monkeypatch.setattr(text_generation, "_CACHE_SHARE", 0.0005)
+    monkeypatch.setattr(text_generation, "_CACHE_SHARE", 0.0002)
     ours(["a"] * 5, max_new_tokens=10)
     assert sum(groups) == 5
     assert 1 <= max(groups) < 5
