@@ -30,7 +30,8 @@ ifeq ($(STACK),local)
 else
 	@command -v pulumi >/dev/null || { echo "pulumi is not on the PATH; see pulumi.com/docs/install" >&2; exit 1; }
 	pulumi stack select --create $(STACK)
-	pulumi up --stack $(STACK) $(if $(YES),--yes)
+	DOCKER_HOST="$$($(PY) -m infra.docker_engine)" && export DOCKER_HOST && \
+	  pulumi up --stack $(STACK) $(if $(YES),--yes)
 	$(PY) -m warmup --stack $(STACK)
 endif
 
@@ -46,11 +47,12 @@ logs: $(ENVIRONMENT) ## what functions wrote: [FN=sentiment] [STACK=local]
 warm: $(ENVIRONMENT) ## fill the cache of a stack and ask every endpoint: [STACK=local]
 	@$(PY) -m warmup --stack $(STACK)
 
-down: ## stop the local stack, or destroy another: [STACK=local]
+down: $(if $(filter-out local,$(STACK)),$(ENVIRONMENT)) ## stop the local stack, or destroy another: [STACK=local]
 ifeq ($(STACK),local)
 	@if test -x $(PY); then $(PY) -m local down; else echo "nothing was running"; fi
 else
-	pulumi destroy --stack $(STACK) $(if $(YES),--yes)
+	DOCKER_HOST="$$($(PY) -m infra.docker_engine)" && export DOCKER_HOST && \
+	  pulumi destroy --stack $(STACK) $(if $(YES),--yes)
 endif
 
 test: setup ## the tests that take no minutes, on every processor

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_aws as aws
 
 from infra.cache import ModelCache
+from infra.docker_engine import CheckEngine, check_engine
 from infra.function import InferenceFunction, WarmupFunction
 from infra.hooks import endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
@@ -17,9 +18,13 @@ from infra.settings import read_settings
 from infra.staging import StagingBucket
 
 
-def deploy(read_manifest: ManifestReader = read_manifest) -> None:
-    """Declares the stack. `read_manifest` looks up in ECR what was pushed."""
+def deploy(read_manifest: ManifestReader = read_manifest, check_engine: CheckEngine = check_engine) -> None:
+    """Declares the stack.
+
+    `read_manifest` looks up in ECR what was pushed; `check_engine` warns where nothing can be built.
+    """
     settings, account, scripts = read_settings(Path(__file__).with_name("inference"))
+    check_engine(settings.architecture)
     tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags}
     provider = aws.Provider("aws", **account.provider_arguments(), default_tags={"tags": tags})
     opts = pulumi.ResourceOptions(providers=[provider])

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 import pulumi_docker as docker
 
 from .account import Account
-from .hooks import explain_taken_name
+from .docker_engine import no_emulator
+from .hooks import explain_error, explain_taken_name
 from .naming import repository_name
 from .registry import ManifestReader, check_push
 from .settings import Settings
@@ -48,6 +49,7 @@ class InferenceImage(pulumi.ComponentResource):
         super().__init__("hf-lambda:infra:InferenceImage", name, None, opts)
         self._name = name
         self._repository = self._make_repository(settings.protect)
+        self._architecture = settings.architecture
         self._platform = _PLATFORMS[settings.architecture]
         self._build_args = settings.keep_secret("buildArgs", dict(settings.build_args))
         usage = Counter(endpoint.image for endpoint in settings.endpoints.values())
@@ -135,5 +137,11 @@ class InferenceImage(pulumi.ComponentResource):
             build_on_preview=False,
             registry=registry,
             # One after the other: the second finds the layers that they share.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=after,
+                hooks=explain_error(
+                    f"explain-emulation-{target}", "exec format error", no_emulator(self._architecture)
+                ),
+            ),
         )

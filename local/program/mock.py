@@ -20,6 +20,7 @@ from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from infra.account import Account
+from infra.docker_engine import CheckEngine
 from infra.registry import Manifest, ManifestReader
 
 ACCOUNT = "123456789012"
@@ -134,6 +135,7 @@ def run_program(
     secret_keys: Collection[str] = (),
     preview: bool = False,
     read_manifest: ManifestReader = read_one_image,
+    check_engine: CheckEngine = lambda architecture: None,
     registered: Registrations | None = None,
 ) -> Registrations:
     """Run `root`/__main__.py as `stack` with `config` by full key. Raises what the program raises.
@@ -156,7 +158,7 @@ def run_program(
         )
         set_all_config({key: as_text(value) for key, value in config.items()}, secret_keys=[*secret_keys])
         with _nothing_left_behind():
-            await run_pulumi_func(lambda: _run_main(root, read_manifest))
+            await run_pulumi_func(lambda: _run_main(root, read_manifest, check_engine))
         stack_resource = get_root_resource()
         if not isinstance(stack_resource, Stack):
             raise TypeError(f"the root resource is {stack_resource!r}; expected the stack")
@@ -189,8 +191,8 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _run_main(root: Path, read_manifest: ManifestReader) -> None:
-    runpy.run_path(str(root / "__main__.py"))["deploy"](read_manifest)
+def _run_main(root: Path, read_manifest: ManifestReader, check_engine: CheckEngine) -> None:
+    runpy.run_path(str(root / "__main__.py"))["deploy"](read_manifest, check_engine)
 
 
 @contextlib.contextmanager

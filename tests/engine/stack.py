@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -85,6 +85,8 @@ class Stack:
     aws: str
     """Address of the API that the program asks."""
     name: str = "dev"
+    docker: str | None = None
+    """Address of another Docker engine than the one that is there."""
 
     @property
     def project(self) -> Path:
@@ -99,7 +101,7 @@ class Stack:
 
     def copy(self, folder: Path) -> Stack:
         shutil.copytree(self.folder, folder, symlinks=True)
-        return Stack(folder, self.pulumi, self.aws, self.name)
+        return replace(self, folder=folder)
 
     def configure(self, **keys: Any) -> None:
         """Writes config into the file of the stack; None takes a key away."""
@@ -173,6 +175,7 @@ class Stack:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "CLOUD_FILE": str(self.cloud_file),
+            "DOCKER_HOST": self.docker or self.aws.replace("http://", "tcp://"),
             "AWS_ACCESS_KEY_ID": "x",
             "AWS_SECRET_ACCESS_KEY": "x",
             "AWS_ENDPOINT_URL": f"{self.aws}/{quote(str(self.folder), safe='')}",

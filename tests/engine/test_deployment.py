@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,14 @@ def test_the_stand_ins_of_these_tests_are_what_the_engine_started(deployed: Stac
 
 def test_a_second_up_changes_nothing(dev: Stack):
     assert dev.up() == NOTHING
+
+
+def test_without_a_docker_engine_the_program_says_so(dev: Stack):
+    """What the real provider says of it is "bad provider state", behind everything else."""
+    assert "no Docker engine answers at unix:///nowhere" in replace(dev, docker="unix:///nowhere").run(
+        "preview"
+    )
+    assert "Docker engine" not in dev.run("preview")
 
 
 def test_a_refresh_finds_what_is_there(dev: Stack):

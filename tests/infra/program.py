@@ -9,6 +9,7 @@ from typing import Any
 
 from pulumi.runtime import mocks
 
+from infra.docker_engine import CheckEngine
 from infra.registry import ManifestReader
 from local.program import mock
 from local.program.declare import read_config
@@ -62,6 +63,7 @@ def run_program(
     region_zones: list[str] = ZONES,
     preview: bool = False,
     read_manifest: ManifestReader = mock.read_one_image,
+    check_engine: CheckEngine = lambda architecture: None,
     registered: Deployed | None = None,
     secret_keys: tuple[str, ...] = ("hfToken",),
     **keys: Any,
@@ -77,6 +79,7 @@ def run_program(
         secret_keys=[full_key(key) for key in secret_keys],
         preview=preview,
         read_manifest=read_manifest,
+        check_engine=check_engine,
         registered=deployed,
     )
     return deployed

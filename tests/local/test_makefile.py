@@ -13,14 +13,17 @@ ROOT = Path(__file__).parents[2]
 def make(tmp_path):
     """`make` with commands in place of ours that write down how they were called."""
     python = tmp_path / "python"
-    python.write_text('#!/bin/sh\nprintf "%s|" "$@"\nprintf "EVENT=%s\\n" "$EVENT"\n')
+    python.write_text(
+        '#!/bin/sh\n[ "$2" = infra.docker_engine ] && echo unix:///of/a/context && exit "${NO_DOCKER:-0}"\n'
+        'printf "%s|" "$@"\nprintf "EVENT=%s\\n" "$EVENT"\n'
+    )
     pulumi = tmp_path / "pulumi"
-    pulumi.write_text('#!/bin/sh\nprintf "pulumi %s\\n" "$*"\n')
+    pulumi.write_text('#!/bin/sh\nprintf "pulumi %s%s\\n" "$*" "${DOCKER_HOST:+ at $DOCKER_HOST}"\n')
     for script in (python, pulumi):
         script.chmod(0o755)
 
-    def run(*arguments, path=f"{tmp_path}:{os.defpath}"):
-        environment = {"PATH": path, "HOME": str(tmp_path)}
+    def run(*arguments, path=f"{tmp_path}:{os.defpath}", **variables):
+        environment = {"PATH": path, "HOME": str(tmp_path), **variables}
         command = [
             "make",
             "-s",
@@ -61,9 +64,16 @@ def test_up_takes_models_a_hub_and_containers(make):
 def test_up_of_another_stack_is_pulumi_and_the_warm_up(make):
     assert make("up", "STACK=dev").stdout.splitlines() == [
         "pulumi stack select --create dev",
-        "pulumi up --stack dev",
+        "pulumi up --stack dev at unix:///of/a/context",
         "-m|warmup|--stack|dev|EVENT=",
     ]
+
+
+@pytest.mark.parametrize("target", ["up", "down"])
+def test_without_a_docker_engine_pulumi_neither_deploys_nor_destroys(make, target):
+    done = make(target, "STACK=dev", NO_DOCKER="1")
+    assert done.returncode
+    assert "pulumi up" not in done.stdout and "pulumi destroy" not in done.stdout
 
 
 def test_another_stack_without_pulumi_says_where_to_get_it(make):
@@ -79,7 +89,7 @@ def test_logs_take_a_function_and_a_stack(make):
 
 def test_down_and_warm_take_a_stack(make):
     assert make("down").stdout == "-m|local|down|EVENT=\n"
-    assert make("down", "STACK=dev").stdout == "pulumi destroy --stack dev\n"
+    assert make("down", "STACK=dev").stdout == "pulumi destroy --stack dev at unix:///of/a/context\n"
     assert make("warm").stdout == "-m|warmup|--stack|local|EVENT=\n"
     assert make("warm", "STACK=dev").stdout == "-m|warmup|--stack|dev|EVENT=\n"
 

@@ -3,6 +3,8 @@
 The first part of a path is the folder of a stack, quoted. ECR's BatchGetImage finds what the stand-in
 provider has pushed there, as an image of one platform; Lambda's Invoke queues, and versions and aliases are
 those of the stack. Every call is a line of the folder's aws.jsonl.
+
+It is also the Docker engine that the program looks up before anything else.
 """
 
 from __future__ import annotations
@@ -20,7 +22,19 @@ MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 MANIFEST = {"schemaVersion": 2, "mediaType": MEDIA_TYPE, "config": {}, "layers": []}
 
 
+DOCKER = {
+    "/version": {"ApiVersion": "1.44", "MinAPIVersion": "1.24"},
+    "/v1.44/info": {"Architecture": "x86_64", "KernelVersion": "of another machine"},
+}
+
+
 class Api(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if found := DOCKER.get(self.path):
+            self._answer(200, found)
+        else:
+            self.do_POST()
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("content-length") or 0)).decode()
         target = self.headers.get("x-amz-target") or ""
@@ -39,7 +53,7 @@ class Api(BaseHTTPRequestHandler):
         else:
             self._answer(400, {"__type": "UnknownOperationException", "message": target or self.path})
 
-    do_GET = do_DELETE = do_POST
+    do_DELETE = do_POST
 
     def log_message(self, *_: object) -> None:
         """Said in LOG."""
