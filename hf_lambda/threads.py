@@ -11,9 +11,16 @@ MB_PER_VCPU = 1769
 
 
 def thread_count(environ: Mapping[str, str] = os.environ) -> int:
-    """At least 1, at most what this process may run on. Outside Lambda: all of these."""
+    """At least 1, at most what this process may run on and what OMP_NUM_THREADS says, as for OpenMP itself.
+
+    Outside Lambda: all of these.
+    """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
-    if not memory_mb.isdecimal():
-        return available
-    return max(1, min(available, math.ceil(int(memory_mb) / MB_PER_VCPU)))
+    wanted, memory_mb = (
+        environ.get(name, "") for name in ("OMP_NUM_THREADS", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")
+    )
+    if wanted.isdecimal():
+        available = min(available, int(wanted))
+    if memory_mb.isdecimal():
+        available = min(available, math.ceil(int(memory_mb) / MB_PER_VCPU))
+    return max(1, available)

@@ -25,3 +25,20 @@ def test_never_more_threads_than_processors(monkeypatch):
 @pytest.mark.parametrize("environ", [{}, {"AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "much"}])
 def test_outside_lambda_all_processors_are_used(environ):
     assert thread_count(environ) == ALL
+
+
+@pytest.mark.parametrize(
+    ("wanted", "memory_mb", "threads"),
+    [
+        ("1", "10240", 1),
+        ("4", "3008", 2),
+        ("64", "10240", 6),
+        ("0", "3008", 1),
+        ("4,2", "3008", 2),
+        ("3", "", 3),
+    ],
+)
+def test_the_variable_of_openmp_says_how_many_at_most(monkeypatch, wanted, memory_mb, threads):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(6)))
+    environ = {"OMP_NUM_THREADS": wanted, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory_mb}
+    assert thread_count(environ) == threads
