@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write `path` by atomic rename, on disk before it is seen; readable for every user."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write `path` by atomic rename, on disk before it is seen; readable for every user.
+
+    What lies in its place, or in that of a folder above it, and can be neither is removed.
+    """
+    make_folder(path.parent)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "w") as file:
@@ -22,3 +28,19 @@ def replace_text(path: Path, text: str) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def make_folder(folder: Path) -> None:
+    """Make `folder`; what lies where it or one above it belongs, a file or a link to nowhere, is removed."""
+    for place in (*reversed(folder.parents), folder):
+        if os.path.lexists(place) and not place.is_dir():
+            place.unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def remove(path: Path) -> None:
+    """Delete what is at `path`, a file, a link or a folder, if anything is."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .manifest import CachedFile
+from .reading import read_file
 
 CHUNK_BYTES = 1 << 20
 HASHED_AT_LOAD = 1 << 20
@@ -55,7 +56,7 @@ def snapshot_files(snapshot: Path, files: Iterable[CachedFile]) -> list[Expected
 def prepared_files(folder: Path) -> list[Expected]:
     """The files of a prepared folder, as its document lists them. Raises ValueError where it cannot say."""
     try:
-        listed = json.loads((folder / DOCUMENT).read_bytes())["files"]
+        listed = json.loads(read_file(folder / DOCUMENT))["files"]
         files = [
             Expected(folder / name, f"{folder.name}/{name}", file["size"], file["sha256"])
             for name, file in listed.items()

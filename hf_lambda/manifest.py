@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from .errors import ColdCache
+from .reading import read_file
 from .records import FlatRecord
 
 VERSION = 1
@@ -185,6 +186,6 @@ def _by_commit(cache: Path, model: str, revision: str | None) -> Manifest | None
 def _read(path: Path) -> Manifest | None:
     """None also for one of another version, damaged, or no file at all: the fix is the same, warm again."""
     try:
-        return Manifest.from_json(json.loads(path.read_bytes()))
+        return Manifest.from_json(json.loads(read_file(path)))
     except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError):
         return None

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.atomic import remove
 from hf_lambda.integrity import DOCUMENT, find_fault, prepared_files
 from hf_lambda.manifest import PreparedEntry
+from hf_lambda.reading import read_file
 
 _CHUNK = 1 << 20
 
@@ -53,19 +54,13 @@ def publish(candidate: Path, folder: Path, document: Document) -> None:
     for file_path in candidate.iterdir():
         file_path.chmod(0o644)
     candidate.chmod(0o755)
-    if folder.exists():  # not valid, or it would have been kept; a rename cannot replace a full folder
+    if os.path.lexists(
+        folder
+    ):  # not valid, or it would have been kept; a rename cannot replace a full folder
         stale = folder.with_name(f".stale-{folder.name}-{os.getpid()}")
         folder.rename(stale)
         remove(stale)
     candidate.rename(folder)
-
-
-def remove(path: Path) -> None:
-    """Delete what is at `path`, a file or a folder, if anything is."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def valid_entry(folder: Path, *, gate_key: str | None = None) -> PreparedEntry | None:
@@ -74,7 +69,7 @@ def valid_entry(folder: Path, *, gate_key: str | None = None) -> PreparedEntry |
     gate_key: also None if the folder was checked with other samples or another tolerance.
     """
     try:
-        document = Document.from_json(json.loads((folder / DOCUMENT).read_bytes()))
+        document = Document.from_json(json.loads(read_file(folder / DOCUMENT)))
         if gate_key is not None and document.gate_key != gate_key:
             return None
         names = {path.name for path in folder.iterdir()}

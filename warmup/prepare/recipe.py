@@ -17,14 +17,14 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from hf_lambda.atomic import replace_text
+from hf_lambda.atomic import make_folder, remove, replace_text
 from hf_lambda.manifest import PreparedEntry
+from hf_lambda.reading import read_file
 from hf_lambda.tasks import TORCH_ONLY
 
 from ..protocol.errors import ErrorKind
 from ..worker.locks import lock_if_free
 from . import folder as prepared_folder
-from .folder import remove
 from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
 from .request import RECIPE, PrepareRequest
 from .snapshot import fp32_bytes
@@ -193,20 +193,21 @@ def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
     memory = [request.memory_mb, request.max_context]
     key = json.dumps([request.task, request.commit, request.gate_key, *memory])
     stamp = work / "key.json"
-    if not stamp.is_file() or stamp.read_bytes() != key.encode():
+    if not stamp.is_file() or stamp.is_symlink() or stamp.read_bytes() != key.encode():
         for left in work.iterdir():
             if left.name != _LOCK:
-                shutil.rmtree(left) if left.is_dir() else left.unlink()
+                remove(left)
         replace_text(stamp, key)
+    remove(work / "request.json")  # whatever it is: it may be no file
     request.write(work)
 
 
 @contextmanager
 def _only_run(work: Path) -> Iterator[None]:
     """Two warm-ups at once: the second is told to come back, and then finds the folder of the first."""
-    if work.exists() and not work.is_dir():
-        work.unlink()
-    work.mkdir(parents=True, exist_ok=True)
+    make_folder(work)
+    if not (work / _LOCK).is_file():
+        remove(work / _LOCK)
     with lock_if_free(work / _LOCK) as is_ours:
         if not is_ours:
             raise Unfinished(f"another run is preparing {work.name.removeprefix('.work-')}")
@@ -273,10 +274,10 @@ class StepRunner:
         """What the step left; None where it did not, or what is there is damaged."""
         path = record_path(self.work, step)
         try:
-            return StepRecord.from_json(json.loads(path.read_bytes()))
+            return StepRecord.from_json(json.loads(read_file(path)))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, RecursionError):
             remove(path)
             return None
 
@@ -341,7 +342,7 @@ def _environment(environ: Mapping[str, str]) -> dict[str, str]:
 def _number(path: Path) -> int:
     """The digit in `path`; 0 where there is none."""
     try:
-        written = path.read_bytes()
+        written = read_file(path)
     except OSError:
         return 0
     return int(written) if re.fullmatch(rb"[0-9]", written) else 0

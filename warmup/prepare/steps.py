@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hf_lambda.atomic import replace_text
+from hf_lambda.atomic import remove, replace_text
 from hf_lambda.onnx_engine.contract import VISION, read_contract, write_contract
 from hf_lambda.sentence_embedding import WEIGHTS
 
@@ -195,7 +195,7 @@ def _graphs(folder: Path) -> list[Path]:
 
 
 def _fresh(folder: Path) -> Path:
-    shutil.rmtree(folder, ignore_errors=True)
+    remove(folder)
     folder.mkdir(parents=True)
     return folder
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from hf_lambda.atomic import replace_text
+from hf_lambda.atomic import remove, replace_text
 from hf_lambda.integrity import MISSING
 from hf_lambda.manifest import repo_folder
+from hf_lambda.reading import read_file
 
 from ..protocol.answers import DownloadPlan, ListedFile
 from ..protocol.errors import ErrorKind, WarmupError
@@ -102,7 +104,7 @@ def _tree_path(cache: Path, model: ModelRequest, commit: str) -> Path:
 
 def _read_tree(cache: Path, model: ModelRequest, commit: str) -> list[RemoteFile] | None:
     try:
-        text = _tree_path(cache, model, commit).read_bytes()
+        text = read_file(_tree_path(cache, model, commit))
         return [RemoteFile.from_json(entry) for entry in json.loads(text)]
     except (OSError, WrongShape, ValueError, TypeError, RecursionError):
         return None
@@ -182,7 +184,8 @@ class _Transfer:
                 log("fetched", model=self._model.key, path=file.path, bytes=file.size, seconds=seconds)
                 return
             log("damaged", model=self._model.key, path=file.path, fault=bad)
-            _remove(snapshot_file(self._snapshot, file), self._blob(file))
+            remove(snapshot_file(self._snapshot, file))
+            remove(self._blob(file))
         raise WarmupError(
             ErrorKind.DAMAGED,
             f"{self._model.repo_id}/{file.path} {bad}, {TRANSFERS} times in a row. "
@@ -201,13 +204,15 @@ class _Transfer:
         """Remove what lies where the file, its blob or their folders belong: the client would take it."""
         pointer, blob = snapshot_file(self._snapshot, file), self._blob(file)
         if bad != MISSING or pointer.is_symlink():
-            _remove(pointer)
+            remove(pointer)
         if bad != MISSING or blob.is_symlink() or blob.is_dir():
-            _remove(blob)
+            remove(blob)
         inside = [path for path in pointer.parents if path.is_relative_to(self._snapshot)]
-        for folder in (self._blobs.parent, self._blobs, self._snapshot.parent, *reversed(inside)):
-            if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-                _remove(folder)
+        hub = self._blobs.parents[1]
+        own = (hub, hub / ".locks", self._blobs.parent, self._blobs, self._snapshot.parent)
+        for folder in (*own, *reversed(inside)):
+            if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+                remove(folder)
 
     def _adder(self, file: RemoteFile) -> Callable[[int], None]:
         return lambda count: self._set(file, min(file.size, self._received[file.path] + count))
@@ -221,14 +226,6 @@ class _Transfer:
         with self._lock:
             done = sum(self._received.values())
         self._job.progress(self._model.key, bytes_done=done)
-
-
-def _remove(*paths: Path) -> None:
-    for path in paths:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def _check_space(cache: Path, needed: int, repo_id: str) -> None:

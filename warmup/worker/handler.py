@@ -129,7 +129,13 @@ def _worded(error: OSError) -> WarmupError | OSError:
     if error.errno in (errno.ENOLCK, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.ESTALE):
         fix = "Check the access point, the mount and the role of the warm-up"
         return WarmupError(ErrorKind.CACHE, f"{error.filename or 'the cache'}: {error.strerror}. {fix}")
+    if error.errno in _MISPLACED and error.filename:
+        fix = "Something else lies where the cache keeps its own: remove it and warm again"
+        return WarmupError(ErrorKind.CACHE, f"{error.filename}: {error.strerror}. {fix}")
     return error
+
+
+_MISPLACED = (errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL)
 
 
 def _left(progress: ModelProgress) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_lambda.atomic import replace_text
+from hf_lambda.reading import read_file
 
 from ..protocol.answers import JobState, JobStatus, ModelProgress
 from ..protocol.errors import ErrorKind, WarmupError
@@ -100,8 +101,8 @@ def recorded(job: Job, cache: Path) -> Iterator[None]:
 def read_job(cache: Path, name: str) -> JobState:
     """The state in the file of `name`, with `age_s` since it was written; `unknown` where there is none."""
     try:
-        state = JobState.from_json(json.loads(job_path(cache, name).read_bytes()))
-    except (FileNotFoundError, IsADirectoryError, WrongShape, ValueError, RecursionError):
+        state = JobState.from_json(json.loads(read_file(job_path(cache, name))))
+    except (OSError, WrongShape, ValueError, RecursionError):
         return JobState(JobStatus.UNKNOWN)
     # Both clocks are Lambda's: the one of the machine that runs the command may be wrong.
     return replace(state, age_s=max(0.0, time.time() - (state.heartbeat or 0.0)))

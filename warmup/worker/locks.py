@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from hf_lambda.atomic import make_folder, remove
 from hf_lambda.manifest import repo_folder
 
 from ..protocol.errors import ErrorKind, WarmupError
@@ -52,7 +53,9 @@ def lock_if_free(path: Path) -> Iterator[bool]:
 
 
 def _opened(path: Path) -> TextIO:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
+    if not path.is_file():  # never a lock that somebody holds
+        remove(path)
     return path.open("a")
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from hf_lambda.atomic import remove
 from hf_lambda.manifest import Manifest, all_manifests, manifest_path, repo_folder
 
 from ..protocol.answers import PruneResult
@@ -54,7 +55,7 @@ def remove_orphans(cache: Path, repo_id: str) -> None:
     folder = repo_folder(repo_id)
     # The client locks every file that it downloads. A Lambda that was frozen at its deadline still holds
     # those of the transfers that it gave up; new files have new locks.
-    shutil.rmtree(cache / "hub" / ".locks" / folder, ignore_errors=True)
+    remove(cache / "hub" / ".locks" / folder)
     for path in [*_orphans(cache / "hub" / folder), *_unfinished_job_files(cache)]:
         log("orphan removed", path=str(path.relative_to(cache)), bytes=_bytes(path))
         _remove(path)
