@@ -55,8 +55,11 @@ class _Endpoint:
         finally:
             current.reset(token)
         if isinstance(reply, Stream):
+            reply.headers |= trace.headers
             reply.pieces = under(trace, reply.pieces, lambda: self._log(watch, trace, 200, request_id))
             return sent(reply)
+        if "headers" in reply:
+            reply["headers"] |= trace.headers
         self._log(watch, trace, reply["statusCode"], request_id)
         return reply
 

@@ -41,6 +41,7 @@ def request(
         total_ms=_rounded(watch.ms),
         status=status,
         request_id=request_id,
+        **({"truncated_inputs": trace.truncated_inputs} if trace.truncated_inputs else {}),
     )
 
 

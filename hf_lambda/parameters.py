@@ -255,6 +255,11 @@ def generation_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if name in GENERATION}
 
 
+def truncates(parameters: Mapping[str, Any]) -> bool:
+    """Whether texts that are too long are cut."""
+    return parameters.get("truncation") not in (None, False, "do_not_truncate")
+
+
 def language_pair(task: str, parameters: Mapping[str, Any], known: Collection[str]) -> tuple[str, str]:
     """Source and target: of the call, else of the task's name. Raises BadRequest where one is not `known`."""
     default = languages(task) or (None, None)

@@ -6,6 +6,8 @@ import time
 from contextvars import ContextVar
 from pathlib import Path
 
+TRUNCATED_HEADER = "truncated-inputs"
+
 
 class Trace:
     """Milliseconds by phase, and the engines that answered."""
@@ -14,17 +16,30 @@ class Trace:
         self.load_ms = 0.0
         self.infer_ms = 0.0
         self.engines: list[str] = []
+        self.truncated_inputs = 0
+        """Inputs that the model did not read whole."""
 
     def infer(self, engine: str, milliseconds: float) -> None:
         self.infer_ms += milliseconds
         if engine not in self.engines:
             self.engines.append(engine)
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """What an HTTP answer says of how it came about."""
+        return {TRUNCATED_HEADER: str(self.truncated_inputs)} if self.truncated_inputs else {}
+
     def loaded(self, milliseconds: float) -> None:
         self.load_ms += milliseconds
 
 
 current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+
+
+def note_truncated(inputs: int) -> None:
+    """Say of the request that is answered here that `inputs` of its inputs were cut."""
+    if (trace := current.get()) is not None:
+        trace.truncated_inputs += inputs
 
 
 class Stopwatch:

@@ -12,6 +12,7 @@ import numpy as np
 from ..background import Future
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
+from ..trace import note_truncated
 from .contract import EncoderContract
 from .session import open_session
 from .tokenizer import cleaned_up, load_tokenizer
@@ -89,6 +90,10 @@ class Encoder:
             results = self._session.run(list(outputs), feeds)
             for row, index in enumerate(group):
                 yield index, [result[row] for result in results]
+
+    def note_truncated(self, encodings: Sequence[Any]) -> None:
+        """Say of those of `encodings` that were cut that the rest is not read."""
+        note_truncated(sum(bool(encoding.overflowing) for encoding in encodings))
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
         """Text of the tokens `ids`."""

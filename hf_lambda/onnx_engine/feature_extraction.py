@@ -33,6 +33,7 @@ class FeatureExtraction:
             return self._vectors(inputs, asked)
         limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
         encodings = self._encoder.encode(inputs, max_length=limit)
+        self._encoder.note_truncated(encodings)
         results: list[Any] = [None] * len(inputs)
         for index, (hidden,) in self._encoder.run(encodings, ["last_hidden_state"]):
             states = hidden[: len(encodings[index].ids)]
@@ -49,6 +50,7 @@ class FeatureExtraction:
         encoder = self._lower if asked.rules.lowercase else self._encoder
         limit = asked.limit(encoder.contract.max_length, encoder.contract.max_position)
         encodings = encoder.encode([asked.prompt + text for text in inputs], max_length=limit)
+        encoder.note_truncated(encodings)
         before = 0
         if asked.counts_prompt:
             ids = encoder.encode([asked.prompt], max_length=limit)[0].ids

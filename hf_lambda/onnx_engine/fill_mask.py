@@ -28,6 +28,7 @@ class FillMask:
         limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
         targets = self._targets(parameters["targets"]) if parameters.get("targets") is not None else None
         encodings = self._encoder.encode(inputs, max_length=limit)
+        self._encoder.note_truncated(encodings)
         mask_index = [self._masks(encoding.ids) for encoding in encodings]
         results: list[Any] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"], {MASK_INDEX_INPUT: mask_index}):

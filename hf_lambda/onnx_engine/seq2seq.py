@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..background import Future
 from ..errors import BadRequest, Unprocessable
-from ..parameters import NEW_TOKENS, generation_options, language_pair
+from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
 from ..tasks import ANSWER_KEYS, base_of
 from .contract import Seq2SeqContract
 from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
@@ -42,7 +42,7 @@ class Seq2Seq:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
         source, target = self._languages(parameters)
         options = self._generation(parameters, target)
-        is_cut = parameters.get("truncation") not in (None, False, "do_not_truncate")
+        is_cut = truncates(parameters)
         sources = self._tokenizer.encode(
             [self._prefix + text for text in inputs], language=source, most=self._limit() if is_cut else None
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..trace import note_truncated
 from .contract import Seq2SeqContract, SurroundingTokens
 from .tokenizer import cleaned_up
 
@@ -27,14 +28,16 @@ class Seq2SeqTokenizer:
         prefix, suffix = around.prefix, around.suffix
         codes, plain = zip(*(self._leading_code(text) for text in texts), strict=True) if texts else ((), ())
         encodings = self._tokenizer.encode_batch(list(plain), add_special_tokens=False)
-        results = []
+        results, cut = [], 0
         for code, encoding in zip(codes, encodings, strict=True):
             ids = code + self._ids(encoding)
             if most is not None:
                 room = max(0, most - len(prefix) - len(suffix))
+                cut += len(ids) > room
                 is_left = self._contract.truncation_side == "left"
                 ids = ids[max(0, len(ids) - room) :] if is_left else ids[:room]
             results.append([*prefix, *ids, *suffix])
+        note_truncated(cut)
         return results
 
     def decode(self, ids: Sequence[int], *, cleanup: bool = False) -> str:

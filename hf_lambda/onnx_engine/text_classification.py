@@ -23,6 +23,7 @@ class TextClassification:
         strategy = parameters["truncation"] if named else "longest_first"
         texts = [_text(item) for item in inputs]
         encodings = self._encoder.encode(texts, max_length=limit, strategy=strategy)
+        self._encoder.note_truncated(encodings)
         results: list[Any] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"]):
             results[index] = self._answer(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from ..errors import BadRequest
+from ..windows import overlap
 from .encoder import Encoder, softmax
 
 Join = Callable[[list[str]], str]
@@ -40,16 +40,16 @@ class TokenClassification:
         self._knows_words = bool(prefix)
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
-        """Per text a list of entities. A long text is cut; with `stride` it is read in windows."""
+        """Per text a list of entities. A long text is read in windows, which `stride` tokens overlap."""
         strategy = parameters.get("aggregation_strategy", "none")
         split = bool(parameters.get("is_split_into_words"))
         delimiter = parameters.get("delimiter") or " "
         limit = self._encoder.limit(True, None)
-        encodings = self._encoder.encode(
-            inputs, max_length=limit, stride=self._stride(parameters.get("stride"), limit), pretokenized=split
-        )
+        special = self._encoder.tokenizer.num_special_tokens_to_add(False)
+        stride = overlap(parameters, limit and limit - special)
+        encodings = self._encoder.encode(inputs, max_length=limit, stride=stride, pretokenized=split)
         windows = [
-            (text, piece) for text, whole in enumerate(encodings) for piece in _pieces(whole, parameters)
+            (text, piece) for text, whole in enumerate(encodings) for piece in (whole, *whole.overflowing)
         ]
         answers: list[list[list[dict[str, Any]]]] = [[] for _ in inputs]
         logits: list[Any] = [None] * len(windows)
@@ -68,14 +68,6 @@ class TokenClassification:
             pieces[0] if len(pieces) == 1 else without_overlaps([*chain.from_iterable(pieces)])
             for pieces in answers
         ]
-
-    def _stride(self, stride: int | None, limit: int | None) -> int:
-        if stride is None:
-            return 0
-        most = None if limit is None else limit - self._encoder.tokenizer.num_special_tokens_to_add(False)
-        if most is not None and stride >= most:
-            raise BadRequest("stride", f"less than {most}, what the model reads at once", str(stride))
-        return stride
 
     def _tokens(
         self, sentence: str, encoding: Any, scores: Any, word_starts: list[int] | None
@@ -99,11 +91,6 @@ class TokenClassification:
                 word, continues = text, False
             tokens.append(Token(word, scores[index], start, end, index, continues))
         return tokens
-
-
-def _pieces(encoding: Any, parameters: Mapping[str, Any]) -> list[Any]:
-    """The windows of a long text; its first alone where no stride is asked for."""
-    return [encoding, *encoding.overflowing] if parameters.get("stride") is not None else [encoding]
 
 
 def _word_starts(words: list[str], delimiter: str) -> list[int]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import Unprocessable, no_entailment
+from ..trace import note_truncated
 from .encoder import Encoder, softmax
 
 _TEMPLATE = "This example is {}."
@@ -27,6 +28,11 @@ class ZeroShotClassification:
         hypotheses = [template.format(label) for label in labels]
         pairs = [(text, hypothesis) for text in inputs for hypothesis in hypotheses]
         encodings = self._encodings(pairs)
+        longest = range(0, len(pairs), len(labels))
+        # A text counts once, whatever number of its hypotheses left no room for all of it.
+        note_truncated(
+            sum(any(each.overflowing for each in encodings[at : at + len(labels)]) for at in longest)
+        )
         logits: list[Any] = [None] * len(pairs)
         for index, (row,) in self._encoder.run(encodings, ["logits"]):
             logits[index] = row

@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from ..batches import run_batches
+from ..parameters import truncates
 from ..sentence_embedding import (
     EmbeddingRules,
     NotUnderstood,
@@ -28,6 +29,7 @@ from .loading import (
     NO_LIMIT,
     check_length,
     dense_weights,
+    encoded_to,
     load_model,
     load_tokenizer,
     max_length,
@@ -45,9 +47,9 @@ class FeatureExtraction:
         """Per text `[1][tokens][dimensions]`, as transformers gives it; with `pooling` `[dimensions]`."""
         if (asked := pooled(parameters, self._rules, self._problem)) is not None:
             return self._vectors(inputs, asked)
-        truncation = parameters.get("truncation") or False
-        most = parameters.get("max_length") or max_length(self._tokenizer, self._model)
-        encoded = self._encode(self._tokenizer, inputs, most if truncation else None)
+        known = (parameters.get("max_length"), max_length(self._tokenizer, self._model))
+        most = min((length for length in known if length), default=None) if truncates(parameters) else None
+        encoded = self._encode(self._tokenizer, inputs, most)
 
         def each(states: torch.Tensor) -> Any:
             return [_normalized(states, parameters.get("normalize")).tolist()]
@@ -70,7 +72,7 @@ class FeatureExtraction:
         return self._run(encoded, lambda states: embedder.vector(states.numpy(), before).tolist())
 
     def _encode(self, tokenizer: Any, texts: list[str], limit: int | None) -> Any:
-        return tokenizer(texts, truncation=limit is not None, max_length=limit, verbose=False)
+        return encoded_to(limit, lambda **cut: tokenizer(texts, verbose=False, **cut))
 
     def _run(self, encoded: Any, each: Callable[[torch.Tensor], Any]) -> list[Any]:
         """`each` of the states of every text, (tokens, dimensions) without padding."""

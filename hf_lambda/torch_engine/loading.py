@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from transformers import PreTrainedModel
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
 from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
+from ..trace import note_truncated
 from .trained import find_untrained
 
 MAX_PADDED_TOKENS = 4096
@@ -142,6 +143,17 @@ def check_length(lengths: list[int], most: int | None, *, remedy: str) -> None:
     longest = max(lengths, default=0)
     if most is not None and longest > most:
         raise Unprocessable(None, f"the text has {longest} tokens, the model takes at most {most}: {remedy}")
+
+
+def encoded_to(limit: int | None, encode: Callable[..., Any]) -> Any:
+    """What `encode` makes of texts, cut to `limit` tokens; the request is told how many were cut.
+
+    encode: takes a tokenizer's `truncation` and `max_length`.
+    """
+    encoded = encode(truncation=False)
+    cut = sum(limit is not None and len(ids) > limit for ids in encoded["input_ids"])
+    note_truncated(cut)
+    return encode(truncation=True, max_length=limit) if cut else encoded
 
 
 def max_length(tokenizer: Any, model: Any) -> int | None:

@@ -13,10 +13,20 @@ from ..batches import run_batches
 from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
-from ..parameters import NEW_TOKENS
+from ..parameters import NEW_TOKENS, truncates
 from ..tasks import AUTO_CLASSES, canonical, head_of
+from ..trace import note_truncated
+from ..windows import overlap
 from .generation import check_options, check_prompt, options_of, pipeline_options, without_stop
-from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
+from .loading import (
+    MAX_PADDED_TOKENS,
+    NO_LIMIT,
+    check_length,
+    load_model,
+    load_tokenizer,
+    max_length,
+    max_position,
+)
 
 _TRUNCATES = ("zero-shot-classification", "token-classification")
 """Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
@@ -41,9 +51,14 @@ class TransformersPipeline:
         )
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
-        chosen = dict(parameters)
+        chosen = self._with_windows(parameters)
         lengths = [self._length(item, chosen) for item in inputs]
-        if self._task not in _TRUNCATES and not chosen.get("truncation"):
+        if (most := self._most(chosen)) is not None:
+            if "stride" not in chosen:
+                beside = self._beside(chosen)
+                note_truncated(sum(length + beside > most for length in lengths))
+            lengths = [min(length, most) for length in lengths]
+        if self._task not in _TRUNCATES and not truncates(chosen):
             check_length(lengths, self._max_position, remedy="shorten it")
         if self._task == "text-generation":
             check_options(self._model, options_of(chosen), lengths=False)
@@ -100,10 +115,27 @@ class TransformersPipeline:
         if isinstance(item, list):
             item = " ".join(item)
         pair = [item] if isinstance(item, str) else [item["text"], item.get("text_pair")]
-        length = len(self._tokenizer(*pair, verbose=False)["input_ids"])
-        if self._task in _TRUNCATES or chosen.get("truncation"):
-            return min(length, int(self._tokenizer.model_max_length))
-        return length
+        return len(self._tokenizer(*pair, verbose=False)["input_ids"])
+
+    def _most(self, chosen: Mapping[str, Any]) -> int | None:
+        """Tokens that inputs are cut to; None: they are not."""
+        if self._task not in _TRUNCATES and not truncates(chosen):
+            return None
+        most = int(self._tokenizer.model_max_length)
+        return min(chosen.get("max_length") or most, most)
+
+    def _with_windows(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        """`parameters`, for token-classification with the stride of its windows."""
+        chosen = dict(parameters)
+        if self._task == "token-classification" and self._tokenizer.is_fast:
+            limit = self._tokenizer.model_max_length
+            special = self._tokenizer.num_special_tokens_to_add()
+            chosen["stride"] = overlap(chosen, limit - special if limit < NO_LIMIT else None)
+            if chosen.get("aggregation_strategy") == "none":
+                del chosen["aggregation_strategy"]  # transformers refuses the two together, and does both
+        elif (most := chosen.get("max_length")) is not None and chosen.get("truncation"):
+            chosen["max_length"] = min(most, self._tokenizer.model_max_length)
+        return chosen
 
     def _chat_length(self, messages: list[Any], chosen: Mapping[str, Any]) -> int:
         """Raises Unprocessable for a model without a template, and for what its template refuses."""
@@ -149,10 +181,16 @@ class TransformersPipeline:
             return max(len(self._tokenizer(text)["input_ids"]) for text in hypotheses)
         return 0
 
+    def _beside(self, chosen: Mapping[str, Any]) -> int:
+        """Tokens that one input shares its room with: a hypothesis, which is never cut."""
+        if self._task != "zero-shot-classification":
+            return 0
+        alone = self._tokenizer.num_special_tokens_to_add(pair=False)
+        twice = 2 * alone - self._tokenizer.num_special_tokens_to_add(pair=True)
+        return self._written(chosen) - twice
+
     def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for what the model cannot do."""
-        if self._task == "token-classification" and "stride" in chosen:
-            self._check_stride(chosen)
         if self._task == "text-generation":
             return pipeline_options(chosen, self._tokenizer)
         if self._task == "fill-mask":  # the one pipeline that takes these apart from its own
@@ -168,10 +206,3 @@ class TransformersPipeline:
         if self._task == "fill-mask" and len(group) == 1:
             return [answers]
         return answers
-
-    def _check_stride(self, chosen: Mapping[str, Any]) -> None:
-        most = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
-        if chosen["stride"] >= most:
-            raise BadRequest(
-                "stride", f"less than {most}, what the model reads at once", str(chosen["stride"])
-            )

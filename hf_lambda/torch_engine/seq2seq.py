@@ -13,10 +13,18 @@ import transformers
 
 from ..batches import run_batches
 from ..errors import BadRequest
-from ..parameters import NEW_TOKENS, generation_options, language_pair
+from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
 from ..tasks import ANSWER_KEYS, base_of
 from .generation import check_options
-from .loading import MAX_PADDED_TOKENS, check_length, load_model, load_tokenizer, max_length, max_position
+from .loading import (
+    MAX_PADDED_TOKENS,
+    check_length,
+    encoded_to,
+    load_model,
+    load_tokenizer,
+    max_length,
+    max_position,
+)
 
 
 class Seq2Seq:
@@ -48,14 +56,13 @@ class Seq2Seq:
         return run_batches(rows, held, lambda group: self._run(group, options, parameters), MAX_PADDED_TOKENS)
 
     def _encode(self, texts: list[str], parameters: Mapping[str, Any]) -> dict[str, Any]:
-        truncation = parameters.get("truncation") or False
-        most = max_length(self._tokenizer, self._model.get_encoder()) if truncation else None
-        options = {"truncation": bool(most), "max_length": most, "verbose": False}
+        most = max_length(self._tokenizer, self._model.get_encoder()) if truncates(parameters) else None
         build = getattr(self._tokenizer, "_build_translation_inputs", None)
         if not self._is_translation or build is None:
-            return dict(self._tokenizer(texts, **options))
+            return dict(encoded_to(most, lambda **cut: self._tokenizer(texts, verbose=False, **cut)))
         source, target = language_pair(self._task, parameters, language_codes(self._tokenizer))
-        return dict(build(texts, src_lang=source, tgt_lang=target, return_tensors=None, **options))
+        languages = {"src_lang": source, "tgt_lang": target, "return_tensors": None, "verbose": False}
+        return dict(encoded_to(most, lambda **cut: build(texts, **languages, **cut)))
 
     def _generation(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         options = generation_options(parameters)

@@ -10,7 +10,7 @@ import pytest
 from hf_lambda import endpoint
 from hf_lambda.errors import ColdCache, Unprocessable
 from hf_lambda.inputs import Single
-from hf_lambda.trace import current
+from hf_lambda.trace import current, note_truncated
 
 LABELS: dict[str, str] = {}
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
@@ -131,6 +131,30 @@ def test_every_request_leaves_one_line_with_its_phases_and_never_its_text(capsys
     assert (cold["infer_ms"], cold["load_ms"], cold["status"]) == (12.3, 100.0, 200)
     assert cold["import_ms"] > 0 == warm["import_ms"]
     assert "private" not in json.dumps([cold, warm])
+
+
+def test_an_answer_to_texts_that_were_cut_says_so_in_the_log_and_over_http(capsys):
+    @endpoint
+    def classify(text: str | list[str]) -> object:
+        note_truncated(2)
+        note_truncated(1)
+        return {"label": "A"}
+
+    @endpoint
+    def each(text: str) -> object:
+        note_truncated(1)
+        yield {"label": "A"}
+
+    over_http = {"requestContext": {"http": {}}, "version": "2.0", "body": '{"text": "a"}'}
+    assert classify({"text": "a"}, CONTEXT) == {"statusCode": 200, "body": {"label": "A"}}
+    assert classify(over_http, CONTEXT)["headers"]["truncated-inputs"] == "3"
+    assert each({**over_http, "body": '{"text": "a", "stream": true}'}, CONTEXT)["headers"] == {
+        "content-type": "application/x-ndjson",
+        "truncated-inputs": "1",
+    }
+    assert [line["truncated_inputs"] for line in logged(capsys)] == [3, 3, 1]
+    assert "truncated-inputs" not in echo(over_http, CONTEXT)["headers"]
+    assert "truncated_inputs" not in logged(capsys)[0]
 
 
 def test_without_a_context_a_request_still_has_an_id(capsys):

@@ -1,0 +1,26 @@
+"""Long texts of token-classification are read in windows that overlap, by both engines alike."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .errors import BadRequest
+
+_OVERLAP = 4
+"""Of the window's tokens one in so many is read twice, where the request does not say: enough for the
+context of an entity at the edge."""
+
+
+def overlap(parameters: Mapping[str, Any], window: int | None) -> int:
+    """Tokens that two windows share: the request's `stride`, else a quarter of the `window`.
+
+    window: tokens of the text itself that the model reads at once; None: any number.
+    Raises BadRequest for a stride that leaves a window nothing new.
+    """
+    stride = parameters.get("stride")
+    if stride is None:
+        return 0 if window is None else window // _OVERLAP
+    if window is not None and stride >= window:
+        raise BadRequest("stride", f"less than {window}, what the model reads at once", str(stride))
+    return int(stride)
