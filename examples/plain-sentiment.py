@@ -10,4 +10,5 @@ classify = pipeline(
 
 
 def handler(event, context):  # type: ignore[no-untyped-def]
-    return {"statusCode": 200, "body": classify(event["text"])[0]}
+    answers = classify(event["text"], truncation=event.get("truncation", False))
+    return {"statusCode": 200, "body": answers[0]}

@@ -72,6 +72,8 @@ class _Endpoint:
             fields = dict(request.fields)
             as_lines = self._yields and self._asks_for_lines(fields)
             arguments = self._signature.bind(fields, is_text=request.is_text, file=request.file)
+            if (trace := current.get()) is not None:
+                trace.left_out = self._signature.names - arguments.keys()
             result = self._function(**arguments)
             if as_lines:
                 return self._lines(result, http, request_id)

@@ -46,6 +46,8 @@ def answer_to_one(task: str, result: Any, given: Any) -> Any:
     """One input's answer as transformers gives it; in a Single where that is a list of one."""
     if tasks.base_of(task) in _WRAPPED and isinstance(given, str) and isinstance(result, dict):
         return Single([result])
+    if tasks.base_of(task) == "token-classification" and isinstance(given, list):
+        return Single([result])  # the words of one text
     return answer_in_list(task, result)
 
 
@@ -72,6 +74,8 @@ def _check(base: str, item: Any, where: str | None, is_split: bool) -> None:
             raise BadRequest(where, "array of words", json_type(item))
     elif base == "text-generation" and isinstance(item, list):
         check_messages(item)
+    elif base == "zero-shot-classification" and item == "":
+        raise BadRequest(where, "text", "an empty one")
     elif not isinstance(item, str):
         raise BadRequest(where, "string", json_type(item))
 

@@ -48,8 +48,6 @@ IGNORED: dict[str, tuple[object, ...]] = {
     "trust_remote_code": (None, False),
     "model_kwargs": (None, {}),
     "pipeline_class": (None,),
-    "batch_size": (None, 1),
-    "num_workers": (None, 0, 1),
 }
 """Options of `transformers.pipeline` that mean nothing here, with the values that change nothing."""
 
@@ -107,7 +105,14 @@ PARAMETERS = {
     ),
     "question-answering": (*_QUESTIONS, "align_to_words"),
     "fill-mask": ("top_k", "targets", "tokenizer_kwargs", *_LENGTHS),
-    "feature-extraction": (*_LENGTHS, "pooling", "normalize", "prompt", "prompt_name"),
+    "feature-extraction": (
+        *_LENGTHS,
+        "tokenize_kwargs",
+        "pooling",
+        "normalize",
+        "prompt",
+        "prompt_name",
+    ),
     "zero-shot-classification": ("candidate_labels", "hypothesis_template", "multi_label"),
     "text-generation": (
         *GENERATION,
@@ -151,6 +156,19 @@ PARAMETERS = {
 }
 
 
+UNCHANGING = {
+    "text-classification": ("padding", "return_all_scores"),
+    "feature-extraction": ("padding", "return_tensors"),
+    "text-generation": ("padding", "return_tensors"),
+    "summarization": ("return_tensors",),
+    "translation": ("return_tensors",),
+    "text2text-generation": ("return_tensors",),
+}
+"""What calls of transformers' pipelines take and no answer depends on; batches are made here as they fit."""
+_BATCHING = ("batch_size", "num_workers")
+ALL_LABELS = (("text-classification", "top_k"), ("audio-classification", "top_k"))
+"""Parameters whose None asks for every label, as in transformers; elsewhere None is as good as left out."""
+
 _GENERATING = ("seq2seq-lm", "causal-lm", "image-text-to-text", "automatic-speech-recognition")
 """Heads that sample: their `top_k` is a number of tokens, not of answers."""
 LOAD_OPTIONS = {"text-generation": ("max_context",)}
@@ -171,6 +189,16 @@ def parameters_of(task: str) -> tuple[str, ...]:
     return PARAMETERS[base_of(task)]
 
 
+def unchanging_of(task: str) -> tuple[str, ...]:
+    """Names that a call and a declaration may hold, and that change nothing."""
+    return (*_BATCHING, *UNCHANGING.get(base_of(task), ()))
+
+
+def is_given(task: str, name: str, value: Any) -> bool:
+    """Whether `name=value` says something: None mostly stands for the default."""
+    return value is not None or (base_of(task), name) in ALL_LABELS
+
+
 def generates(task: str) -> bool:
     """Whether answers are written token by token."""
     return "max_new_tokens" in parameters_of(task)
@@ -180,6 +208,9 @@ def option_problem(task: str, name: str, value: object) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None."""
     if name in OWN_OPTIONS or name in declared_of(task):
         return None
+    if name in unchanging_of(task):
+        words = None if value is None else expected_value(task, name, value)
+        return words and f"`{name}={value!r}`: write {words}"
     if name in IGNORED:
         if any(value is allowed or value == allowed for allowed in IGNORED[name]):
             return None
@@ -200,14 +231,18 @@ def default_problem(task: str, name: str, value: Any) -> str | None:
 
 def call_parameters(task: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What an engine is called with: `given` over `defaults`. Raises BadRequest for what the task refuses."""
-    known = parameters_of(task)
+    known, unchanging = parameters_of(task), unchanging_of(task)
     for name, value in given.items():
-        if name not in known:
+        if name not in known and name not in unchanging:
             raise BadRequest(name, f"one of the parameters {', '.join(known)}", "an unknown one")
+        if value is None:  # one of ALL_LABELS
+            continue
         if (expected := expected_value(task, name, value)) is not None:
             raise BadRequest(name, expected, _shown(value))
-    chosen = {name: as_float(name, value) for name, value in {**defaults, **given}.items()}
-    chosen |= chosen.pop("tokenizer_kwargs", {})
+    both = {**defaults, **given}
+    chosen = {name: as_float(name, value) for name, value in both.items() if name not in unchanging}
+    for name in ("tokenizer_kwargs", "tokenize_kwargs"):
+        chosen |= {key: value for key, value in chosen.pop(name, {}).items() if key in _LENGTHS}
     if "candidate_labels" in known:
         chosen["candidate_labels"] = _labels(chosen.get("candidate_labels"))
     for least, most in (("min_length", "max_length"), ("min_new_tokens", "max_new_tokens")):
@@ -459,6 +494,21 @@ _VALUES: dict[str, tuple[str, Check]] = {
             and all(_VALUES[name][1](each) for name, each in value.items())
         ),
     ),
+    "tokenize_kwargs": (
+        "an object of truncation, max_length and padding",
+        lambda value: (
+            isinstance(value, dict)
+            and bool(value)
+            and set(value) <= {*_LENGTHS, "padding"}
+            and value.get("padding") != "max_length"
+            and all(_VALUES[name][1](each) for name, each in value.items())
+        ),
+    ),
+    "batch_size": _whole_from(1),
+    "num_workers": _whole_from(0),
+    "padding": _one_of(True, False, "longest", "max_length", "do_not_pad"),
+    "return_all_scores": _SWITCH,
+    "return_tensors": _one_of(False),
     "delimiter": ("text", lambda value: isinstance(value, str)),
     "ignore_labels": (
         "an array of labels",

@@ -24,6 +24,7 @@ from .parameters import (
     call_parameters,
     default_problem,
     generates,
+    is_given,
     option_problem,
     parameters_of,
     precisions_of,
@@ -31,8 +32,6 @@ from .parameters import (
 from .trace import Stopwatch, current
 
 DEFAULT_CACHE = "/mnt/hf_models_cache"
-_ALL_LABELS = ("text-classification", "top_k")
-"""Declared as None, it asks for every label as in transformers; elsewhere None is as good as left out."""
 _ONE_AT_A_TIME = threading.Lock()
 """Two loads side by side share disk and processors, and the first answer would wait for both."""
 
@@ -108,9 +107,7 @@ class Pipeline:
         self.engine, self.precision = engine, precision
         names = set(parameters_of(task)) - set(OWN_OPTIONS)
         self.defaults = {
-            name: value
-            for name, value in options.items()
-            if name in names and (value is not None or (task, name) == _ALL_LABELS)
+            name: value for name, value in options.items() if name in names and is_given(task, name, value)
         }
         at_load = LOAD_OPTIONS.get(tasks.base_of(task), ())
         self._load_options = {name: options[name] for name in at_load if options.get(name) is not None}
@@ -125,9 +122,10 @@ class Pipeline:
     def __call__(self, *inputs: Any, **parameters: Any) -> Any:
         """One result, or a list of them for a list; None for a parameter means its default.
 
+        `top_k=None` asks for every label where it does in transformers, unless it is a handler's own default.
         Raises ServingError: BadRequest, Unprocessable, ColdCache or EngineUnavailable.
         """
-        parameters = {name: value for name, value in parameters.items() if value is not None}
+        parameters = {name: value for name, value in parameters.items() if self._is_given(name, value)}
         is_split = bool({**self.defaults, **parameters}.get("is_split_into_words"))
         items, is_list = read_inputs(self.task, inputs, parameters, is_split=is_split)
         chosen = call_parameters(self.task, self.defaults, parameters)
@@ -164,6 +162,12 @@ class Pipeline:
         """How many tokens `texts` have, as far as the engine tells."""
         count = getattr(self._loaded().engine, "count_tokens", None)
         return int(count(texts)) if count is not None else 0
+
+    def _is_given(self, name: str, value: Any) -> bool:
+        trace = current.get()
+        if value is None and trace is not None and name in trace.left_out:
+            return False  # `top_k: int | None = None` in a handler, and an event without it
+        return is_given(self.task, name, value)
 
     def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
         loaded = self._loaded()

@@ -16,6 +16,8 @@ class Trace:
         self.load_ms = 0.0
         self.infer_ms = 0.0
         self.engines: list[str] = []
+        self.left_out: frozenset[str] = frozenset()
+        """Parameters of the handler that the event says nothing of: their values are the handler's own."""
         self.truncated_inputs = 0
         """Inputs that the model did not read whole."""
 

@@ -14,5 +14,5 @@ EXAMPLE = {"text": "I love this! It works wonderfully."}
 
 
 @endpoint
-def handler(text: str | list[str], top_k: int | None = None) -> object:
-    return classify(text, top_k=top_k)
+def handler(text: str | list[str], top_k: int | None = None, truncation: bool = False) -> object:
+    return classify(text, top_k=top_k, truncation=truncation)

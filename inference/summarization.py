@@ -20,5 +20,10 @@ EXAMPLE = {
 
 
 @endpoint
-def handler(article: str | list[str], max_length: int | None = None, min_length: int | None = None) -> object:
-    return summarize(article, max_length=max_length, min_length=min_length)
+def handler(
+    article: str | list[str],
+    max_length: int | None = None,
+    min_length: int | None = None,
+    truncation: bool = False,
+) -> object:
+    return summarize(article, max_length=max_length, min_length=min_length, truncation=truncation)

@@ -13,7 +13,7 @@ from ..batches import run_batches
 from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
-from ..parameters import NEW_TOKENS, truncates
+from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..tasks import AUTO_CLASSES, canonical, head_of
 from ..trace import note_truncated
 from ..windows import overlap
@@ -59,7 +59,9 @@ class TransformersPipeline:
                 note_truncated(sum(length + beside > most for length in lengths))
             lengths = [min(length, most) for length in lengths]
         if self._task not in _TRUNCATES and not truncates(chosen):
-            check_length(lengths, self._max_position, remedy="shorten it")
+            can_cut = "truncation" in parameters_of(self._task)
+            remedy = "shorten it, or ask for truncation" if can_cut else "shorten it"
+            check_length(lengths, self._max_position, remedy=remedy)
         if self._task == "text-generation":
             check_options(self._model, options_of(chosen), lengths=False)
             check_prompt(max(lengths, default=0), chosen, self._max_position)

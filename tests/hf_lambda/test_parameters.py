@@ -121,6 +121,49 @@ def test_options_of_transformers_that_change_nothing_are_accepted_and_others_tol
     assert problem.startswith("`agregation_strategy` is not an option of ner; it takes task, model")
 
 
+@pytest.mark.parametrize(
+    ("task", "name", "values"),
+    [
+        ("text-classification", "batch_size", [1, 8]),
+        ("object-detection", "num_workers", [0, 2]),
+        ("text-classification", "padding", [True, False, "longest", "max_length"]),
+        ("text-classification", "return_all_scores", [True, False]),
+        ("feature-extraction", "return_tensors", [False]),
+        ("translation_en_to_fr", "return_tensors", [False]),
+        ("feature-extraction", "tokenize_kwargs", [{"padding": True}]),
+    ],
+)
+def test_options_of_calls_that_change_no_answer_are_taken_and_reach_no_engine(task, name, values):
+    for value in values:
+        assert call_parameters(task, {}, {name: value}) == {}
+        assert option_problem(task, name, value) is None
+    assert option_problem(task, name, None) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "name", "value"),
+    [
+        ("text-classification", "batch_size", 0),
+        ("text-classification", "padding", "sometimes"),
+        ("feature-extraction", "return_tensors", True),
+        ("feature-extraction", "tokenize_kwargs", {"padding": "max_length"}),
+        ("feature-extraction", "tokenize_kwargs", {"add_special_tokens": False}),
+        ("token-classification", "padding", True),
+    ],
+)
+def test_options_that_would_change_an_answer_are_refused_by_name(task, name, value):
+    assert refused(task, {name: value}).field == name
+    assert name in str(option_problem(task, name, value) or default_problem(task, name, value))
+
+
+def test_the_tokenizer_options_of_feature_extraction_are_parameters():
+    given = {"tokenize_kwargs": {"truncation": True, "max_length": 5, "padding": True}}
+    assert call_parameters("feature-extraction", {"max_length": 9}, given) == {
+        "truncation": True,
+        "max_length": 5,
+    }
+
+
 def test_what_a_call_gives_wins_over_what_the_pipeline_declares():
     assert call_parameters("text-classification", {"top_k": 2, "truncation": True}, {"top_k": 3}) == {
         "top_k": 3,

@@ -32,6 +32,35 @@ def test_a_declared_none_asks_for_all_labels_as_in_transformers_and_else_for_not
     assert [parameters for _, parameters in engine.calls] == [{"top_k": None}, {}]
 
 
+def test_a_none_in_a_call_asks_for_all_labels_unless_it_is_a_handlers_own_default(cache, warm, engine):
+    warm()
+    classify = pipeline("sentiment-analysis", model="org/name")
+
+    @endpoint
+    def handler(text: str, top_k: int | None = None) -> object:
+        return classify(text, top_k=top_k, truncation=None)
+
+    classify("a", top_k=None, truncation=None)
+    handler({"text": "b"}, None)
+    handler({"text": "c", "top_k": None}, None)
+    handler({"inputs": "d", "parameters": {"top_k": None}}, None)
+    classify("e", top_k=None)
+    pipeline("fill-mask", model="org/name")("f", top_k=None)
+    asked = [(items[0], parameters) for items, parameters in engine.calls]
+    every = {"top_k": None}
+    assert asked == [("a", every), ("b", {}), ("c", every), ("d", every), ("e", every), ("f", {})]
+
+
+def test_the_words_of_one_text_are_answered_in_a_list_as_in_transformers(cache, warm, engine):
+    warm()
+    recognize = pipeline("ner", model="org/name", is_split_into_words=True)
+    engine.results = lambda items: [[{"entity": "O", "words": len(words)}] for words in items]
+    one = recognize(["a", "b"])
+    assert one == [[{"entity": "O", "words": 2}]]
+    assert recognize([["a", "b"]]) == one
+    assert endpoint(lambda text: recognize(text))({"text": ["a", "b"]}, None)["body"] == one[0]
+
+
 def test_inside_lambda_loading_begins_at_once_in_the_background(cache, warm, engine, monkeypatch):
     warm()
     loaded = threading.Event()

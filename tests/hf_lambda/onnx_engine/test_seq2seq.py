@@ -63,6 +63,15 @@ def test_every_family_answers_every_task_as_torch_does(engines, family, task):
         assert ours(TEXTS, **languages, **options) == theirs(TEXTS, **languages, **options)
 
 
+@pytest.mark.parametrize("family", ["m2m100", "nllb"])
+def test_texts_beyond_a_table_of_positions_that_grows_are_read_as_torch_reads_them(engines, family):
+    ours, theirs = engines(family, "translation", max_position_embeddings=40)
+    source, target = LANGUAGES[family]
+    options = {"src_lang": source, "tgt_lang": target, "max_new_tokens": 60, "min_new_tokens": 50}
+    assert len(LONG.split()) > 40
+    assert ours([LONG, "ok"], **options) == theirs([LONG, "ok"], **options)
+
+
 def test_an_answer_does_not_depend_on_the_rest_of_the_list(engines):
     ours, _ = engines("bart", "summarization")
     together = ours([*TEXTS, *TEXTS[::-1]], max_length=12, **BEAMS)

@@ -18,8 +18,8 @@ from .tokenizer import served_tokenizer
 
 _NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
-_UNBOUNDED = ("mt5", "t5")
-"""Families with relative positions."""
+_UNBOUNDED = ("m2m_100", "mt5", "t5")
+"""Families whose positions are relative or computed, and never end."""
 
 
 def write_tokenizer_and_contract(

@@ -13,7 +13,7 @@ from ..onnx.torch_export import export_graph
 from ..request import PrepareRequest
 from . import reference
 from .contract import write_tokenizer_and_contract
-from .graphs import DecoderGraph, EncoderGraph, attentions_of
+from .graphs import DecoderGraph, EncoderGraph, attentions_of, compute_positions
 
 FAMILIES = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
 """`model_type`s whose graphs have been compared with transformers; NLLB is an m2m_100."""
@@ -31,6 +31,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     folder = work / "export"
     contract = write_tokenizer_and_contract(folder, request, tokenizer, model)
     reference.write(request, work, tokenizer, model, contract)
+    compute_positions(model)
     export_encoder(model, folder / "encoder.onnx")
     export_decoder(model, folder / "decoder.onnx")
 

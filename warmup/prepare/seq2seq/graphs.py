@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
+from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 
 MASKED = torch.finfo(torch.float32).min
 
@@ -86,6 +88,44 @@ class DecoderGraph(nn.Module):
             use_cache=True,
         ).logits
         return (logits, *(tensor for own in self.self_attentions for tensor in own.new))
+
+
+class ComputedPositions(nn.Module):
+    """M2M100's sinusoidal positions, computed: transformers keeps a table that grows with the text."""
+
+    def __init__(self, table: M2M100SinusoidalPositionalEmbedding) -> None:
+        super().__init__()
+        self._table, self._padding, self._size = (table,), table.padding_idx, table.embedding_dim
+        half = self._size // 2
+        step = -math.log(10000) / (half - 1)
+        self.register_buffer("frequencies", torch.exp(torch.arange(half).float() * step), persistent=False)
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        past_key_values_length: Any = 0,
+    ) -> torch.Tensor:
+        table = self._table[0]
+        if input_ids is not None:
+            at = table.create_position_ids_from_input_ids(input_ids, self._padding, past_key_values_length)
+        else:
+            at = table.create_position_ids_from_inputs_embeds(
+                inputs_embeds, past_key_values_length, self._padding
+            )
+        angles = at.to(torch.float32)[..., None] * self.frequencies
+        made = torch.cat([torch.sin(angles), torch.cos(angles)], dim=-1)
+        if self._size % 2:
+            made = nn.functional.pad(made, (0, 1))
+        return made if self._padding is None else made * (at != self._padding)[..., None]
+
+
+def compute_positions(model: nn.Module) -> None:
+    """Replace tables of positions that grow by their computation: in a graph they could not grow."""
+    for owner in [*model.modules()]:
+        for name, module in [*owner.named_children()]:
+            if isinstance(module, M2M100SinusoidalPositionalEmbedding):
+                setattr(owner, name, ComputedPositions(module))
 
 
 class SelfAttention(nn.Module):
