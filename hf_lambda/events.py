@@ -83,6 +83,12 @@ def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
     return reply
 
 
+def internal_error(request_id: str) -> dict[str, Any]:
+    """The body of a fault: nothing of it but where to look."""
+    message = "the endpoint failed; its log has this id"
+    return {"error": {"type": "InternalError", "id": request_id, "message": message}}
+
+
 def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
     """As `answer`, and never too large, nor anything that JSON cannot say: it raises nothing.
 

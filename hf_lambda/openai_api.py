@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from . import events, log
-from .api_keys import check_key
+from . import events
 from .completion import Completion
 from .errors import BadRequest, ServingError
+from .handler import LambdaHandler, RequestHandler
 from .inputs import Single
 from .pipeline import Pipeline
-from .streaming import EVENT_STREAM, Stream, guarded, sent, under
-from .trace import Stopwatch, Trace, current, process_age_ms
-
-Handler = Callable[..., Any]
+from .streaming import EVENT_STREAM, Stream, guarded
 
 _DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
 """Which endpoint an event without a path is for, by the field that it has."""
@@ -62,7 +58,7 @@ _NEUTRAL: dict[str, tuple[Any, ...]] = {
 """Fields that are not built here, with the values that ask for nothing."""
 
 
-def openai(served: Pipeline) -> Handler:
+def openai(served: Pipeline) -> LambdaHandler:
     """A Lambda handler that OpenAI's clients talk to: `handler = openai(generate)`.
 
     A pipeline of text-generation answers /v1/chat/completions and /v1/completions, one of feature-extraction
@@ -78,49 +74,23 @@ def openai(served: Pipeline) -> Handler:
     return handler
 
 
-class _Api:
+class _Api(RequestHandler):
     def __init__(self, served: Pipeline) -> None:
+        super().__init__("openai")
         self._served = served
-        self._name = os.environ.get("ENDPOINT_NAME") or "openai"
-        self._import_ms = process_age_ms()
-        self._is_cold = True
 
-    def answer(self, event: Any, context: Any) -> Any:
-        http, watch, trace = events.is_http(event), Stopwatch(), Trace()
-        request_id = getattr(context, "aws_request_id", None) or os.urandom(16).hex()
-        token = current.set(trace)
-        try:
-            reply = self._reply(event, http, request_id)
-        finally:
-            current.reset(token)
-        if isinstance(reply, Stream):
-            reply.headers |= trace.headers
-            reply.pieces = under(trace, reply.pieces, lambda: self._log(watch, trace, 200, request_id))
-            return sent(reply)
-        if "headers" in reply:
-            reply["headers"] |= trace.headers
-        self._log(watch, trace, reply["statusCode"], request_id)
-        return reply
+    def _respond(self, event: Any, http: bool, request_id: str) -> Any:
+        method, path = _route(event, http)
+        body = {} if method == "GET" else events.read(event).fields
+        result = self._dispatch(method, path, body, request_id)
+        if isinstance(result, dict):
+            return result
+        pieces = guarded(result, _failed_event, request_id=request_id)
+        headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache"}
+        return Stream(pieces, http=http, headers=headers)
 
-    def _reply(self, event: Any, http: bool, request_id: str) -> Any:
-        try:
-            method, path = _route(event, http)
-            if http:
-                check_key(event)
-            body = {} if method == "GET" else events.read(event).fields
-            result = self._dispatch(method, path, body, request_id)
-            if isinstance(result, dict):
-                return events.answer(200, result, http=http)
-            pieces = guarded(result, _failed_event, request_id=request_id)
-            headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache"}
-            return Stream(pieces, http=http, headers=headers)
-        except ServingError as error:
-            log.unavailable(self._name, error, request_id)
-            return events.error_answer(error.status, _error_body(error.body(), error.status), http=http)
-        except Exception as error:  # noqa: BLE001 - the one edge that turns a fault into a 500
-            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error))
-            message = f"the endpoint failed; its log has this id: {request_id}"
-            return events.error_answer(500, _error_body({"error": {"message": message}}, 500), http=http)
+    def _error_body(self, body: dict[str, Any], status: int) -> dict[str, Any]:
+        return _error_body(body, status)
 
     def _dispatch(self, method: str, path: str, body: dict[str, Any], request_id: str) -> Any:
         """A body to answer, or the pieces of an event stream."""
@@ -259,18 +229,6 @@ class _Api:
             "system_fingerprint": None,
         }
 
-    def _log(self, watch: Stopwatch, trace: Trace, status: int, request_id: str) -> None:
-        log.request(
-            self._name,
-            trace,
-            watch,
-            cold=self._is_cold,
-            import_ms=self._import_ms,
-            status=status,
-            request_id=request_id,
-        )
-        self._is_cold = False
-
 
 class NotFound(ServingError):  # noqa: N818 - as the other errors
     """404: a path or a model that is not served here."""
@@ -380,4 +338,5 @@ def _error_body(body: dict[str, Any], status: int) -> dict[str, Any]:
     kinds = {401: "authentication_error", 404: "not_found_error"}
     kind = kinds.get(status, "invalid_request_error" if 400 <= status < 500 else "server_error")
     code = "invalid_api_key" if status == 401 else None
-    return {"error": {"message": error["message"], "type": kind, "param": error.get("field"), "code": code}}
+    message = f"{error['message']}: {error['id']}" if "id" in error else error["message"]
+    return {"error": {"message": message, "type": kind, "param": error.get("field"), "code": code}}

@@ -9,7 +9,7 @@ from typing import Any
 
 from . import log
 from .errors import ServingError
-from .events import jsonable, sayable
+from .events import internal_error, jsonable, sayable
 from .trace import Trace, current
 
 JSON_LINES = "application/x-ndjson"
@@ -68,8 +68,7 @@ def guarded(pieces: Iterable[bytes], failed: Any, *, request_id: str) -> Iterato
         yield failed(sayable(error.body()))
     except Exception as error:  # noqa: BLE001 - the edge that turns a fault into an answer
         log.write("fault", id=request_id, sent_pieces=count, sent_bytes=size, error=log.fault(error))
-        message = "the endpoint failed; its log has this id"
-        yield failed({"error": {"type": "InternalError", "id": request_id, "message": message}})
+        yield failed(internal_error(request_id))
 
 
 def under(trace: Trace, pieces: Iterable[bytes], ended: Callable[[], None]) -> Iterator[bytes]:

@@ -6,9 +6,8 @@ import io
 from typing import Any
 
 from ..errors import Unprocessable
-from ..signature import Mismatch, json_type
-from .encoded import WANTED, decoded
-from .formats import called, format_of
+from .encoded import WANTED
+from .file import MediaFile
 from .limits import decoding_bytes
 
 ACCEPTED = ("WAV", "FLAC", "MP3", "OGG", "AIFF")
@@ -20,43 +19,28 @@ MODEL_RATE = 16_000
 _COPIES = 8
 
 
-class Audio:
+class Audio(MediaFile):
     """Sound as it came. `rate`, `channels` and `seconds` are its header's.
 
     Making one reads the header alone. Raises Unprocessable for what libsndfile does not read here, and for
     more than fits into the function's memory.
     """
 
+    noun = "sound"
     json_name = f"sound ({WANTED})"
+    accepted = ACCEPTED
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.format = format_of(data) or ""
-        if self.format not in ACCEPTED:
-            raise Unprocessable(None, f"expected sound ({', '.join(ACCEPTED)}), given {called(data)}")
+        super().__init__(data)
         with self._open() as file:
             self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
         if not RATES[0] <= self.rate <= RATES[1] or self.frames <= 0:
-            raise self._damaged()
+            raise self.damaged()
         self._check_size()
 
     @property
     def seconds(self) -> float:
         return float(self.frames / self.rate)
-
-    @classmethod
-    def from_json(cls, value: Any) -> Audio:
-        """Of base64 text or a data URL; an Audio stays as it is. Raises Mismatch and Unprocessable."""
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, bytes):
-            return cls(value)
-        if not isinstance(value, str):
-            raise Mismatch("", cls.json_name, json_type(value))
-        try:
-            return cls(decoded(value))
-        except ValueError as problem:
-            raise Mismatch("", cls.json_name, str(problem)) from None
 
     def samples(self, rate: int) -> Any:
         """(n,) float32 at `rate` Hz, the channels mixed as ffmpeg does it. Decoded anew at each call.
@@ -71,9 +55,9 @@ class Audio:
             with self._open() as file:
                 wave = file.read(frames=self.frames, dtype="float32", always_2d=True)
         except (soundfile.LibsndfileError, RuntimeError) as problem:
-            raise self._damaged() from problem
+            raise self.damaged() from problem
         if not len(wave):
-            raise self._damaged()
+            raise self.damaged()
         return resampled(_mixed(wave), self.rate, rate)
 
     def _open(self) -> Any:
@@ -82,7 +66,7 @@ class Audio:
         try:
             return soundfile.SoundFile(io.BytesIO(self.data))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as problem:
-            raise self._damaged() from problem
+            raise self.damaged() from problem
 
     def _check_size(self) -> None:
         needed = self.frames * self.channels * BYTES_PER_SAMPLE
@@ -95,11 +79,6 @@ class Audio:
                 f"the sound takes {self.seconds / 60:.0f} minutes; this function's memory allows "
                 f"{allowed:.0f} of this kind: send it in parts",
             )
-
-    def _damaged(self) -> Unprocessable:
-        return Unprocessable(
-            None, f"the {self.format} sound is damaged or ends early ({len(self.data)} bytes)"
-        )
 
 
 def _mixed(wave: Any) -> Any:

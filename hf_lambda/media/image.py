@@ -8,9 +8,8 @@ import warnings
 from typing import Any
 
 from ..errors import Unprocessable
-from ..signature import Mismatch, json_type
-from .encoded import WANTED, decoded
-from .formats import called, format_of
+from .encoded import WANTED
+from .file import MediaFile
 from .limits import decoding_bytes
 
 ACCEPTED = ("JPEG", "PNG", "GIF", "WebP", "TIFF", "BMP", "AVIF")
@@ -28,20 +27,19 @@ BYTES_PER_PIXEL = 16
 copy that is turned or converted (4)."""
 
 
-class Image:
+class Image(MediaFile):
     """A picture as it came. `width` and `height` are its header's, before EXIF turns it.
 
     Making one reads the header alone. Raises Unprocessable for what is no picture that Pillow reads here, and
     for one that would take too much memory.
     """
 
+    noun = "image"
     json_name = f"an image ({WANTED})"
+    accepted = ACCEPTED
 
     def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.format = format_of(data) or ""
-        if self.format not in ACCEPTED:
-            raise Unprocessable(None, f"expected an image ({', '.join(ACCEPTED)}), given {called(data)}")
+        super().__init__(data)
         opened = self._open()
         self.width, self.height = opened.size
         needed, most = self.width * self.height * BYTES_PER_PIXEL, decoding_bytes()
@@ -51,20 +49,6 @@ class Image:
                 f"the image has {self.width} x {self.height} pixels; "
                 f"this function's memory allows {most // BYTES_PER_PIXEL / 1e6:.1f} million: scale it down",
             )
-
-    @classmethod
-    def from_json(cls, value: Any) -> Image:
-        """Of base64 text or a data URL; an Image stays as it is. Raises Mismatch and Unprocessable."""
-        if isinstance(value, cls):
-            return value
-        if isinstance(value, bytes):
-            return cls(value)
-        if not isinstance(value, str):
-            raise Mismatch("", cls.json_name, json_type(value))
-        try:
-            return cls(decoded(value))
-        except ValueError as problem:
-            raise Mismatch("", cls.json_name, str(problem)) from None
 
     def pillow(self) -> Any:
         """A `PIL.Image.Image` in RGB: the first frame, turned as EXIF says. Decoded anew at each call.
@@ -78,7 +62,7 @@ class Image:
                 warnings.simplefilter("ignore")  # what Pillow says of damaged tags is for nobody here
                 return ImageOps.exif_transpose(self._open()).convert("RGB")
         except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
-            raise self._damaged() from problem
+            raise self.damaged() from problem
 
     def _open(self) -> Any:
         """Pillow's lazy image, of this format's decoder alone: none of the others gets to see the file."""
@@ -92,9 +76,4 @@ class Image:
         except PIL.Image.DecompressionBombError as problem:
             raise Unprocessable(None, f"the image is too large: {problem}") from None
         except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
-            raise self._damaged() from problem
-
-    def _damaged(self) -> Unprocessable:
-        return Unprocessable(
-            None, f"the {self.format} image is damaged or ends early ({len(self.data)} bytes)"
-        )
+            raise self.damaged() from problem

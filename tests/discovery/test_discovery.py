@@ -8,35 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from discovery import ScriptError, read_scripts
+from discovery import read_scripts
 from discovery.names import IMPORT_NAMES, OWN_PACKAGES, image_modules
+from tests.discovery.scripts import HANDLER, IMPORT, ours, problems, script
 
 ROOT = Path(__file__).parents[2]
-HANDLER = "\n\n@endpoint\ndef handler(text: str): ...\n"
 PLAIN_HANDLER = '\n\ndef handler(event, context):\n    return classify(event["text"])\n'
-IMPORT = "from hf_lambda import endpoint, pipeline\n"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "inference").mkdir()
-    return tmp_path / "inference"
-
-
-def script(folder, text, name="script.py"):
-    (folder / name).write_text(text)
-    return folder
-
-
-def problems(folder):
-    with pytest.raises(ScriptError) as caught:
-        read_scripts(folder)
-    assert str(caught.value) == "\n".join(caught.value.problems)
-    return caught.value.problems
-
-
-def ours(call):
-    return f"{IMPORT}p = {call}{HANDLER}"
 
 
 def test_the_scripts_of_the_repository_are_read():

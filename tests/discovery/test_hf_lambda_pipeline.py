@@ -7,36 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from discovery import Declared, ScriptError, read_scripts
-
-HANDLER = "\n\n@endpoint\ndef handler(text: str): ...\n"
-IMPORT = "from hf_lambda import endpoint, pipeline\n"
-
-
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "inference").mkdir()
-    return tmp_path / "inference"
-
-
-def script(folder, text, name="script.py"):
-    (folder / name).write_text(text)
-    return folder
+from discovery import Declared, read_scripts
+from tests.discovery.scripts import HANDLER, IMPORT, ours, problems, script
 
 
 def declared(folder, text):
     return read_scripts(script(folder, text))[0].pipelines
-
-
-def problems(folder):
-    with pytest.raises(ScriptError) as caught:
-        read_scripts(folder)
-    assert str(caught.value) == "\n".join(caught.value.problems)
-    return caught.value.problems
-
-
-def ours(call):
-    return f"{IMPORT}p = {call}{HANDLER}"
 
 
 @pytest.mark.parametrize(
