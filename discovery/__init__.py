@@ -196,7 +196,7 @@ def _pipelines(sources: list[ParsedModule]) -> tuple[Declared, ...]:
 def _declared(module: ParsedModule, call: ast.Call) -> list[Declared]:
     kind, loader_task = module.imports.pipeline_kind(call), module.imports.loader_task(call)
     if kind == "hf_lambda":
-        return [hf_lambda_pipeline.read(module, call)]
+        return hf_lambda_pipeline.read(module, call)
     if kind == "transformers":
         return transformers_calls.read_pipeline(module, call)
     if loader_task is not None:

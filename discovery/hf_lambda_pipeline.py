@@ -8,16 +8,20 @@ from pathlib import PurePath
 from typing import Any
 
 from hf_lambda import tasks
-from hf_lambda.parameters import ENGINES, default_problem, option_problem, precisions_of
+from hf_lambda.parameters import ENGINES, adapter_problem, default_problem, option_problem, precisions_of
 
 from .literals import NotLiteralError
 from .module import Declared, ParsedModule
 
-_READ = ("task", "model", "revision", "engine", "precision", "samples")
+_READ = ("task", "model", "revision", "engine", "precision", "samples", "adapter", "adapter_revision")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
-def read(module: ParsedModule, call: ast.Call) -> Declared:
-    """Raises Skip where the call cannot be read; the problem is then noted in `module`."""
+def read(module: ParsedModule, call: ast.Call) -> list[Declared]:
+    """The model, and the adapter that is merged into it.
+
+    Raises Skip where the call cannot be read; the problem is then noted in `module`.
+    """
     given = module.arguments(call)
     values = {name: module.literal(name, given.get(name)) for name in _READ}
     if values["task"] is None:
@@ -33,7 +37,7 @@ def read(module: ParsedModule, call: ast.Call) -> Declared:
     if model is None:
         model, revision = _default(module, call.lineno, task, revision)
     module.check_model(call.lineno, model, revision)
-    return Declared(
+    declared = Declared(
         task,
         model,
         revision,
@@ -42,7 +46,23 @@ def read(module: ParsedModule, call: ast.Call) -> Declared:
         call.lineno,
         samples=_samples(module, call.lineno, values["samples"]),
         max_context=_max_context(module, given.get("max_context")),
+        adapter=values["adapter"],
+        adapter_revision=values["adapter_revision"],
     )
+    return [declared, *_adapter(module, call.lineno, declared)]
+
+
+def _adapter(module: ParsedModule, line: int, declared: Declared) -> list[Declared]:
+    """The adapter's own repository, of which two files are needed."""
+    if problem := adapter_problem(declared.adapter, declared.adapter_revision, declared.engine):
+        raise module.refuse(line, problem)
+    if declared.adapter is None:
+        return []
+    revision = declared.adapter_revision
+    module.check_model(line, declared.adapter, revision)
+    return [
+        Declared(declared.task, declared.adapter, revision, declared.engine, line=line, files=ADAPTER_FILES)
+    ]
 
 
 def _check_options(module: ParsedModule, task: str, given: dict[str, ast.expr]) -> None:

@@ -35,6 +35,9 @@ class Declared:
     """Patterns of the files that are downloaded as such; None: those that transformers needs."""
     left_out: tuple[str, ...] = ()
     """Patterns of files that are not."""
+    adapter: str | None = None
+    """A LoRA adapter that is merged into the model; its files are declared beside it."""
+    adapter_revision: str | None = None
 
 
 class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the declaration is left out
@@ -120,4 +123,6 @@ _EXAMPLES = {
     "engine": 'engine="auto"',
     "precision": 'precision="auto"',
     "samples": 'samples="samples.jsonl"',
+    "adapter": 'adapter="org/name"',
+    "adapter_revision": 'adapter_revision="main" or a commit',
 }

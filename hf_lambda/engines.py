@@ -30,25 +30,28 @@ def choose(
     *,
     task: str,
     engine: str,
-    precision: str,
+    requested: str,
     cache: Path,
     environ: Mapping[str, str],
     onnxruntime: str | None,
     torch: bool,
     machine: str = os.uname().machine,
 ) -> EngineChoice:
-    """`onnxruntime`: the installed version. Raises EngineUnavailable with the reason and the fix."""
+    """`requested`: as the manifest has it; `onnxruntime`: the installed version.
+
+    Raises EngineUnavailable with the reason and the fix.
+    """
     if engine != "torch":
         head = head_of(task)
         for entry in manifest.prepared:
             key = (entry.head, entry.requested, entry.machine, entry.onnxruntime)
-            if key == (head, precision, machine, onnxruntime):
+            if key == (head, requested, machine, onnxruntime):
                 return EngineChoice(f"onnx-{entry.precision}", cache / entry.path)
     # A model that the first request downloaded was never prepared.
     may_fall_back = engine != "onnx" or environ.get("COLD_DOWNLOAD") == "1"
     if torch and may_fall_back:
         return EngineChoice("torch")
-    why = _why_not(manifest, task, precision, machine, onnxruntime)
+    why = _why_not(manifest, task, requested, machine, onnxruntime)
     raise EngineUnavailable(f"{manifest.model} cannot answer: {why}. {_fix(engine, environ)}")
 
 
@@ -76,11 +79,11 @@ def has_torch() -> bool:
     return find_spec("torch") is not None and find_spec("transformers") is not None
 
 
-def _why_not(manifest: Manifest, task: str, precision: str, machine: str, onnxruntime: str | None) -> str:
+def _why_not(manifest: Manifest, task: str, requested: str, machine: str, onnxruntime: str | None) -> str:
     head = head_of(task)
-    wanted = f"precision {precision}, {machine}, onnxruntime {onnxruntime or 'not installed'}"
+    wanted = f"precision {requested}, {machine}, onnxruntime {onnxruntime or 'not installed'}"
     for refused in manifest.not_prepared:
-        if (refused.head, refused.requested) == (head, precision):
+        if (refused.head, refused.requested) == (head, requested):
             return f"it was not prepared ({refused.reason})"
     others = [
         f"precision {entry.requested}, {entry.machine}, onnxruntime {entry.onnxruntime}"

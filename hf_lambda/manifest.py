@@ -34,7 +34,7 @@ class PreparedEntry(FlatRecord):
 
     head: str
     requested: str
-    """The `precision` that was asked for; `precision` is what was published."""
+    """What was asked for, as `requested_of` says it; `precision` is what was published."""
     precision: str
     path: str
     """Its folder, relative to the cache."""
@@ -116,6 +116,11 @@ class Manifest:
             "not_prepared": [entry.to_json() for entry in self.not_prepared],
             "version": VERSION,
         }
+
+
+def requested_of(precision: str, adapter: str | None = None, revision: str | None = None) -> str:
+    """What a script asks of a model: a precision, and the adapter that is merged into it."""
+    return precision if adapter is None else f"{precision}+{adapter}@{revision or DEFAULT_REVISION}"
 
 
 def repo_folder(model: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .errors import BadRequest, shortened
+from .repo_id import is_repo_id
 from .sentence_embedding import POOLINGS
 from .signature import json_type
 from .tasks import TORCH_ONLY, base_of, head_of, languages
@@ -175,13 +176,27 @@ LOAD_OPTIONS = {"text-generation": ("max_context",)}
 """What a declaration takes beside the defaults of its calls, for loading the model."""
 
 
+ADAPTER_OPTIONS = {"text-generation": ("adapter", "adapter_revision")}
+"""What a declaration takes for the warm-up alone."""
+
+
 def precisions_of(task: str) -> tuple[str, ...]:
     return _LANGUAGE_MODEL_PRECISIONS if base_of(task) == "text-generation" else PRECISIONS
 
 
 def declared_of(task: str) -> tuple[str, ...]:
-    """Names of everything that `pipeline(task, ...)` hands to its engine."""
-    return (*parameters_of(task), *LOAD_OPTIONS.get(base_of(task), ()))
+    """Names of everything that `pipeline(task, ...)` takes beside OWN_OPTIONS."""
+    base = base_of(task)
+    return (*parameters_of(task), *LOAD_OPTIONS.get(base, ()), *ADAPTER_OPTIONS.get(base, ()))
+
+
+def adapter_problem(adapter: object, revision: object, engine: object) -> str | None:
+    """Why these options of a declaration do not go together, or None."""
+    if adapter is None:
+        return None if revision is None else "`adapter_revision` is of an adapter: name it, `adapter=`"
+    if engine != "onnx":
+        return f'`adapter={adapter!r}`: the warm-up merges it into the model: write engine="onnx" beside it'
+    return None
 
 
 def parameters_of(task: str) -> tuple[str, ...]:
@@ -448,6 +463,8 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("frequency_penalty", "presence_penalty"), _NUMBER),
     **dict.fromkeys(("tools", "documents"), _OBJECTS),
     "max_context": _whole_from(2),
+    "adapter": ('a Hub repository, adapter="org/name"', is_repo_id),
+    "adapter_revision": _TEXT,
     "sequence_bias": (
         "an array of pairs of token ids and a number",
         lambda value: (

@@ -16,11 +16,12 @@ from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
 from .integrity import Expected, first_fault, prepared_files, snapshot_files
 from .limits import check_generation
-from .manifest import read_manifest
+from .manifest import read_manifest, requested_of
 from .parameters import (
     ENGINES,
     LOAD_OPTIONS,
     OWN_OPTIONS,
+    adapter_problem,
     call_parameters,
     default_problem,
     generates,
@@ -98,6 +99,8 @@ class Pipeline:
             _not_one_of("precision", precision, precisions_of(task)),
         ]
         problems += [default_problem(task, name, value) for name, value in options.items()]
+        adapter, adapter_revision = options.get("adapter"), options.get("adapter_revision")
+        problems.append(adapter_problem(adapter, adapter_revision, engine))
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
         if model is None:
@@ -105,6 +108,7 @@ class Pipeline:
             revision = revision or commit
         self.task, self.model, self.revision = task, model, revision
         self.engine, self.precision = engine, precision
+        self._requested = requested_of(precision, adapter, adapter_revision)
         names = set(parameters_of(task)) - set(OWN_OPTIONS)
         self.defaults = {
             name: value for name, value in options.items() if name in names and is_given(task, name, value)
@@ -209,7 +213,7 @@ class Pipeline:
             manifest,
             task=self.task,
             engine=self.engine,
-            precision=self.precision,
+            requested=self._requested,
             cache=cache,
             environ=self._environ,
             onnxruntime=engines.installed_onnxruntime(),

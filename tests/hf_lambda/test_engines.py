@@ -30,7 +30,7 @@ def chosen(known, **changes):
     options = {
         "task": "text-classification",
         "engine": "auto",
-        "precision": "auto",
+        "requested": "auto",
         "cache": Path("/cache"),
         "environ": {"WARM_COMMAND": "make warm"},
         "onnxruntime": "1.32.0",
@@ -58,7 +58,7 @@ def test_torch_is_taken_when_asked_for():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"precision": "fp32"},
+        {"requested": "fp32"},
         {"machine": "aarch64"},
         {"onnxruntime": "1.31.0"},
         {"onnxruntime": None},

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from discovery import Script
+from hf_lambda.manifest import requested_of
 from hf_lambda.tasks import head_of
 
 from ..protocol.answers import (
@@ -160,7 +161,8 @@ def memory_advice(
     for script in scripts:
         for pipeline in script.pipelines if script.name in memory_mb else ():
             revision = pipeline.revision or "main"
-            made = prepared.get((pipeline.model, revision, head_of(pipeline.task), pipeline.precision))
+            requested = requested_of(pipeline.precision, pipeline.adapter, pipeline.adapter_revision)
+            made = prepared.get((pipeline.model, revision, head_of(pipeline.task), requested))
             if made and made.memory_mb > memory_mb[script.name]:
                 yield (
                     f"{script.name}: {pipeline.model} as {made.precision} takes {made.memory_mb} MB with "

@@ -2,11 +2,12 @@
 
 from .outcome import NotPrepared, PrepareFailed, Unfinished
 from .recipe import prepare
-from .request import MEMORY_MB, RECIPE, PrepareRequest, Tolerance
+from .request import MEMORY_MB, RECIPE, AdapterSnapshot, PrepareRequest, Tolerance
 
 __all__ = [
     "MEMORY_MB",
     "RECIPE",
+    "AdapterSnapshot",
     "NotPrepared",
     "PrepareFailed",
     "PrepareRequest",

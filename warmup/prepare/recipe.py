@@ -105,7 +105,7 @@ def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> Prepa
     files = prepared_folder.hashes(candidate)
     entry = PreparedEntry(
         head=request.head,
-        requested=request.precision,
+        requested=request.requested,
         precision=precision,
         path=str(folder),
         machine=request.machine,

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.manifest import requested_of
 from hf_lambda.tasks import canonical, head_of
 
 RECIPE = 3
@@ -47,6 +48,16 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
+class AdapterSnapshot:
+    """A LoRA adapter in the cache. revision: as the script says it, None for the default branch."""
+
+    repo_id: str
+    revision: str | None
+    commit: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class PrepareRequest:
     """One model for one task; `write` and `read` hand it to the processes that run the steps."""
 
@@ -66,6 +77,8 @@ class PrepareRequest:
     one only where that fits."""
     max_context: int | None = None
     """Tokens that a text of a language model holds; None: the default."""
+    adapter: AdapterSnapshot | None = None
+    """Merged into the model."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "task", canonical(self.task))
@@ -83,8 +96,16 @@ class PrepareRequest:
     @property
     def folder_name(self) -> str:
         """Name of the published folder: everything that a prepared model depends on beside its commit."""
-        ort = version("onnxruntime")
-        return f"{self.head}-{self.precision}-r{RECIPE}-ort{ort}-{self.machine}"
+        ort, merged = version("onnxruntime"), ""
+        if self.adapter:
+            merged = f"-{self.adapter.repo_id.replace('/', '--')}-{self.adapter.commit[:12]}"
+        return f"{self.head}-{self.precision}{merged}-r{RECIPE}-ort{ort}-{self.machine}"
+
+    @property
+    def requested(self) -> str:
+        """What a script asks for it by, beside the head."""
+        adapter = self.adapter
+        return requested_of(self.precision, *((adapter.repo_id, adapter.revision) if adapter else ()))
 
     @property
     def gate_key(self) -> str:
@@ -102,16 +123,18 @@ class PrepareRequest:
         return cls.from_json(json.loads((work / _FILE).read_text()))
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "snapshot": str(self.snapshot)}
+        adapter = {**asdict(self.adapter), "path": str(self.adapter.path)} if self.adapter else None
+        return {**asdict(self), "snapshot": str(self.snapshot), "adapter": adapter}
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> PrepareRequest:
-        samples = document["samples"]
+        samples, adapter = document["samples"], document.get("adapter")
         return cls(
             **{
                 **document,
                 "snapshot": Path(document["snapshot"]),
                 "samples": None if samples is None else tuple(samples),
                 "tolerance": Tolerance(**document["tolerance"]),
+                "adapter": AdapterSnapshot(**{**adapter, "path": Path(adapter["path"])}) if adapter else None,
             }
         )

@@ -10,6 +10,7 @@ from typing import Annotated, TypeAlias
 
 from discovery import Declared, Script, read_scripts
 from discovery.imports import ANY_TASK
+from hf_lambda.manifest import requested_of
 from hf_lambda.repo_id import is_repo_id
 
 from .errors import ErrorKind, WarmupError
@@ -24,8 +25,9 @@ class Use:
     """One pipeline over a model. `samples`: the script's own inputs for the check of prepared models.
 
     own_tokenizer: False where a plain script loads the tokenizer from another repository. memory_mb: of the
-    function that serves it. max_context: tokens that a language model holds. files: patterns of what a plain
-    script downloads as files, left_out: of what it does not; None: what transformers needs.
+    function that serves it. max_context: tokens that a language model holds. files: patterns of what a
+    script needs as files, left_out: of what it does not; None: what transformers needs. adapter: a repository
+    that is merged into the model.
     """
 
     task: str
@@ -37,6 +39,13 @@ class Use:
     max_context: int | None = None
     files: tuple[str, ...] | None = None
     left_out: tuple[str, ...] = ()
+    adapter: str | None = None
+    adapter_revision: str | None = None
+
+    @property
+    def requested(self) -> str:
+        """What the manifest calls it, beside the head."""
+        return requested_of(self.precision, self.adapter, self.adapter_revision)
 
 
 @dataclass(frozen=True)
@@ -70,6 +79,8 @@ class ModelEntry(Record):
     max_context: Annotated[int | None, OMIT_DEFAULT] = None
     files: Annotated[tuple[str, ...] | None, OMIT_DEFAULT] = None
     left_out: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
+    adapter: Annotated[str | None, OMIT_DEFAULT] = None
+    adapter_revision: Annotated[str | None, OMIT_DEFAULT] = None
 
 
 def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
@@ -87,6 +98,8 @@ def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
             use.max_context,
             use.files,
             use.left_out,
+            use.adapter,
+            use.adapter_revision,
         )
         for model in models
         for use in model.uses
@@ -110,7 +123,7 @@ def models_of_scripts(
             pipeline.task,
             pipeline.revision,
             # A plain script loads with transformers by itself: nothing could use a prepared model.
-            "torch" if pipeline.plain else pipeline.engine,
+            "torch" if pipeline.plain or pipeline.files is not None else pipeline.engine,
             pipeline.precision,
             tuple(pipeline.samples) if pipeline.samples else None,
             own_tokenizer=not _loads_another_tokenizer(script, pipeline),
@@ -118,6 +131,8 @@ def models_of_scripts(
             max_context=pipeline.max_context,
             files=pipeline.files,
             left_out=pipeline.left_out,
+            adapter=pipeline.adapter,
+            adapter_revision=pipeline.adapter_revision,
         )
         for script in scripts
         for pipeline in script.pipelines
@@ -180,6 +195,8 @@ def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:
             entry.max_context,
             entry.files,
             entry.left_out,
+            entry.adapter,
+            entry.adapter_revision,
         )
         known = uses.setdefault((entry.repo_id, revision), [])
         if use not in known:

@@ -11,12 +11,14 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+from discovery.hf_lambda_pipeline import ADAPTER_FILES
 from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
 
 from ..prepare import (
     MEMORY_MB,
     RECIPE,
+    AdapterSnapshot,
     NotPrepared,
     PrepareFailed,
     PrepareRequest,
@@ -29,7 +31,7 @@ from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
 from ..protocol.records import Json
 from .fetch import fetch
-from .jobs import Job, OutOfTime
+from .jobs import MARGIN_SECONDS, Job, OutOfTime
 from .locks import lock, repository_lock
 from .logs import log
 from .publish import publish, published, snapshot_of, warmed_model
@@ -64,7 +66,7 @@ def warm(
     began = time.monotonic()
     with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
         snapshot = fetch(model, cache, source, job)
-        return _prepare_and_publish(model, cache, snapshot, job, environ, began)
+        return _prepare_and_publish(model, cache, snapshot, job, environ, began, source)
 
 
 def fetch_only(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> FetchedModel:
@@ -99,7 +101,9 @@ def _prepare_and_publish(
     job: Job,
     environ: Mapping[str, str],
     began: float,
+    source: ModelSource | None = None,
 ) -> WarmedModel:
+    """source: of adapters; None: they have to be in the cache."""
     check_suitability(model, cache, snapshot, job)
     before = published(cache, model)
     if before is None:
@@ -107,7 +111,7 @@ def _prepare_and_publish(
         # prepared model would go down until the new one is prepared.
         publish(cache, model, snapshot, [], [])
     job.check()
-    prepared, refused = _prepare_uses(model, cache, snapshot, job, environ)
+    prepared, refused = _prepare_uses(model, cache, snapshot, job, environ, source)
     _check_served(model, before, snapshot, refused)
     # What was refused just now is not served as it was prepared before, for other samples or bounds.
     settled = {(entry.head, entry.requested) for entry in prepared}
@@ -145,7 +149,12 @@ def _check_served(
 
 
 def _prepare_uses(
-    model: ModelRequest, cache: Path, snapshot: Snapshot, job: Job, environ: Mapping[str, str]
+    model: ModelRequest,
+    cache: Path,
+    snapshot: Snapshot,
+    job: Job,
+    environ: Mapping[str, str],
+    source: ModelSource | None,
 ) -> tuple[list[PreparedEntry], list[NotPreparedEntry]]:
     """`prepared` and `not_prepared` of the manifest for every use that may run on onnxruntime.
 
@@ -161,7 +170,7 @@ def _prepare_uses(
         if key in prepared:
             continue
         try:
-            prepared[key] = _prepare(model, cache, snapshot, use, job, environ)
+            prepared[key] = _prepare(model, cache, snapshot, use, job, environ, source)
             refused.pop(key, None)
         except Unfinished as unfinished:
             raise OutOfTime from unfinished
@@ -183,6 +192,7 @@ def _prepare(
     use: Use,
     job: Job,
     environ: Mapping[str, str],
+    source: ModelSource | None,
 ) -> PreparedEntry:
     steps: list[str] = []
 
@@ -205,6 +215,7 @@ def _prepare(
         # A folder that several functions serve has to fit the smallest of them.
         memory_mb=min((each.memory_mb for each in sharing if each.memory_mb), default=MEMORY_MB),
         max_context=None if None in contexts else max(filter(None, contexts), default=None),
+        adapter=_adapter(use, cache, source, job, model.key) if use.adapter else None,
     )
     entry = prepare(
         request,
@@ -218,8 +229,26 @@ def _prepare(
     return replace(entry, path=str(Path(entry.path).relative_to(cache.absolute())))
 
 
+def _adapter(use: Use, cache: Path, source: ModelSource | None, job: Job, key: str) -> AdapterSnapshot:
+    """The files of the adapter of `use`, which is a repository of its own and may be another job's too."""
+    needed = Use(use.task, "torch", files=ADAPTER_FILES)
+    wanted = ModelRequest(str(use.adapter), use.adapter_revision, (needed,))
+    if source is None:
+        manifest = published(cache, wanted)
+        if manifest is None:
+            raise WarmupError(ErrorKind.COLD, f"{wanted.key} is not in the cache: warm it first")
+        snapshot = snapshot_of(cache, manifest)
+    else:
+        job.progress(key, phase="prepare", note=f"adapter {wanted.key}")
+        # Its progress is the other job's to tell.
+        quiet = Job(job.name, job.action, lambda: job.remaining_s() + MARGIN_SECONDS)
+        with lock(repository_lock(cache, wanted.repo_id), check=job.check, waiting=lambda: None):
+            snapshot = fetch(wanted, cache, source, quiet)
+    return AdapterSnapshot(wanted.repo_id, wanted.revision, snapshot.commit, snapshot.path)
+
+
 def _folder_key(use: Use) -> tuple[str, str]:
-    return head_of(use.task), use.precision
+    return head_of(use.task), use.requested
 
 
 def _samples(model: ModelRequest, key: tuple[str, str]) -> tuple[Json, ...] | None:

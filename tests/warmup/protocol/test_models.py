@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from discovery import read_scripts
+from discovery import ScriptError, read_scripts
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.models import (
     ModelRequest,
@@ -79,6 +79,37 @@ def test_a_use_says_how_much_memory_its_function_has_and_how_long_its_texts_are(
     models = models_of_scripts(read_scripts(tmp_path), {"a": 1024})
     assert [(use.memory_mb, use.max_context) for use in models[0].uses] == [(1024, 512), (None, None)]
     assert models_of_json([entry.to_json() for entry in entries_of(models)]) == models
+
+
+def test_an_adapter_is_a_repository_of_its_own_and_asked_for_with_its_base(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        "a.py",
+        'p = pipeline("text-generation", "org/m", engine="onnx", adapter="org/a", adapter_revision="v1")',
+    )
+    models = read_models(tmp_path)
+    assert [(model.key, [use.requested for use in model.uses]) for model in models] == [
+        ("org/m@main", ["auto+org/a@v1"]),
+        ("org/a@v1", ["auto"]),
+    ]
+    [use] = models[1].uses
+    assert (use.engine, use.files) == ("torch", ("adapter_config.json", "adapter_model.safetensors"))
+    assert models_of_json([entry.to_json() for entry in entries_of(models)]) == models
+    assert read_scripts(tmp_path)[0].image == "slim"
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ('adapter="org/a"', 'write engine="onnx" beside it'),
+        ('engine="onnx", adapter_revision="v1"', "is of an adapter: name it"),
+        ('engine="onnx", adapter="a b"', 'write a Hub repository, adapter="org/name"'),
+    ],
+)
+def test_an_adapter_that_nothing_could_merge_is_a_mistake(tmp_path: Path, options: str, reason: str) -> None:
+    write(tmp_path, "a.py", f'p = pipeline("text-generation", model="org/m", {options})')
+    with pytest.raises(ScriptError, match=reason):
+        read_models(tmp_path)
 
 
 @pytest.mark.parametrize(

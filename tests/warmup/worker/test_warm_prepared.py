@@ -97,6 +97,25 @@ def test_a_folder_for_several_functions_has_to_fit_the_smallest_and_hold_the_lon
     assert preparer.calls[-1].memory_mb == MEMORY_MB
 
 
+def test_an_adapter_is_fetched_for_the_model_that_it_is_merged_into(
+    warming: Warming, preparer: Preparer, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (models / "org" / "lora").mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors", "optimizer.pt"):
+        (models / "org" / "lora" / name).write_text(f'{{"{name}": 1}}')
+    asked = {**AUTO, "adapter": "org/lora"}
+    with serve(Hub(models)) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        state = warming.warm(asked, AUTO)
+    assert (state["state"], list(state["models"])) == ("done", [KEY])
+    with_adapter, without = preparer.calls
+    assert with_adapter.adapter is not None and without.adapter is None
+    assert (with_adapter.adapter.repo_id, with_adapter.adapter.revision) == ("org/lora", None)
+    files = {path.name for path in with_adapter.adapter.path.iterdir()}
+    assert files == {"adapter_config.json", "adapter_model.safetensors"}
+    assert warming.invoke("prepare", asked)["models"][KEY]["error"]["kind"] == "cold"
+
+
 def test_an_endpoint_on_torch_is_not_prepared(warming: Warming, preparer: Preparer) -> None:
     warming.warm(TINY)
     assert preparer.calls == []

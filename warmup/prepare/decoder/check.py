@@ -13,7 +13,7 @@ from hf_lambda.onnx_engine.decoder.model import Model
 
 from ..outcome import Figures, Verdict
 from ..request import PrepareRequest, Tolerance
-from .reference import Layered, parts
+from .reference import Layered, adapter_of, parts
 
 _PART = 32
 """Tokens whose scores, of both sides, are in memory at a time."""
@@ -63,7 +63,7 @@ class _Sums:
 def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     """Figures of the candidate in `work`/`precision`, refused beyond the tolerance of `request`."""
     rows = json.loads((work / "reference.json").read_text())
-    reference, sums = Layered(request.snapshot), _Sums()
+    reference, sums = Layered(request.snapshot, adapter_of(request)), _Sums()
     model = Model(work / precision, max(map(len, rows)), prepack=precision != "fp32")
     with np.load(work / "reference.npz") as states:
         for at, row in enumerate(rows):

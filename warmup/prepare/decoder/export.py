@@ -40,7 +40,9 @@ def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[
     config = load_config(request.snapshot)
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
-    dense = write_graph(Tensors(request.snapshot), shape, tables, folder / GRAPH, precision)
+    dense = write_graph(
+        Tensors(request.snapshot, reference.adapter_of(request)), shape, tables, folder / GRAPH, precision
+    )
     return {f"{GRAPH}.data": dense}
 
 

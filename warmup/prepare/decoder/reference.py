@@ -18,6 +18,7 @@ from ..loading import load_config
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
+from .adapter import Adapter, Update, read_adapter
 from .architecture import architecture_of
 from .tensors import Tensors
 
@@ -48,9 +49,13 @@ _PIECE = 8192
 class Layered:
     """transformers' model over mapped weights: each layer's are read before it runs and dropped after."""
 
-    def __init__(self, snapshot: Path) -> None:
+    def __init__(self, snapshot: Path, adapter: Adapter | None = None) -> None:
+        """adapter: beside the model, as peft runs it, not merged into its matrices."""
         config = load_config(snapshot)
         self._shape, self._tensors = architecture_of(config), Tensors(snapshot)
+        self._adapter = adapter or Adapter()
+        self._check_tables()
+        Tensors(snapshot, adapter)  # raises where the adapter is of another model
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, trust_remote_code=False)
         self._base = model.model.eval()
@@ -60,10 +65,13 @@ class Layered:
         for index, layer in enumerate(self._base.layers):
             layer.register_forward_pre_hook(self._filler(f"layers.{index}."))
             layer.register_forward_hook(_empty)
+            for name, module in layer.named_modules():
+                if update := self._adapter.updates.get(f"layers.{index}.{name}"):
+                    module.register_forward_hook(_beside(update))
 
     def hidden(self, tokens: list[int]) -> Any:
         """The normalised last hidden state after each of `tokens` (n, width)."""
-        rows = np.asarray(self._tensors["embed_tokens.weight"][tokens], np.float32)
+        rows = np.asarray(self._tensor("embed_tokens.weight")[tokens], np.float32)
         if self._shape.family.scales_embedding:
             rows = rows * np.float32(self._shape.width**0.5)
         with torch.inference_mode():
@@ -72,11 +80,13 @@ class Layered:
 
     def scores(self, hidden: Any) -> Any:
         """Logits (n, vocabulary) of hidden states (n, width)."""
-        table = self._tensors["embed_tokens.weight" if self._shape.is_tied else "lm_head.weight"]
+        table = self._tensor("embed_tokens.weight" if self._shape.is_tied else "lm_head.weight")
         logits = np.empty((len(hidden), len(table)), np.float32)
         for start in range(0, len(table), _PIECE):
             piece = np.asarray(table[start : start + _PIECE], np.float32)
             np.matmul(hidden, piece.T, out=logits[:, start : start + _PIECE])
+        if update := self._adapter.updates.get("lm_head"):
+            logits += np.float32(update.scale) * (hidden @ update.down.T @ update.up.T)
         if cap := self._shape.logit_softcap:
             logits = np.tanh(logits / np.float32(cap)) * np.float32(cap)
         return logits
@@ -86,13 +96,30 @@ class Layered:
 
     def _fill(self, module: Any, prefix: str) -> None:
         for name, _ in list(module.named_parameters()):
-            _set(module, name, torch.from_numpy(self._tensors.fp32(prefix + name).copy()))
+            value = np.array(self._tensor(prefix + name), np.float32)
+            _set(module, name, torch.from_numpy(value))
+
+    def _tensor(self, name: str) -> Any:
+        replaced = self._adapter.replaced.get(name)
+        return self._tensors[name] if replaced is None else replaced
+
+    def _check_tables(self) -> None:
+        """Raises NotPrepared for an adapter of the one table that is both embedding and head."""
+        changed = {*self._adapter.updates, *(name.removesuffix(".weight") for name in self._adapter.replaced)}
+        if self._shape.is_tied and changed & {"embed_tokens", "lm_head"}:
+            raise NotPrepared(
+                "the adapter changes embeddings that are the head too, which is not merged here"
+            )
+
+
+def adapter_of(request: PrepareRequest) -> Adapter | None:
+    return read_adapter(request.adapter.path) if request.adapter else None
 
 
 def write(request: PrepareRequest, work: Path, tokenizer: Any) -> None:
     """Write `reference.json` (tokens of every row) and `reference.npz` (transformers' hidden states)."""
     rows = gate_rows(request, tokenizer)
-    model = Layered(request.snapshot)
+    model = Layered(request.snapshot, adapter_of(request))
     (work / "reference.json").write_text(json.dumps(rows))
     np.savez(work / "reference.npz", **{str(at): model.hidden(row) for at, row in enumerate(rows)})
 
@@ -123,6 +150,11 @@ def _own(request: PrepareRequest, sample: Any, tokenizer: Any) -> list[int]:
     if len(ids) < 2:
         raise NotPrepared(f"a gate sample of {request.task} is {sample!r}; expected two tokens at least")
     return ids
+
+
+def _beside(update: Update) -> Callable[..., Any]:
+    down, up = torch.from_numpy(update.down), torch.from_numpy(update.up)
+    return lambda module, arguments, output: output + update.scale * (arguments[0] @ down.T @ up.T)
 
 
 def _empty(module: Any, arguments: Any, output: Any) -> None:

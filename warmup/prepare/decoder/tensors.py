@@ -1,37 +1,36 @@
-"""Tensors of a snapshot's safetensors files, mapped: nothing is read before it is used."""
+"""Tensors of a snapshot's safetensors files, with what an adapter changes of them."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from ..outcome import NotPrepared
+from .adapter import Adapter
+from .mapped import Place, array_of, mapped
 
-_DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 _PREFIX = "model."
 """Of every name but the head's; checkpoints of the base model alone lack it."""
 
 
 class Tensors:
-    """`tensors["layers.0.self_attn.q_proj.weight"]` as it is stored; names are the base model's."""
+    """`tensors["layers.0.self_attn.q_proj.weight"]` as it is stored; names are the base model's.
 
-    def __init__(self, snapshot: Path) -> None:
-        self._at: dict[str, tuple[Any, str, list[int], list[int]]] = {}
+    What an adapter changes comes in fp32, merged when it is asked for: one matrix at a time is in memory.
+    """
+
+    def __init__(self, snapshot: Path, adapter: Adapter | None = None) -> None:
+        """Raises NotPrepared where there is nothing to read, or the adapter is of another model."""
+        self._at: dict[str, Place] = {}
+        self._adapter = adapter or Adapter()
         files = sorted(snapshot.glob("*.safetensors"))
         if not files:
             raise NotPrepared("the model has no safetensors files; its graph is written from these alone")
         for file in files:
-            data = np.memmap(file, np.uint8, "r")
-            size = int(data[:8].view(np.uint64)[0])
-            for name, entry in json.loads(bytes(data[8 : 8 + size])).items():
-                if name != "__metadata__":
-                    body = data[8 + size :]
-                    place = (body, entry["dtype"], entry["shape"], entry["data_offsets"])
-                    self._at[name.removeprefix(_PREFIX)] = place
+            self._at |= {name.removeprefix(_PREFIX): place for name, place in mapped(file).items()}
+        self._check_adapter()
 
     @property
     def names(self) -> list[str]:
@@ -41,15 +40,34 @@ class Tensors:
         return name in self._at
 
     def __getitem__(self, name: str) -> Any:
-        """A numpy array over the file. Raises NotPrepared where there is none, or of another type."""
+        """A numpy array. Raises NotPrepared where there is none, or of another type."""
         if name not in self._at:
             raise NotPrepared(f"the checkpoint has no tensor {name!r}")
-        body, dtype, shape, (start, end) = self._at[name]
-        if dtype not in _DTYPES:
-            known = ", ".join(_DTYPES)
-            raise NotPrepared(f"the tensor {name!r} is stored as {dtype}; the graph is written from {known}")
-        return body[start:end].view(_DTYPES[dtype]).reshape(shape)
+        if name in self._adapter.replaced:
+            return self._adapter.replaced[name]
+        stored = array_of(name, self._at[name])
+        update = self._adapter.updates.get(name.removesuffix(".weight"))
+        if update is None:
+            return stored
+        merged = np.matmul(update.up, update.down)
+        merged *= np.float32(update.scale)
+        merged += stored
+        return merged
 
     def fp32(self, name: str) -> Any:
         """A copy; for norms and biases, never for a matrix."""
         return np.asarray(self[name], np.float32)
+
+    def _check_adapter(self) -> None:
+        adapter = self._adapter
+        shapes = {
+            **{f"{name}.weight": (len(one.up), one.down.shape[1]) for name, one in adapter.updates.items()},
+            **{name: one.shape for name, one in adapter.replaced.items()},
+        }
+        for name, shape in shapes.items():
+            has = tuple(self._at[name][2]) if name in self._at else None
+            if has != tuple(shape):
+                what = f"of the shape {has}" if has else "not there"
+                raise NotPrepared(
+                    f"the adapter changes {name!r} as {tuple(shape)}, in the base model it is {what}"
+                )
