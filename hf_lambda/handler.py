@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from . import events, log
+from . import deadline, events, log
 from .api_keys import check_key
 from .errors import ServingError
 from .streaming import Stream, sent, under
@@ -26,6 +26,7 @@ class RequestHandler:
 
     def answer(self, event: Any, context: Any) -> Any:
         watch, trace, http = Stopwatch(), Trace(), events.is_http(event)
+        deadline.begin(context)
         token = current.set(trace)
         request_id = getattr(context, "aws_request_id", None) or os.urandom(16).hex()
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from .errors import Unprocessable
 
@@ -41,3 +42,129 @@ def check_generation(inputs: int, parameters: Mapping[str, Any]) -> None:
     stops = parameters.get("stop")
     if isinstance(stops, list) and len(stops) > MOST_STOPS:
         raise Unprocessable("stop", f"`stop`: {len(stops)} texts are more than {MOST_STOPS}, the most")
+
+
+MOST_ITEMS_AT_ONCE = 256
+MOST_CHARACTERS_AT_ONCE = 1 << 18
+"""Of the inputs that are tokens at the same time: each takes about 200 bytes until the model has read it."""
+MOST_HYPOTHESES = 10_000
+"""Texts times labels of one request."""
+MOST_WINDOWS_OVER_A_TOKEN = 8
+"""Tokens read for each one of a long text; with more overlap the work grows and no answer does."""
+_DEFAULT_MEMORY_MB = 3008
+_BYTES_A_CHARACTER = 256
+"""What a text takes as tokens, one for each character at worst."""
+_BYTES_A_NUMBER = 40
+"""A Python float in a list."""
+_SHARE = 0.25
+"""Of the function's memory that one such thing may take; the model takes the most of it."""
+_ATTENTION = 1.5
+"""Times that share is what attention may take, which holds its scores about once."""
+Item = TypeVar("Item")
+
+
+def chunks(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Sequence[Item]]:
+    """`items` in their order, in stretches of bounded number and size; a large one is alone."""
+    start = held = 0
+    for position, item in enumerate(items):
+        own = size(item)
+        is_full = position - start >= MOST_ITEMS_AT_ONCE or held + own > MOST_CHARACTERS_AT_ONCE
+        if position > start and is_full:
+            yield items[start:position]
+            start, held = position, 0
+        held += own
+    if start < len(items):
+        yield items[start:]
+
+
+def characters(item: Any) -> int:
+    """Of all texts in an input."""
+    if isinstance(item, str):
+        return len(item)
+    if isinstance(item, Mapping):
+        return sum(map(characters, item.values()))
+    if isinstance(item, list | tuple):
+        return sum(map(characters, item))
+    return 0
+
+
+def check_text(item: Any) -> None:
+    """Raises Unprocessable for a text that takes more of the function's memory than there is as tokens."""
+    given, most = characters(item), int(_room_bytes() / _BYTES_A_CHARACTER)
+    if given > most:
+        raise Unprocessable(
+            None,
+            f"the text has {given} characters, the function's memory takes {most}: shorten it, or raise "
+            "memoryMb",
+        )
+
+
+def check_hypotheses(inputs: int, labels: Sequence[str], template: str) -> None:
+    """Raises Unprocessable for more labels, or longer ones, than a request may bring."""
+    if inputs * len(labels) > MOST_HYPOTHESES:
+        raise Unprocessable(
+            "candidate_labels",
+            f"{inputs} texts with {len(labels)} labels each are {inputs * len(labels)} hypotheses, a request "
+            f"may bring {MOST_HYPOTHESES}: send fewer texts or labels",
+        )
+    check_text([template, max(labels, key=len, default="")])
+
+
+def check_overlap(name: str, overlap: int, room: int, window: int) -> None:
+    """Raises Unprocessable where windows, with `room` for the text, have little of it that is new."""
+    least = -(-window // MOST_WINDOWS_OVER_A_TOKEN)
+    if room - overlap < least:
+        raise Unprocessable(
+            name,
+            f"`{name}`: of the {window} tokens read at once {room - overlap} would be new "
+            f"({overlap} overlap), "
+            f"the least is {least}: ask for less overlap, or shorten the question",
+        )
+
+
+def check_attention(tokens: int, heads: int | None) -> None:
+    """Raises Unprocessable for a text whose attention does not fit into the function's memory.
+
+    heads: of a layer, which keeps a score for every pair of tokens; None: 16, what large models have.
+    """
+    most = int((_ATTENTION * _room_bytes() / (4 * (heads or 16))) ** 0.5)
+    if tokens > most:
+        raise Unprocessable(
+            None,
+            f"the text has {tokens} tokens, the function's memory takes {most} at once: shorten it, ask for "
+            "truncation, or raise memoryMb",
+        )
+
+
+REMEDY = 'send fewer texts, or ask for one vector of each (pooling="mean")'
+
+
+def numbers(result: Any) -> int:
+    """How many values a result has, as far as its first elements tell."""
+    count = 1
+    while isinstance(result, list) and result:
+        count, result = count * len(result), result[0]
+    return count
+
+
+def check_numbers(count: int, remedy: str) -> None:
+    """Raises Unprocessable where `count` numbers of an answer take more memory than there is."""
+    most = int(_room_bytes() / _BYTES_A_NUMBER)
+    if count > most:
+        raise Unprocessable(
+            None, f"the answer would be {count} numbers, the function's memory takes {most}: {remedy}"
+        )
+
+
+def check_candidates(masks: int, top_k: int, length: int, words: int) -> None:
+    """Raises Unprocessable where fill-mask's scores of all `words`, or its candidates, take too much memory.
+
+    A candidate has its whole text of `length` characters.
+    """
+    remedy = "ask for a lower top_k, or for fewer masks"
+    check_numbers(masks * (words // 2 + top_k * (10 + length // 8)), remedy)
+
+
+def _room_bytes(environ: Mapping[str, str] = os.environ) -> float:
+    memory_mb = environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "")
+    return (int(memory_mb) if memory_mb.isdecimal() else _DEFAULT_MEMORY_MB) * 2**20 * _SHARE

@@ -15,7 +15,16 @@ from .completion import Completion
 from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
 from .integrity import Expected, first_fault, prepared_files, snapshot_files
-from .limits import check_generation
+from .limits import (
+    REMEDY,
+    characters,
+    check_generation,
+    check_hypotheses,
+    check_numbers,
+    check_text,
+    chunks,
+    numbers,
+)
 from .manifest import read_manifest, requested_of
 from .parameters import (
     ENGINES,
@@ -135,8 +144,12 @@ class Pipeline:
         chosen = call_parameters(self.task, self.defaults, parameters)
         if not items:
             return []
+        for item in items:
+            check_text(item)
         if generates(self.task):
             check_generation(len(items), chosen)
+        if isinstance(labels := chosen.get("candidate_labels"), list):
+            check_hypotheses(len(items), labels, str(chosen.get("hypothesis_template") or ""))
         results = self._run(items, chosen)
         if is_list:
             return [answer_in_list(self.task, result) for result in results]
@@ -156,6 +169,7 @@ class Pipeline:
         parameters = {name: value for name, value in parameters.items() if value is not None}
         items, _ = read_inputs(self.task, (prompt,), parameters)
         chosen = call_parameters(self.task, self.defaults, parameters)
+        check_text(items[0])
         check_generation(1, chosen)
         loaded = self._loaded()
         completion: Completion = loaded.engine.complete(items[0], **chosen)  # type: ignore[attr-defined]
@@ -176,8 +190,11 @@ class Pipeline:
     def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
         loaded = self._loaded()
         watch = Stopwatch()
+        results: list[Any] = []
         try:
-            results = loaded.engine(items, **parameters)
+            for some in chunks(items, characters):
+                results += loaded.engine([*some], **parameters)
+                check_numbers(sum(map(numbers, results)), REMEDY)
         except LoadFailed as error:  # of what an engine loads later
             self._engine = Future(self._load)
             self._check_all(loaded.files, error)

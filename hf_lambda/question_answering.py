@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import BadRequest, Unprocessable
+from .limits import check_overlap
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,6 +61,7 @@ def window_size(
             f"the question has {question_tokens} tokens; with {tokens} read at once and {overlap} "
             "overlapping, that leaves no room for the context: shorten it",
         )
+    check_overlap("doc_stride", overlap, tokens - question_tokens - special_tokens, tokens)
     return WindowSize(tokens, overlap)
 
 
@@ -127,7 +129,7 @@ def _best(
     start: Floats, end: Floats, allowed: npt.NDArray[np.bool_], most: int, max_answer_len: int
 ) -> list[tuple[int, int, float]]:
     """First token, last token and score of the best spans of allowed tokens, best first."""
-    scores = np.tril(np.triu(np.outer(start, end)), max_answer_len - 1)
+    scores = np.tril(np.triu(np.outer(start, end)), min(max_answer_len, len(start)) - 1)
     flat = scores.ravel()
     if len(flat) > most:
         best = np.argpartition(-flat, most)[:most]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .errors import BadRequest
+from .limits import check_overlap
 
 _OVERLAP = 4
 """Of the window's tokens one in so many is read twice, where the request does not say: enough for the
@@ -16,11 +17,13 @@ def overlap(parameters: Mapping[str, Any], window: int | None) -> int:
     """Tokens that two windows share: the request's `stride`, else a quarter of the `window`.
 
     window: tokens of the text itself that the model reads at once; None: any number.
-    Raises BadRequest for a stride that leaves a window nothing new.
+    Raises BadRequest for a stride that leaves a window nothing new, Unprocessable for one that leaves little.
     """
     stride = parameters.get("stride")
     if stride is None:
         return 0 if window is None else window // _OVERLAP
     if window is not None and stride >= window:
         raise BadRequest("stride", f"less than {window}, what the model reads at once", str(stride))
+    if window is not None:
+        check_overlap("stride", int(stride), window, window)
     return int(stride)

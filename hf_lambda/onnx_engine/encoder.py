@@ -12,6 +12,7 @@ import numpy as np
 from ..background import Future
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
+from ..limits import check_attention
 from ..trace import note_truncated
 from .contract import EncoderContract
 from .session import open_session
@@ -119,6 +120,7 @@ class Encoder:
                 None,
                 f"the text has {longest} tokens, the model takes {most}: shorten it or ask for truncation",
             )
+        check_attention(longest, None)
 
     def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:
         shape = (len(encodings), width)

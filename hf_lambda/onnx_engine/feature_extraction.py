@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..limits import REMEDY, check_numbers
 from ..sentence_embedding import Pooled, SentenceEmbedder, lowercasing, pooled, prompt_tokens
 from .encoder import Encoder
 
@@ -34,9 +35,11 @@ class FeatureExtraction:
         limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
         encodings = self._encoder.encode(inputs, max_length=limit)
         self._encoder.note_truncated(encodings)
+        tokens = sum(len(encoding.ids) for encoding in encodings)
         results: list[Any] = [None] * len(inputs)
         for index, (hidden,) in self._encoder.run(encodings, ["last_hidden_state"]):
             states = hidden[: len(encodings[index].ids)]
+            check_numbers(tokens * states.shape[-1], REMEDY)
             if parameters.get("normalize"):
                 norms = np.linalg.norm(states, axis=-1, keepdims=True)
                 states = states / np.maximum(norms, 1e-12)

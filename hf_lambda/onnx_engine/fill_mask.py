@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BadRequest, Unprocessable
+from ..limits import check_candidates
 from .contract import MASK_INDEX_INPUT
 from .encoder import Encoder, softmax
 
@@ -30,6 +31,10 @@ class FillMask:
         encodings = self._encoder.encode(inputs, max_length=limit)
         self._encoder.note_truncated(encodings)
         mask_index = [self._masks(encoding.ids) for encoding in encodings]
+        top_k = parameters.get("top_k") or _CANDIDATES
+        words = self._encoder.tokenizer.get_vocab_size()
+        for text, masks in zip(inputs, mask_index, strict=True):
+            check_candidates(len(masks), min(top_k, words), len(text), words)
         results: list[Any] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"], {MASK_INDEX_INPUT: mask_index}):
             probabilities = softmax(logits[: len(mask_index[index])])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..background import Future
 from ..errors import BadRequest, Unprocessable
+from ..limits import check_attention
 from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
 from ..tasks import ANSWER_KEYS, base_of
 from .contract import Seq2SeqContract
@@ -96,3 +97,4 @@ class Seq2Seq:
             raise Unprocessable(
                 None, f"the text has {longest} tokens, the model takes at most {most}: {remedy}"
             )
+        check_attention(longest, None)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .. import deadline
 from ..errors import LoadFailed
 from ..threads import MB_PER_VCPU, thread_count
 
@@ -88,8 +89,24 @@ def open_session(
     options.log_severity_level = 3
     if not prepack:
         options.add_session_config_entry("session.disable_prepacking", "1")
+
+    class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
+        """Asks whether there is time left before every run."""
+
+        def run(self, *arguments: Any, **named: Any) -> Any:
+            deadline.check()
+            return super().run(*arguments, **named)
+
+        def run_with_ort_values(self, *arguments: Any, **named: Any) -> Any:
+            deadline.check()
+            return super().run_with_ort_values(*arguments, **named)
+
+        def run_with_iobinding(self, *arguments: Any, **named: Any) -> Any:
+            deadline.check()
+            return super().run_with_iobinding(*arguments, **named)
+
     try:
-        return onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        return Session(str(graph), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own have no common type of their own
         raise LoadFailed(f"onnxruntime does not load {graph.name}") from error
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import Unprocessable, no_entailment
+from ..limits import chunks
 from ..trace import note_truncated
 from .encoder import Encoder, softmax
 
@@ -22,20 +23,22 @@ class ZeroShotClassification:
         self._encoder = encoder
 
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
-        """Per text `{"sequence", "labels", "scores"}`, best label first. All pairs run as one batch."""
+        """Per text `{"sequence", "labels", "scores"}`, best label first.
+
+        A pair of text and hypothesis is tokens only while it is in one of the batches.
+        """
         labels = parameters["candidate_labels"]
         template = parameters.get("hypothesis_template") or _TEMPLATE
-        hypotheses = [template.format(label) for label in labels]
-        pairs = [(text, hypothesis) for text in inputs for hypothesis in hypotheses]
-        encodings = self._encodings(pairs)
-        longest = range(0, len(pairs), len(labels))
+        pairs = [(text, label) for text in inputs for label in labels]
+        logits: list[Any] = []
+        cut: list[bool] = []
+        for some in chunks(pairs, lambda pair: len(pair[0]) + len(template) + len(pair[1])):
+            encodings = self._encodings([(text, template.format(label)) for text, label in some])
+            cut += [bool(each.overflowing) for each in encodings]
+            logits += self._logits(encodings)
         # A text counts once, whatever number of its hypotheses left no room for all of it.
-        note_truncated(
-            sum(any(each.overflowing for each in encodings[at : at + len(labels)]) for at in longest)
-        )
-        logits: list[Any] = [None] * len(pairs)
-        for index, (row,) in self._encoder.run(encodings, ["logits"]):
-            logits[index] = row
+        longest = range(0, len(pairs), len(labels))
+        note_truncated(sum(any(cut[at : at + len(labels)]) for at in longest))
         size = len(labels)
         return [
             self._answer(
@@ -43,6 +46,12 @@ class ZeroShotClassification:
             )
             for text, start in zip(inputs, range(0, len(pairs), size), strict=True)
         ]
+
+    def _logits(self, encodings: list[Any]) -> list[Any]:
+        rows: list[Any] = [None] * len(encodings)
+        for index, (row,) in self._encoder.run(encodings, ["logits"]):
+            rows[index] = row
+        return rows
 
     def _encodings(self, pairs: list[tuple[str, str]]) -> list[Any]:
         """Texts are cut, hypotheses never: beside one that leaves no room a text stays whole."""

@@ -12,6 +12,7 @@ import torch
 import transformers
 
 from ..batches import run_batches
+from ..limits import REMEDY, check_numbers
 from ..parameters import truncates
 from ..sentence_embedding import (
     EmbeddingRules,
@@ -30,6 +31,7 @@ from .loading import (
     check_length,
     dense_weights,
     encoded_to,
+    heads_of,
     load_model,
     load_tokenizer,
     max_length,
@@ -50,6 +52,8 @@ class FeatureExtraction:
         known = (parameters.get("max_length"), max_length(self._tokenizer, self._model))
         most = min((length for length in known if length), default=None) if truncates(parameters) else None
         encoded = self._encode(self._tokenizer, inputs, most)
+        tokens = sum(map(len, encoded["input_ids"]))
+        check_numbers(tokens * int(getattr(self._model.config, "hidden_size", 1)), REMEDY)
 
         def each(states: torch.Tensor) -> Any:
             return [_normalized(states, parameters.get("normalize")).tolist()]
@@ -77,7 +81,8 @@ class FeatureExtraction:
     def _run(self, encoded: Any, each: Callable[[torch.Tensor], Any]) -> list[Any]:
         """`each` of the states of every text, (tokens, dimensions) without padding."""
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        check_length(lengths, self._max_position, remedy="shorten it, or ask for truncation")
+        remedy = "shorten it, or ask for truncation"
+        check_length(lengths, self._max_position, remedy=remedy, heads=heads_of(self._model))
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(lengths))]
 
         def run(group: list[dict[str, list[int]]]) -> list[Any]:

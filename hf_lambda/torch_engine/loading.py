@@ -12,7 +12,9 @@ import torch
 import transformers
 from transformers import PreTrainedModel
 
+from .. import deadline
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
+from ..limits import check_attention
 from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
 from ..trace import note_truncated
@@ -44,6 +46,7 @@ def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
         **options,
     )
     _check_weights(model, report["missing_keys"])
+    model.register_forward_pre_hook(lambda *_: deadline.check())
     return model.eval()
 
 
@@ -138,11 +141,14 @@ def max_position(model: Any) -> int | None:
     return None
 
 
-def check_length(lengths: list[int], most: int | None, *, remedy: str) -> None:
-    """Raises Unprocessable, with the numbers, where an input has more than `most` tokens."""
+def check_length(lengths: list[int], most: int | None, *, remedy: str, heads: int | None = None) -> None:
+    """Raises Unprocessable, with the numbers, where an input has more than `most` tokens, or the
+    function's memory cannot hold what `heads` make of them."""
     longest = max(lengths, default=0)
     if most is not None and longest > most:
         raise Unprocessable(None, f"the text has {longest} tokens, the model takes at most {most}: {remedy}")
+    if most is None and heads:  # elsewhere torch keeps no score for every pair of tokens
+        check_attention(longest, heads)
 
 
 def encoded_to(limit: int | None, encode: Callable[..., Any]) -> Any:
@@ -170,3 +176,10 @@ def _unused(table: torch.nn.Embedding) -> int:
     if offset is not None:
         return int(offset)
     return table.padding_idx + 1 if table.padding_idx is not None else 0
+
+
+def heads_of(model: Any) -> int | None:
+    """Attention heads of a layer, by the names that configs have for them; None where there is none."""
+    names = ("num_attention_heads", "num_heads", "n_head", "n_heads", "encoder_attention_heads")
+    found = [getattr(model.config, name, None) for name in names]
+    return next((count for count in found if isinstance(count, int) and count > 0), None)

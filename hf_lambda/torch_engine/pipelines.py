@@ -13,6 +13,7 @@ from ..batches import run_batches
 from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
+from ..limits import check_candidates
 from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..tasks import AUTO_CLASSES, canonical, head_of
 from ..trace import note_truncated
@@ -22,12 +23,15 @@ from .loading import (
     MAX_PADDED_TOKENS,
     NO_LIMIT,
     check_length,
+    heads_of,
     load_model,
     load_tokenizer,
     max_length,
     max_position,
 )
 
+_CANDIDATES = 5
+"""Of fill-mask, where the request does not say."""
 _TRUNCATES = ("zero-shot-classification", "token-classification")
 """Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
 
@@ -61,7 +65,13 @@ class TransformersPipeline:
         if self._task not in _TRUNCATES and not truncates(chosen):
             can_cut = "truncation" in parameters_of(self._task)
             remedy = "shorten it, or ask for truncation" if can_cut else "shorten it"
-            check_length(lengths, self._max_position, remedy=remedy)
+            heads = None if self._task == "text-generation" else heads_of(self._model)
+            check_length(lengths, self._max_position, remedy=remedy, heads=heads)
+        if self._task == "fill-mask":
+            top_k, words = chosen.get("top_k") or _CANDIDATES, len(self._tokenizer)
+            for text in inputs:
+                masks = text.count(self._tokenizer.mask_token)
+                check_candidates(masks, min(top_k, words), len(text), words)
         if self._task == "text-generation":
             check_options(self._model, options_of(chosen), lengths=False)
             check_prompt(max(lengths, default=0), chosen, self._max_position)

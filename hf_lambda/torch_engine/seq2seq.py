@@ -20,6 +20,7 @@ from .loading import (
     MAX_PADDED_TOKENS,
     check_length,
     encoded_to,
+    heads_of,
     load_model,
     load_tokenizer,
     max_length,
@@ -47,7 +48,8 @@ class Seq2Seq:
         forced = encoded.pop("forced_bos_token_id", None)
         encoded.pop("token_type_ids", None)
         lengths = [len(ids) for ids in encoded["input_ids"]]
-        check_length(lengths, self._max_position, remedy="shorten it, or ask for truncation")
+        remedy = "shorten it, or ask for truncation"
+        check_length(lengths, self._max_position, remedy=remedy, heads=heads_of(self._model))
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(inputs))]
         options = self._generation(parameters)
         if forced is not None:

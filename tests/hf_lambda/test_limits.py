@@ -2,7 +2,7 @@
 
 import pytest
 
-from hf_lambda import pipeline
+from hf_lambda import deadline, endpoint, limits, pipeline
 from hf_lambda.errors import Unprocessable
 from hf_lambda.limits import MOST, MOST_STOPS, MOST_TEXTS
 from hf_lambda.parameters import PARAMETERS, generates
@@ -62,3 +62,116 @@ def test_streams_are_bounded_as_calls_are(unloaded, ask):
         list(getattr(run, ask)("a", num_return_sequences=10**9))
     with pytest.raises(Unprocessable, match=f"`stop`: {MOST_STOPS + 1} texts"):
         list(getattr(run, ask)("a", stop=["x"] * (MOST_STOPS + 1)))
+
+
+@pytest.fixture
+def function(monkeypatch):
+    """A function of 1,024 MB, whatever this machine has."""
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1024")
+
+
+def test_inputs_are_answered_in_stretches_of_bounded_number_and_size_and_in_order():
+    items = ["a" * size for size in (5, 300_000, 5, 5, 262_140, 6)] + ["b"] * 600
+    found = list(limits.chunks(items, limits.characters))
+    assert [item for chunk in found for item in chunk] == items
+    assert all(len(chunk) <= 256 for chunk in found)
+    assert all(len(chunk) == 1 or sum(map(len, chunk)) <= 1 << 18 for chunk in found)
+    assert list(limits.chunks([], limits.characters)) == []
+
+
+def test_an_engine_never_gets_more_at_once(warm, engine):
+    warm()
+    classify = pipeline("text-classification", model="org/name")
+    assert classify(["x" * 100_000] * 7 + ["y"] * 300) == [
+        {"label": text} for text in ["x" * 100_000] * 7 + ["y"] * 300
+    ]
+    assert max(len(items) for items, _ in engine.calls) == 256
+    assert max(sum(map(len, items)) for items, _ in engine.calls) <= 1 << 18
+
+
+@pytest.mark.parametrize(
+    ("refused", "allowed"),
+    [
+        (lambda: limits.check_text("x" * 2_000_000), lambda: limits.check_text("x" * 1_000_000)),
+        (lambda: limits.check_text({"a": ["x" * 2_000_000]}), lambda: limits.check_text([1, None, b"x"])),
+        (lambda: limits.check_attention(4000, 16), lambda: limits.check_attention(2000, 16)),
+        (lambda: limits.check_attention(100_000, None), lambda: limits.check_attention(512, None)),
+        (lambda: limits.check_numbers(10**7, "x"), lambda: limits.check_numbers(10**6, "x")),
+        (
+            lambda: limits.check_candidates(500, 5, 10, 250_000),
+            lambda: limits.check_candidates(3, 5, 9, 250_000),
+        ),
+        (
+            lambda: limits.check_candidates(1, 9**6, 10**4, 9**6),
+            lambda: limits.check_candidates(1, 5, 10, 9**6),
+        ),
+        (
+            lambda: limits.check_overlap("stride", 61, 62, 62),
+            lambda: limits.check_overlap("stride", 46, 62, 62),
+        ),
+        (
+            lambda: limits.check_overlap("doc_stride", 0, 4, 384),
+            lambda: limits.check_overlap("doc_stride", 128, 361, 384),
+        ),
+        (
+            lambda: limits.check_hypotheses(101, ["a"] * 100, "{}"),
+            lambda: limits.check_hypotheses(100, ["a"] * 100, "{}"),
+        ),
+        (
+            lambda: limits.check_hypotheses(1, ["a", "b" * 2_000_000], "{}"),
+            lambda: limits.check_hypotheses(1, ["a"], ""),
+        ),
+    ],
+)
+def test_what_takes_more_memory_than_the_function_has_is_refused_before_it_begins(function, refused, allowed):
+    allowed()
+    with pytest.raises(Unprocessable) as raised:
+        refused()
+    assert raised.value.status == 422
+
+
+def test_a_larger_function_takes_more(monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "10240")
+    limits.check_text("x" * 2_000_000)
+    limits.check_attention(4000, 16)
+
+
+def test_the_vectors_of_many_chunks_are_counted_together(warm, engine, function):
+    warm()
+    engine.results = lambda items: [[[[0.0] * 700] * 100]] * len(items)
+    embed = pipeline("feature-extraction", model="org/name")
+    embed(["x"] * 80)
+    with pytest.raises(Unprocessable, match=r"numbers.*pooling"):
+        embed(["x" * 200_000] * 200)
+
+
+def test_work_that_goes_past_the_time_out_ends_as_an_answer():
+    class Context:
+        def __init__(self, milliseconds):
+            self.get_remaining_time_in_millis = lambda: milliseconds
+
+    deadline.begin(Context(60_000))
+    deadline.check()
+    deadline.begin(Context(0))
+    with pytest.raises(Unprocessable, match="timeoutSeconds"):
+        deadline.check()
+    deadline.begin(None)
+    deadline.check()
+
+
+def test_an_endpoint_says_when_its_time_is_up(capsys):
+    @endpoint
+    def handler(text: str):
+        deadline.check()
+        return text
+
+    class Context:
+        aws_request_id = "x"
+
+        def get_remaining_time_in_millis(self):
+            return self.left
+
+    context = Context()
+    for left, status in ((60_000, 200), (0, 422), (60_000, 200)):
+        context.left = left
+        assert handler({"text": "a"}, context)["statusCode"] == status
