@@ -18,6 +18,7 @@ from ..media.image import Image
 from ..media.inputs import KINDS
 from ..media.resampling import resampled
 from ..parameters import GENERATION
+from .generation import check_options, options_of
 from .loading import load_model
 
 _PROCESSORS = ("image-text-to-text",)
@@ -102,8 +103,12 @@ class MediaPipeline:
             names = (*GENERATION, *_OWN_GENERATION)
             generation = {name: chosen.pop(name) for name in names if name in chosen}
             if prompt := generation.pop("prompt", None):
+                if not hasattr(self._pipeline.tokenizer, "get_prompt_ids"):
+                    raise BadRequest("prompt", "no prompt: this model takes none", "one")
                 ids = self._pipeline.tokenizer.get_prompt_ids(prompt, return_tensors="pt")
                 generation["prompt_ids"] = ids
+            if self._pipeline.model.can_generate() and self._task != "text-to-audio":
+                check_options(self._pipeline.model, options_of(generation), lengths=False)
             if generation:
                 chosen["generate_kwargs"] = generation
         return chosen
@@ -170,12 +175,13 @@ def _processors(task: str, snapshot: Path) -> dict[str, Any]:
 
 
 def _is_refusal(problem: ValueError) -> bool:
-    """Whether a pipeline itself raised it: so they say that a model cannot do what a parameter asks for."""
+    """Whether a pipeline or `generate` raised it: so they say that a model cannot do what is asked."""
     trace = problem.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and str(trace.tb_frame.f_globals["__name__"]).startswith(
-        "transformers.pipelines"
+    raiser = "" if trace is None else str(trace.tb_frame.f_globals["__name__"])
+    return raiser.startswith(("transformers.pipelines", "transformers.generation")) or (
+        raiser.startswith("transformers.models") and ".generation_" in raiser
     )
 
 

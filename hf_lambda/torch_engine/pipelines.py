@@ -198,7 +198,7 @@ class TransformersPipeline:
         if self._task != "zero-shot-classification":
             return 0
         alone = self._tokenizer.num_special_tokens_to_add(pair=False)
-        twice = 2 * alone - self._tokenizer.num_special_tokens_to_add(pair=True)
+        twice: int = 2 * alone - self._tokenizer.num_special_tokens_to_add(pair=True)
         return self._written(chosen) - twice
 
     def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:

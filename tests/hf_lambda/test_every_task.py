@@ -137,6 +137,24 @@ def test_what_a_model_cannot_do_is_a_refusal_and_not_a_fault(tmp_path):
         load("automatic-speech-recognition", folder)(items, return_timestamps=True)
 
 
+def test_generation_options_that_cannot_be_are_refused_for_pictures_and_sound_too(tmp_path):
+    given = {"images": [PICTURE], "text": "<image> a cat"}
+    engine = load("image-text-to-text", build("llava", tmp_path / "llava", "ForImageTextToText"))
+    items, _ = read_inputs("image-text-to-text", (given,), {})
+    for parameters in (
+        {"bad_words_ids": [[10**6]]},
+        {"num_beams": 2, "num_beam_groups": 2},
+        {"num_return_sequences": 3, "do_sample": False},
+        {"max_length": 1},
+    ):
+        with pytest.raises((BadRequest, Unprocessable)):
+            engine(items, **parameters)
+    engine = load("automatic-speech-recognition", build("wav2vec2", tmp_path / "ctc", "ForCTC"))
+    items, _ = read_inputs("automatic-speech-recognition", (SOUND,), {})
+    with pytest.raises(BadRequest, match="`prompt`: expected no prompt"):
+        engine(items, prompt="cat")
+
+
 def test_labels_are_asked_for(tmp_path):
     folder = build("clip", tmp_path)
     items, _ = read_inputs("zero-shot-image-classification", (PICTURE,), {})
