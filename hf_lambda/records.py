@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
+
+Json: TypeAlias = Any
+"""What `json.loads` returns, or a library's own mapping of such values: whoever takes it checks it."""
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "str": str,
@@ -22,7 +25,7 @@ class FlatRecord:
     """
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
+    def from_json(cls, document: Mapping[str, Json]) -> Self:
         """Keys that a newer writer added are left out. Raises TypeError where one is missing or wrong."""
         hints = {field.name: str(field.type) for field in fields(cls)}  # type: ignore[arg-type]
         for name, value in document.items():
@@ -30,5 +33,5 @@ class FlatRecord:
                 raise TypeError(f"{name} is a {type(value).__name__}, expected {hints[name]}")
         return cls(**{name: value for name, value in document.items() if name in hints})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]

@@ -8,12 +8,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from hf_lambda.atomic import remove
 from hf_lambda.integrity import DOCUMENT, find_fault, prepared_files
 from hf_lambda.manifest import PreparedEntry
 from hf_lambda.reading import read_file
+
+from ..protocol.records import Json
 
 _CHUNK = 1 << 20
 
@@ -34,12 +35,12 @@ class Document:
     commit: str
     files: Mapping[str, FileHash]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         files = {name: asdict(file) for name, file in self.files.items()}
         return {**vars(self), "entry": self.entry.to_json(), "files": files}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Document:
+    def from_json(cls, document: Mapping[str, Json]) -> Document:
         files = {name: FileHash(**file) for name, file in document["files"].items()}
         return cls(**{**document, "entry": PreparedEntry.from_json(document["entry"]), "files": files})
 

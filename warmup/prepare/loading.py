@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
-from transformers import AutoConfig
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.models.auto.auto_factory import _BaseAutoModelClass
 
 from hf_lambda.errors import UntrainedHead, WrongTokenizer
 from hf_lambda.torch_engine import loading
@@ -25,7 +25,7 @@ def check_family(request: PrepareRequest, families: Collection[str]) -> None:
         raise NotPrepared(f"{family} models are not prepared for {request.task}; these are: {known}")
 
 
-def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
+def load_model(auto_class: type[_BaseAutoModelClass], snapshot: Path, **options: object) -> PreTrainedModel:
     """The model in fp32.
 
     Raises PrepareFailed where the repository has not what the task needs: no engine could answer from it.
@@ -36,7 +36,7 @@ def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
         raise PrepareFailed(error.message, ErrorKind.UNTRAINED_HEAD) from error
 
 
-def load_tokenizer(snapshot: Path) -> Any:
+def load_tokenizer(snapshot: Path) -> PreTrainedTokenizerBase:
     """The tokenizer. Raises PrepareFailed where the repository has none, or another model's."""
     try:
         return loading.load_tokenizer(snapshot)
@@ -44,5 +44,5 @@ def load_tokenizer(snapshot: Path) -> Any:
         raise PrepareFailed(error.message, ErrorKind.NO_TOKENIZER) from error
 
 
-def load_config(snapshot: Path) -> Any:
+def load_config(snapshot: Path) -> PreTrainedConfig:
     return AutoConfig.from_pretrained(snapshot, local_files_only=True, trust_remote_code=False)

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from hf_lambda.manifest import requested_of
 from hf_lambda.tasks import canonical, head_of
+
+from ..protocol.records import Json
 
 RECIPE = 3
 """Raise it when a change of this package makes prepared folders differ: the old ones are made again."""
@@ -68,7 +69,7 @@ class PrepareRequest:
     precision: str = "auto"
     """"auto" and "int8": int8 where the gate passes it, else fp32 with a reason; "fp32": fp32; "int4": of
     language models, else the next better one."""
-    samples: tuple[Any, ...] | None = None
+    samples: tuple[Json, ...] | None = None
     """The user's own gate samples, as JSON; None: the built-in ones of the task."""
     tolerance: Tolerance = field(default_factory=Tolerance)
     machine: str = field(default_factory=platform.machine)
@@ -122,12 +123,12 @@ class PrepareRequest:
     def read(cls, work: Path) -> PrepareRequest:
         return cls.from_json(json.loads((work / _FILE).read_text()))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         adapter = {**asdict(self.adapter), "path": str(self.adapter.path)} if self.adapter else None
         return {**asdict(self), "snapshot": str(self.snapshot), "adapter": adapter}
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> PrepareRequest:
+    def from_json(cls, document: Mapping[str, Json]) -> PrepareRequest:
         samples, adapter = document["samples"], document.get("adapter")
         return cls(
             **{

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from ..protocol.records import Json
 from .outcome import NotPrepared
 from .request import PrepareRequest
 
@@ -76,7 +75,7 @@ def samples_of(request: PrepareRequest, mask_token: str | None) -> list[Sample]:
     return texts
 
 
-def _own_sample(request: PrepareRequest, sample: Any, mask_token: str | None) -> Sample:
+def _own_sample(request: PrepareRequest, sample: Json, mask_token: str | None) -> Sample:
     if request.head == "masked-lm" and not (isinstance(sample, str) and str(mask_token) in sample):
         raise NotPrepared(f"a gate sample of {request.task} is {sample!r}; expected a text with {mask_token}")
     fields = ("question", "context") if request.head == "question-answering" else ("text", "text_pair")

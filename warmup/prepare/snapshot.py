@@ -7,12 +7,13 @@ import math
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+
+from ..protocol.records import Json
 
 _HALF = ("float16", "bfloat16")
 
 
-def config_of(snapshot: Path) -> Mapping[str, Any]:
+def config_of(snapshot: Path) -> Mapping[str, Json]:
     """config.json; empty where there is none that can be read."""
     try:
         document = json.loads((snapshot / "config.json").read_bytes())

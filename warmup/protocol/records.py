@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, fields
 from enum import Enum
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, Union
+from typing import Annotated, Any, ClassVar, Literal, Self, Union
 
-Json: TypeAlias = Any
-"""What `json.loads` returns."""
+from hf_lambda.records import Json as Json
 
 
 class WrongShape(ValueError):  # noqa: N818 - the reader words it for the operator

@@ -46,7 +46,8 @@ _WITHOUT_VOCABULARY = ("ByT5", "Canine", "Perceiver", "Myt5", "Rwkv")
 def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job: Job) -> None:
     """Raises WarmupError that names what is missing, OutOfTime near the deadline.
 
-    Weights are compared in a process of its own, once per commit and task.
+    Weights are compared in a process of its own, once per commit and task: before torch may serve the model,
+    and so before it is exported, which may take more time or memory than this function has.
     """
     config = _read_json(snapshot.path / "config.json")
     uses = [use for use in model.uses if use.files is None]

@@ -29,7 +29,7 @@ def test_a_prepared_folder_has_all_that_serving_reads_and_an_entry_for_the_manif
     }
     assert set(entry.to_json()) == {
         *("head", "requested", "precision", "path", "machine", "onnxruntime", "recipe", "bytes"),
-        *("seconds", "peak_mb", "agreement", "reason", "prepared_at"),
+        *("seconds", "peak_mb", "agreement", "reason", "prepared_at", "memory_mb", "context"),
     }
     assert entry.precision == "int8"
     assert entry.reason is None

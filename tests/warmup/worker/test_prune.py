@@ -32,6 +32,7 @@ def two_commits(warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch)
     with serve(Hub(models)) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         warming.warm()
+    monkeypatch.setenv("HF_ENDPOINT", warming.url)
     new = warming.manifest()
     assert old is not None and new is not None
     return old.commit, new.commit

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...protocol.records import Json
 from ..outcome import NotPrepared
 from .mapped import Place, array_of, mapped
 
@@ -38,8 +40,8 @@ _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 class Update:
     """`scale * up @ down` is added to a matrix."""
 
-    down: Any
-    up: Any
+    down: NDArray[Any]
+    up: NDArray[Any]
     scale: float
 
 
@@ -48,7 +50,7 @@ class Adapter:
     """By the names of the base model's modules and tensors, without the prefix "model."."""
 
     updates: Mapping[str, Update] = field(default_factory=dict)
-    replaced: Mapping[str, Any] = field(default_factory=dict)
+    replaced: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     """Tensors that were trained as a whole."""
 
 
@@ -60,7 +62,7 @@ def read_adapter(folder: Path) -> Adapter:
     except (OSError, ValueError) as error:
         raise NotPrepared(f"the adapter has no readable {CONFIG} and {WEIGHTS}") from error
     _check(config)
-    halves: dict[str, dict[str, Any]] = {}
+    halves: dict[str, dict[str, NDArray[Any]]] = {}
     replaced = {}
     for name, place in places.items():
         if not name.startswith(_PREFIX):
@@ -78,7 +80,7 @@ def read_adapter(folder: Path) -> Adapter:
     return Adapter(updates, replaced)
 
 
-def _update(config: Mapping[str, Any], module: str, halves: Mapping[str, Any]) -> Update:
+def _update(config: Mapping[str, Json], module: str, halves: Mapping[str, NDArray[Any]]) -> Update:
     if set(halves) != {"A", "B"} or halves["A"].shape[0] != halves["B"].shape[1]:
         raise NotPrepared(f"the adapter has not both halves of {module}")
     rank = _pattern(config.get("rank_pattern"), module, config["r"])
@@ -90,13 +92,13 @@ def _update(config: Mapping[str, Any], module: str, halves: Mapping[str, Any]) -
     return Update(halves["A"], halves["B"], alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
 
 
-def _pattern(patterns: Mapping[str, Any] | None, module: str, default: Any) -> Any:
+def _pattern(patterns: Mapping[str, Json] | None, module: str, default: Json) -> Json:
     """A rank or alpha of some matrices, as peft looks it up: of the first pattern that ends the name."""
     found = (value for key, value in (patterns or {}).items() if re.match(rf"(.*\.)?({key})$", module))
     return next(found, default)
 
 
-def _check(config: Any) -> None:
+def _check(config: Json) -> None:
     if not isinstance(config, dict) or config.get("peft_type") != "LORA":
         kind = config.get("peft_type") if isinstance(config, dict) else config
         raise NotPrepared(f"the adapter is of the kind {kind!r}; LORA is merged")
@@ -111,5 +113,5 @@ def _check(config: Any) -> None:
             raise NotPrepared(f"the adapter has {name}={value!r}, which is not merged here")
 
 
-def _fp32(name: str, place: Place) -> Any:
+def _fp32(name: str, place: Place) -> NDArray[Any]:
     return np.array(array_of(name, place), np.float32)

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 import transformers
+from numpy.typing import NDArray
+from transformers import PreTrainedConfig
 
 from ..outcome import NotPrepared
 
@@ -92,7 +94,7 @@ class Architecture:
         return self.family.norms != _POST
 
 
-def architecture_of(config: Any) -> Architecture:
+def architecture_of(config: PreTrainedConfig) -> Architecture:
     """Raises NotPrepared for a family, or a variant of one, whose graph cannot be written."""
     family = FAMILIES.get(config.model_type)
     if family is None:
@@ -126,7 +128,7 @@ def architecture_of(config: Any) -> Architecture:
     )
 
 
-def rotations(config: Any, length: int) -> dict[str, tuple[Any, Any]]:
+def rotations(config: PreTrainedConfig, length: int) -> dict[str, tuple[NDArray[Any], NDArray[Any]]]:
     """Cosines and sines (length, rotated / 2) per kind of layer, from transformers' own module."""
     with torch.device("meta"):
         model = transformers.AutoModel.from_config(config, trust_remote_code=False)
@@ -141,7 +143,7 @@ def rotations(config: Any, length: int) -> dict[str, tuple[Any, Any]]:
     return tables
 
 
-def _layers(config: Any) -> tuple[Layer, ...]:
+def _layers(config: PreTrainedConfig) -> tuple[Layer, ...]:
     count, window = config.num_hidden_layers, getattr(config, "sliding_window", None)
     default = "full_attention" if window is None else "sliding_attention"
     kinds = getattr(config, "layer_types", None) or [default] * count
@@ -155,14 +157,14 @@ def _layers(config: Any) -> tuple[Layer, ...]:
     )
 
 
-def _ropes(config: Any) -> dict[str, Any]:
+def _ropes(config: PreTrainedConfig) -> dict[str, Any]:
     """Rope parameters per kind of layer; most families have one set for all."""
     given = config.rope_parameters
     is_nested = all(isinstance(value, dict) for value in given.values())
     return dict(given) if is_nested else {_ONE_ROPE: given}
 
 
-def _positions(config: Any) -> int:
+def _positions(config: PreTrainedConfig) -> int:
     """How many tokens fit. Scalings that change with the length of the text end where they would change."""
     positions = min(int(config.max_position_embeddings), MAX_POSITIONS)
     for rope in _ropes(config).values():

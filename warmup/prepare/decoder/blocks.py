@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 BLOCK = 32
 """Weights of a row that share a scale."""
@@ -14,14 +15,14 @@ _STEPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 1.05, -1.0, -0.95, -0.9, -0.85, -0.8)
 """Of the first guess of a 4-bit scale; a negative one lets the other sign have the value without a twin."""
 
 
-def pieces(matrix: Any) -> Iterator[Any]:
+def pieces(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
     """Rows of `matrix` in fp32, about 16 MB at a time."""
     rows = max(1, _PIECE_BYTES // (4 * matrix.shape[1]))
     for start in range(0, len(matrix), rows):
         yield np.asarray(matrix[start : start + rows], np.float32)
 
 
-def rounded(rows: Any, bits: int) -> tuple[Any, Any]:
+def rounded(rows: NDArray[Any], bits: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """(n, k) in fp32 -> values (n, k / 32, 32 * bits / 8) in uint8 and scales (n, k / 32) in fp32.
 
     k is a multiple of 32. A value v stands for (v - 2 ** (bits - 1)) * scale; two 4-bit values share a byte,
@@ -36,16 +37,17 @@ def rounded(rows: Any, bits: int) -> tuple[Any, Any]:
     return values[..., 0::2] | values[..., 1::2] << 4, scales
 
 
-def restored(values: Any, scales: Any, bits: int) -> Any:
+def restored(values: NDArray[Any], scales: NDArray[Any], bits: int) -> NDArray[Any]:
     """What `rounded` stands for, (n, k) in fp32."""
     if bits == 4:
         halves = np.stack([values & 15, values >> 4], axis=-1)
         values = halves.reshape(*values.shape[:-1], -1)
     centred = values.astype(np.float32) - np.float32(2 ** (bits - 1))
-    return (centred * scales[..., None]).reshape(len(values), -1)
+    whole: NDArray[Any] = (centred * scales[..., None]).reshape(len(values), -1)
+    return whole
 
 
-def _searched(blocks: Any) -> Any:
+def _searched(blocks: NDArray[Any]) -> NDArray[Any]:
     """Per block the 4-bit scale, of a few, that loses least of it in squares."""
     farthest = np.take_along_axis(blocks, np.abs(blocks).argmax(-1)[..., None], -1)[..., 0]
     first = farthest / np.float32(-8)
@@ -59,5 +61,5 @@ def _searched(blocks: Any) -> Any:
     return best
 
 
-def _divided(blocks: Any, scales: Any) -> Any:
+def _divided(blocks: NDArray[Any], scales: NDArray[Any]) -> NDArray[Any]:
     return np.rint(blocks / np.where(scales == 0, np.float32(1), scales)[..., None])

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.decoder.model import Model
 
@@ -25,14 +27,14 @@ _SURE = 0.05
 
 @dataclass
 class _Sums:
-    divergence: list[Any] = field(default_factory=list)
-    same: list[Any] = field(default_factory=list)
-    sure: list[Any] = field(default_factory=list)
-    ours: list[Any] = field(default_factory=list)
-    theirs: list[Any] = field(default_factory=list)
+    divergence: list[NDArray[Any]] = field(default_factory=list)
+    same: list[NDArray[Any]] = field(default_factory=list)
+    sure: list[NDArray[Any]] = field(default_factory=list)
+    ours: list[NDArray[Any]] = field(default_factory=list)
+    theirs: list[NDArray[Any]] = field(default_factory=list)
     difference: float = 0.0
 
-    def add(self, got: Any, wanted: Any, following: Any) -> None:
+    def add(self, got: NDArray[Any], wanted: NDArray[Any], following: Sequence[int]) -> None:
         """Scores (n, vocabulary) of both sides; `following`: the tokens that did come next, at most n."""
         scale = max(1.0, float(np.abs(wanted).max()))
         # Python's max would pass over what is not a number.
@@ -118,9 +120,10 @@ def _quantised_problem(figures: Figures, tolerance: Tolerance, precision: str) -
     return None
 
 
-def _log_softmax(scores: Any) -> Any:
+def _log_softmax(scores: NDArray[Any]) -> NDArray[Any]:
     shifted = scores - scores.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    logs: NDArray[Any] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return logs
 
 
 def _rounded(value: float) -> float:

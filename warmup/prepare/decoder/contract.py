@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from jinja2.exceptions import TemplateError
 from tokenizers import Tokenizer
-from transformers import GenerationConfig
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_lambda.errors import ServingError
 from hf_lambda.onnx_engine.contract import DecoderContract, write_contract
@@ -16,6 +15,7 @@ from hf_lambda.onnx_engine.decoder.options import generation_of
 from hf_lambda.onnx_engine.decoder.text import Text
 from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 
+from ...protocol.records import Json
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
@@ -34,7 +34,11 @@ _CHATS = (
 
 
 def write_tokenizer_and_contract(
-    folder: Path, request: PrepareRequest, tokenizer: Any, config: Any, shape: Architecture
+    folder: Path,
+    request: PrepareRequest,
+    tokenizer: PreTrainedTokenizerBase,
+    config: PreTrainedConfig,
+    shape: Architecture,
 ) -> None:
     """Raises NotPrepared where the tokenizer, a chat template or an option would come out otherwise."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
@@ -64,7 +68,9 @@ def write_tokenizer_and_contract(
     _check_template(contract, tokenizer)
 
 
-def _generation(snapshot: Path, config: Any, tokenizer: Any) -> dict[str, Any]:
+def _generation(
+    snapshot: Path, config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> dict[str, Json]:
     """Options that the model ships, as transformers reads them."""
     if (snapshot / "generation_config.json").is_file():
         shipped = GenerationConfig.from_pretrained(snapshot)
@@ -85,7 +91,7 @@ def _check_options(request: PrepareRequest, contract: DecoderContract) -> None:
         raise NotPrepared(f"{request.repo_id} ships what the decoding loop does not do: {error}") from error
 
 
-def _check_tokenizer(folder: Path, tokenizer: Any, own: list[str]) -> None:
+def _check_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase, own: list[str]) -> None:
     """The served tokenizer must split, and put together by pieces, each sample as transformers' does."""
     served, name = load_tokenizer(folder), type(tokenizer).__name__
     for sample in [*SENTENCES, LONG, " two  spaces ", "a\n\nb", *own]:
@@ -98,7 +104,7 @@ def _check_tokenizer(folder: Path, tokenizer: Any, own: list[str]) -> None:
             raise NotPrepared(f"the served tokenizer puts {sample[:40]!r} together otherwise than {name}")
 
 
-def _check_template(contract: DecoderContract, tokenizer: Any) -> None:
+def _check_template(contract: DecoderContract, tokenizer: PreTrainedTokenizerBase) -> None:
     if contract.chat_template is None:
         return
     template = Template(contract.chat_template, contract.special_tokens)

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from ..outcome import NotPrepared
 from .architecture import Architecture, Layer
@@ -31,7 +32,7 @@ _EMBEDDING = "embed_tokens.weight"
 def write_graph(
     tensors: Tensors,
     shape: Architecture,
-    rotations: dict[str, tuple[Any, Any]],
+    rotations: dict[str, tuple[NDArray[Any], NDArray[Any]]],
     path: Path,
     precision: str,
     *,
@@ -58,15 +59,15 @@ class _Weights:
 
     def __init__(self, file: Any, name: str) -> None:
         self._file, self._name = file, name
-        self.tensors: dict[str, Any] = {}
+        self.tensors: dict[str, TensorProto] = {}
 
-    def add(self, name: str, array: Any) -> str:
+    def add(self, name: str, array: NDArray[Any]) -> str:
         if array.nbytes < _INLINE_BYTES:
             self.tensors[name] = onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
             return name
         return self.stream(name, array.dtype, array.shape, [array])
 
-    def stream(self, name: str, dtype: Any, shape: Iterable[int], parts: Iterable[Any]) -> str:
+    def stream(self, name: str, dtype: Any, shape: Iterable[int], parts: Iterable[NDArray[Any]]) -> str:
         """An initializer whose values come in parts, so that no more than one of them is in memory."""
         self._file.write(b"\0" * (-self._file.tell() % _ALIGNMENT))
         start = self._file.tell()
@@ -101,18 +102,18 @@ class _Graph:
         self,
         tensors: Tensors,
         shape: Architecture,
-        rotations: dict[str, tuple[Any, Any]],
+        rotations: dict[str, tuple[NDArray[Any], NDArray[Any]]],
         weights: _Weights,
         precision: str,
     ) -> None:
         self.tensors, self.shape, self.weights, self.precision = tensors, shape, weights, precision
         # Rounding an embedding to 4 bits costs more quality than its few bytes are worth.
         self.table_bits = 8 if precision in _BITS else None
-        self.nodes: list[Any] = []
+        self.nodes: list[NodeProto] = []
         self._rotations = rotations
         self.dense = 0
 
-    def build(self, has_head: bool) -> Any:
+    def build(self, has_head: bool) -> ModelProto:
         embedded = self._embedded()
         stream: str = embedded
         pending: str | None = None  # the last block's output, not yet added to the stream
@@ -288,14 +289,14 @@ class _Graph:
         )
 
     def _write_rounded(
-        self, name: str, scales_name: str, parts: list[Any], size: tuple[int, int], bits: int
+        self, name: str, scales_name: str, parts: list[NDArray[Any]], size: tuple[int, int], bits: int
     ) -> None:
         rows, columns = size
         if columns % BLOCK:
             raise NotPrepared(f"{name} has rows of {columns} weights, which blocks of {BLOCK} do not divide")
         scales = []
 
-        def values() -> Iterator[Any]:
+        def values() -> Iterator[NDArray[Any]]:
             for piece in chain.from_iterable(pieces(part) for part in parts):
                 rounded_values, piece_scales = rounded(piece, bits)
                 scales.append(piece_scales)
@@ -341,7 +342,7 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, **attributes))
         return output
 
-    def _model(self, output: str, width: int) -> Any:
+    def _model(self, output: str, width: int) -> ModelProto:
         shape, info = self.shape, helper.make_tensor_value_info
         inputs = [
             info("input_ids", TensorProto.INT64, ["rows", "new"]),

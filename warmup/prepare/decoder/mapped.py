@@ -8,12 +8,13 @@ from typing import Any, TypeAlias
 
 import ml_dtypes
 import numpy as np
+from numpy.typing import NDArray
 
 from ..outcome import NotPrepared
 
 _DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16}
 
-Place: TypeAlias = tuple[Any, str, list[int], list[int]]
+Place: TypeAlias = tuple[NDArray[np.uint8], str, list[int], list[int]]
 """Bytes of a file, and of one tensor in them: type, shape, first and last byte."""
 
 
@@ -29,10 +30,11 @@ def mapped(file: Path) -> dict[str, Place]:
     }
 
 
-def array_of(name: str, place: Place) -> Any:
+def array_of(name: str, place: Place) -> NDArray[Any]:
     """A numpy array over the file. Raises NotPrepared for a type that graphs are not written from."""
     body, dtype, shape, (start, end) = place
     if dtype not in _DTYPES:
         known = ", ".join(_DTYPES)
         raise NotPrepared(f"the tensor {name!r} is stored as {dtype}; the graph is written from {known}")
-    return body[start:end].view(_DTYPES[dtype]).reshape(shape)
+    array: NDArray[Any] = body[start:end].view(_DTYPES[dtype]).reshape(shape)
+    return array

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForCausalLM
+from numpy.typing import NDArray
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
 
 from hf_lambda.errors import ServingError
 from hf_lambda.onnx_engine.decoder.chat import Template
 
+from ...protocol.records import Json
 from ..loading import load_config
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
@@ -69,16 +71,17 @@ class Layered:
                 if update := self._adapter.updates.get(f"layers.{index}.{name}"):
                     module.register_forward_hook(_beside(update))
 
-    def hidden(self, tokens: list[int]) -> Any:
+    def hidden(self, tokens: list[int]) -> NDArray[Any]:
         """The normalised last hidden state after each of `tokens` (n, width)."""
         rows = np.asarray(self._tensor("embed_tokens.weight")[tokens], np.float32)
         if self._shape.family.scales_embedding:
             rows = rows * np.float32(self._shape.width**0.5)
         with torch.inference_mode():
             result = self._base(inputs_embeds=torch.from_numpy(rows)[None], use_cache=False)
-        return result.last_hidden_state[0].numpy()
+        states: NDArray[Any] = result.last_hidden_state[0].numpy()
+        return states
 
-    def scores(self, hidden: Any) -> Any:
+    def scores(self, hidden: NDArray[Any]) -> NDArray[Any]:
         """Logits (n, vocabulary) of hidden states (n, width)."""
         table = self._tensor("embed_tokens.weight" if self._shape.is_tied else "lm_head.weight")
         logits = np.empty((len(hidden), len(table)), np.float32)
@@ -94,12 +97,12 @@ class Layered:
     def _filler(self, prefix: str) -> Callable[..., None]:
         return lambda module, arguments: self._fill(module, prefix)
 
-    def _fill(self, module: Any, prefix: str) -> None:
+    def _fill(self, module: torch.nn.Module, prefix: str) -> None:
         for name, _ in list(module.named_parameters()):
             value = np.array(self._tensor(prefix + name), np.float32)
             _set(module, name, torch.from_numpy(value))
 
-    def _tensor(self, name: str) -> Any:
+    def _tensor(self, name: str) -> NDArray[Any]:
         replaced = self._adapter.replaced.get(name)
         return self._tensors[name] if replaced is None else replaced
 
@@ -116,15 +119,16 @@ def adapter_of(request: PrepareRequest) -> Adapter | None:
     return read_adapter(request.adapter.path) if request.adapter else None
 
 
-def write(request: PrepareRequest, work: Path, tokenizer: Any) -> None:
+def write(request: PrepareRequest, work: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write `reference.json` (tokens of every row) and `reference.npz` (transformers' hidden states)."""
     rows = gate_rows(request, tokenizer)
     model = Layered(request.snapshot, adapter_of(request))
     (work / "reference.json").write_text(json.dumps(rows))
-    np.savez(work / "reference.npz", **{str(at): model.hidden(row) for at, row in enumerate(rows)})
+    states = {str(at): model.hidden(row) for at, row in enumerate(rows)}
+    np.savez(work / "reference.npz", allow_pickle=False, **states)
 
 
-def gate_rows(request: PrepareRequest, tokenizer: Any) -> list[list[int]]:
+def gate_rows(request: PrepareRequest, tokenizer: PreTrainedTokenizerBase) -> list[list[int]]:
     """The user's samples, or the built-in texts as rows of like length."""
     if request.samples is not None:
         return [_own(request, sample, tokenizer)[:_OWN_TOKENS] for sample in request.samples]
@@ -135,7 +139,7 @@ def gate_rows(request: PrepareRequest, tokenizer: Any) -> list[list[int]]:
     return [prefix + ids[start : start + size] for start in range(0, min(len(ids), ROWS * size), size)]
 
 
-def _own(request: PrepareRequest, sample: Any, tokenizer: Any) -> list[int]:
+def _own(request: PrepareRequest, sample: Json, tokenizer: PreTrainedTokenizerBase) -> list[int]:
     if isinstance(sample, str):
         ids: list[int] = tokenizer(sample)["input_ids"]
     elif isinstance(sample, list):
@@ -157,12 +161,12 @@ def _beside(update: Update) -> Callable[..., Any]:
     return lambda module, arguments, output: output + update.scale * (arguments[0] @ down.T @ up.T)
 
 
-def _empty(module: Any, arguments: Any, output: Any) -> None:
+def _empty(module: torch.nn.Module, arguments: Any, output: Any) -> None:
     for name, parameter in list(module.named_parameters()):
         _set(module, name, torch.empty(parameter.shape, device="meta"))
 
 
-def _set(module: Any, name: str, value: Any) -> None:
+def _set(module: torch.nn.Module, name: str, value: Any) -> None:
     owner, _, own = name.rpartition(".")
     setattr(module.get_submodule(owner), own, torch.nn.Parameter(value, requires_grad=False))
 

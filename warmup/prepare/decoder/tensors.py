@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..outcome import NotPrepared
 from .adapter import Adapter
@@ -39,7 +40,7 @@ class Tensors:
     def __contains__(self, name: str) -> bool:
         return name in self._at
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: str) -> NDArray[Any]:
         """A numpy array. Raises NotPrepared where there is none, or of another type."""
         if name not in self._at:
             raise NotPrepared(f"the checkpoint has no tensor {name!r}")
@@ -49,12 +50,12 @@ class Tensors:
         update = self._adapter.updates.get(name.removesuffix(".weight"))
         if update is None:
             return stored
-        merged = np.matmul(update.up, update.down)
+        merged: NDArray[Any] = np.matmul(update.up, update.down)
         merged *= np.float32(update.scale)
         merged += stored
         return merged
 
-    def fp32(self, name: str) -> Any:
+    def fp32(self, name: str) -> NDArray[Any]:
         """A copy; for norms and biases, never for a matrix."""
         return np.asarray(self[name], np.float32)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract
 from hf_lambda.onnx_engine.encoder import Encoder, sigmoid, softmax
@@ -49,7 +50,7 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     return Verdict({"samples": len(expected), **figures}, problem and f"{precision}: {problem}")
 
 
-def calibration_feeds(work: Path) -> Iterator[dict[str, Any]]:
+def calibration_feeds(work: Path) -> Iterator[dict[str, NDArray[Any]]]:
     """Every other sample as inputs of the graph, to find by what its activations look like."""
     contract = EncoderContract.read(work / "fp32")
     for answer in reference.read(work)[::2]:
@@ -71,13 +72,18 @@ def _mask_index(contract: EncoderContract, encodings: Sequence[Any]) -> list[lis
 
 
 def _figures(
-    request: PrepareRequest, contract: EncoderContract, folder: Path, pairs: Sequence[tuple[Any, Any]]
+    request: PrepareRequest,
+    contract: EncoderContract,
+    folder: Path,
+    pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]],
 ) -> dict[str, float]:
     """Largest differences over all samples; `same_labels` is the share of labels that are the same."""
     raw = max(float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs)
     figures = {"raw_difference": round(raw, 8)}
     if request.head == "feature-extraction":
-        vectors: list[Callable[[Any], Any]] = [partial(pool, mode=mode) for mode in ("mean", "cls")]
+        vectors: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
+            partial(pool, mode=mode) for mode in ("mean", "cls")
+        ]
         if contract.embedding is not None and contract.embedding_problem is None:
             vectors.append(read_embedder(contract.embedding, folder).vector)
         cosines = [_cosine(vector(got), vector(wanted)) for got, wanted in pairs for vector in vectors]
@@ -94,15 +100,18 @@ def _figures(
     }
 
 
-def _probabilities(contract: EncoderContract, raw: Any) -> Any:
+def _probabilities(contract: EncoderContract, raw: NDArray[Any]) -> NDArray[Any]:
     """(labels,), (tokens, labels), (tokens,) or (masks, vocabulary), as the head's pipeline takes them."""
     one = len(contract.labels) == 1 or contract.problem_type == "multi_label_classification"
-    if contract.head == "sequence-classification" and one:
-        return raw if contract.problem_type == "regression" else sigmoid(raw)
-    return softmax(raw)
+    if contract.head == "sequence-classification" and one and contract.problem_type == "regression":
+        return raw
+    scores: NDArray[Any] = (
+        sigmoid(raw) if contract.head == "sequence-classification" and one else softmax(raw)
+    )
+    return scores
 
 
-def _same_labels(got: Any, wanted: Any, undecided: float) -> list[bool]:
+def _same_labels(got: NDArray[Any], wanted: NDArray[Any], undecided: float) -> list[bool]:
     """Per row whether the best label is the same. Where transformers itself is undecided - another label
     within `undecided` of its best, so that a permitted change may turn it - that label is as good."""
     got, wanted = np.atleast_2d(got), np.atleast_2d(wanted)
@@ -129,5 +138,5 @@ def _int8_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     return None
 
 
-def _cosine(first: Any, second: Any) -> float:
+def _cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
     return float(first @ second / max(float(np.linalg.norm(first) * np.linalg.norm(second)), 1e-12))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from hf_lambda.torch_engine.loading import dense_weights
 
 from ..outcome import NotPrepared
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedTokenizerBase
+
 _NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
 _RELATIVE = ("deberta-v2", "modernbert")
@@ -23,7 +26,9 @@ _OFFSET = ("camembert", "mpnet", "roberta", "xlm-roberta")
 """Families that count positions from the padding id on."""
 
 
-def contract_of(head: str, tokenizer: Any, config: Any, inputs: Sequence[str]) -> EncoderContract:
+def contract_of(
+    head: str, tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig, inputs: Sequence[str]
+) -> EncoderContract:
     """The contract of a model whose graph has `inputs`."""
     return EncoderContract(
         head=head,
@@ -60,7 +65,7 @@ def _text_rules(snapshot: Path) -> EmbeddingRules | None:
         return None
 
 
-def write_tokenizer(folder: Path, tokenizer: Any) -> None:
+def write_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Write `tokenizer.json`, without the truncation and padding that an earlier use may have left.
 
     Written from what transformers runs: it changes what the snapshot's tokenizer.json says.
@@ -76,7 +81,7 @@ def write_tokenizer(folder: Path, tokenizer: Any) -> None:
     (folder / "tokenizer.json").write_text(backend.to_str())
 
 
-def _special_tokens(tokenizer: Any) -> SpecialTokens:
+def _special_tokens(tokenizer: PreTrainedTokenizerBase) -> SpecialTokens:
     names = ("pad", "mask", "cls", "sep", "unk", "bos", "eos")
     return SpecialTokens(
         **{f"{name}_id": getattr(tokenizer, f"{name}_token_id", None) for name in names},
@@ -88,7 +93,7 @@ def _special_tokens(tokenizer: Any) -> SpecialTokens:
     )
 
 
-def _cleans_up(tokenizer: Any) -> bool:
+def _cleans_up(tokenizer: PreTrainedTokenizerBase) -> bool:
     """transformers ignores the setting for byte-pair vocabularies, whose spaces are part of the tokens."""
     if type(tokenizer.backend_tokenizer.model).__name__ == "BPE":
         forced = "clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output"
@@ -96,14 +101,14 @@ def _cleans_up(tokenizer: Any) -> bool:
     return bool(tokenizer.clean_up_tokenization_spaces)
 
 
-def _max_position(config: Any) -> int | None:
+def _max_position(config: PreTrainedConfig) -> int | None:
     if config.model_type in _RELATIVE:
         return None
     table: int = config.max_position_embeddings
     return table - config.pad_token_id - 1 if config.model_type in _OFFSET else table
 
 
-def _entailment_id(config: Any) -> int:
+def _entailment_id(config: PreTrainedConfig) -> int:
     """As transformers finds it: the first label that starts with "entail", else the last output."""
     found = (index for label, index in config.label2id.items() if label.lower().startswith("entail"))
     return next(found, -1)

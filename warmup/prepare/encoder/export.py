@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_lambda.errors import no_entailment
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, write_contract
@@ -75,7 +75,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     export_graph(graph, _example(tokenizer, inputs), outputs, axes, folder / "model.onnx")
 
 
-def _inputs(tokenizer: Any, model: Any, head: str) -> tuple[str, ...]:
+def _inputs(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, head: str) -> tuple[str, ...]:
     """As few as possible: segments matter only where pairs can come and the model tells them apart."""
     if head == "masked-lm":
         return ("input_ids", "attention_mask", MASK_INDEX_INPUT)
@@ -86,7 +86,7 @@ def _inputs(tokenizer: Any, model: Any, head: str) -> tuple[str, ...]:
     return ("input_ids", "attention_mask")
 
 
-def _example(tokenizer: Any, inputs: Sequence[str]) -> dict[str, torch.Tensor]:
+def _example(tokenizer: PreTrainedTokenizerBase, inputs: Sequence[str]) -> dict[str, torch.Tensor]:
     """A padded batch: neither axis is 1, or the exporter would take it for a constant."""
     texts = ["A first example to trace the model with.", "A second, shorter one."]
     encoded = tokenizer(texts, padding=True, return_tensors="pt")

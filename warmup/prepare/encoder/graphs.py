@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 ENCODER_DECODERS = frozenset(["bart"])
 """Those that classify whole texts by the decoder's state at the last end token: NLI, zero-shot."""
@@ -19,7 +22,7 @@ _ADDITIVE_MASK = frozenset(["albert", "bert", "camembert", "distilbert", "electr
 class EncoderGraph(torch.nn.Module):
     """`model` with positional arguments, which become the graph's `inputs`, and `outputs` as a tuple."""
 
-    def __init__(self, model: Any, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    def __init__(self, model: PreTrainedModel, inputs: Sequence[str], outputs: Sequence[str]) -> None:
         super().__init__()
         self.model, self._inputs, self._outputs = model, tuple(inputs), tuple(outputs)
         self._has_additive_mask = model.config.model_type in _ADDITIVE_MASK

@@ -6,12 +6,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..request import PrepareRequest
 from ..samples import Sample, samples_of
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 _MAX_TOKENS = 512
 """Longer samples say nothing more and take long."""
@@ -31,14 +35,14 @@ class ReferenceAnswer:
     """What transformers made of one sample: its tokens, and the model's outputs by name."""
 
     encoding: Encoding
-    outputs: Mapping[str, Any]
+    outputs: Mapping[str, NDArray[Any]]
 
 
 def write(
     request: PrepareRequest,
     work: Path,
-    tokenizer: Any,
-    model: Any,
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
     inputs: Sequence[str],
     outputs: Sequence[str],
 ) -> None:
@@ -49,7 +53,7 @@ def write(
     import torch  # the gate reads this module too, and needs none
 
     encodings = [_encode(tokenizer, sample) for sample in samples_of(request, tokenizer.mask_token)]
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, NDArray[Any]] = {}
     with torch.no_grad():
         for index, encoding in enumerate(encodings):
             given = asdict(encoding)
@@ -57,7 +61,7 @@ def write(
             for name in outputs:
                 rows = _compared_rows(request.head, tokenizer, encoding)
                 arrays[f"{index}.{name}"] = result[name][0].numpy()[rows]
-    np.savez(work / "reference.npz", **arrays)
+    np.savez(work / "reference.npz", allow_pickle=False, **arrays)
     (work / "encodings.json").write_text(json.dumps([asdict(encoding) for encoding in encodings]))
 
 
@@ -77,14 +81,14 @@ def max_tokens(max_length: int | None) -> int:
     return min(max_length or _MAX_TOKENS, _MAX_TOKENS)
 
 
-def _encode(tokenizer: Any, sample: Sample) -> Encoding:
+def _encode(tokenizer: PreTrainedTokenizerBase, sample: Sample) -> Encoding:
     texts = sample if isinstance(sample, tuple) else (sample,)
     encoded = tokenizer(*texts, truncation=True, max_length=max_tokens(tokenizer.model_max_length))
     ids = list(encoded["input_ids"])
     return Encoding(ids, [1] * len(ids), list(encoded.get("token_type_ids", [0] * len(ids))))
 
 
-def _compared_rows(head: str, tokenizer: Any, encoding: Encoding) -> Any:
+def _compared_rows(head: str, tokenizer: PreTrainedTokenizerBase, encoding: Encoding) -> Any:
     """Everything, but of a masked model the rows of the masks: the rest is a vocabulary per token."""
     if head != "masked-lm":
         return ...

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import weights
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
 
 
 class Graph:
     """Who makes and who reads a tensor."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: ModelProto) -> None:
         self.model = model
         self.tensors = weights.initializers(model)
         self.makers = {name: node for node in model.graph.node for name in node.output}
@@ -19,7 +22,7 @@ class Graph:
             for name in node.input:
                 self.readers[name] = self.readers.get(name, 0) + 1
 
-    def made_by(self, name: str, *kinds: str) -> Any:
+    def made_by(self, name: str, *kinds: str) -> NodeProto | None:
         """The node that makes `name`, if it is one of `kinds`."""
         node = self.makers.get(name)
         return node if node is not None and node.op_type in kinds else None
@@ -30,7 +33,7 @@ class Graph:
         tensor = self.tensors.get(node.input[1]) if node else None
         return tensor is not None and len(tensor.dims) == 2 and tensor.dims[1] == width
 
-    def bias(self, node: Any) -> tuple[str, str] | None:
+    def bias(self, node: NodeProto) -> tuple[str, str] | None:
         """(activation, bias) of an Add with a bias."""
         for name, other in (node.input, reversed(node.input)):
             tensor = self.tensors.get(name)

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from onnxruntime import InferenceSession
 
 from hf_lambda.onnx_engine.session import open_session
 
@@ -21,7 +23,7 @@ _GAIN = 2.0
 
 
 def outlier_channels(
-    source: Path, products: Sequence[tuple[str, str]], feeds: Iterable[Mapping[str, Any]]
+    source: Path, products: Sequence[tuple[str, str]], feeds: Iterable[Mapping[str, NDArray[Any]]]
 ) -> dict[str, list[int]]:
     """Channels of activations to keep in fp32, from runs of the graph `source` over `feeds`.
 
@@ -35,7 +37,7 @@ def outlier_channels(
     names = sorted({activation for activation, _ in products})
     if not names:  # no matrix is large enough; a session that is asked for nothing gives everything
         return {}
-    peaks: dict[str, Any] = {}
+    peaks: dict[str, NDArray[Any]] = {}
     session = _session(source, names)
     for feed in feeds:
         for name, value in zip(names, session.run(names, dict(feed)), strict=True):
@@ -56,7 +58,7 @@ def _shared(products: Sequence[tuple[str, str]], found: Mapping[str, list[int]])
     return {name: sorted(channels) for names, channels in groups for name in names if name in found}
 
 
-def _outliers(peaks: Any) -> list[int]:
+def _outliers(peaks: NDArray[Any]) -> list[int]:
     """The fewest of the largest channels without which the range is near its smallest, or none."""
     order = np.argsort(-peaks, kind="stable")
     ranges = peaks[order[: CHANNELS + 1]]
@@ -66,7 +68,7 @@ def _outliers(peaks: Any) -> list[int]:
     return sorted(int(channel) for channel in order[:count])
 
 
-def _session(source: Path, outputs: Iterable[str]) -> Any:
+def _session(source: Path, outputs: Iterable[str]) -> InferenceSession:
     """`source` with more outputs. The copy lies beside it, where its weights are found."""
     model = weights.load_graph(source)
     known = {output.name for output in model.graph.output}

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from . import weights
 from .graph import Graph
@@ -24,7 +25,7 @@ def quantize(
     target: Path,
     *,
     machine: str,
-    feeds: Iterable[Mapping[str, Any]] | None = None,
+    feeds: Iterable[Mapping[str, NDArray[Any]]] | None = None,
     fp32_fraction: float = 0.0,
 ) -> int:
     """Write `source`, an optimised fp32 graph, as int8 to `target`; return the bytes before its embeddings.
@@ -54,7 +55,7 @@ def qmax(machine: str) -> int:
     return 64 if machine in ("x86_64", "AMD64", "i686") else 127
 
 
-def quantized(matrix: Any, axis: int, qmax: int) -> tuple[Any, Any]:
+def quantized(matrix: NDArray[Any], axis: int, qmax: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """int8 values of `matrix`, symmetric, and one scale per index of the axis that is not reduced.
 
     axis: the one to reduce (0: a scale per column, 1: a scale per row).
@@ -81,7 +82,7 @@ class _Weight:
 class _Rewrite:
     """Replaces nodes of one graph; matrices are quantised while they are written, one at a time."""
 
-    def __init__(self, model: Any, folder: Path, matrix_qmax: int, fp32_fraction: float) -> None:
+    def __init__(self, model: ModelProto, folder: Path, matrix_qmax: int, fp32_fraction: float) -> None:
         self._model, self._folder, self._matrix_qmax = model, folder, matrix_qmax
         self._tensors = weights.initializers(model)
         self._tables = weights.embedding_tables(model)
@@ -94,7 +95,7 @@ class _Rewrite:
         self._weights: dict[str, _Weight] = {}
         self._biases: dict[str, tuple[str, str]] = {}
         self._fused_adds: set[str] = set()
-        self._scales: dict[str, Any] = {}
+        self._scales: dict[str, NDArray[Any]] = {}
         self._outlier_rows: dict[str, tuple[str, list[int]]] = {}
         self.outliers: dict[str, list[int]] = {}
 
@@ -110,7 +111,7 @@ class _Rewrite:
             self._model.graph.node.extend(self._replacement(node))
         weights.remove_unused(self._model)
 
-    def _find_biases(self, nodes: list[Any]) -> None:
+    def _find_biases(self, nodes: list[NodeProto]) -> None:
         """Products that nobody reads but an Add of a bias: the product adds it itself, in fp32."""
         graph = Graph(self._model)
         for node in nodes:
@@ -119,21 +120,23 @@ class _Rewrite:
                 self._biases[parts[0]] = (parts[1], node.output[0])
                 self._fused_adds.add(node.output[0])
 
-    def read(self, tensor: Any) -> Any:
+    def read(self, tensor: TensorProto) -> NDArray[Any]:
         """Value to write for `tensor`; the scales of a matrix are kept from the one read of it."""
         if tensor.name in self._weights:
-            return self._quantized(tensor.name)[0]
+            return self._values(tensor.name)
         if tensor.name.endswith(_SCALE) and tensor.name.removesuffix(_SCALE) in self._weights:
-            return self._quantized(tensor.name.removesuffix(_SCALE))[1]
+            name = tensor.name.removesuffix(_SCALE)
+            if name not in self._scales:
+                self._values(name)
+            return self._scales.pop(name)
         if tensor.name in self._outlier_rows:
             source, rows = self._outlier_rows[tensor.name]
             return weights.array(self._tensors[source], self._folder)[rows]
         return weights.array(tensor, self._folder)
 
-    def _quantized(self, name: str) -> tuple[Any, Any]:
+    def _values(self, name: str) -> NDArray[Any]:
+        """The quantised matrix; its scale is kept until it is asked for, which is next."""
         weight = self._weights[name]
-        if name in self._scales:  # the values were written before, only the scale is asked for
-            return None, self._scales.pop(name)
         matrix = weights.array(self._tensors[weight.source], self._folder)
         if weight.axis == 0 and (apart := f"{weight.source}_rows") in self._outlier_rows:
             # These rows meet zeros, their products are fp32: they must not widen the scales of the others.
@@ -141,9 +144,9 @@ class _Rewrite:
             matrix[self._outlier_rows[apart][1]] = 0.0
         values, scale = quantized(matrix, weight.axis, weight.qmax)
         self._scales[name] = scale if weight.axis == 0 else scale[:, None]
-        return values, self._scales[name]
+        return values
 
-    def _replacement(self, node: Any) -> Iterator[Any]:
+    def _replacement(self, node: NodeProto) -> Iterator[NodeProto]:
         if node.op_type == "MatMul" and node.output[0] in self._quantize:
             yield from self._matmul(node)
         elif node.op_type == "Gather" and node.input[0] in self._tables and self._is_matrix(node.input[0]):
@@ -157,7 +160,7 @@ class _Rewrite:
             return False
         return bool(4 * tensor.dims[0] * tensor.dims[1] >= _MATRIX_BYTES)
 
-    def _matmul(self, node: Any) -> Iterator[Any]:
+    def _matmul(self, node: NodeProto) -> Iterator[NodeProto]:
         activation, matrix = node.input
         if activation not in self._activations:
             yield from self._quantize_activation(activation)
@@ -179,7 +182,7 @@ class _Rewrite:
         yield helper.make_node("MatMul", [f"{activation}_few", rows], [f"{output}_few"])
         yield helper.make_node("Add", [f"{output}_most", f"{output}_few"], [output])
 
-    def _quantize_activation(self, name: str) -> Iterator[Any]:
+    def _quantize_activation(self, name: str) -> Iterator[NodeProto]:
         """`<name>_u8` and its scale; the outlier channels apart as `<name>_few`, zero in the others."""
         parts = f"{name}_u8", f"{name}_u8_scale", f"{name}_u8_zero"
         self._activations[name] = parts
@@ -196,7 +199,7 @@ class _Rewrite:
             name = f"{name}_most"
         yield helper.make_node("DynamicQuantizeLinear", [name], list(parts))
 
-    def _gather(self, node: Any) -> Iterator[Any]:
+    def _gather(self, node: NodeProto) -> Iterator[NodeProto]:
         table, rows = node.input
         name = self._declare(table, axis=1, qmax=127)
         output = node.output[0]

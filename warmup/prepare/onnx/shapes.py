@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 
 from . import weights
 from .graph import Graph
@@ -13,7 +13,7 @@ from .graph import Graph
 _HEADS_BACK = [0, 2, 1, 3]
 
 
-def fix_shapes(model: Any) -> None:
+def fix_shapes(model: ModelProto) -> None:
     """Let reshapes to (batch, sequence, constants) take both sizes from their input; drop what is left over.
 
     Joining residual and layer norm as well (SkipLayerNormalization) was measured and left: on the CPU it
@@ -26,7 +26,7 @@ def fix_shapes(model: Any) -> None:
     _remove_dead(model)
 
 
-def _fix_shape(graph: Graph, reshape: Any) -> None:
+def _fix_shape(graph: Graph, reshape: NodeProto) -> None:
     """A reshape to (batch, sequence, constants) of a tensor that begins with them takes its sizes from it."""
     if not _begins_with_batch_and_sequence(graph, reshape.input[0]):
         return
@@ -61,7 +61,7 @@ def _axis(graph: Graph, name: str) -> int | None:
     return int(numpy_helper.to_array(index)) if index is not None else None
 
 
-def _remove_dead(model: Any) -> None:
+def _remove_dead(model: ModelProto) -> None:
     """Drop nodes whose outputs nobody reads, last ones first."""
     read = {output.name for output in model.graph.output}
     kept = []
@@ -74,7 +74,7 @@ def _remove_dead(model: Any) -> None:
     model.graph.node.extend(reversed(kept))
 
 
-def _inner(node: Any) -> Any:
+def _inner(node: NodeProto) -> Any:
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield from weights.nodes(attribute.g)

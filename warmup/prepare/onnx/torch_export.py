@@ -10,6 +10,8 @@ from typing import Any
 
 import onnx
 import torch
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, TensorProto
 from torch.onnx._internal.torchscript_exporter import utils as exporter
 
 from . import weights
@@ -52,17 +54,17 @@ def export_graph(
     _attach(model, tensors, set(inputs))
     transposed = _fold_transposes(model)
 
-    def read(tensor: Any) -> Any:
-        if tensor.name in tensors:
-            return tensors[tensor.name].detach().numpy()
-        if tensor.name in transposed:
-            return tensors[transposed[tensor.name]].detach().numpy().T
-        return weights.array(tensor, path.parent)
+    def read(tensor: TensorProto) -> NDArray[Any]:
+        name = transposed.get(tensor.name, tensor.name)
+        if name not in tensors:
+            return weights.array(tensor, path.parent)
+        value: NDArray[Any] = tensors[name].detach().numpy()
+        return value if name == tensor.name else value.T
 
     weights.save(model, path, read)
 
 
-def _attach(model: Any, tensors: Mapping[str, torch.Tensor], inputs: set[str]) -> None:
+def _attach(model: ModelProto, tensors: Mapping[str, torch.Tensor], inputs: set[str]) -> None:
     """Turn the graph inputs that are parameters into initializers without a value."""
     parameters = [entry for entry in model.graph.input if entry.name not in inputs]
     for entry in parameters:
@@ -73,7 +75,7 @@ def _attach(model: Any, tensors: Mapping[str, torch.Tensor], inputs: set[str]) -
         tensor.dims.extend(value.shape)
 
 
-def _fold_transposes(model: Any) -> dict[str, str]:
+def _fold_transposes(model: ModelProto) -> dict[str, str]:
     """Replace `Transpose(weight)` by a weight written transposed; return new name -> parameter."""
     matrices = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) == 2}
     source = {node.output[0]: node.input[0] for node in model.graph.node if node.op_type == "Identity"}
@@ -111,7 +113,7 @@ def _without_weights() -> Iterator[None]:
     """
     named: Any = exporter._get_named_param_dict
 
-    def small(graph: Any, parameters: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+    def small(graph: GraphProto, parameters: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
         every = named(graph, parameters)
         return {name: value for name, value in every.items() if value.numel() <= _SMALL}
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, external_data_helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, external_data_helper, numpy_helper
 
 _INLINE_BYTES = 1024
 """Smaller tensors stay in the graph: they are shapes and scalars, which the session wants while it opens."""
@@ -17,15 +18,16 @@ _ALIGNMENT = 4096
 """A page: onnxruntime maps every tensor by itself."""
 
 
-def load_graph(path: Path) -> Any:
+def load_graph(path: Path) -> ModelProto:
     """The model at `path` without its external weights (`array` reads one of them)."""
     return onnx.load(str(path), load_external_data=False)
 
 
-def array(tensor: Any, folder: Path) -> Any:
+def array(tensor: TensorProto, folder: Path) -> NDArray[Any]:
     """Value of an initializer as numpy array; external ones are mapped from `folder`, not read."""
     if not external_data_helper.uses_external_data(tensor):
-        return numpy_helper.to_array(tensor)
+        value: NDArray[Any] = numpy_helper.to_array(tensor)
+        return value
     info = external_data_helper.ExternalDataInfo(tensor)
     dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type)
     shape = tuple(tensor.dims)
@@ -34,7 +36,7 @@ def array(tensor: Any, folder: Path) -> Any:
     return np.memmap(folder / info.location, dtype, "r", offset=info.offset or 0, shape=shape)
 
 
-def save(model: Any, path: Path, read: Callable[[Any], Any]) -> int:
+def save(model: ModelProto, path: Path, read: Callable[[TensorProto], NDArray[Any]]) -> int:
     """Write the graph to `path` and its weights to `path` + ".data"; return the bytes before the embeddings.
 
     read: value of an initializer (see `array`); called once per tensor, so one is in memory at a time.
@@ -63,13 +65,13 @@ def save(model: Any, path: Path, read: Callable[[Any], Any]) -> int:
     return dense
 
 
-def parts(value: Any) -> Iterator[slice]:
+def parts(value: NDArray[Any]) -> Iterator[slice]:
     """Slices of the first axis of `value`, of about 16 MB each: nobody has to copy a whole matrix."""
     rows = max(1, _PART_BYTES * len(value) // value.nbytes)
     return (slice(start, start + rows) for start in range(0, len(value), rows))
 
 
-def embedding_tables(model: Any) -> set[str]:
+def embedding_tables(model: ModelProto) -> set[str]:
     """Initializers that nothing but `Gather` reads, row by row."""
     uses: dict[str, list[bool]] = {}
     for node in nodes(model.graph):
@@ -79,7 +81,7 @@ def embedding_tables(model: Any) -> set[str]:
     return {tensor.name for tensor in model.graph.initializer if all(uses.get(tensor.name, [False]))}
 
 
-def nodes(graph: Any) -> Iterator[Any]:
+def nodes(graph: GraphProto) -> Iterator[NodeProto]:
     """Nodes of `graph` and of the graphs inside them (If, Loop)."""
     for node in graph.node:
         yield node
@@ -88,11 +90,11 @@ def nodes(graph: Any) -> Iterator[Any]:
                 yield from nodes(attribute.g)
 
 
-def initializers(model: Any) -> dict[str, Any]:
+def initializers(model: ModelProto) -> dict[str, TensorProto]:
     return {tensor.name: tensor for tensor in model.graph.initializer}
 
 
-def remove_unused(model: Any) -> None:
+def remove_unused(model: ModelProto) -> None:
     """Drop initializers that no node and no output reads any more."""
     used = {name for node in nodes(model.graph) for name in node.input}
     used |= {output.name for output in model.graph.output}
@@ -101,13 +103,13 @@ def remove_unused(model: Any) -> None:
     model.graph.initializer.extend(kept)
 
 
-def _inline(tensor: Any, value: Any) -> None:
+def _inline(tensor: TensorProto, value: NDArray[Any]) -> None:
     name = tensor.name
     tensor.Clear()
     tensor.CopyFrom(numpy_helper.from_array(np.array(value), name))
 
 
-def _refer(tensor: Any, value: Any, location: str, offset: int) -> None:
+def _refer(tensor: TensorProto, value: NDArray[Any], location: str, offset: int) -> None:
     name, data_type = tensor.name, onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
     tensor.Clear()
     tensor.name, tensor.data_type = name, data_type

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract
 from hf_lambda.onnx_engine.generation.decoder import Decoder
@@ -104,7 +105,7 @@ def _likelihood(model: EncoderDecoder, source: list[int], tokens: list[int], opt
     return total / float((len(tokens) - 1) ** options.length_penalty)
 
 
-def _scores_along(model: EncoderDecoder, expected: Reference) -> list[tuple[Any, Any]]:
+def _scores_along(model: EncoderDecoder, expected: Reference) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """(our scores, transformers' scores), each (tokens, vocabulary), along transformers' own answers."""
     return [
         (_forced_scores(model, expected.sources[index], expected.generated[index][: len(wanted)]), wanted)
@@ -112,7 +113,7 @@ def _scores_along(model: EncoderDecoder, expected: Reference) -> list[tuple[Any,
     ]
 
 
-def _forced_scores(model: EncoderDecoder, source: list[int], tokens: list[int]) -> Any:
+def _forced_scores(model: EncoderDecoder, source: list[int], tokens: list[int]) -> NDArray[Any]:
     """Scores (tokens, vocabulary) after each of `tokens`, fed one by one as while generating."""
     encoder_kv, mask = model.encode([source])
     decoder = Decoder(model.decoder, encoder_kv, mask, 1)
@@ -120,7 +121,7 @@ def _forced_scores(model: EncoderDecoder, source: list[int], tokens: list[int]) 
     return np.concatenate([decoder.step(np.array([token]), origin) for token in tokens])
 
 
-def _difference(pairs: Sequence[tuple[Any, Any]], precision: str) -> float:
+def _difference(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], precision: str) -> float:
     if precision == "fp32":
         return max(
             float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract, SurroundingTokens, TextRules, write_contract
 from hf_lambda.onnx_engine.generation.options import InvalidOptionError, UnsupportedOptionError, resolve
@@ -16,6 +16,9 @@ from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
 from .tokenizer import served_tokenizer
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
 _NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
 _UNBOUNDED = ("m2m_100", "mt5", "t5")
@@ -23,7 +26,7 @@ _UNBOUNDED = ("m2m_100", "mt5", "t5")
 
 
 def write_tokenizer_and_contract(
-    folder: Path, request: PrepareRequest, tokenizer: Any, model: Any
+    folder: Path, request: PrepareRequest, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel
 ) -> Seq2SeqContract:
     """Write tokenizer.json and serving.json into `folder`, and return what the latter says.
 
@@ -39,7 +42,9 @@ def write_tokenizer_and_contract(
     return contract
 
 
-def contract_of(head: str, tokenizer: Any, model: Any, size: int | None) -> Seq2SeqContract:
+def contract_of(
+    head: str, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, size: int | None
+) -> Seq2SeqContract:
     """size: the first id of the served tokenizer that is not the model's; None: all are."""
     config = model.config
     specific = getattr(config, "task_specific_params", None) or {}
@@ -67,7 +72,7 @@ def _check_options(request: PrepareRequest, contract: Seq2SeqContract) -> None:
         raise NotPrepared(f"{request.repo_id} ships what the decoding loop does not do: {error}") from error
 
 
-def _text_rules(tokenizer: Any, size: int | None) -> TextRules:
+def _text_rules(tokenizer: PreTrainedTokenizerBase, size: int | None) -> TextRules:
     is_rebuilt = size is not None
     is_marian = is_rebuilt and hasattr(tokenizer, "supported_language_codes")
     languages = {}
@@ -89,7 +94,9 @@ def _text_rules(tokenizer: Any, size: int | None) -> TextRules:
     )
 
 
-def _surrounding(ids: list[int], tokenizer: Any, forced_bos: int | None = None) -> SurroundingTokens:
+def _surrounding(
+    ids: list[int], tokenizer: PreTrainedTokenizerBase, forced_bos: int | None = None
+) -> SurroundingTokens:
     """The special tokens before and after the text in `ids`, that of the first sample."""
     content = list(tokenizer(SENTENCES[0], add_special_tokens=False)["input_ids"])
     for start in range(len(ids) - len(content) + 1):
@@ -98,7 +105,9 @@ def _surrounding(ids: list[int], tokenizer: Any, forced_bos: int | None = None) 
     raise NotPrepared(f"{type(tokenizer).__name__} changes a text that it puts special tokens around")
 
 
-def _check_tokenizer(folder: Path, contract: Seq2SeqContract, tokenizer: Any, own: list[str]) -> None:
+def _check_tokenizer(
+    folder: Path, contract: Seq2SeqContract, tokenizer: PreTrainedTokenizerBase, own: list[str]
+) -> None:
     """The served tokenizer must split, and put together again, every sample as transformers' does.
 
     own: the user's samples, beside those that are built in.

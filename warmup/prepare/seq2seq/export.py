@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoModelForSeq2SeqLM
+from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
@@ -36,7 +35,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     export_decoder(model, folder / "decoder.onnx")
 
 
-def export_encoder(model: Any, path: Path) -> None:
+def export_encoder(model: PreTrainedModel, path: Path) -> None:
     batch = {0: "batch", 1: "source"}
     outputs = [f"cross_{part}_{layer}" for layer in range(len(attentions_of(model))) for part in "kv"]
     ids = torch.full((2, 5), 5)
@@ -47,7 +46,7 @@ def export_encoder(model: Any, path: Path) -> None:
     export_graph(EncoderGraph(model).eval(), inputs, outputs, axes, path)
 
 
-def export_decoder(model: Any, path: Path) -> None:
+def export_decoder(model: PreTrainedModel, path: Path) -> None:
     """Changes `model`: its decoder's attention is replaced, so export the encoder first."""
     module = DecoderGraph(model).eval()
     # Sizes that differ from each other and from 0 and 1: the tracer shall take none of them for a constant.

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
 
@@ -21,7 +22,7 @@ class EncoderGraph(nn.Module):
     encoder through these alone, so no hidden state leaves the graph and no step projects it again.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.encoder = model.get_encoder()
         crosses = [cross for _, cross in attentions_of(model)]
@@ -48,7 +49,7 @@ class DecoderGraph(nn.Module):
     decoder is needed.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
         bias = getattr(model, "final_logits_bias", None)
@@ -191,7 +192,7 @@ class CrossAttention(nn.Module):
         return (self.o(attended), None, None) if self.is_t5 else (self.o(attended), None)
 
 
-def attentions_of(model: Any) -> list[tuple[Any, Any]]:
+def attentions_of(model: PreTrainedModel) -> list[tuple[torch.nn.Module, torch.nn.Module]]:
     """(self-attention, cross-attention) of every decoder layer, in order."""
     return [
         (getattr(owner[0], names[0]), getattr(owner[1], names[1])) for owner, names in _attention_slots(model)
@@ -214,7 +215,7 @@ class _Past(EncoderDecoderCache):  # type: ignore[misc]
         return self._past_key.shape[2]
 
 
-def _attention_slots(model: Any) -> list[tuple[tuple[Any, Any], tuple[str, str]]]:
+def _attention_slots(model: PreTrainedModel) -> list[tuple[tuple[Any, Any], tuple[str, str]]]:
     decoder = model.get_decoder()
     if hasattr(decoder, "block"):  # T5
         return [((b.layer[0], b.layer[1]), ("SelfAttention", "EncDecAttention")) for b in decoder.block]

@@ -7,15 +7,20 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract
 
+from ...protocol.records import Json
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 SAMPLES = 8
 NEW_TOKENS = 32
@@ -31,13 +36,13 @@ class Reference:
 
     sources: list[list[int]]
     generated: list[list[int]]
-    options: Mapping[str, Any]
+    options: Mapping[str, Json]
     """What both sides generate with, beside the model's own options."""
-    scores: Mapping[int, Any]
+    scores: Mapping[int, NDArray[Any]]
     """Of some samples: (tokens, vocabulary), transformers' scores along what it generated."""
 
 
-def gate_options(shipped: Mapping[str, Any]) -> dict[str, Any]:
+def gate_options(shipped: Mapping[str, Json]) -> dict[str, Json]:
     """The model's own options, cut to NEW_TOKENS: what the gate generates with on both sides."""
     longest = shipped.get("max_new_tokens") or (shipped.get("max_length") or 1 + NEW_TOKENS) - 1
     longest = max(1, min(NEW_TOKENS, longest))
@@ -52,7 +57,13 @@ def gate_options(shipped: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write(request: PrepareRequest, work: Path, tokenizer: Any, model: Any, contract: Seq2SeqContract) -> None:
+def write(
+    request: PrepareRequest,
+    work: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    model: PreTrainedModel,
+    contract: Seq2SeqContract,
+) -> None:
     """Write `reference.json` (sources, generated tokens, options) and `reference.npz` (scores along some)."""
     import torch  # the gate reads this module too, and needs none
 
@@ -77,7 +88,8 @@ def write(request: PrepareRequest, work: Path, tokenizer: Any, model: Any, contr
 def save(reference: Reference, work: Path) -> None:
     document = {name: value for name, value in vars(reference).items() if name != "scores"}
     (work / "reference.json").write_text(json.dumps(document))
-    np.savez(work / "reference.npz", **{str(index): scores for index, scores in reference.scores.items()})
+    arrays = {str(index): scores for index, scores in reference.scores.items()}
+    np.savez(work / "reference.npz", allow_pickle=False, **arrays)
 
 
 def read(work: Path) -> Reference:
@@ -95,6 +107,6 @@ def _texts(request: PrepareRequest) -> list[str]:
     return list(request.samples)
 
 
-def _source(tokenizer: Any, text: str, contract: Seq2SeqContract) -> list[int]:
+def _source(tokenizer: PreTrainedTokenizerBase, text: str, contract: Seq2SeqContract) -> list[int]:
     most = min(limit for limit in (_SOURCE_TOKENS, contract.max_length, contract.max_position) if limit)
     return list(tokenizer(text, truncation=True, max_length=most)["input_ids"])

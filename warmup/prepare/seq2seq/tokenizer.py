@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
 from ..outcome import NotPrepared
@@ -16,7 +17,7 @@ _NORMAL = 1  # ModelProto.SentencePiece.Type
 _USER_DEFINED = 4
 
 
-def served_tokenizer(tokenizer: Any) -> tuple[Tokenizer, int | None]:
+def served_tokenizer(tokenizer: PreTrainedTokenizerBase) -> tuple[Tokenizer, int | None]:
     """`tokenizer` as `tokenizers` runs it, and the first id that is not the model's (None: all are).
 
     Raises NotPrepared for a tokenizer that cannot be rebuilt.
@@ -36,7 +37,7 @@ def served_tokenizer(tokenizer: Any) -> tuple[Tokenizer, int | None]:
     raise NotPrepared(f"{name} cannot be rebuilt without sentencepiece: write engine='torch'")
 
 
-def _rebuilt(tokenizer: Any, spm_file: str, ids: dict[str, int]) -> tuple[Tokenizer, int]:
+def _rebuilt(tokenizer: PreTrainedTokenizerBase, spm_file: str, ids: dict[str, int]) -> tuple[Tokenizer, int]:
     # The copy of the format that transformers reads with: a process that has seen two can read with neither.
     proto = import_protobuf().ModelProto()
     with open(spm_file, "rb") as file:  # noqa: PTH123 - protobuf wants the bytes, the path is transformers' own string

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.contract import read_contract
 from hf_lambda.onnx_engine.encoder import sigmoid, softmax
@@ -58,17 +59,17 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     return Verdict(figures, problem and f"{precision}: {problem}")
 
 
-def calibration_feeds(work: Path) -> Iterator[dict[str, Any]]:
+def calibration_feeds(work: Path) -> Iterator[dict[str, NDArray[Any]]]:
     """Every other sample as input of the graph, to find by what its activations look like."""
     for sample in reference.read(work)[::2]:
         yield {"pixel_values": sample["pixel_values"][None]}
 
 
-Pairs = list[dict[str, tuple[Any, Any]]]
+Pairs = list[dict[str, tuple[NDArray[Any], NDArray[Any]]]]
 Sizes = list[tuple[int, int]]
 
 
-def _raw(pair: dict[str, tuple[Any, Any]]) -> float:
+def _raw(pair: dict[str, tuple[NDArray[Any], NDArray[Any]]]) -> float:
     """Largest difference of an output, relative to max(1, its largest value)."""
     return max(
         float(np.abs(got - wanted).max() / max(1.0, float(np.abs(wanted).max())))
@@ -76,7 +77,7 @@ def _raw(pair: dict[str, tuple[Any, Any]]) -> float:
     )
 
 
-def _classes(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, Any]:
+def _classes(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, float]:
     differences, same = [], []
     for pair in pairs:
         got, wanted = (
@@ -91,11 +92,11 @@ def _classes(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, 
     }
 
 
-def _features(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, Any]:
+def _features(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, float]:
     return {"cosine": round(min(_cosine(*values) for pair in pairs for values in pair.values()), 8)}
 
 
-def _objects(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, Any]:
+def _objects(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, float]:
     """Detections above half of transformers' best are matched as sets: the order of ties is nobody's."""
     missed, differences, apart = 0, [0.0], [0.0]
     for pair in pairs:
@@ -126,7 +127,7 @@ def _objects(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, 
     }
 
 
-def _pixels(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, Any]:
+def _pixels(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, float]:
     shares = [
         float((got.argmax(axis=0) == wanted.argmax(axis=0)).mean())
         for got, wanted in (p["logits"] for p in pairs)
@@ -134,14 +135,14 @@ def _pixels(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, A
     return {"same_pixels": round(min(shares), 6)}
 
 
-def _depth(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, Any]:
+def _depth(contract: VisionContract, pairs: Pairs, sizes: Sizes) -> dict[str, float]:
     """Largest mean difference, relative to the mean depth."""
     values = [pair["predicted_depth"] for pair in pairs]
     errors = [float(np.abs(got - wanted).mean() / max(np.abs(wanted).mean(), 1e-9)) for got, wanted in values]
     return {"depth_difference": round(max(errors), 8)}
 
 
-_FIGURES: dict[str, Any] = {
+_FIGURES: dict[str, Callable[[VisionContract, Pairs, Sizes], dict[str, float]]] = {
     "image-classification": _classes,
     "image-feature-extraction": _features,
     "object-detection": _objects,
@@ -177,6 +178,6 @@ def _int8_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     return None
 
 
-def _cosine(first: Any, second: Any) -> float:
+def _cosine(first: NDArray[Any], second: NDArray[Any]) -> float:
     one, two = first.ravel().astype(np.float64), second.ravel().astype(np.float64)
     return float(one @ two / max(float(np.linalg.norm(one) * np.linalg.norm(two)), 1e-12))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_lambda.onnx_engine.vision.contract import Recipe, VisionContract
 
 from ..onnx import weights
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig
 
 _RULES = {"conditional_detr": "focal-100", "rt_detr": "focal"}
 _CONVOLUTIONS = 8
@@ -16,7 +19,7 @@ _CONVOLUTIONS = 8
 
 
 def contract_of(
-    head: str, config: Any, recipe: Recipe, outputs: Sequence[str], graph: Path
+    head: str, config: PreTrainedConfig, recipe: Recipe, outputs: Sequence[str], graph: Path
 ) -> VisionContract:
     """`graph` is written already: it says whether it is convolutions."""
     labels = [config.id2label[index] for index in range(config.num_labels)] if config.id2label else []

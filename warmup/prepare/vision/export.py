@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from transformers import AutoImageProcessor
+from numpy.typing import NDArray
+from transformers import AutoImageProcessor, BaseImageProcessor, PreTrainedModel
 
 from hf_lambda.onnx_engine.contract import write_contract
 from hf_lambda.onnx_engine.vision.pixels import PixelMaker
@@ -101,7 +102,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     write_contract(contract_of(request.head, config, recipe, outputs, folder / "model.onnx"), folder)
 
 
-def load_processor(snapshot: Path) -> Any:
+def load_processor(snapshot: Path) -> BaseImageProcessor:
     """Raises NotPrepared where only torchvision prepares the images."""
     try:
         return AutoImageProcessor.from_pretrained(
@@ -112,7 +113,7 @@ def load_processor(snapshot: Path) -> Any:
         raise NotPrepared(f"its image processor cannot be loaded without torchvision: {first}") from problem
 
 
-def load_model(snapshot: Path, auto_class: str) -> Any:
+def load_model(snapshot: Path, auto_class: str) -> PreTrainedModel:
     """fp32 on the CPU, with attention that the tracer can follow where the model has a choice of it."""
     auto = getattr(transformers, auto_class)
     try:
@@ -121,7 +122,7 @@ def load_model(snapshot: Path, auto_class: str) -> Any:
         return loading.load_model(auto, snapshot)
 
 
-def _outputs(head: str, model: Any, pixels: Any) -> tuple[str, ...]:
+def _outputs(head: str, model: PreTrainedModel, pixels: NDArray[Any]) -> tuple[str, ...]:
     if head != "image-feature-extraction":
         return _OUTPUTS.get(head, ("logits",))
     with torch.no_grad():
@@ -132,7 +133,7 @@ def _outputs(head: str, model: Any, pixels: Any) -> tuple[str, ...]:
 class _Traced(torch.nn.Module):
     """Pixels in, tensors out, as tracing needs it."""
 
-    def __init__(self, model: Any, outputs: Sequence[str]) -> None:
+    def __init__(self, model: PreTrainedModel, outputs: Sequence[str]) -> None:
         super().__init__()
         self.model, self._outputs = model, tuple(outputs)
 

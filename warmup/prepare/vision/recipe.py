@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,13 +12,17 @@ from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 
 from ..outcome import NotPrepared
 
+if TYPE_CHECKING:
+    from PIL import Image
+    from transformers import BaseImageProcessor
+
 _KINDS = {"ConvNext": "crop_pct", "DPT": "multiple", "GLPN": "floor", "Yolos": "floored"}
 
 _YOLOS_MULTIPLE = 16
 """A default of a function of transformers, which no processor overrides."""
 
 
-def recipe_of(processor: Any, pictures: Iterable[Any]) -> Recipe:
+def recipe_of(processor: BaseImageProcessor, pictures: Iterable[Image.Image]) -> Recipe:
     """The recipe of `processor`. Raises NotPrepared where some of `pictures` come out otherwise by it."""
     name = type(processor).__name__
     recipe = _read(processor)
@@ -37,7 +41,7 @@ def recipe_of(processor: Any, pictures: Iterable[Any]) -> Recipe:
     return recipe
 
 
-def _read(processor: Any) -> Recipe:
+def _read(processor: BaseImageProcessor) -> Recipe:
     def get(name: str, default: Any) -> Any:
         value = getattr(processor, name, None)
         return default if value is None else value

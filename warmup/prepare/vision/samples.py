@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from hf_lambda.errors import Unprocessable
@@ -18,7 +19,7 @@ _SIZES = ((240, 320), (320, 213), (224, 224), (97, 301), (331, 129), (480, 360),
 _SEED = 20261127
 
 
-def pictures_of(request: PrepareRequest) -> list[Any]:
+def pictures_of(request: PrepareRequest) -> list[Pillow.Image]:
     """RGB pictures of Pillow's: the user's own (base64 or data URLs), or the built-in ones.
 
     Raises NotPrepared where a sample of the user's is no picture.
@@ -35,7 +36,7 @@ def pictures_of(request: PrepareRequest) -> list[Any]:
     return pictures
 
 
-def _picture(index: int, height: int, width: int) -> Any:
+def _picture(index: int, height: int, width: int) -> Pillow.Image:
     random = np.random.default_rng(_SEED + index)
     values = np.stack([_noise(random, height, width) for _ in range(3)], axis=-1) * 60 + 128
     y, x = np.mgrid[0:height, 0:width]
@@ -55,11 +56,12 @@ def _picture(index: int, height: int, width: int) -> Any:
     return Pillow.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
-def _noise(random: np.random.Generator, height: int, width: int) -> Any:
+def _noise(random: np.random.Generator, height: int, width: int) -> NDArray[Any]:
     """(height, width) of deviation 1, as strong at each octave: what photographs have."""
     frequencies = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width))
     spectrum = np.exp(2j * np.pi * random.random(frequencies.shape)) / np.maximum(
         frequencies, 1 / max(height, width)
     )
     values = np.fft.irfft2(spectrum, (height, width))
-    return (values - values.mean()) / values.std()
+    noise: NDArray[Any] = (values - values.mean()) / values.std()
+    return noise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from ..outcome import Figures, NotPrepared, Verdict
 from ..request import PrepareRequest
 from .samples import pictures_of
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 _LABELS = (
     "a cat",
     "two dogs",
@@ -35,7 +38,7 @@ _SIGLIP_TOKENS = 64
 """What transformers' pipeline fills SigLIP's texts up to."""
 
 
-def export(request: PrepareRequest, work: Path, recipe: Recipe, model: Any) -> None:
+def export(request: PrepareRequest, work: Path, recipe: Recipe, model: PreTrainedModel) -> None:
     """Write image.onnx, text.onnx, tokenizer.json, serving.json and transformers' own vectors."""
     folder, config = work / "export", load_config(request.snapshot)
     if not recipe.is_fixed:
@@ -119,7 +122,7 @@ def _problem(figures: Figures, request: PrepareRequest, precision: str) -> str |
 
 
 class _Images(torch.nn.Module):
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
@@ -128,7 +131,7 @@ class _Images(torch.nn.Module):
 
 
 class _Texts(torch.nn.Module):
-    def __init__(self, model: Any, inputs: tuple[str, ...]) -> None:
+    def __init__(self, model: PreTrainedModel, inputs: tuple[str, ...]) -> None:
         super().__init__()
         self.model, self._inputs = model, inputs
 
