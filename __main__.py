@@ -7,9 +7,10 @@ import pulumi_aws as aws
 
 from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
-from infra.function import InferenceFunction, WarmupFunction
+from infra.function import InferenceFunction, RemoteCodeFunction, WarmupFunction
 from infra.hooks import endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
+from infra.naming import REMOTE_CODE
 from infra.network import Network
 from infra.observability import Observability
 from infra.registry import ManifestReader, read_manifest
@@ -35,7 +36,11 @@ def deploy(read_manifest: ManifestReader = read_manifest, check_engine: CheckEng
         name: ExecutionRole(name, log_retention_days=endpoint.log_retention_days, opts=opts)
         for name, endpoint in settings.endpoints.items()
     }
-    network = Network("network", settings=settings, roles=[warmup_role, *roles.values()], opts=opts)
+    code_role = None
+    if settings.allow_remote_code:
+        code_role = ExecutionRole(REMOTE_CODE, log_retention_days=settings.log_retention_days, opts=opts)
+    every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
+    network = Network("network", settings=settings, roles=every_role, opts=opts)
     staging = None
     if settings.egress == "none":
         staging = StagingBucket("staging", network=network, account=account, opts=opts)
@@ -45,7 +50,10 @@ def deploy(read_manifest: ManifestReader = read_manifest, check_engine: CheckEng
         "cache",
         settings=settings,
         network=network,
-        readers=[role for name, role in roles.items() if name not in writers],
+        readers=[
+            *(role for name, role in roles.items() if name not in writers),
+            *([code_role] if code_role else []),
+        ],
         writers=[warmup_role, *(roles[name] for name in writers)],
         opts=opts,
     )
@@ -65,6 +73,17 @@ def deploy(read_manifest: ManifestReader = read_manifest, check_engine: CheckEng
         hooks=warm_after_changes(scripts, memory_mb, account) if settings.warm_on_deploy else None,
         opts=opts,
     )
+    remote_code = None
+    if code_role:
+        remote_code = RemoteCodeFunction(
+            REMOTE_CODE,
+            settings=settings,
+            image=image,
+            network=network,
+            cache=cache,
+            role=code_role,
+            opts=opts,
+        )
     streaming = {script.name for script in scripts if script.streams}
     hooks = endpoint_hooks(settings.keep_versions, account)
     functions = {
@@ -93,6 +112,8 @@ def deploy(read_manifest: ManifestReader = read_manifest, check_engine: CheckEng
     )
     pulumi.export("memoryMb", memory_mb)
     pulumi.export("warmupArn", warmup.arn)
+    if remote_code:
+        pulumi.export("warmupCodeArn", remote_code.arn)
     pulumi.export("cache", cache.summary)
     pulumi.export("imageUri", image.uri)
     if staging:

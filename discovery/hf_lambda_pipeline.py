@@ -48,6 +48,7 @@ def read(module: ParsedModule, call: ast.Call) -> list[Declared]:
         max_context=_max_context(module, given.get("max_context")),
         adapter=values["adapter"],
         adapter_revision=values["adapter_revision"],
+        **module.consent(call.lineno, given, revision, values["engine"]),
     )
     return [declared, *_adapter(module, call.lineno, declared)]
 

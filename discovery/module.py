@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from hf_lambda import tasks
 from hf_lambda.parameters import POSITIONAL
+from hf_lambda.remote_code import consent_problem
 from hf_lambda.repo_id import is_repo_id
 
 from .imports import Imports
@@ -38,6 +40,10 @@ class Declared:
     adapter: str | None = None
     """A LoRA adapter that is merged into the model; its files are declared beside it."""
     adapter_revision: str | None = None
+    remote_code: bool = False
+    """Whether code of the repository is run (`trust_remote_code=True`)."""
+    code_revision: str | None = None
+    """Commit of that code where it is in another repository."""
 
 
 class Skip(Exception):  # noqa: N818 - control flow: the problem is noted, the declaration is left out
@@ -103,6 +109,13 @@ class ParsedModule:
         if revision is not None and (not isinstance(revision, str) or not revision.strip()):
             raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")
 
+    def consent(self, line: int, given: Mapping[str, ast.expr], revision: Any, engine: Any) -> dict[str, Any]:
+        """`remote_code` and `code_revision` of a Declared. Raises Skip where code may not run like this."""
+        trust, code = (self.literal(name, given.get(name)) for name in ("trust_remote_code", "code_revision"))
+        if problem := consent_problem(trust, revision, code, engine):
+            raise self.refuse(line, problem)
+        return {"remote_code": bool(trust), "code_revision": code}
+
     def check_task(self, line: int, task: Any) -> None:
         """Raises Skip where `hf_lambda.pipeline` does not have the task."""
         try:
@@ -125,4 +138,6 @@ _EXAMPLES = {
     "samples": 'samples="samples.jsonl"',
     "adapter": 'adapter="org/name"',
     "adapter_revision": 'adapter_revision="main" or a commit',
+    "trust_remote_code": "trust_remote_code=True",
+    "code_revision": 'code_revision="<commit>"',
 }

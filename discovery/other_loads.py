@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from .imports import ANY_TASK
@@ -84,7 +85,10 @@ def read_sentence_transformer(module: ParsedModule, call: ast.Call) -> list[Decl
     organisation, task = _SENTENCE_TRANSFORMERS[name]
     if isinstance(model, str) and "/" not in model and organisation:
         model = f"{organisation}/{model}"
-    return _declared(module, call, model, given["revision"], task, None, ())
+    keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
+    consent = module.consent(call.lineno, keywords, given["revision"], "torch")
+    found = _declared(module, call, model, given["revision"], task, None, ())
+    return [replace(each, **consent) for each in found]
 
 
 def note_unseen(module: ParsedModule) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 
 from hf_lambda import tasks
 
@@ -23,10 +24,10 @@ def read_pipeline(module: ParsedModule, call: ast.Call) -> list[Declared]:
     elif (name := module.literal("model", model)) is None:
         found.append(_default(module, call, task, revision))
     else:
-        found += _declared(module, call, task, name, revision)
+        found += _declared(module, call, task, name, revision, given)
     if "tokenizer" in given and _loading_call(module, given["tokenizer"]) is None:
         tokenizer = module.literal("tokenizer", given["tokenizer"])
-        found += _declared(module, call, ANY_TASK, tokenizer, None) if tokenizer else []
+        found += _declared(module, call, ANY_TASK, tokenizer, None, {}) if tokenizer else []
     return found
 
 
@@ -37,7 +38,8 @@ def read_loader(module: ParsedModule, call: ast.Call, task: str) -> list[Declare
     if node is None:
         raise module.refuse(call.lineno, 'from_pretrained names no model: write from_pretrained("org/name")')
     model = module.literal("model", node)
-    return _declared(module, call, task, model, module.literal("revision", keywords.get("revision")))
+    revision = module.literal("revision", keywords.get("revision"))
+    return _declared(module, call, task, model, revision, keywords)
 
 
 def merged(found: list[Declared]) -> tuple[Declared, ...]:
@@ -48,7 +50,8 @@ def merged(found: list[Declared]) -> tuple[Declared, ...]:
 
 
 def _is_bare(declared: Declared) -> bool:
-    return declared.plain and declared.task == ANY_TASK and declared.files is None
+    is_any = declared.plain and declared.task == ANY_TASK
+    return is_any and declared.files is None and not declared.remote_code
 
 
 def _task(module: ParsedModule, call: ast.Call, given: dict[str, ast.expr]) -> str:
@@ -72,12 +75,18 @@ def _default(module: ParsedModule, call: ast.Call, task: str, revision: str | No
 
 
 def _declared(
-    module: ParsedModule, call: ast.Call, task: str, model: object, revision: str | None
+    module: ParsedModule,
+    call: ast.Call,
+    task: str,
+    model: object,
+    revision: str | None,
+    given: Mapping[str, ast.expr],
 ) -> list[Declared]:
     if isinstance(model, str) and model.startswith(("/", ".")):
         return []  # a folder that the image brings: nothing to warm
     module.check_model(call.lineno, model, revision)
-    return [Declared(task, str(model), revision, "torch", "auto", call.lineno, True)]
+    consent = module.consent(call.lineno, given, revision, "torch")
+    return [Declared(task, str(model), revision, "torch", "auto", call.lineno, True, **consent)]
 
 
 def _loading_call(module: ParsedModule, node: ast.expr | None) -> ast.Call | None:

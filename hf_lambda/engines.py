@@ -11,6 +11,7 @@ from typing import Any
 
 from .errors import EngineUnavailable
 from .manifest import Manifest
+from .remote_code import Consent
 from .tasks import head_of
 
 Engine = Callable[..., list[Any]]
@@ -55,7 +56,13 @@ def choose(
     raise EngineUnavailable(f"{manifest.model} cannot answer: {why}. {_fix(engine, environ)}")
 
 
-def load(choice: EngineChoice, task: str, snapshot: Path, options: Mapping[str, Any]) -> Engine:
+def load(
+    choice: EngineChoice,
+    task: str,
+    snapshot: Path,
+    options: Mapping[str, Any],
+    consent: Consent | None = None,
+) -> Engine:
     """The engine, ready to answer; `options` are those of `parameters.LOAD_OPTIONS`."""
     if choice.prepared is not None:
         from .onnx_engine import load as load_onnx
@@ -63,7 +70,7 @@ def load(choice: EngineChoice, task: str, snapshot: Path, options: Mapping[str, 
         return load_onnx(task, choice.prepared, **options)
     from .torch_engine import load as load_torch
 
-    return load_torch(task, snapshot)
+    return load_torch(task, snapshot, consent)
 
 
 def installed_onnxruntime() -> str | None:

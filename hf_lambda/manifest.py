@@ -65,6 +65,14 @@ class NotPreparedEntry(FlatRecord):
 
 
 @dataclass(frozen=True)
+class CodeEntry(FlatRecord):
+    """A repository whose code a script lets run."""
+
+    model: str
+    commit: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """What the warm-up left of one model at one revision."""
 
@@ -78,6 +86,8 @@ class Manifest:
     warmed_at: str
     prepared: tuple[PreparedEntry, ...] = ()
     not_prepared: tuple[NotPreparedEntry, ...] = ()
+    code: tuple[CodeEntry, ...] = ()
+    """Where the code is that loads it: this repository, or others."""
 
     def snapshot_path(self, cache: Path) -> Path:
         return cache / self.snapshot
@@ -97,6 +107,7 @@ class Manifest:
             warmed_at=document["warmed_at"],
             prepared=tuple(map(PreparedEntry.from_json, document.get("prepared", ()))),
             not_prepared=tuple(map(NotPreparedEntry.from_json, document.get("not_prepared", ()))),
+            code=tuple(map(CodeEntry.from_json, document.get("code", ()))),
         )
         texts = (manifest.model, manifest.revision, manifest.commit, manifest.snapshot, manifest.warmed_at)
         if not all(isinstance(text, str) for text in texts) or not isinstance(manifest.bytes, int):
@@ -114,6 +125,7 @@ class Manifest:
             "warmed_at": self.warmed_at,
             "prepared": [entry.to_json() for entry in self.prepared],
             "not_prepared": [entry.to_json() for entry in self.not_prepared],
+            **({"code": [entry.to_json() for entry in self.code]} if self.code else {}),
             "version": VERSION,
         }
 

@@ -30,7 +30,10 @@ POSITIONAL = (
 )
 """Order of `transformers.pipeline`'s positional arguments."""
 
-OWN_OPTIONS = ("task", "model", "revision", "engine", "precision", "samples")
+OWN_OPTIONS = (
+    *("task", "model", "revision", "engine", "precision", "samples"),
+    *("trust_remote_code", "code_revision"),
+)
 
 IGNORED: dict[str, tuple[object, ...]] = {
     "config": (None,),
@@ -46,7 +49,6 @@ IGNORED: dict[str, tuple[object, ...]] = {
     "device_map": (None, "auto", "cpu"),
     "dtype": (None, "auto", "float32"),
     "torch_dtype": (None, "auto", "float32"),
-    "trust_remote_code": (None, False),
     "model_kwargs": (None, {}),
     "pipeline_class": (None,),
 }

@@ -39,6 +39,7 @@ from .parameters import (
     parameters_of,
     precisions_of,
 )
+from .remote_code import Consent, consent_problem, pinned_to
 from .trace import Stopwatch, current
 
 DEFAULT_CACHE = "/mnt/hf_models_cache"
@@ -61,6 +62,8 @@ def pipeline(
     """What `transformers.pipeline` takes, and `engine`, `precision`, `samples`.
 
     Parameters of the calls become their defaults. Without `model` the task's well-known one, pinned.
+    `trust_remote_code=True` needs a whole commit as `revision`, and as `code_revision` where another
+    repository has the code.
     Costs nothing: inside Lambda the model loads in the background, elsewhere at the first call.
     Raises ValueError naming every option that is not supported.
     """
@@ -110,13 +113,17 @@ class Pipeline:
         problems += [default_problem(task, name, value) for name, value in options.items()]
         adapter, adapter_revision = options.get("adapter"), options.get("adapter_revision")
         problems.append(adapter_problem(adapter, adapter_revision, engine))
+        trust, code_revision = options.get("trust_remote_code"), options.get("code_revision")
+        problems.append(consent_problem(trust, revision, code_revision, engine))
         if any(problems):
             raise ValueError("; ".join(filter(None, problems)))
         if model is None:
             model, commit = tasks.default_model(task)
             revision = revision or commit
         self.task, self.model, self.revision = task, model, revision
-        self.engine, self.precision = engine, precision
+        self._consent = Consent(code_revision) if trust else None
+        # What a repository's code makes of a model is not what was prepared of it.
+        self.engine, self.precision = "torch" if trust else engine, precision
         self._requested = requested_of(precision, adapter, adapter_revision)
         names = set(parameters_of(task)) - set(OWN_OPTIONS)
         self.defaults = {
@@ -245,7 +252,8 @@ class Pipeline:
         if fault := first_fault(files):
             raise self._damaged(fault)
         try:
-            engine = engines.load(choice, self.task, snapshot, self._load_options)
+            consent = self._consent and pinned_to(self._consent, self.model, manifest.commit, snapshot)
+            engine = engines.load(choice, self.task, snapshot, self._load_options, consent)
         except ServingError:
             raise
         except Exception as error:

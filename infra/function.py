@@ -266,6 +266,43 @@ class WarmupFunction(pulumi.ComponentResource):
         return secret
 
 
+class RemoteCodeFunction(pulumi.ComponentResource):
+    """The second warm-up: runs code of repositories. It has no token, no bucket, and only reads the cache."""
+
+    arn: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        image: InferenceImage,
+        network: Network,
+        cache: ModelCache,
+        role: ExecutionRole,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:RemoteCodeFunction", name, None, opts)
+        policy = role.allow("try", [cache.mount_statement(write=False)], parent=self)
+        function = _function_with_cache(
+            name,
+            command="warmup.worker.try_code.handler",
+            settings=settings,
+            image=image,
+            target="full",
+            memory_mb=settings.warmup_memory_mb,
+            timeout_s=WARMUP_TIMEOUT_S,
+            environment={"HF_HUB_OFFLINE": "1"},
+            network=network,
+            security_group_id=network.endpoint_group_id,
+            cache=cache,
+            role=role,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
+        self.arn = function.arn
+        self.register_outputs({"arn": self.arn})
+
+
 def _function_with_cache(
     name: str,
     *,

@@ -13,6 +13,10 @@ _FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _REPOSITORY_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
+REMOTE_CODE = "warmup-code"
+"""What the function is called that runs code of repositories."""
+
+
 def stack_prefix() -> str:
     """Tells the stacks of an account apart."""
     return f"{pulumi.get_project()}-{pulumi.get_stack()}"

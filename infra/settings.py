@@ -41,7 +41,7 @@ from .keys import (
     read_object,
     wrong_keys,
 )
-from .naming import refused_names
+from .naming import REMOTE_CODE, refused_names
 
 T = TypeVar("T")
 
@@ -206,6 +206,11 @@ class Settings(EndpointSettings):
     monthly_budget_usd: Annotated[WholeNumber, Ge(0), Le(1_000_000_000)] = Field(
         description="Monthly cost of the whole account, in USD, that `alarmEmail` is warned about at 80 %. 0 "
         "- no budget."
+    )
+    allow_remote_code: Flag = Field(
+        description="Lets scripts with `trust_remote_code=True` run code of the repository that their model "
+        "comes from, at the commit that they name: in their endpoints, and before that in a second warm-up "
+        "function without the token."
     )
     protect: Flag = Field(
         description="Guards the cache, the image repository, the VPC and the token against deletion. `pulumi "
@@ -445,7 +450,9 @@ def _warnings(settings: Settings, scripts: Sequence[Script]) -> list[str]:
 
 def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     """Values that are allowed one by one and do not go together: keys, values, what to set instead."""
-    found = refused_names(["warmup", *(script.name for script in scripts)])
+    own = ["warmup", *([REMOTE_CODE] if settings.allow_remote_code else [])]
+    found = refused_names([*own, *(script.name for script in scripts)])
+    found += _of_remote_code(settings, scripts)
     if settings.egress == "none" and settings.warm_on_deploy:
         found.append(
             "warmOnDeploy is true with egress none, where the command stages the models; set one of them"
@@ -468,6 +475,27 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     for script in scripts:
         of_endpoint = _contradictions_of(script, settings.endpoints[script.name], settings.egress)
         found += [f"{script.name}: {text}" for text in of_endpoint]
+    return found
+
+
+def _of_remote_code(settings: Settings, scripts: Sequence[Script]) -> list[str]:
+    found = []
+    for script in scripts:
+        if settings.allow_remote_code and script.name.lower() == REMOTE_CODE:
+            found.append(
+                f"{script.name}: with allowRemoteCode a function of this project has the name; rename it"
+            )
+        running = [declared for declared in script.pipelines if declared.remote_code]
+        if running and not settings.allow_remote_code:
+            found.append(
+                f"{script.name}: line {running[0].line} runs code of {running[0].model} "
+                "(trust_remote_code=True) with allowRemoteCode false; must be true, once you have read it"
+            )
+        elif running and settings.endpoints[script.name].cold_download:
+            found.append(
+                f"{script.name}: coldDownload is true with trust_remote_code=True; must be false, as the "
+                "warm-up alone fetches code at the commit that the script names"
+            )
     return found
 
 

@@ -30,6 +30,10 @@ def notes(report: WarmReport) -> list[str]:
     """What the table has no room for: why a model stays on torch, or in fp32."""
     lines = []
     for model in report.warmup:
+        for code in model.code:
+            lines.append(
+                f"{model.repo_id} RUNS CODE of {code.model} at {code.commit} (trust_remote_code=True)"
+            )
         for refused in model.not_prepared:
             lines.append(f"{model.repo_id} stays on torch for {refused.task}: {refused.reason}")
         for made in model.prepared:

@@ -81,7 +81,7 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     folder.program.touch(mode=0o600)  # it holds the functions' variables
     folder.program.write_text(json.dumps(program.to_json(), indent=2))
     url = _start_gateway(folder, choices, program, hub, say)
-    endpoints = [function for function in program.functions if not function.is_warmup]
+    endpoints = [function for function in program.functions if function.is_endpoint]
     urls = {function.name: f"{url}/urls/{function.name}/" for function in endpoints}
     outputs = {**program.outputs, "stack": LOCAL, "endpointUrl": url, "functionUrls": urls}
     folder.outputs.write_text(json.dumps(outputs, indent=2) + "\n")

@@ -6,14 +6,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..media.inputs import KINDS
+from ..remote_code import Consent
 from ..tasks import base_of, head_of
 
 if TYPE_CHECKING:
     from ..engines import Engine
 
 
-def load(task: str, snapshot: Path) -> Engine:
-    """Load the model in folder `snapshot` for `task`, offline."""
+def load(task: str, snapshot: Path, consent: Consent | None = None) -> Engine:
+    """Load the model in folder `snapshot` for `task`, offline; with `consent` by its repository's own code.
+
+    Raises EngineUnavailable where nothing else could load it.
+    """
+    from .code import check_code, consent_to_code
+
+    with consent_to_code(consent):
+        check_code(snapshot)
+        return _load(task, snapshot)
+
+
+def _load(task: str, snapshot: Path) -> Engine:
     base = base_of(task)
     if head_of(task) == "seq2seq-lm":
         from .seq2seq import Seq2Seq

@@ -18,6 +18,7 @@ from ..limits import check_attention
 from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
 from ..trace import note_truncated
+from .code import code_options
 from .trained import find_untrained
 
 MAX_PADDED_TOKENS = 4096
@@ -41,8 +42,8 @@ def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
         str(snapshot),
         local_files_only=True,
         weights_only=True,
-        trust_remote_code=False,
         output_loading_info=True,
+        **code_options(),
         **options,
     )
     _check_weights(model, report["missing_keys"])
@@ -56,7 +57,7 @@ def load_tokenizer(snapshot: Path) -> Any:
     Raises WrongTokenizer where the repository has none: transformers would make up one of a few tokens.
     """
     tokenizer = transformers.AutoTokenizer.from_pretrained(
-        str(snapshot), local_files_only=True, trust_remote_code=False
+        str(snapshot), local_files_only=True, **code_options()
     )
     _check_vocabulary(tokenizer, snapshot)
     return tokenizer

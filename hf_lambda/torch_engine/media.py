@@ -18,6 +18,7 @@ from ..media.image import Image
 from ..media.inputs import KINDS
 from ..media.resampling import resampled
 from ..parameters import GENERATION
+from .code import code_options
 from .generation import check_options, options_of
 from .loading import load_model
 
@@ -129,12 +130,11 @@ class MediaPipeline:
 
 def _auto_class(task: str, snapshot: Path) -> Any:
     """The first of the task's classes that knows the model's type."""
-    config = transformers.AutoConfig.from_pretrained(
-        str(snapshot), local_files_only=True, trust_remote_code=False
-    )
+    config = transformers.AutoConfig.from_pretrained(str(snapshot), local_files_only=True, **code_options())
     classes = SUPPORTED_TASKS[task]["pt"]
+    own = getattr(config, "auto_map", None) or {} if code_options()["trust_remote_code"] else {}
     for auto_class in classes:
-        if type(config) in auto_class._model_mapping:
+        if type(config) in auto_class._model_mapping or auto_class.__name__ in own:
             return auto_class
     raise EngineUnavailable(
         f"{config.model_type} models have no {task} in transformers: write another model="
@@ -146,7 +146,7 @@ def _processors(task: str, snapshot: Path) -> dict[str, Any]:
 
     Image processors are pinned to Pillow: the other back end answers otherwise where somebody installs it.
     """
-    options = {"local_files_only": True, "trust_remote_code": False}
+    options = {"local_files_only": True, **code_options()}
     kind = KINDS.get(task, "")
     found: dict[str, Any] = {}
     if kind == "audio":

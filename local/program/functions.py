@@ -7,6 +7,7 @@ from hf_lambda.streaming import STREAMS
 from warmup.protocol.records import Json, Record
 
 WARMUP_COMMAND = "warmup.worker.handler.handler"
+REMOTE_CODE_COMMAND = "warmup.worker.try_code.handler"
 DEFAULT_RETRIES = 2  # Lambda's own, for asynchronous invocations without an EventInvokeConfig
 
 
@@ -60,6 +61,11 @@ class Function(Record):
     @property
     def is_warmup(self) -> bool:
         return self.command == WARMUP_COMMAND
+
+    @property
+    def is_endpoint(self) -> bool:
+        """Whether a script is behind it."""
+        return self.command not in (WARMUP_COMMAND, REMOTE_CODE_COMMAND)
 
     @property
     def streams(self) -> bool:

@@ -3,10 +3,19 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from local.program.functions import DEFAULT_RETRIES, WARMUP_COMMAND, Cors, Function, FunctionUrl
+from infra.naming import REMOTE_CODE
+from local.program.functions import (
+    DEFAULT_RETRIES,
+    REMOTE_CODE_COMMAND,
+    WARMUP_COMMAND,
+    Cors,
+    Function,
+    FunctionUrl,
+)
 from local.program.mock import Resource
 
 _WRITE = "elasticfilesystem:ClientWrite"
+_WARMUPS = {WARMUP_COMMAND: "warmup", REMOTE_CODE_COMMAND: REMOTE_CODE}
 _ONLY_ON_AWS = ("HF_TOKEN_SECRET_ARN", "STAGING_BUCKET")
 """Variables that name services of AWS; without them the warm-up asks the Hub itself, with HF_TOKEN."""
 
@@ -16,16 +25,14 @@ def functions(resources: Sequence[Resource]) -> tuple[Function, ...]:
     targets = _targets(resources)
     found = (each for each in resources if each.type == "aws:lambda/function:Function")
     made = (_function(each, resources, targets) for each in found)
-    return tuple(sorted(made, key=lambda function: (function.is_warmup, function.name)))
+    return tuple(sorted(made, key=lambda function: (not function.is_endpoint, function.name)))
 
 
 def _function(given: Resource, resources: Sequence[Resource], targets: dict[str, str]) -> Function:
     inputs = given.inputs
     command = inputs["imageConfig"]["commands"][0]
     variables = dict((inputs.get("environment") or {}).get("variables") or {})
-    name = variables.get("ENDPOINT_NAME") or (
-        "warmup" if command == WARMUP_COMMAND else command.split(".")[0]
-    )
+    name = variables.get("ENDPOINT_NAME") or _WARMUPS.get(command) or command.split(".")[0]
     reserved = inputs.get("reservedConcurrentExecutions")
     later = _about(given, resources, "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig")
     return Function(

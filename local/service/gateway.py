@@ -97,8 +97,8 @@ class Gateway:
     def call_url(self, name: str, request: UrlRequest) -> Reply:
         """One request to the Function URL of the script `name`. Raises ApiError."""
         function = next((each for each in self.functions.values() if each.name == name), None)
-        if function is None or function.is_warmup:
-            names = ", ".join(sorted(each.name for each in self.functions.values() if not each.is_warmup))
+        if function is None or not function.is_endpoint:
+            names = ", ".join(sorted(each.name for each in self.functions.values() if each.is_endpoint))
             raise ApiError(
                 404, "ResourceNotFoundException", f"No endpoint is called {name!r}; there are: {names}"
             )

@@ -89,7 +89,7 @@ def engine(monkeypatch):
 
     engine = Engine()
 
-    def load(choice, task, snapshot, options):
+    def load(choice, task, snapshot, options, consent=None):
         engine.loads.append((choice.label, task, snapshot.name))
         return engine
 

@@ -99,7 +99,7 @@ def test_two_models_load_one_after_the_other(cache, warm, engine, monkeypatch):
     warm()
     first_may_end, order = threading.Event(), []
 
-    def load(choice, task, snapshot, options):
+    def load(choice, task, snapshot, options, consent=None):
         order.append(f"{task} begins")
         if task == "fill-mask":
             first_may_end.wait(timeout=60)
@@ -205,7 +205,7 @@ def test_what_a_model_is_loaded_with_is_no_parameter_of_its_calls(cache, warm, e
     warm()
     given = []
 
-    def load(choice, task, snapshot, options):
+    def load(choice, task, snapshot, options, consent=None):
         given.append(options)
         return engine
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.asked import Deployed
+from tests.infra.asked import Deployed, statements
 from tests.infra.program import ROOT, Deploy
 
 
@@ -148,3 +148,25 @@ def test_keys_that_a_handler_would_not_ask_for_are_refused(mistakes: Callable[..
     (scripts / "plain.py").write_bytes((ROOT / "examples" / "plain-ner.py").read_bytes())
     (_, line) = mistakes("dev", functionUrl="public", apiKeys=["k" * 32])
     assert line.startswith("plain: apiKeys are set and its own handler does not ask for them")
+
+
+def test_code_of_repositories_runs_in_a_function_that_only_reads_the_cache(deploy: Deploy):
+    assert not [name for name in deploy("dev").all("lambda/function") if name.endswith("-warmup-code")]
+    deployed = deploy("dev", allowRemoteCode=True, hfToken="hf_x", egress="none")
+    code, endpoint = deployed.function("warmup-code"), deployed.function("sentiment")
+    assert code.inputs["imageConfig"]["commands"] == ["warmup.worker.try_code.handler"]
+    assert code.inputs["vpcConfig"] == endpoint.inputs["vpcConfig"]
+    variables = code.inputs["environment"]["variables"]
+    assert variables["HF_HUB_OFFLINE"] == "1"
+    assert not {"HF_TOKEN_SECRET_ARN", "STAGING_BUCKET"} & set(variables)
+    policies = {name: each for name, each in deployed.all("iam/rolePolicy").items() if "warmup-code" in name}
+    allowed = {
+        action
+        for each in statements(policies).values()
+        if each["Effect"] == "Allow"
+        for action in ([each["Action"]] if isinstance(each["Action"], str) else each["Action"])
+    }
+    assert {action for action in allowed if not action.startswith(("ec2:", "logs:"))} == {
+        "elasticfilesystem:ClientMount"
+    }
+    assert deployed.outputs["warmupCodeArn"] == code.outputs["arn"]

@@ -111,6 +111,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "dashboard": False,
         "alarmEmail": "a@b.org",
         "monthlyBudgetUsd": 5,
+        "allowRemoteCode": True,
         "protect": True,
     }
     assert set(others) == set(KEYS)

@@ -336,3 +336,23 @@ def test_what_the_warm_up_cannot_see_and_what_a_plain_script_gets_is_said(
     deploy("dev", **config)
     assert len([each for each in warned if "odd" in each]) == (1 if said else 0)
     assert said is None or any(said in each for each in warned)
+
+
+TRUSTING = (
+    "from hf_lambda import pipeline\nrun = pipeline('ner', 'o/n', revision='{}', trust_remote_code=True)\n"
+    "def handler(event, context):\n    return run(event['text'])\n"
+).format("a" * 40)
+
+
+def test_code_of_a_repository_needs_the_stacks_word_too(mistakes: Mistakes, deploy: Deploy, scripts: Path):
+    (scripts / "odd.py").write_text(TRUSTING)
+    assert mistakes()[1:] == [
+        "odd: line 2 runs code of o/n (trust_remote_code=True) with allowRemoteCode false; must be true, "
+        "once you have read it"
+    ]
+    (_, line) = mistakes(allowRemoteCode=True, endpoints={"odd": {"coldDownload": True}})
+    assert line.startswith("odd: coldDownload is true with trust_remote_code=True; must be false")
+    assert deploy("dev", allowRemoteCode=True).function("odd")
+    (scripts / "warmup-code.py").write_text(PLAIN)
+    (_, line) = mistakes(allowRemoteCode=True)
+    assert line == "warmup-code: with allowRemoteCode a function of this project has the name; rename it"

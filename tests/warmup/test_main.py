@@ -291,3 +291,33 @@ def test_a_lambda_that_dies_is_noticed_by_its_silence_and_started_again(
     api.functions["warmup"] = warmup
     assert command("--model", "org/tiny")[0] == 0
     assert len(invocations) == 2
+
+
+TRUSTING = SCRIPT.replace('engine="torch"', 'revision="{commit}", trust_remote_code=True')
+
+
+def test_what_runs_code_is_tried_in_the_function_for_it_and_named(
+    command, api: Api, scripts: Path, tmp_path: Path
+) -> None:
+    (scripts / "first.py").write_text(TRUSTING.format(model="org/tiny", commit="a" * 40))
+    code, _, err = command()
+    assert code == 1 and "runs no code of repositories. Set allowRemoteCode to true" in err
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps({**json.loads(outputs.read_text()), "warmupCodeArn": api.arn("code")}))
+    tried = []
+
+    def answer(error: str | None):
+        def try_code(event):
+            tried.append(event)
+            return {"trials": [{"model": "org/tiny", "task": "text-classification", "error": error}]}
+
+        return try_code
+
+    api.functions["code"] = answer(None)
+    code, _, err = command()
+    assert (code, err) == (0, "")
+    assert tried[0]["action"] == "try" and tried[0]["models"][0]["remote_code"] is True
+    api.functions["code"] = answer("ImportError: needs einops")
+    code, _, err = command()
+    assert code == 1
+    assert f"org/tiny@{'a' * 40}: its own code does not load it for text-classification: ImportError" in err

@@ -67,12 +67,31 @@ class Command:
         """Upload where there is no egress, warm every model, ask every endpoint."""
         runs = self._run(Action.WARM, display, upload=True)
         warmed = tuple(run.result for run in runs if isinstance(run.result, WarmedModel))
+        refused = self._try_code({run.key for run in runs if run.error is None}, display)
         # In any case: what an endpoint serves may be there from an earlier run.
         endpoints = self._ask(warmed)
         failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
-        failures = (*_failures(runs), *(f"{each.name}: {each.error}" for each in failed))
+        failures = (*_failures(runs), *refused, *(f"{each.name}: {each.error}" for each in failed))
         advice = tuple(memory_advice(self._scripts, self._client.outputs.memory_mb, warmed))
         return Outcome(WarmReport(self._stack, warmed, endpoints, failures, advice=advice), failures)
+
+    def _try_code(self, warm: set[str], display: Display) -> tuple[str, ...]:
+        """Load what runs code, in the function that is there for it; failures, a line each."""
+        models = tuple(model for model in self._models if model.runs_code and model.key in warm)
+        failures = []
+        for model in models:
+            display.show(model.key, ModelProgress(phase="try", note=f"runs code that {model.repo_id} names"))
+            try:
+                trials = self._client.try_code(ModelEvent(Action.TRY, (model,))).trials
+            except WarmupError as error:
+                failures.append(f"{model.key}: {error}")
+                continue
+            failures += [
+                f"{model.key}: its own code does not load it for {trial.task}: {trial.error}"
+                for trial in trials
+                if trial.error
+            ]
+        return tuple(failures)
 
     def plan(self, display: Display) -> Outcome:
         runs = self._run(Action.PLAN, display)

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
-from ..protocol.answers import read_answer
+from ..protocol.answers import CodeTrials, read_answer
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Event
 from ..protocol.outputs import LOCAL, StackOutputs, deploy_command
@@ -141,6 +141,23 @@ class StackClient:
         if invocation.function_error:
             raise WarmupError(ErrorKind.WARMUP, f"the warm-up function failed: {invocation.failure}")
         return read_answer(answer, invocation.payload, self.outputs.deploy_command)
+
+    def try_code(self, event: Event) -> CodeTrials:
+        """What the second warm-up, which alone runs code of repositories, says of the models of `event`.
+
+        Raises WarmupError where the stack has none, or it fails.
+        """
+        if self.outputs.code_arn is None:
+            message = (
+                "a script says trust_remote_code=True, and the stack runs no code of repositories. Set "
+                f"allowRemoteCode to true, then {self.outputs.deploy_command}"
+            )
+            raise WarmupError(ErrorKind.REMOTE_CODE, message)
+        payload = _dumped(event.to_json())
+        invocation = self._invoke(self._patient, self.outputs.code_arn, payload, LogType="Tail")
+        if invocation.function_error:
+            raise WarmupError(ErrorKind.WARMUP, f"the second warm-up failed: {invocation.failure}")
+        return read_answer(CodeTrials, invocation.payload, self.outputs.deploy_command)
 
     def ask(self, function: str, event: bytes) -> Invocation:
         """The answer of the script `function` to `event` (JSON), with the tail of its log.

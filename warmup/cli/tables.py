@@ -62,6 +62,8 @@ def _warm(report: WarmReport) -> Iterator[str]:
             f"{size(model.bytes)}  {model.seconds or 0:.1f} s"
         )
         yield from _prepared(model)
+        for code in model.code:
+            yield f"    RUNS CODE of {code.model} at {code.commit} (trust_remote_code=True in the script)"
     yield ""
     rows = [
         (

@@ -19,6 +19,7 @@ from ..worker.bucket import blob_key, ref_key, tree_key
 from ..worker.fetch import fetch
 from ..worker.jobs import Job
 from ..worker.locks import lock, repository_lock
+from ..worker.remote_code import code_requests
 from ..worker.source import ModelSource
 from ..worker.verify import snapshot_file
 from .access import Access
@@ -44,6 +45,7 @@ def upload_model(
     waits = ModelProgress(phase="wait")
     with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: show(waits)):
         snapshot = fetch(model, cache, source, job)
+    others = code_requests(model, snapshot.path, source, job)
     uploaded, done, counting = 0, 0, threading.Lock()
 
     def add(count: int) -> None:
@@ -69,7 +71,7 @@ def upload_model(
             raise problem from error
         message = f"cannot upload {model.repo_id} to s3://{bucket}: {error}. You need s3:PutObject on it"
         raise WarmupError(ErrorKind.STAGING, message) from error
-    return uploaded
+    return uploaded + sum(upload_model(other, bucket, source, cache, access, show) for other in others)
 
 
 def _has(s3: Any, bucket: str, key: str, size: int) -> bool:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,6 +25,7 @@ from hf_lambda.tasks import TORCH_ONLY
 from ..protocol.errors import ErrorKind
 from ..worker.locks import lock_if_free
 from . import folder as prepared_folder
+from .environment import child_environment
 from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
 from .request import RECIPE, PrepareRequest
 from .snapshot import fp32_bytes
@@ -38,11 +39,6 @@ _ATTEMPTS = 3
 _LOCK = "lock"
 _KEEPS_STEPS = (ErrorKind.OUT_OF_MEMORY, ErrorKind.NOT_PREPARED, ErrorKind.CACHE)
 """Failures after which the finished steps stay; the others give the room back."""
-_PASSED_ON = re.compile(
-    "PATH|HOME|TMPDIR|TZ|LANG|LC_.*|LD_LIBRARY_PATH|XDG_CACHE_HOME|HF_HOME|(OMP|MKL)_.*"
-    "|AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
-)
-"""Variables of this process that a step gets; the last tells it how many threads to use."""
 
 
 def prepare(
@@ -309,7 +305,7 @@ class StepRunner:
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    env=_environment(os.environ),
+                    env=child_environment(os.environ),
                     timeout=timeout_s,
                 ).returncode
             except subprocess.TimeoutExpired as error:
@@ -330,13 +326,6 @@ class StepRunner:
                 ErrorKind.OUT_OF_MEMORY,
             )
         raise PrepareFailed(failed, kind or ErrorKind.OUT_OF_MEMORY)
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """What a step needs of this process's: no credentials, no token, no network."""
-    kept = {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    return {**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def _number(path: Path) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from hf_lambda.manifest import NotPreparedEntry, PreparedEntry
+from hf_lambda.manifest import CodeEntry, NotPreparedEntry, PreparedEntry
 
 from .errors import ErrorKind, ErrorReport, WarmupError
 from .events import Action
@@ -17,7 +17,10 @@ from .records import OMIT_DEFAULT, Json, Key, Record, WrongShape
 
 @dataclass(frozen=True)
 class WarmedModel(Record):
-    """A published model. `seconds`: what this run took; None where the cache was only looked at."""
+    """A published model. `seconds`: what this run took; None where the cache was only looked at.
+
+    `code`: repositories whose code runs when it is loaded.
+    """
 
     repo_id: RepoId
     revision: str
@@ -28,6 +31,7 @@ class WarmedModel(Record):
     files: int
     seconds: Annotated[float | None, OMIT_DEFAULT] = None
     warmed_at: Annotated[str | None, OMIT_DEFAULT] = None
+    code: Annotated[tuple[CodeEntry, ...], OMIT_DEFAULT] = ()
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,22 @@ class JobState(Record):
 
     def progress(self, key: str) -> ModelProgress:
         return (self.models or {}).get(key, ModelProgress())
+
+
+@dataclass(frozen=True)
+class CodeTrial(Record):
+    """Whether a model loads by its repository's own code. `error`: why not, in the words of that code."""
+
+    repo_id: RepoId
+    task: str
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class CodeTrials(Record):
+    """The answer of the second warm-up."""
+
+    trials: tuple[CodeTrial, ...]
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class ErrorKind(StrEnum):
     NOT_STAGED = "not staged"
     OUT_OF_MEMORY = "out of memory"
     RATE_LIMITED = "rate limited"
+    REMOTE_CODE = "remote code"
     REVISION_NOT_FOUND = "revision not found"
     STAGING = "staging"
     TOKEN_REFUSED = "token refused"

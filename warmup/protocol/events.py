@@ -14,13 +14,17 @@ from .records import Json, Record, WrongShape, shown
 
 
 class Action(StrEnum):
-    """What to do with models: `warm` is `fetch`, then `prepare`; `plan` and `verify` change nothing."""
+    """What to do with models: `warm` is `fetch`, then `prepare`; `plan` and `verify` change nothing.
+
+    `try` is for the second warm-up, which loads models by their repositories' own code.
+    """
 
     WARM = "warm"
     PLAN = "plan"
     FETCH = "fetch"
     PREPARE = "prepare"
     VERIFY = "verify"
+    TRY = "try"
     PRUNE = "prune"
     STATUS = "status"
 

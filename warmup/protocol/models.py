@@ -27,7 +27,8 @@ class Use:
     own_tokenizer: False where a plain script loads the tokenizer from another repository. memory_mb: of the
     function that serves it. max_context: tokens that a language model holds. files: patterns of what a
     script needs as files, left_out: of what it does not; None: what transformers needs. adapter: a repository
-    that is merged into the model.
+    that is merged into the model. remote_code: whether it runs the repository's code, code_revision: the
+    commit of that code where another repository has it.
     """
 
     task: str
@@ -41,6 +42,8 @@ class Use:
     left_out: tuple[str, ...] = ()
     adapter: str | None = None
     adapter_revision: str | None = None
+    remote_code: bool = False
+    code_revision: str | None = None
 
     @property
     def requested(self) -> str:
@@ -60,6 +63,11 @@ class ModelRequest:
     def key(self) -> str:
         """Its name in progress and reports."""
         return f"{self.repo_id}@{self.revision or 'main'}"
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether a script lets the repository's code run."""
+        return any(use.remote_code for use in self.uses)
 
 
 @dataclass(frozen=True)
@@ -81,6 +89,8 @@ class ModelEntry(Record):
     left_out: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
     adapter: Annotated[str | None, OMIT_DEFAULT] = None
     adapter_revision: Annotated[str | None, OMIT_DEFAULT] = None
+    remote_code: Annotated[bool, OMIT_DEFAULT] = False
+    code_revision: Annotated[str | None, OMIT_DEFAULT] = None
 
 
 def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
@@ -100,6 +110,8 @@ def entries_of(models: Iterable[ModelRequest]) -> tuple[ModelEntry, ...]:
             use.left_out,
             use.adapter,
             use.adapter_revision,
+            use.remote_code,
+            use.code_revision,
         )
         for model in models
         for use in model.uses
@@ -122,8 +134,11 @@ def models_of_scripts(
             pipeline.model,
             pipeline.task,
             pipeline.revision,
-            # A plain script loads with transformers by itself: nothing could use a prepared model.
-            "torch" if pipeline.plain or pipeline.files is not None else pipeline.engine,
+            # A plain script loads with transformers by itself: nothing could use a prepared model. Nor is
+            # a model prepared of what a repository's own code makes of it.
+            "torch"
+            if pipeline.plain or pipeline.files is not None or pipeline.remote_code
+            else pipeline.engine,
             pipeline.precision,
             tuple(pipeline.samples) if pipeline.samples else None,
             own_tokenizer=not _loads_another_tokenizer(script, pipeline),
@@ -133,6 +148,8 @@ def models_of_scripts(
             left_out=pipeline.left_out,
             adapter=pipeline.adapter,
             adapter_revision=pipeline.adapter_revision,
+            remote_code=pipeline.remote_code,
+            code_revision=pipeline.code_revision,
         )
         for script in scripts
         for pipeline in script.pipelines
@@ -197,6 +214,8 @@ def _grouped(entries: Iterable[ModelEntry]) -> tuple[ModelRequest, ...]:
             entry.left_out,
             entry.adapter,
             entry.adapter_revision,
+            entry.remote_code,
+            entry.code_revision,
         )
         known = uses.setdefault((entry.repo_id, revision), [])
         if use not in known:

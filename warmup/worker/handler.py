@@ -78,6 +78,10 @@ def answer(event: Event, environment: Environment, remaining_s: Callable[[], flo
     if isinstance(event, StatusEvent):
         return status(environment.cache, models)
     action = event.action if isinstance(event, ModelEvent) else Action.PRUNE
+    if action is Action.TRY:
+        raise WarmupError(
+            ErrorKind.USAGE, "this function runs no code of repositories; the second warm-up does"
+        )
     job = Job(event.job or uuid.uuid4().hex, action, remaining_s)
     log("began", job=job.name, action=action.value, models=[model.key for model in models])
     with recorded(job, environment.cache):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hf_lambda.atomic import remove
-from hf_lambda.manifest import Manifest, all_manifests, manifest_path, repo_folder
+from hf_lambda.manifest import Manifest, all_manifests, find_manifest, manifest_path, repo_folder
 
 from ..protocol.answers import PruneResult
 from .locks import lock_if_free, lock_of_folder
@@ -32,6 +32,10 @@ def prune(
     `only`: nothing but this model's repository. A repository whose lock another run holds is left alone.
     `unseen`: what may load models besides; where there is any, snapshots and manifests all stay.
     """
+    used = list(used)
+    for model, revision in [*used]:
+        if (manifest := find_manifest(cache, model, revision)) is not None:
+            used += [(code.model, code.commit) for code in manifest.code]
     kept = {manifest_path(cache, model, revision) for model, revision in used}
     pruned = _Removal(cache, dry_run)
     busy = []

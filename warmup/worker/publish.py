@@ -10,6 +10,7 @@ from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import (
     DEFAULT_REVISION,
     CachedFile,
+    CodeEntry,
     Manifest,
     NotPreparedEntry,
     PreparedEntry,
@@ -17,6 +18,7 @@ from hf_lambda.manifest import (
     repo_folder,
     write_manifest,
 )
+from hf_lambda.remote_code import code_repositories
 
 from ..protocol.answers import WarmedModel
 from ..protocol.models import ModelRequest
@@ -44,6 +46,7 @@ def publish(
         warmed_at=datetime.now(UTC).isoformat(timespec="seconds"),
         prepared=tuple(prepared),
         not_prepared=tuple(not_prepared),
+        code=_code(model, snapshot),
     )
     if revision != snapshot.commit:
         # transformers offline reads this file verbatim; the client would write it before the files are there.
@@ -76,7 +79,19 @@ def warmed_model(
         files=len(manifest.files),
         seconds=seconds,
         warmed_at=warmed_at,
+        code=manifest.code,
     )
+
+
+def _code(model: ModelRequest, snapshot: Snapshot) -> tuple[CodeEntry, ...]:
+    """Where the code of a model lies that a script lets run: in other repositories, or beside the weights."""
+    if not model.runs_code:
+        return ()
+    others = sorted(code_repositories(snapshot.path) - {model.repo_id})
+    pinned = next((use.code_revision for use in model.uses if use.code_revision), "")
+    own = any(file.path.endswith(".py") for file in snapshot.files)
+    entries = [CodeEntry(model.repo_id, snapshot.commit)] if own else []
+    return (*entries, *(CodeEntry(other, pinned) for other in others))
 
 
 def _remote_file(cached: CachedFile) -> RemoteFile:

@@ -24,6 +24,7 @@ def status(cache: Path, models: Iterable[ModelRequest]) -> CacheStatus:
             entries.append(ColdModel(model.repo_id, model.revision or "main"))
         else:
             entries.append(warmed_model(manifest, warmed_at=manifest.warmed_at))
+            seen |= {(code.model, code.commit) for code in manifest.code}
     unused = tuple(
         UnusedModel(manifest.model, manifest.revision, manifest.bytes)
         for _, manifest in all_manifests(cache)

@@ -17,6 +17,7 @@ from hf_lambda.manifest import repo_folder
 from hf_lambda.tasks import base_of
 from hf_lambda.torch_engine.trained import Untrained
 
+from ..prepare.environment import child_environment
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest
 from ..protocol.records import Json
@@ -50,7 +51,8 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
     and so before it is exported, which may take more time or memory than this function has.
     """
     config = _read_json(snapshot.path / "config.json")
-    uses = [use for use in model.uses if use.files is None]
+    # What the repository's own code needs only that code knows.
+    uses = [use for use in model.uses if use.files is None and not use.remote_code]
     tasks = list(dict.fromkeys(_base(use.task) for use in uses))
     if any(use.own_tokenizer and _base(use.task) in _TEXT_TASKS for use in uses):
         _check_tokenizer(model.repo_id, snapshot, config)
@@ -128,21 +130,21 @@ def _begins_well(path: Path) -> bool:
 def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untrained | None]:
     """Per task what `untrained` finds; nothing where it cannot tell."""
     command = [sys.executable, "-m", f"{__package__}.untrained", str(snapshot), *tasks]
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_TOKEN", "AWS_"))}
-    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            env={**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"},
+            env=child_environment(os.environ),
             timeout=max(1.0, min(job.remaining_s(), 3600.0)),
         )
     except subprocess.TimeoutExpired as error:
         raise OutOfTime from error
     try:
         found = json.loads(done.stdout.splitlines()[-1])
+        if reason := found.pop("needs_code", None):
+            raise WarmupError(ErrorKind.REMOTE_CODE, str(reason))
         return {task: each and Untrained(**each) for task, each in found.items()}
     except (ValueError, IndexError, AttributeError, TypeError):
         log("weights not compared", snapshot=str(snapshot), said=done.stderr[-500:])

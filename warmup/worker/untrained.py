@@ -16,6 +16,7 @@ import transformers
 from safetensors import safe_open
 
 from hf_lambda.tasks import AUTO_CLASSES, HEADS
+from hf_lambda.torch_engine.code import NEEDS_CODE, needs_code
 from hf_lambda.torch_engine.trained import Untrained, find_untrained
 
 
@@ -59,6 +60,9 @@ def main(arguments: list[str]) -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     snapshot, tasks = Path(arguments[0]), arguments[1:]
+    if needs_code(snapshot):
+        sys.stdout.write(f"{json.dumps({'needs_code': NEEDS_CODE})}\n")
+        return
     found = {task: untrained_for(task, snapshot) for task in tasks}
     sys.stdout.write(f"{json.dumps({task: each and asdict(each) for task, each in found.items()})}\n")
 

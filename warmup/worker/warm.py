@@ -35,6 +35,7 @@ from .jobs import MARGIN_SECONDS, Job, OutOfTime
 from .locks import lock, repository_lock
 from .logs import log
 from .publish import publish, published, snapshot_of, warmed_model
+from .remote_code import fetch_code
 from .source import ModelSource, Snapshot
 from .suitability import check_suitability
 
@@ -66,6 +67,7 @@ def warm(
     began = time.monotonic()
     with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
         snapshot = fetch(model, cache, source, job)
+        fetch_code(model, snapshot.path, cache, source, job)
         return _prepare_and_publish(model, cache, snapshot, job, environ, began, source)
 
 

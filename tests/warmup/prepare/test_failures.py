@@ -12,8 +12,9 @@ import torch
 
 from tests.warmup.prepare.conftest import prepared, requested
 from warmup.prepare import PrepareFailed, Unfinished
+from warmup.prepare.environment import child_environment
 from warmup.prepare.outcome import Verdict
-from warmup.prepare.recipe import _environment, keep_finished_steps
+from warmup.prepare.recipe import keep_finished_steps
 from warmup.prepare.snapshot import fp32_bytes
 from warmup.prepare.steps import StepRecord, record_path
 from warmup.protocol.errors import ErrorKind, ErrorReport
@@ -166,7 +167,7 @@ def test_a_step_gets_no_credentials():
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "3008",
         "OMP_NUM_THREADS": "2",
     }
-    environment = _environment(given)
+    environment = child_environment(given)
     assert "secret" not in environment.values()
     assert {environment[name] for name in ("PATH", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE")} == {"/bin", "3008"}
 

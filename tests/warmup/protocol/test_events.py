@@ -53,7 +53,10 @@ def test_a_model_of_a_wrong_shape_is_shown_with_a_valid_one(entry: dict[str, obj
         (None, "event: expected an object, got None"),
         ([1], r"event: expected an object, got \[1\]"),
         ("warm", "event: expected an object, got 'warm'"),
-        ({"action": None}, "action: None is not one of warm, plan, fetch, prepare, verify, prune, status"),
+        (
+            {"action": None},
+            "action: None is not one of warm, plan, fetch, prepare, verify, try, prune, status",
+        ),
         ({"action": ["warm"]}, r"action: \['warm'\] is not one of warm"),
         ({"action": {}}, "action: {} is not one of warm"),
         ({"modles": [TINY]}, "'modles' is not a key of warm.*did you mean models?"),
