@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 from .errors import Unauthorized
+from .records import Json
 
 API_KEYS = "API_KEYS_SHA256"
 """Variable with the SHA-256 of the keys that may call, in hexadecimal, with commas; empty: anybody may."""
 
 
-def check_key(event: dict[str, Any], environ: Mapping[str, str] | None = None) -> None:
+def check_key(event: dict[str, Json], environ: Mapping[str, str] | None = None) -> None:
     """Raises Unauthorized where keys are set and the HTTP event has none of them."""
     known = [
         each for each in (os.environ if environ is None else environ).get(API_KEYS, "").split(",") if each

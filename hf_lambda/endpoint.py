@@ -12,6 +12,7 @@ from . import events
 from .errors import BadRequest
 from .handler import LambdaHandler, RequestHandler
 from .inputs import Single
+from .records import Json
 from .signature import Signature, json_type
 from .streaming import JSON_LINES, Stream, guarded, joined, json_lines
 from .trace import current
@@ -53,7 +54,7 @@ class _Endpoint(RequestHandler):
             return self._lines(result, http, request_id)
         return joined(result) if self._yields else _unwrapped(result)
 
-    def _asks_for_lines(self, fields: dict[str, Any]) -> bool:
+    def _asks_for_lines(self, fields: dict[str, Json]) -> bool:
         """Whether the event holds `"stream": true`; a handler that has such a parameter decides by itself."""
         if "stream" in self._signature.names or "stream" not in fields:
             return False

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeAlias
 
 from .errors import EngineUnavailable
 from .manifest import Manifest
+from .records import Json
 from .remote_code import Consent
 from .tasks import head_of
 
-Engine = Callable[..., list[Any]]
-"""Takes a list of inputs and checked parameters by name, returns a list with one result per input."""
+Input: TypeAlias = Any
+"""What a call is given, once it is checked: JSON, or an Image or Audio, as the task takes it."""
+
+
+class Engine(Protocol):
+    """A loaded model."""
+
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
+        """One answer per input. The parameters are checked already."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def load(
     choice: EngineChoice,
     task: str,
     snapshot: Path,
-    options: Mapping[str, Any],
+    options: Mapping[str, Json],
     consent: Consent | None = None,
 ) -> Engine:
     """The engine, ready to answer; `options` are those of `parameters.LOAD_OPTIONS`."""

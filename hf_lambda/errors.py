@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+
+from .records import Json
 
 
 class ServingError(Exception):
@@ -17,11 +18,11 @@ class ServingError(Exception):
         if status is not None:
             self.status = status
 
-    def body(self) -> dict[str, Any]:
+    def body(self) -> dict[str, Json]:
         """`{"error": {"type", "message", ...}}`, the body that the caller receives."""
         return {"error": {"type": type(self).__name__, **self._details(), "message": self.message}}
 
-    def _details(self) -> dict[str, Any]:
+    def _details(self) -> dict[str, Json]:
         return {}
 
 
@@ -36,7 +37,7 @@ class BadRequest(ServingError):  # noqa: N818 - error names are public API: Lamb
         super().__init__(message or f"{where}expected {expected}, given {given}")
         self.field, self.expected, self.given = field, expected, given
 
-    def _details(self) -> dict[str, Any]:
+    def _details(self) -> dict[str, Json]:
         return {"field": self.field, "expected": self.expected, "given": self.given}
 
 
@@ -66,7 +67,7 @@ class Unprocessable(ServingError):  # noqa: N818
         super().__init__(message)
         self.field = field
 
-    def _details(self) -> dict[str, Any]:
+    def _details(self) -> dict[str, Json]:
         return {"field": self.field}
 
 

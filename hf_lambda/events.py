@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import BadRequest, TooLarge
+from .records import Json
 from .signature import json_type
 
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
@@ -28,7 +29,7 @@ _MAX_ERROR_TEXT = 2000
 class Request:
     """`fields` for the handler; `is_text`: all values are strings (a query), so numbers are parsed."""
 
-    fields: dict[str, Any]
+    fields: dict[str, Json]
     is_text: bool = False
     file: bytes | None = None
     """The body, where it is a file (an image, sound) and not JSON; the fields are then the query's."""
@@ -63,7 +64,7 @@ def _read(event: Any) -> Request:
     return Request(_object(_parsed(body), "the body"))
 
 
-def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
+def answer(status: int, body: Any, *, http: bool) -> dict[str, Json]:
     """Exactly `{"statusCode", "body"}` for a direct invocation; headers and a JSON string over HTTP.
 
     Raises TooLarge over what Lambda can return, ValueError or TypeError for what JSON cannot say.
@@ -83,13 +84,13 @@ def answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
     return reply
 
 
-def internal_error(request_id: str) -> dict[str, Any]:
+def internal_error(request_id: str) -> dict[str, Json]:
     """The body of a fault: nothing of it but where to look."""
     message = "the endpoint failed; its log has this id"
     return {"error": {"type": "InternalError", "id": request_id, "message": message}}
 
 
-def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Any]:
+def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Json]:
     """As `answer`, and never too large, nor anything that JSON cannot say: it raises nothing.
 
     Names of fields are the caller's, and may have millions of characters, or half of one.
@@ -122,7 +123,7 @@ def _short(text: str) -> str:
     return cut.encode(errors="replace").decode()
 
 
-def _http_reply(status: int, text: str) -> dict[str, Any]:
+def _http_reply(status: int, text: str) -> dict[str, Json]:
     return {"statusCode": status, "headers": {"content-type": "application/json"}, "body": text}
 
 
@@ -146,7 +147,7 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def _object(value: Any, what: str) -> dict[str, Any]:
+def _object(value: Any, what: str) -> dict[str, Json]:
     if isinstance(value, dict):
         return value
     if isinstance(value, Nested):
@@ -171,7 +172,7 @@ def _refuse_constant(name: str) -> None:
 _SHALLOW = f"arrays and objects at most {_MAX_DEPTH} deep in each other"
 
 
-def _check_values(fields: dict[str, Any]) -> None:
+def _check_values(fields: dict[str, Json]) -> None:
     """Raises BadRequest for what JSON can say and no tokenizer, tensor or answer can, with its place.
 
     Half a character (`"\\ud83d"`), a number beyond 64 bits or all bounds (1e400), and endless nesting.
@@ -210,14 +211,14 @@ def _check_text(text: Any, place: str) -> None:
         raise BadRequest(place or None, expected, "half of one (a lone surrogate)") from None
 
 
-def _query(event: dict[str, Any]) -> dict[str, Any]:
+def _query(event: dict[str, Json]) -> dict[str, Json]:
     query = event.get("queryStringParameters") or {}
     if not isinstance(query, dict):
         raise BadRequest("queryStringParameters", "an object", json_type(query))
     return dict(query)
 
 
-def _is_file(event: dict[str, Any]) -> bool:
+def _is_file(event: dict[str, Json]) -> bool:
     """Whether the content type says that the body is no JSON, whatever it then holds."""
     content_type = _header(event, "content-type").partition(";")[0].strip().lower()
     return content_type.startswith(("image/", "audio/", "video/")) or content_type in _FILES
@@ -226,7 +227,7 @@ def _is_file(event: dict[str, Any]) -> bool:
 _FILES = ("application/octet-stream", "application/ogg", "application/pdf")
 
 
-def _file(event: dict[str, Any]) -> bytes:
+def _file(event: dict[str, Json]) -> bytes:
     import base64
 
     if not event.get("isBase64Encoded"):
@@ -241,7 +242,7 @@ def _file(event: dict[str, Any]) -> bytes:
     return _decoded(event, data)
 
 
-def _body(event: dict[str, Any]) -> str:
+def _body(event: dict[str, Json]) -> str:
     """The body as text, without the byte order mark that some clients put first."""
     body = _body_text(event)
     if not event.get("isBase64Encoded"):
@@ -254,14 +255,14 @@ def _body(event: dict[str, Any]) -> str:
         raise BadRequest(None, "a base64 body of UTF-8 text", "something else") from error
 
 
-def _body_text(event: dict[str, Any]) -> str:
+def _body_text(event: dict[str, Json]) -> str:
     body = event.get("body") or ""
     if not isinstance(body, str):
         raise BadRequest("body", "string", json_type(body))
     return body
 
 
-def _decoded(event: dict[str, Any], data: bytes) -> bytes:
+def _decoded(event: dict[str, Json], data: bytes) -> bytes:
     """`data` without its Content-Encoding. What it holds is bounded as an uncompressed request is."""
     encoding = _header(event, "content-encoding").lower() or "identity"
     if encoding == "identity":
@@ -282,11 +283,11 @@ def _decoded(event: dict[str, Any], data: bytes) -> bytes:
     return plain
 
 
-def _header(event: dict[str, Any], name: str) -> str:
+def _header(event: dict[str, Json], name: str) -> str:
     return headers_of(event).get(name, "").strip()
 
 
-def headers_of(event: dict[str, Any]) -> dict[str, str]:
+def headers_of(event: dict[str, Json]) -> dict[str, str]:
     """The request's headers by their names in lower case. Raises BadRequest where they are none."""
     headers = event.get("headers") or {}
     if not isinstance(headers, dict):

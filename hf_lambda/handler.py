@@ -9,6 +9,7 @@ from typing import Any
 from . import deadline, events, log
 from .api_keys import check_key
 from .errors import ServingError
+from .records import Json
 from .streaming import Stream, sent, under
 from .trace import Stopwatch, Trace, current, process_age_ms
 
@@ -46,7 +47,7 @@ class RequestHandler:
         """The body of an answer, or a Stream. Raises ServingError."""
         raise NotImplementedError
 
-    def _error_body(self, body: dict[str, Any], status: int) -> dict[str, Any]:
+    def _error_body(self, body: dict[str, Json], status: int) -> dict[str, Json]:
         """`body`, which is {"error": {"type", "message", ...}}, as this API has errors."""
         return body
 

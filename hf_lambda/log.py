@@ -7,13 +7,13 @@ import os
 import sys
 import traceback
 from collections.abc import Mapping
-from typing import Any
 
 from .errors import ServingError
+from .records import Json
 from .trace import Stopwatch, Trace
 
 
-def write(event: str, **fields: Any) -> None:
+def write(event: str, **fields: Json) -> None:
     """One line, whole: `flush` because Lambda may freeze the process right after the answer."""
     sys.stdout.write(json.dumps({"event": event, **fields}, default=str) + "\n")
     sys.stdout.flush()
@@ -51,13 +51,13 @@ def unavailable(endpoint: str, error: ServingError, request_id: str) -> None:
         write("unavailable", endpoint=endpoint, id=request_id, error=fault(error))
 
 
-def fault(error: BaseException, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def fault(error: BaseException, environ: Mapping[str, str] = os.environ) -> dict[str, Json]:
     """Type and frames of `error` and its causes, and where nothing of the caller can be in it the message.
 
     A message quotes what was given: a number, a key, half of a text. Only those of our own errors, which
     speak of the model and the cache, are kept; all of them where `LOG_MESSAGES` is 1.
     """
-    chain: list[dict[str, Any]] = []
+    chain: list[dict[str, Json]] = []
     seen: set[int] = set()
     current: BaseException | None = error
     while current is not None and id(current) not in seen:

@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from .errors import ColdCache
 from .reading import read_file
-from .records import FlatRecord
+from .records import FlatRecord, Json
 
 VERSION = 1
 DEFAULT_REVISION = "main"
@@ -93,7 +93,7 @@ class Manifest:
         return cache / self.snapshot
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Self:
+    def from_json(cls, document: Mapping[str, Json]) -> Self:
         """Raises ValueError or TypeError where this is not a manifest of VERSION."""
         if document.get("version") != VERSION:
             raise ValueError(f"a manifest of version {document.get('version')}, expected {VERSION}")
@@ -114,7 +114,7 @@ class Manifest:
             raise TypeError("a manifest's model, revision, commit, snapshot, warmed_at or bytes is none")
         return manifest
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             "model": self.model,
             "revision": self.revision,

@@ -13,6 +13,7 @@ from .errors import BadRequest, ServingError
 from .handler import LambdaHandler, RequestHandler
 from .inputs import Single
 from .pipeline import Pipeline
+from .records import Json
 from .streaming import EVENT_STREAM, Stream, guarded
 
 _DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
@@ -89,17 +90,17 @@ class _Api(RequestHandler):
         headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache"}
         return Stream(pieces, http=http, headers=headers)
 
-    def _error_body(self, body: dict[str, Any], status: int) -> dict[str, Any]:
+    def _error_body(self, body: dict[str, Json], status: int) -> dict[str, Json]:
         return _error_body(body, status)
 
-    def _dispatch(self, method: str, path: str, body: dict[str, Any], request_id: str) -> Any:
+    def _dispatch(self, method: str, path: str, body: dict[str, Json], request_id: str) -> Any:
         """A body to answer, or the pieces of an event stream."""
         is_language_model = self._served.task == "text-generation"
         if path == "/v1/models" and method == "GET":
             return {"object": "list", "data": [self._model()]}
         if path == f"/v1/models/{self._served.model}" and method == "GET":
             return self._model()
-        routes: dict[str, Callable[[dict[str, Any], str], Any]] = {}
+        routes: dict[str, Callable[[dict[str, Json], str], Any]] = {}
         if is_language_model:
             routes = {"/v1/chat/completions": self._chat, "/v1/completions": self._completions}
         else:
@@ -116,11 +117,11 @@ class _Api(RequestHandler):
             )
         return routes[path](body, request_id)
 
-    def _model(self) -> dict[str, Any]:
+    def _model(self) -> dict[str, Json]:
         owner = self._served.model.partition("/")[0]
         return {"id": self._served.model, "object": "model", "created": 0, "owned_by": owner}
 
-    def _chat(self, body: dict[str, Any], request_id: str) -> Any:
+    def _chat(self, body: dict[str, Json], request_id: str) -> Any:
         messages = body.get("messages")
         if not isinstance(messages, list):
             raise BadRequest(
@@ -142,7 +143,7 @@ class _Api(RequestHandler):
         ]
         return {**head, "choices": choices, "usage": _usage([completion])}
 
-    def _completions(self, body: dict[str, Any], request_id: str) -> Any:
+    def _completions(self, body: dict[str, Json], request_id: str) -> Any:
         prompt = body.get("prompt")
         prompts = [prompt] if isinstance(prompt, str) else prompt
         if not isinstance(prompts, list) or not prompts or not all(isinstance(one, str) for one in prompts):
@@ -161,11 +162,17 @@ class _Api(RequestHandler):
         ]
         return {**head, "choices": choices, "usage": _usage(completions)}
 
-    def _finished(self, prompt: Any, asked: dict[str, Any]) -> Completion:
+    def _finished(self, prompt: Any, asked: dict[str, Json]) -> Completion:
         return self._served.complete(prompt, **asked).run()
 
     def _streamed(
-        self, prompt: Any, asked: dict[str, Any], head: dict[str, Any], body: dict[str, Any], *, is_chat: bool
+        self,
+        prompt: Any,
+        asked: dict[str, Json],
+        head: dict[str, Json],
+        body: dict[str, Json],
+        *,
+        is_chat: bool,
     ) -> Iterator[bytes]:
         if asked.get("num_return_sequences", 1) != 1:
             raise BadRequest("n", "1 where the answer is streamed", str(asked["num_return_sequences"]))
@@ -177,9 +184,9 @@ class _Api(RequestHandler):
         return self._sse(completion, head, is_chat=is_chat, with_usage=with_usage)
 
     def _sse(
-        self, completion: Completion, head: dict[str, Any], *, is_chat: bool, with_usage: bool
+        self, completion: Completion, head: dict[str, Json], *, is_chat: bool, with_usage: bool
     ) -> Iterator[bytes]:
-        def chunk(part: dict[str, Any], finish: str | None = None) -> bytes:
+        def chunk(part: dict[str, Json], finish: str | None = None) -> bytes:
             choice = {"index": 0, **part, "logprobs": None, "finish_reason": finish}
             return _event({**head, "choices": [choice], **({"usage": None} if with_usage else {})})
 
@@ -192,7 +199,7 @@ class _Api(RequestHandler):
             yield _event({**head, "choices": [], "usage": _usage([completion])})
         yield b"data: [DONE]\n\n"
 
-    def _embeddings(self, body: dict[str, Any], request_id: str) -> dict[str, Any]:
+    def _embeddings(self, body: dict[str, Json], request_id: str) -> dict[str, Json]:
         given = body.get("input")
         texts = [given] if isinstance(given, str) else given
         if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
@@ -205,7 +212,7 @@ class _Api(RequestHandler):
             raise BadRequest("encoding_format", "float or base64", repr(form))
         declared = self._served.defaults
         # A pooling of the script's own says nothing of the length, which OpenAI's clients expect to be 1.
-        chosen: dict[str, Any] = {"normalize": True} if "pooling" in declared else {"pooling": "auto"}
+        chosen: dict[str, Json] = {"normalize": True} if "pooling" in declared else {"pooling": "auto"}
         chosen = {name: value for name, value in chosen.items() if name not in declared}
         vectors = [_cut(vector, body.get("dimensions")) for vector in self._served(texts, **chosen)]
         data = [
@@ -220,7 +227,7 @@ class _Api(RequestHandler):
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return {"object": "list", "data": data, "model": self._served.model, "usage": usage}
 
-    def _head(self, prefix: str, kind: str, request_id: str) -> dict[str, Any]:
+    def _head(self, prefix: str, kind: str, request_id: str) -> dict[str, Json]:
         return {
             "id": f"{prefix}-{request_id}",
             "object": kind,
@@ -239,7 +246,7 @@ class NotFound(ServingError):  # noqa: N818 - as the other errors
         super().__init__(message)
         self.field = field
 
-    def _details(self) -> dict[str, Any]:
+    def _details(self) -> dict[str, Json]:
         return {"field": self.field}
 
 
@@ -263,9 +270,9 @@ def _route(event: Any, http: bool) -> tuple[str, str]:
     return str(method).upper(), path[at:].rstrip("/") if at >= 0 else path
 
 
-def _parameters(body: Mapping[str, Any], prompt: str) -> dict[str, Any]:
+def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
     """The request's options as parameters of the pipeline. Raises BadRequest for what is not built."""
-    asked: dict[str, Any] = {}
+    asked: dict[str, Json] = {}
     for name, value in body.items():
         if value is None or name in _READ or name in _WITHOUT_EFFECT or name == prompt:
             continue
@@ -298,7 +305,7 @@ def _biases(given: Any) -> list[Any]:
         raise BadRequest("logit_bias", "an object of token ids and numbers", repr(given)[:100]) from None
 
 
-def _usage(completions: list[Completion]) -> dict[str, Any]:
+def _usage(completions: list[Completion]) -> dict[str, Json]:
     prompt = sum(one.prompt_tokens for one in completions)
     written = sum(one.tokens for one in completions)
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
@@ -324,15 +331,15 @@ def _base64(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def _event(document: dict[str, Any]) -> bytes:
+def _event(document: dict[str, Json]) -> bytes:
     return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
 
 
-def _failed_event(body: dict[str, Any]) -> bytes:
+def _failed_event(body: dict[str, Json]) -> bytes:
     return _event(_error_body(body, 500))
 
 
-def _error_body(body: dict[str, Any], status: int) -> dict[str, Any]:
+def _error_body(body: dict[str, Json], status: int) -> dict[str, Json]:
     """An error in OpenAI's shape."""
     error = body["error"]
     kinds = {401: "authentication_error", 404: "not_found_error"}

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from .errors import BadRequest, Unprocessable
 from .limits import check_overlap
+from .records import Json
 
 Floats = npt.NDArray[np.float32]
 
@@ -44,7 +45,7 @@ class Window:
 
 
 def window_size(
-    parameters: Mapping[str, Any], *, question_tokens: int, special_tokens: int, limit: int
+    parameters: Mapping[str, Json], *, question_tokens: int, special_tokens: int, limit: int
 ) -> WindowSize:
     """`max_seq_len` and `doc_stride` of the request, or the defaults; at most `limit` tokens.
 
@@ -84,7 +85,7 @@ def answers(
     align = has_spaces(context) if align_to_words is None else align_to_words
     # Several spans of tokens are one span of words: more are looked at than asked for.
     most = 2 * top_k + 10 if align else top_k
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Json]] = {}
     no_answer = 1.0
     for window in windows:
         start, end = _probabilities(window, window.start_logits), _probabilities(window, window.end_logits)

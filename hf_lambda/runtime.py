@@ -22,6 +22,7 @@ from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 
 from .events import Nested
 from .log import logs_messages
+from .records import Json
 from .streaming import Stream
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _send(connection: http.client.HTTPConnection, piece: bytes) -> None:
         connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
 
 
-LogError = Callable[[Mapping[str, Any], Any], None]
+LogError = Callable[[Mapping[str, Json], Any], None]
 
 
 def without_messages(log_error: LogError) -> LogError:
@@ -117,7 +118,7 @@ def without_messages(log_error: LogError) -> LogError:
     What goes wrong before the first request (a module that is missing, a script's syntax) is logged whole.
     """
 
-    def log(error_result: Mapping[str, Any], log_sink: Any) -> None:
+    def log(error_result: Mapping[str, Json], log_sink: Any) -> None:
         if error_result.get("requestId") and not logs_messages():
             error_result = {**error_result, "errorMessage": ""}
         log_error(error_result, log_sink)

@@ -8,9 +8,12 @@ import zlib
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from ..records import Json
 
 
-def png(grey: Any) -> str:
+def png(grey: NDArray[Any]) -> str:
     """base64 of a PNG of (height, width) uint8. Written here: Pillow's writer would be imported for it."""
     height, width = grey.shape
     rows = np.zeros((height, width + 1), np.uint8)  # each begins with its filter: none
@@ -25,7 +28,7 @@ def _chunk(part: tuple[bytes, bytes]) -> bytes:
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
-def wav(samples: Any, rate: int) -> str:
+def wav(samples: NDArray[Any], rate: int) -> str:
     """base64 of a WAV file of float32 samples from -1 to 1, (n,) or (channels, n), with 16 bits each."""
     columns = np.atleast_2d(np.asarray(samples, np.float32)).T
     data = (np.clip(columns, -1, 1) * 32767).round().astype("<i2").tobytes()
@@ -37,7 +40,7 @@ def wav(samples: Any, rate: int) -> str:
     return base64.b64encode(b"RIFF" + struct.pack("<I", len(body)) + body).decode()
 
 
-def depth(predicted: Any) -> dict[str, Any]:
+def depth(predicted: NDArray[Any]) -> dict[str, Json]:
     """depth-estimation's answer from (height, width) float32: a picture, and what its 0 and 255 mean."""
     low, high = predicted.min(), predicted.max()
     scaled = (predicted - low) / (high - low) if high > low else np.zeros_like(predicted)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import Unprocessable
 from .encoded import WANTED
 from .file import MediaFile
 from .limits import decoding_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ACCEPTED = ("WAV", "FLAC", "MP3", "OGG", "AIFF")
 BYTES_PER_SAMPLE = 4
@@ -42,7 +45,7 @@ class Audio(MediaFile):
     def seconds(self) -> float:
         return float(self.frames / self.rate)
 
-    def samples(self, rate: int) -> Any:
+    def samples(self, rate: int) -> NDArray[Any]:
         """(n,) float32 at `rate` Hz, the channels mixed as ffmpeg does it. Decoded anew at each call.
 
         Raises Unprocessable where the file ends early or is damaged.
@@ -81,11 +84,13 @@ class Audio(MediaFile):
             )
 
 
-def _mixed(wave: Any) -> Any:
+def _mixed(wave: NDArray[Any]) -> NDArray[Any]:
     """(n, channels) -> (n,). Two channels as ffmpeg mixes them; of more the mean."""
     channels = wave.shape[1]
     if channels == 1:
         return wave[:, 0]
     if channels == 2:
-        return (wave[:, 0] + wave[:, 1]) * wave.dtype.type(0.5**0.5)
-    return wave.mean(axis=1)
+        both: NDArray[Any] = (wave[:, 0] + wave[:, 1]) * wave.dtype.type(0.5**0.5)
+        return both
+    mean: NDArray[Any] = wave.mean(axis=1)
+    return mean

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import io
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import Unprocessable
 from .encoded import WANTED
 from .file import MediaFile
 from .limits import decoding_bytes
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 ACCEPTED = ("JPEG", "PNG", "GIF", "WebP", "TIFF", "BMP", "AVIF")
 _PLUGINS = {
@@ -50,7 +53,7 @@ class Image(MediaFile):
                 f"this function's memory allows {most // BYTES_PER_PIXEL / 1e6:.1f} million: scale it down",
             )
 
-    def pillow(self) -> Any:
+    def pillow(self) -> PIL.Image.Image:
         """A `PIL.Image.Image` in RGB: the first frame, turned as EXIF says. Decoded anew at each call.
 
         Raises Unprocessable where the file ends early or is damaged.
@@ -64,7 +67,7 @@ class Image(MediaFile):
         except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
             raise self.damaged() from problem
 
-    def _open(self) -> Any:
+    def _open(self) -> PIL.Image.Image:
         """Pillow's lazy image, of this format's decoder alone: none of the others gets to see the file."""
         import PIL.Image
 

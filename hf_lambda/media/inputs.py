@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import BadRequest, Unprocessable
+from ..records import Json
 from ..signature import Mismatch, json_type
 from .audio import Audio
 from .image import Image
+
+if TYPE_CHECKING:
+    from ..engines import Input
 
 KINDS = {
     "image-classification": "image",
@@ -36,7 +40,7 @@ _NAMED = {
 _WORD_BOXES = "an array of [word, [left, top, right, bottom]], from 0 to 1000"
 
 
-def read(task: str, given: tuple[Any, ...], parameters: dict[str, Any]) -> tuple[list[Any], bool]:
+def read(task: str, given: tuple[Input, ...], parameters: dict[str, Json]) -> tuple[list[Input], bool]:
     """The inputs, and whether they came as a list. Takes out of `parameters` what is an input there.
 
     Raises BadRequest, and Unprocessable for files that cannot be read.
@@ -61,12 +65,12 @@ def read(task: str, given: tuple[Any, ...], parameters: dict[str, Any]) -> tuple
     ], is_list
 
 
-def picture(value: Any) -> Any:
+def picture(value: Input) -> Input:
     """An Image, or what Pillow made already. Raises Mismatch and Unprocessable."""
     return value if type(value).__module__.partition(".")[0] == "PIL" else Image.from_json(value)
 
 
-def _sound(value: Any) -> Any:
+def _sound(value: Input) -> Input:
     """An Audio; or the samples (n,) at the model's rate; or `{"raw": samples, "sampling_rate": Hz}`."""
     if hasattr(value, "dtype"):
         return value
@@ -75,18 +79,18 @@ def _sound(value: Any) -> Any:
     return Audio.from_json(value)
 
 
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: Input) -> bool:
     return len(value) == 2 and not any(isinstance(each, list | tuple | dict) for each in value)
 
 
-def _pair(value: Any) -> Any:
+def _pair(value: Input) -> Input:
     value = value.get("images") if isinstance(value, dict) else value
     if not isinstance(value, list | tuple) or len(value) != 2:
         raise Mismatch("", "an array of two images", json_type(value))
     return [picture(each) for each in value]
 
 
-def _document(value: Any) -> Any:
+def _document(value: Input) -> Input:
     fields = _fields(value, ("image", "question"), ("word_boxes",))
     if not isinstance(fields["question"], str) or not fields["question"].strip():
         raise Mismatch(".question", "text", json_type(fields["question"]))
@@ -97,12 +101,12 @@ def _document(value: Any) -> Any:
     return {**fields, "image": picture(fields["image"])}
 
 
-def _is_word_box(value: Any) -> bool:
+def _is_word_box(value: Input) -> bool:
     is_pair = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
     return is_pair and isinstance(value[1], list | tuple) and len(value[1]) == 4
 
 
-def _images_and_text(value: Any) -> Any:
+def _images_and_text(value: Input) -> Input:
     if isinstance(value, dict) and "image" in value:
         value = {**value, "images": value["image"]}
         del value["image"]
@@ -113,14 +117,14 @@ def _images_and_text(value: Any) -> Any:
     return {"images": [picture(each) for each in images], "text": fields["text"]}
 
 
-def _decision(value: Any) -> Any:
+def _decision(value: Input) -> Input:
     fields = _fields(value, ("state", "questions"), ())
     if not isinstance(fields["questions"], dict):
         raise Mismatch(".questions", "an object of questions by name", json_type(fields["questions"]))
     return fields
 
 
-def _fields(value: Any, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Any]:
+def _fields(value: Input, required: tuple[str, ...], optional: tuple[str, ...]) -> dict[str, Json]:
     words = "an object of " + ", ".join(required)
     if not isinstance(value, dict):
         raise Mismatch("", words, json_type(value))
@@ -132,7 +136,7 @@ def _fields(value: Any, required: tuple[str, ...], optional: tuple[str, ...]) ->
     return dict(value)
 
 
-_READERS: dict[str, Callable[[Any], Any]] = {
+_READERS: dict[str, Callable[[Input], Input]] = {
     "image": picture,
     "audio": _sound,
     "pair of images": _pair,
@@ -142,7 +146,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _placed(read_one: Callable[[Any], Any], item: Any, place: str | None) -> Any:
+def _placed(read_one: Callable[[Input], Input], item: Input, place: str | None) -> Input:
     try:
         return read_one(item)
     except Mismatch as mismatch:

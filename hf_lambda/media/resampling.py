@@ -6,12 +6,13 @@ from math import ceil, gcd
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 _WIDTH, _CUTOFF, _KAISER = 32, 0.97, 9.0
 """libswresample's defaults: taps at the lower rate, passband, beta of the Kaiser window."""
 
 
-def resampled(wave: Any, rate: int, wanted: int) -> Any:
+def resampled(wave: NDArray[Any], rate: int, wanted: int) -> NDArray[Any]:
     """(n,) float32 at `rate` Hz -> at `wanted` Hz.
 
     A windowed sinc with one filter per phase, each summing to one; the ends are mirrored.
@@ -50,8 +51,8 @@ _PHASES = 1024
 
 
 def _between_phases(
-    windows: Any, count: int, ratio: tuple[int, int], taps: int, factor: float, offset: int
-) -> Any:
+    windows: NDArray[Any], count: int, ratio: tuple[int, int], taps: int, factor: float, offset: int
+) -> NDArray[Any]:
     up, down = ratio
     bank = np.stack([_filter(step / _PHASES, taps, factor) for step in range(_PHASES + 1)])
     result = np.empty(count, np.float32)
@@ -65,14 +66,15 @@ def _between_phases(
     return result
 
 
-def _repeated(wave: Any, count: int) -> Any:
+def _repeated(wave: NDArray[Any], count: int) -> NDArray[Any]:
     """The first `count` of `wave`; a shorter one goes on with its last, an empty one with silence."""
     missing = max(0, count - len(wave))
     return np.pad(wave[:count], (0, missing), mode="edge" if len(wave) else "constant")
 
 
-def _filter(phase: float, taps: int, factor: float) -> Any:
+def _filter(phase: float, taps: int, factor: float) -> NDArray[Any]:
     places = np.pi * (np.arange(taps) - (taps - 1) // 2 - phase) * factor
     window = 2.0 * places / (factor * taps * np.pi)
     values = np.sinc(places / np.pi) * np.i0(_KAISER * np.sqrt(np.maximum(1 - window * window, 0)))
-    return (values / values.sum()).astype(np.float32)
+    weights: NDArray[Any] = (values / values.sum()).astype(np.float32)
+    return weights

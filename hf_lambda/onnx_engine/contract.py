@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
 
+from ..records import Json
 from ..sentence_embedding import EmbeddingRules
 from .vision.contract import VisionContract
 
@@ -35,10 +35,10 @@ class SpecialTokens:
     """Whether decoded text loses the spaces before punctuation."""
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> SpecialTokens:
+    def from_json(cls, document: Mapping[str, Json]) -> SpecialTokens:
         return cls(**{**_known(cls, document), "special_ids": tuple(document.get("special_ids", ()))})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {**vars(self), "special_ids": list(self.special_ids)}
 
 
@@ -71,7 +71,7 @@ class EncoderContract:
         return cls.from_json(_read(prepared))
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> EncoderContract:
+    def from_json(cls, document: Mapping[str, Json]) -> EncoderContract:
         rules = document.get("embedding")
         return cls(
             **{
@@ -84,7 +84,7 @@ class EncoderContract:
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             "head": self.head,
             "model_type": self.model_type,
@@ -110,11 +110,11 @@ class SurroundingTokens:
     forced_bos: int | None = None
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> SurroundingTokens:
+    def from_json(cls, document: Mapping[str, Json]) -> SurroundingTokens:
         return cls(tuple(document["prefix"]), tuple(document["suffix"]), document.get("forced_bos"))
 
-    def to_json(self) -> dict[str, Any]:
-        document: dict[str, Any] = {"prefix": list(self.prefix), "suffix": list(self.suffix)}
+    def to_json(self) -> dict[str, Json]:
+        document: dict[str, Json] = {"prefix": list(self.prefix), "suffix": list(self.suffix)}
         return document if self.forced_bos is None else {**document, "forced_bos": self.forced_bos}
 
 
@@ -134,7 +134,7 @@ class TextRules:
     """By language code; empty for a model that has no languages."""
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> TextRules:
+    def from_json(cls, document: Mapping[str, Json]) -> TextRules:
         languages = document.get("languages") or {}
         return cls(
             **{
@@ -144,7 +144,7 @@ class TextRules:
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         languages = {code: tokens.to_json() for code, tokens in self.languages.items()}
         return {**vars(self), "default": self.default.to_json(), "languages": languages}
 
@@ -163,9 +163,9 @@ class Seq2SeqContract:
     pad_id: int
     unk_id: int | None
     truncation_side: str
-    generation: Mapping[str, Any]
+    generation: Mapping[str, Json]
     """The model's own generation options, as transformers names them."""
-    task_specific: Mapping[str, Mapping[str, Any]]
+    task_specific: Mapping[str, Mapping[str, Json]]
     """Task -> the options (and a `prefix`) that the model ships for it."""
     prefix: str
     text: TextRules
@@ -177,7 +177,7 @@ class Seq2SeqContract:
         return cls.from_json(_read(prepared))
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Seq2SeqContract:
+    def from_json(cls, document: Mapping[str, Json]) -> Seq2SeqContract:
         tokenizer = document["tokenizer"]
         return cls(
             **{
@@ -190,7 +190,7 @@ class Seq2SeqContract:
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             "head": self.head,
             "model_type": self.model_type,
@@ -209,7 +209,7 @@ class Seq2SeqContract:
             "prefetch": dict(self.prefetch),
         }
 
-    def options_of(self, task: str) -> dict[str, Any]:
+    def options_of(self, task: str) -> dict[str, Json]:
         """The generation options that the model ships for `task`."""
         specific = self.task_specific.get(task) or {}
         return {**self.generation, **{name: value for name, value in specific.items() if name != "prefix"}}
@@ -230,11 +230,11 @@ class DecoderContract:
     vocabulary: int
     bos_id: int | None
     pad_id: int | None
-    generation: Mapping[str, Any]
+    generation: Mapping[str, Json]
     """The model's own generation options, as transformers names them."""
     chat_template: str | Mapping[str, str] | None
     """One, or several by name."""
-    special_tokens: Mapping[str, Any]
+    special_tokens: Mapping[str, Json]
     """By the names that chat templates use."""
     cache_bytes: int = 0
     """What keys and values of one token take, of all layers."""
@@ -246,7 +246,7 @@ class DecoderContract:
         return cls.from_json(_read(prepared))
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> DecoderContract:
+    def from_json(cls, document: Mapping[str, Json]) -> DecoderContract:
         tokenizer = document["tokenizer"]
         return cls(
             **{
@@ -257,7 +257,7 @@ class DecoderContract:
             }
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             "head": self.head,
             "model_type": self.model_type,
@@ -299,11 +299,11 @@ def write_contract(contract: Contract, prepared: Path) -> None:
     (prepared / FILE).write_text(json.dumps(contract.to_json(), ensure_ascii=False, indent=1))
 
 
-def _read(prepared: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads((prepared / FILE).read_bytes())
+def _read(prepared: Path) -> dict[str, Json]:
+    document: dict[str, Json] = json.loads((prepared / FILE).read_bytes())
     return document
 
 
-def _known(cls: type, document: Mapping[str, Any]) -> dict[str, Any]:
+def _known(cls: type, document: Mapping[str, Json]) -> dict[str, Json]:
     """The entries of `document` that are fields of `cls`: a folder may be of another version."""
     return {entry.name: document[entry.name] for entry in fields(cls) if entry.name in document}

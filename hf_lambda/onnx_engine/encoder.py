@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..background import Future
 from ..batches import batches
@@ -137,14 +138,16 @@ class Encoder:
         return feeds
 
 
-def softmax(logits: Any) -> Any:
+def softmax(logits: NDArray[Any]) -> NDArray[Any]:
     """Probabilities over the last axis."""
     shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)
+    shares: NDArray[Any] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return shares
 
 
-def sigmoid(logits: Any) -> Any:
-    return 1.0 / (1.0 + np.exp(-logits))
+def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
+    shares: NDArray[Any] = 1.0 / (1.0 + np.exp(-logits))
+    return shares
 
 
 def _filling(encoding: Any, pad_id: int) -> list[int]:

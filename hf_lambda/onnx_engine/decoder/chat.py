@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from ...errors import BadRequest, Unprocessable
 from ...inputs import check_messages
+from ...records import Json
 
 _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG "
 _REASONING = ("reasoning_content", "thinking", "reasoning")
@@ -18,11 +19,11 @@ _REASONING = ("reasoning_content", "thinking", "reasoning")
 class Template:
     """`source` rendered with the model's special tokens. Compiled when first needed."""
 
-    def __init__(self, source: str | Mapping[str, str] | None, tokens: Mapping[str, Any]) -> None:
+    def __init__(self, source: str | Mapping[str, str] | None, tokens: Mapping[str, Json]) -> None:
         """source: a template, several by name ("default", "tool_use"), or None where the model has none."""
         self._sources = {"default": source} if isinstance(source, str) else dict(source or {})
         self._tokens = dict(tokens)
-        self._compiled: dict[str, Any] = {}
+        self._compiled: dict[str, Json] = {}
 
     def render(
         self,
@@ -30,7 +31,7 @@ class Template:
         *,
         tools: Sequence[Any] | None = None,
         documents: Sequence[Any] | None = None,
-        variables: Mapping[str, Any] | None = None,
+        variables: Mapping[str, Json] | None = None,
     ) -> str:
         """The prompt. A chat that ends with the assistant's message is continued, every other one answered.
 
@@ -77,7 +78,7 @@ class Template:
         return self._compiled[source]
 
 
-def _message(message: Mapping[str, Any]) -> dict[str, Any]:
+def _message(message: Mapping[str, Json]) -> dict[str, Json]:
     """A copy, without what is null: templates handle a missing field, and print an empty one as None."""
     content = message.get("content")
     kept = {name: value for name, value in message.items() if value is not None}
@@ -89,7 +90,7 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _tag_last_text(message: dict[str, Any]) -> None:
+def _tag_last_text(message: dict[str, Json]) -> None:
     for part in reversed(message["content"]):
         if isinstance(part, dict) and "text" in part:
             part["text"] += _CONTINUE

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ...errors import BadRequest, Unprocessable
+from ...records import Json
 from ..generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
 
 DEFAULTS = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
@@ -32,8 +32,8 @@ class Generation:
 
 
 def generation_of(
-    shipped: Mapping[str, Any],
-    asked: Mapping[str, Any],
+    shipped: Mapping[str, Json],
+    asked: Mapping[str, Json],
     prompt: int,
     *,
     context: int,
@@ -79,7 +79,7 @@ def generation_of(
 
 
 def _lengths(
-    shipped: Mapping[str, Any], asked: Mapping[str, Any], prompt: int, context: int
+    shipped: Mapping[str, Json], asked: Mapping[str, Json], prompt: int, context: int
 ) -> tuple[int, int]:
     """Most and least new tokens."""
     room = context - prompt
@@ -87,7 +87,7 @@ def _lengths(
         raise Unprocessable(
             None, f"the prompt has {prompt} tokens, this endpoint holds {context} with the answer: shorten it"
         )
-    source: Mapping[str, Any] = asked if "max_new_tokens" in asked or "max_length" in asked else shipped
+    source: Mapping[str, Json] = asked if "max_new_tokens" in asked or "max_length" in asked else shipped
     if "max_new_tokens" in source:
         longest = source["max_new_tokens"]
     elif "max_length" in source:

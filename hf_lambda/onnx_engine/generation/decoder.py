@@ -14,7 +14,13 @@ from .processors import Ids, Scores
 class Decoder:
     """The decoder over one batch. The past stays in onnxruntime's own buffers; a step copies no more."""
 
-    def __init__(self, session: Any, encoder_kv: list[Any], mask: NDArray[np.int64], rows: int) -> None:
+    def __init__(
+        self,
+        session: ort.InferenceSession,
+        encoder_kv: list[ort.OrtValue],
+        mask: NDArray[np.int64],
+        rows: int,
+    ) -> None:
         """encoder_kv: the encoder's keys and values as OrtValues, in graph order; mask: (inputs, source)."""
         self._session = session
         inputs = {value.name: value for value in session.get_inputs()}

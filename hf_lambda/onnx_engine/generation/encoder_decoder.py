@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from onnxruntime import OrtValue
+from numpy.typing import NDArray
+from onnxruntime import InferenceSession, OrtValue
 
 from ...background import Future
 from ...batches import batches
@@ -30,7 +30,7 @@ class EncoderDecoder:
         self._encoder = open_session(prepared / "encoder.onnx", prepack=prepack)
 
     @property
-    def decoder(self) -> Any:
+    def decoder(self) -> InferenceSession:
         """The decoder's session; waits for it."""
         return self._decoder.result()
 
@@ -46,7 +46,7 @@ class EncoderDecoder:
                 results[index] = answer
         return results
 
-    def encode(self, sources: Sequence[Sequence[int]]) -> tuple[list[Any], Any]:
+    def encode(self, sources: Sequence[Sequence[int]]) -> tuple[list[OrtValue], NDArray[np.int64]]:
         """The encoder's keys and values, in graph order, and the mask (inputs, longest source)."""
         shape = (len(sources), max(len(source) for source in sources))
         ids, mask = np.full(shape, self._pad_id, np.int64), np.zeros(shape, np.int64)

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ...records import Json
+
 DEFAULT_NEW_TOKENS = 20  # transformers' own, where neither the model nor the request says
 
 
@@ -99,8 +101,8 @@ WITHOUT_EFFECT = frozenset({
 
 
 def resolve(
-    shipped: Mapping[str, Any],
-    request: Mapping[str, Any],
+    shipped: Mapping[str, Json],
+    request: Mapping[str, Json],
     *,
     max_position: int | None = None,
     vocabulary: int | None = None,
@@ -132,7 +134,7 @@ def resolve(
     return options
 
 
-def unsupported(options: Mapping[str, Any]) -> str | None:
+def unsupported(options: Mapping[str, Json]) -> str | None:
     """Name of the first option that would change the result and is not built here, or None."""
     for name, value in options.items():
         if value is None or name in SUPPORTED or name in WITHOUT_EFFECT:
@@ -142,7 +144,7 @@ def unsupported(options: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _lengths(merged: Mapping[str, Any], max_position: int | None) -> dict[str, int]:
+def _lengths(merged: Mapping[str, Json], max_position: int | None) -> dict[str, int]:
     """max_length and min_length in tokens, with the one decoder start token counted in both."""
     new = merged.get("max_new_tokens")
     if new is not None:

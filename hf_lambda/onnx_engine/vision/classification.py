@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...engines import Input
 from ...errors import BadRequest, Unprocessable
+from ...records import Json
 from ..encoder import sigmoid, softmax
 from .model import VisionModel
 
@@ -17,7 +20,7 @@ class ImageClassification:
     def __init__(self, model: VisionModel) -> None:
         self._model = model
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         contract = self._model.contract
         function = parameters.get("function_to_apply")
         return [
@@ -34,7 +37,7 @@ class ImageFeatureExtraction:
     def __init__(self, model: VisionModel) -> None:
         self._model = model
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """Per image `[1][...]` of the last hidden state; with `pool` `[1][dimensions]`."""
         name = "pooler_output" if parameters.get("pool") else "last_hidden_state"
         outputs = self._model.contract.outputs
@@ -44,7 +47,9 @@ class ImageFeatureExtraction:
         return [[values[at].tolist()] for _, values in self._model.run(inputs)]
 
 
-def applied(logits: Any, function: str | None, problem_type: str | None, labels: int) -> Any:
+def applied(
+    logits: NDArray[Any], function: str | None, problem_type: str | None, labels: int
+) -> NDArray[Any]:
     """Scores of one input, by what was asked for or what the model was trained for."""
     if function in (None, "default"):
         if problem_type == "regression":
@@ -60,6 +65,6 @@ def applied(logits: Any, function: str | None, problem_type: str | None, labels:
     return softmax(logits) if function == "softmax" else sigmoid(logits)
 
 
-def ranked(scores: Any, labels: tuple[str, ...], top_k: int) -> list[dict[str, Any]]:
+def ranked(scores: NDArray[Any], labels: tuple[str, ...], top_k: int) -> list[dict[str, Json]]:
     order = np.argsort(-scores, kind="stable")[:top_k]
     return [{"label": labels[index], "score": float(scores[index])} for index in order]

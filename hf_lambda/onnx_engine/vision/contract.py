@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+
+from ...records import Json
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,14 @@ class Recipe:
     """EfficientNet divides by the deviation once more."""
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Recipe:
+    def from_json(cls, document: Mapping[str, Json]) -> Recipe:
         fields = dict(document)
         for name in ("crop", "mean", "std", "top_std"):
             if fields.get(name) is not None:
                 fields[name] = tuple(fields[name])
         return cls(**fields)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return asdict(self)
 
     @property
@@ -75,7 +76,7 @@ class TextTower:
     bias: float = 0.0
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> TextTower:
+    def from_json(cls, document: Mapping[str, Json]) -> TextTower:
         return cls(**{**document, "inputs": tuple(document["inputs"])})
 
 
@@ -101,7 +102,7 @@ class VisionContract:
     """Bytes at the start of each weight file that every run reads."""
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> VisionContract:
+    def from_json(cls, document: Mapping[str, Json]) -> VisionContract:
         fields = dict(document)
         fields["recipe"] = Recipe.from_json(fields["recipe"])
         if fields.get("text") is not None:
@@ -110,5 +111,5 @@ class VisionContract:
             fields[name] = tuple(fields.get(name, ()))
         return cls(**fields)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return asdict(self)

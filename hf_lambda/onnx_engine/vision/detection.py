@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...engines import Input
+from ...records import Json
 from ..encoder import sigmoid, softmax
 from .model import VisionModel
 
@@ -18,7 +21,7 @@ class ObjectDetection:
     def __init__(self, model: VisionModel) -> None:
         self._model = model
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         threshold = parameters.get("threshold", THRESHOLD)
         contract = self._model.contract
         return [
@@ -38,7 +41,7 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 def detected(
-    logits: Any, boxes: Any, size: tuple[int, int], rule: str, threshold: float
+    logits: NDArray[Any], boxes: NDArray[Any], size: tuple[int, int], rule: str, threshold: float
 ) -> list[tuple[float, int, list[int]]]:
     """(score, class, [left, top, right, bottom]) of what scores above `threshold`, in transformers' order.
 

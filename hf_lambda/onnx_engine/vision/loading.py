@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...background import Future
 from .contract import VisionContract
+
+if TYPE_CHECKING:
+    from ...engines import Engine
 
 _CLASSES = {
     "image-classification": ("classification", "ImageClassification"),
@@ -19,7 +21,7 @@ _CLASSES = {
 }
 
 
-def load(task: str, contract: VisionContract, prepared: Path) -> Callable[..., list[Any]]:
+def load(task: str, contract: VisionContract, prepared: Path) -> Engine:
     """Load the folder `prepared` for `task`."""
     # Beside the session, which lets go of the interpreter while it opens.
     pillow = Future(lambda: import_module("PIL.ImageOps")).start()
@@ -33,8 +35,6 @@ def load(task: str, contract: VisionContract, prepared: Path) -> Callable[..., l
         pillow.result()
         return ZeroShotImageClassification(model, labels)
     module, name = _CLASSES[task]
-    engine: Callable[..., list[Any]] = getattr(import_module(f"{__package__}.{module}"), name)(
-        VisionModel(contract, prepared)
-    )
+    engine: Engine = getattr(import_module(f"{__package__}.{module}"), name)(VisionModel(contract, prepared))
     pillow.result()
     return engine

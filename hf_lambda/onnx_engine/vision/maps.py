@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...engines import Input
 from ...errors import Unprocessable
 from ...media import answers
+from ...records import Json
 from .model import VisionModel
 
 _ROWS = 64
@@ -18,7 +21,7 @@ class ImageSegmentation:
     def __init__(self, model: VisionModel) -> None:
         self._model = model
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """Per image one `{"score": None, "label", "mask"}` for every class that is there."""
         subtask = parameters.get("subtask")
         if subtask not in (None, "semantic"):
@@ -27,7 +30,7 @@ class ImageSegmentation:
             )
         return [self._masks(classes_of(logits, size)) for size, (logits,) in self._model.run(inputs)]
 
-    def _masks(self, classes: Any) -> list[dict[str, Any]]:
+    def _masks(self, classes: NDArray[Any]) -> list[dict[str, Json]]:
         labels = self._model.contract.labels
         return [
             {
@@ -43,11 +46,11 @@ class DepthEstimation:
     def __init__(self, model: VisionModel) -> None:
         self._model = model
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         return [answers.depth(depth_of(depth, size)) for size, (depth,) in self._model.run(inputs)]
 
 
-def classes_of(logits: Any, size: tuple[int, int]) -> Any:
+def classes_of(logits: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """(height, width) of classes from (classes, h, w), interpolated as torch does it before one is chosen."""
     height, width = size
     down, across = _linear(height, logits.shape[1]), _linear(width, logits.shape[2])
@@ -58,13 +61,14 @@ def classes_of(logits: Any, size: tuple[int, int]) -> Any:
     return result
 
 
-def depth_of(depth: Any, size: tuple[int, int]) -> Any:
+def depth_of(depth: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
     """(height, width) from (h, w), interpolated as torch's `bicubic`."""
     height, width = size
-    return _cubic(height, depth.shape[0]) @ depth @ _cubic(width, depth.shape[1]).T
+    resized: NDArray[Any] = _cubic(height, depth.shape[0]) @ depth @ _cubic(width, depth.shape[1]).T
+    return resized
 
 
-def _linear(wanted: int, given: int) -> Any:
+def _linear(wanted: int, given: int) -> NDArray[Any]:
     """(wanted, given): the share that each given value has in each wanted one."""
     places = np.maximum((np.arange(wanted) + 0.5) * given / wanted - 0.5, 0)
     below = np.minimum(places.astype(int), given - 1)
@@ -80,7 +84,7 @@ _SHARPNESS = -0.75
 """torch's coefficient of cubic convolution."""
 
 
-def _cubic(wanted: int, given: int) -> Any:
+def _cubic(wanted: int, given: int) -> NDArray[Any]:
     places = (np.arange(wanted) + 0.5) * given / wanted - 0.5
     below = np.floor(places).astype(int)
     share = places - below
@@ -91,8 +95,9 @@ def _cubic(wanted: int, given: int) -> Any:
     return weights
 
 
-def _convolution(distance: Any) -> Any:
+def _convolution(distance: NDArray[Any]) -> NDArray[Any]:
     a = _SHARPNESS
     near = ((a + 2) * distance - (a + 3)) * distance * distance + 1
     far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
-    return np.where(distance <= 1, near, far)
+    weights: NDArray[Any] = np.where(distance <= 1, near, far)
+    return weights

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...media.image import Image
 from ..session import open_session
 from .contract import VisionContract
 from .pixels import PixelMaker
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+    from ...engines import Input
 
 MAX_PIXELS = 8 * 224 * 224
 """Of one batch. On two vCPUs a larger one is no faster, only bigger."""
@@ -22,13 +28,13 @@ class VisionModel:
         self.contract, self._pixels = contract, PixelMaker(contract.recipe)
         self._session = open_session(prepared / graph, layout=contract.layout)
 
-    def run(self, images: Sequence[Any]) -> Iterator[tuple[tuple[int, int], list[Any]]]:
+    def run(self, images: Sequence[Input]) -> Iterator[tuple[tuple[int, int], list[NDArray[Any]]]]:
         """Yield ((height, width) of the picture, outputs of the graph for it) in the order of `images`.
 
         Pictures are decoded one by one, so that no more than a batch of them is held.
         """
         sizes: list[tuple[int, int]] = []
-        batch: list[Any] = []
+        batch: list[NDArray[Any]] = []
         for image in images:
             picture = opened(image)
             pixels = self._pixels(picture)
@@ -39,7 +45,7 @@ class VisionModel:
             batch.append(pixels)
         yield from zip(sizes, self._outputs(batch), strict=True)
 
-    def _outputs(self, batch: list[Any]) -> Iterator[list[Any]]:
+    def _outputs(self, batch: list[NDArray[Any]]) -> Iterator[list[NDArray[Any]]]:
         if batch:
             feeds = {"pixel_values": np.stack(batch)}
             results = self._session.run(list(self.contract.outputs), feeds)
@@ -47,7 +53,7 @@ class VisionModel:
                 yield [result[row] for result in results]
 
 
-def opened(image: Any) -> Any:
+def opened(image: Input) -> PIL.Image.Image:
     """A picture of Pillow's in RGB, of what requests bring or of one that Pillow made already."""
     if isinstance(image, Image):
         return image.pillow()
@@ -56,5 +62,5 @@ def opened(image: Any) -> Any:
     return ImageOps.exif_transpose(image).convert("RGB")
 
 
-def _area(pixels: Any) -> int:
+def _area(pixels: NDArray[Any]) -> int:
     return int(pixels.shape[1] * pixels.shape[2])

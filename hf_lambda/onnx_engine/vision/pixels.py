@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .contract import Recipe
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 
 class PixelMaker:
@@ -16,7 +20,7 @@ class PixelMaker:
     def __init__(self, recipe: Recipe) -> None:
         self._recipe, self._table = recipe, _table(recipe)
 
-    def __call__(self, image: Any) -> Any:
+    def __call__(self, image: PIL.Image.Image) -> NDArray[Any]:
         """(3, height, width) float32 of an RGB picture of Pillow's."""
         if self._recipe.resize:
             height, width = self.target(image.height, image.width)
@@ -59,9 +63,9 @@ class PixelMaker:
         return round(scale_h * height / by) * by, round(scale_w * width / by) * by
 
 
-def _table(recipe: Recipe) -> Any:
+def _table(recipe: Recipe) -> NDArray[Any]:
     """(3, 256) float32: what becomes of each value of each channel, by transformers' own operations."""
-    values: Any = np.arange(256, dtype=np.uint8)
+    values: NDArray[Any] = np.arange(256, dtype=np.uint8)
     if recipe.rescale:
         values = (values.astype(np.float64) * recipe.rescale_factor).astype(np.float32)
         if recipe.offset:
@@ -95,7 +99,7 @@ def _bounded(edge: int, longest: int, height: int, width: int) -> tuple[int, int
     return edge, int(exact * width / height)
 
 
-def _cropped(values: Any, height: int, width: int) -> Any:
+def _cropped(values: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     """The middle of (h, w, 3); what is smaller gets black around it first."""
     h, w = values.shape[:2]
     if h >= height and w >= width:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ...engines import Input
 from ...errors import BadRequest, Unprocessable
+from ...records import Json
 from ..encoder import sigmoid, softmax
 from ..session import open_session
 from ..tokenizer import load_tokenizer
@@ -28,9 +31,9 @@ class LabelEncoder:
         self._tower = tower
         self._tokenizer = load_tokenizer(prepared)
         self._session = open_session(prepared / "text.onnx")
-        self._known: OrderedDict[str, Any] = OrderedDict()
+        self._known: OrderedDict[str, NDArray[Any]] = OrderedDict()
 
-    def __call__(self, texts: Sequence[str]) -> Any:
+    def __call__(self, texts: Sequence[str]) -> NDArray[Any]:
         """(texts, dimensions). Raises Unprocessable for a text that is longer than the model reads."""
         missing = [text for text in dict.fromkeys(texts) if text not in self._known]
         if missing:
@@ -40,7 +43,7 @@ class LabelEncoder:
             self._known.popitem(last=False)
         return result
 
-    def _embedded(self, texts: list[str]) -> Any:
+    def _embedded(self, texts: list[str]) -> NDArray[Any]:
         tower = self._tower
         if tower.truncate:
             self._tokenizer.enable_truncation(tower.max_length)
@@ -59,14 +62,17 @@ class LabelEncoder:
         for row, tokens in enumerate(rows):
             ids[row, : len(tokens)], mask[row, : len(tokens)] = tokens, 1
         feeds = {"input_ids": ids, "attention_mask": mask}
-        return self._session.run(["text_embeds"], {name: feeds[name] for name in tower.inputs})[0]
+        known: NDArray[Any] = self._session.run(
+            ["text_embeds"], {name: feeds[name] for name in tower.inputs}
+        )[0]
+        return known
 
 
 class ZeroShotImageClassification:
     def __init__(self, model: VisionModel, labels: LabelEncoder) -> None:
         self._model, self._labels = model, labels
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """Per image `[{"score", "label"}, ...]`, best first."""
         labels = labels_of(parameters)
         template = parameters.get("hypothesis_template", TEMPLATE)
@@ -81,13 +87,13 @@ class ZeroShotImageClassification:
         return answers
 
 
-def scored(image: Any, texts: Any, tower: TextTower) -> Any:
+def scored(image: NDArray[Any], texts: NDArray[Any], tower: TextTower) -> NDArray[Any]:
     """(texts,): the share of each text (CLIP), or how likely each is by itself (SigLIP)."""
     logits = texts @ image * np.float32(tower.scale) + np.float32(tower.bias)
     return softmax(logits) if tower.rule == "softmax" else sigmoid(logits)
 
 
-def labels_of(parameters: Mapping[str, Any]) -> list[str]:
+def labels_of(parameters: Mapping[str, Json]) -> list[str]:
     labels = parameters.get("candidate_labels")
     if isinstance(labels, str):
         labels = [label.strip() for label in labels.split(",")]
