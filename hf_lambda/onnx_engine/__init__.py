@@ -43,7 +43,12 @@ def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engin
     tokenizer = Future(lambda: load_tokenizer(prepared)).start()
     from .encoder import Encoder
 
-    encoder = Encoder(contract, prepared, tokenizer)
+    if contract.is_causal:
+        from .decoder.encoder import CausalEncoder
+
+        encoder: Encoder = CausalEncoder(contract, prepared, tokenizer)
+    else:
+        encoder = Encoder(contract, prepared, tokenizer)
     name = base_of(task)
     if name == "text-classification":
         from .text_classification import TextClassification

@@ -63,6 +63,10 @@ class EncoderContract:
     """Of feature-extraction: what sentence-transformers makes of the repository."""
     embedding_problem: str | None = None
     """Why that is not done here, where it is not; `embedding` then has at most the rules for texts."""
+    is_causal: bool = False
+    """Whether the graph is a language model's without its head, which keeps what it has read."""
+    cache_bytes: int = 0
+    """What keys and values of one token then take, of all layers."""
     prefetch: Mapping[str, int] = field(default_factory=dict)
     """Bytes at the start of each weight file that every run reads; the embedding rows come after them."""
 
@@ -97,6 +101,7 @@ class EncoderContract:
             "entailment_id": self.entailment_id,
             **({"embedding": self.embedding.to_json()} if self.embedding else {}),
             **({"embedding_problem": self.embedding_problem} if self.embedding_problem else {}),
+            **({"is_causal": True, "cache_bytes": self.cache_bytes} if self.is_causal else {}),
             "prefetch": dict(self.prefetch),
         }
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from transformers.pipelines import SUPPORTED_TASKS
 
 from hf_lambda import tasks
-from warmup.prepare.decoder.architecture import FAMILIES as LANGUAGE_MODELS
+from warmup.prepare.decoder.families import FAMILIES as LANGUAGE_MODELS
 from warmup.prepare.encoder import export as encoder
 from warmup.prepare.encoder.graphs import ENCODER_DECODERS
 from warmup.prepare.seq2seq import export as seq2seq
@@ -24,7 +24,8 @@ def families_of(task: str) -> str:
         return ", ".join(vision.FAMILIES[head])
     if head in (*_TEXT_HEADS, "feature-extraction"):
         more = ENCODER_DECODERS if head == "sequence-classification" else frozenset()
-        return ", ".join(sorted(encoder.FAMILIES | more))
+        decoders = LANGUAGE_MODELS if head == "feature-extraction" else ()
+        return ", ".join(sorted({*encoder.FAMILIES, *more, *decoders}))
     if head == "seq2seq-lm":
         return ", ".join(sorted(seq2seq.FAMILIES))
     if head == "causal-lm":

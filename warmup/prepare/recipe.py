@@ -76,7 +76,7 @@ def prepare(
 
 def _with_memory(request: PrepareRequest, entry: PreparedEntry, folder: Path) -> PreparedEntry:
     """`entry` with what a function needs to serve a language model as `request` asks for it."""
-    if request.head != "causal-lm":
+    if not request.is_language_model:
         return entry
     from .decoder.memory import memory_of
 
@@ -88,7 +88,7 @@ def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> Prepa
     keep_finished_steps(request, runner.work)
     try:
         _check_space(request, runner.work)
-        candidate_of = _language_model if request.head == "causal-lm" else _converted
+        candidate_of = _language_model if request.is_language_model else _converted
         precision, agreement, reason = candidate_of(request, runner)
     except NotPrepared as error:
         # The next warm-up starts anew: a newer library may manage. With more memory or time the steps that
@@ -173,7 +173,7 @@ def _check_space(request: PrepareRequest, work: Path) -> None:
     if record_path(work, "optimize").is_file():
         return  # from here on candidates alone are written, which are smaller than what was deleted
     # At the peak: the exported graph, the one that onnxruntime writes of it, and ours of that.
-    copies = 1 if request.head == "causal-lm" else 3
+    copies = 1 if request.is_language_model else 3
     there = sum(path.stat().st_size for path in work.rglob("*") if path.is_file())
     needed, free = copies * fp32_bytes(request.snapshot) - there, shutil.disk_usage(work).free
     if needed > free:

@@ -14,6 +14,8 @@ from hf_lambda.manifest import requested_of
 from hf_lambda.tasks import canonical, head_of
 
 from ..protocol.records import Json
+from .decoder.families import FAMILIES
+from .snapshot import config_of
 
 RECIPE = 3
 """Raise it when a change of this package makes prepared folders differ: the old ones are made again."""
@@ -88,6 +90,13 @@ class PrepareRequest:
     @property
     def head(self) -> str:
         return head_of(self.task)
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether the graph is written from the weights: with a head, or of states for embeddings."""
+        if self.head == "feature-extraction":
+            return config_of(self.snapshot).get("model_type") in FAMILIES
+        return self.head == "causal-lm"
 
     @property
     def first_precision(self) -> str:

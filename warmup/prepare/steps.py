@@ -89,6 +89,8 @@ def _export(request: PrepareRequest, work: Path, _: str) -> None:
         from .seq2seq.export import export
     elif request.head == "causal-lm":
         from .decoder.export import export
+    elif request.is_language_model:
+        from .decoder.embedding import export
     elif request.head in VISION:
         from .vision.export import export
     else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
-from ..contract import DecoderContract
+from ..contract import DecoderContract, EncoderContract
 
 DEFAULT_CONTEXT = 4096
 """Tokens of prompt and answer together, where the script does not say (`max_context`)."""
@@ -15,12 +15,12 @@ _REST_MB = 200
 """Python, onnxruntime, tokenizer, and what a chunk of a prompt is computed in."""
 
 
-def context_of(contract: DecoderContract, max_context: int | None) -> int:
+def context_of(contract: DecoderContract | EncoderContract, max_context: int | None) -> int:
     """Tokens that one text holds. max_context: what the script asks for."""
-    return min(max_context or DEFAULT_CONTEXT, contract.max_position)
+    return min(max_context or DEFAULT_CONTEXT, contract.max_position or DEFAULT_CONTEXT)
 
 
-def serving_mb(weight_bytes: int, contract: DecoderContract, context: int) -> int:
+def serving_mb(weight_bytes: int, contract: DecoderContract | EncoderContract, context: int) -> int:
     """Memory of a function that serves one text of `context` tokens at a time."""
     return _without_texts_mb(weight_bytes) + (context * contract.cache_bytes >> 20)
 

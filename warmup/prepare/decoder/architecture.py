@@ -11,41 +11,10 @@ from numpy.typing import NDArray
 from transformers import PreTrainedConfig
 
 from ..outcome import NotPrepared
+from .families import FAMILIES, POST, PRE, Family
 
 MAX_POSITIONS = 32768
 """Positions that the graph has rotations for, where the model has that many: 16 MB, read as needed."""
-
-_PRE, _POST, _AROUND = "pre", "post", "around"
-_GEMMA = {"norm_offset": 1.0, "scales_embedding": True}
-
-
-@dataclass(frozen=True)
-class Family:
-    """How the layers of one `model_type` differ from Llama's."""
-
-    norms: str = _PRE
-    """Where a block is normalised: its input ("pre"), its output ("post"), or both ("around")."""
-    query_key_norm: str | None = None
-    """"head": each head's queries and keys are normalised; "whole": all heads of a token together."""
-    norm_offset: float = 0.0
-    """Added to the weights of every norm."""
-    scales_embedding: bool = False
-    """Whether embeddings are multiplied by the root of their width."""
-
-
-FAMILIES = {
-    "gemma": Family(**_GEMMA),  # type: ignore[arg-type]
-    "gemma2": Family(norms=_AROUND, **_GEMMA),  # type: ignore[arg-type]
-    "gemma3_text": Family(norms=_AROUND, query_key_norm="head", **_GEMMA),  # type: ignore[arg-type]
-    "llama": Family(),
-    "mistral": Family(),
-    "olmo2": Family(norms=_POST, query_key_norm="whole"),
-    "phi3": Family(),
-    "qwen2": Family(),
-    "qwen3": Family(query_key_norm="head"),
-    "smollm3": Family(),
-}
-"""`model_type`s whose graphs have been compared with transformers."""
 
 _ACTIVATIONS = {"silu": "silu", "swish": "silu", "gelu_pytorch_tanh": "gelu_tanh"}
 _ONE_ROPE = "full_attention"
@@ -87,11 +56,11 @@ class Architecture:
 
     @property
     def has_post_norms(self) -> bool:
-        return self.family.norms != _PRE
+        return self.family.norms != PRE
 
     @property
     def has_pre_norms(self) -> bool:
-        return self.family.norms != _POST
+        return self.family.norms != POST
 
 
 def architecture_of(config: PreTrainedConfig) -> Architecture:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import transformers
 
-from hf_lambda.onnx_engine.contract import DecoderContract
 from hf_lambda.onnx_engine.decoder.memory import context_of, serving_mb
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 
@@ -16,6 +15,7 @@ from . import reference
 from .architecture import architecture_of, rotations
 from .contract import write_tokenizer_and_contract
 from .graph import write_graph
+from .memory import decoder_contract
 from .tensors import Tensors
 
 _BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
@@ -41,7 +41,12 @@ def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
     dense = write_graph(
-        Tensors(request.snapshot, reference.adapter_of(request)), shape, tables, folder / GRAPH, precision
+        Tensors(request.snapshot, reference.adapter_of(request)),
+        shape,
+        tables,
+        folder / GRAPH,
+        precision,
+        has_head=request.head == "causal-lm",
     )
     return {f"{GRAPH}.data": dense}
 
@@ -50,6 +55,6 @@ def expected_memory_mb(request: PrepareRequest, work: Path, precision: str) -> i
     """What serving the model will take, told before its graph is written."""
     tensors = Tensors(request.snapshot)
     weights = sum(tensors[name].size for name in tensors.names)
-    contract = DecoderContract.read(work / "export")
+    contract = decoder_contract(work / "export")
     context = context_of(contract, request.max_context)
     return serving_mb(int(weights * _BYTES[precision]), contract, context)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract
+from hf_lambda.onnx_engine.decoder.encoder import CausalEncoder
 from hf_lambda.onnx_engine.encoder import Encoder, sigmoid, softmax
 from hf_lambda.sentence_embedding import pool, read_embedder
 
@@ -29,7 +30,7 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     folder = work / precision
     contract = EncoderContract.read(folder)
     expected = reference.read(work)
-    encoder = Encoder(contract, folder)
+    encoder = CausalEncoder(contract, folder) if contract.is_causal else Encoder(contract, folder)
     encodings = _encodings(request, encoder)
     wanted_ids = [answer.encoding.input_ids for answer in expected]
     if [encoding.ids for encoding in encodings] != wanted_ids:
@@ -82,7 +83,7 @@ def _figures(
     figures = {"raw_difference": round(raw, 8)}
     if request.head == "feature-extraction":
         vectors: list[Callable[[NDArray[Any]], NDArray[Any]]] = [
-            partial(pool, mode=mode) for mode in ("mean", "cls")
+            partial(pool, mode=mode) for mode in _pooled(contract)
         ]
         if contract.embedding is not None and contract.embedding_problem is None:
             vectors.append(read_embedder(contract.embedding, folder).vector)
@@ -98,6 +99,11 @@ def _figures(
         "probability_difference": round(max(differences), 8),
         "same_labels": round(sum(same) / len(same), 6),
     }
+
+
+def _pooled(contract: EncoderContract) -> tuple[str, str]:
+    """The vectors that users may take of any model; the first token of a causal one has read no text."""
+    return ("mean", "lasttoken") if contract.is_causal else ("mean", "cls")
 
 
 def _probabilities(contract: EncoderContract, raw: NDArray[Any]) -> NDArray[Any]:

@@ -1,0 +1,56 @@
+"""A language model without its head, as an encoder: every token's state, of one text after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ...background import Future
+from ...errors import Unprocessable
+from ..contract import EncoderContract
+from ..encoder import Encoder
+from ..tokenizer import load_tokenizer
+from .memory import DEFAULT_CONTEXT, room_for_texts
+from .model import GRAPH, Model
+
+
+class CausalEncoder(Encoder):
+    """Tokenizer and graph of one prepared folder."""
+
+    def __init__(
+        self, contract: EncoderContract, prepared: Path, tokenizer: Future[Any] | None = None
+    ) -> None:
+        self.contract = contract
+        tokenizer = tokenizer or Future(lambda: load_tokenizer(prepared)).start()
+        self._model = Model(prepared, contract.max_position or DEFAULT_CONTEXT)
+        self._room = room_for_texts((prepared / f"{GRAPH}.data").stat().st_size)
+        self.tokenizer = tokenizer.result()
+
+    def run(
+        self,
+        encodings: Sequence[Any],
+        outputs: Sequence[str],
+        rows: Mapping[str, Sequence[Sequence[int]]] | None = None,
+    ) -> Iterator[tuple[int, list[Any]]]:
+        """Yield `(index, [states])`, unpadded: a prompt's chunk fills the processors as a batch would.
+
+        Raises Unprocessable where an input is longer than the model, or the function's memory, takes.
+        """
+        lengths = [len(encoding.ids) for encoding in encodings]
+        self._check(lengths)
+        if 0 in lengths:
+            raise Unprocessable(None, "the text has no tokens, and the model none that starts a text")
+        self._check_room(max(lengths, default=0))
+        for index, encoding in enumerate(encodings):
+            yield index, [self._model.outputs(0, encoding.ids)]
+
+    def _check_room(self, longest: int) -> None:
+        if self._room is None or longest * self._model.bytes_per_token <= self._room:
+            return
+        most = self._room // self._model.bytes_per_token
+        raise Unprocessable(
+            None,
+            f"the text has {longest} tokens, the function's memory holds {most}: shorten it, ask for "
+            "truncation and max_length, or raise memoryMb",
+        )
