@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
+from infra.existing_network import NetworkReader, find_network, read_network
 from infra.function import InferenceFunction, RemoteCodeFunction, WarmupFunction
 from infra.hooks import endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
@@ -19,28 +20,44 @@ from infra.settings import read_settings
 from infra.staging import StagingBucket
 
 
-def deploy(read_manifest: ManifestReader = read_manifest, check_engine: CheckEngine = check_engine) -> None:
+def deploy(
+    read_manifest: ManifestReader = read_manifest,
+    check_engine: CheckEngine = check_engine,
+    read_network: NetworkReader = read_network,
+) -> None:
     """Declares the stack.
 
-    `read_manifest` looks up in ECR what was pushed; `check_engine` warns where nothing can be built.
+    `read_manifest` looks up in ECR what was pushed; `check_engine` warns where nothing can be built;
+    `read_network` looks at a network that is there.
     """
     settings, account, scripts = read_settings(Path(__file__).with_name("inference"))
     check_engine(settings.architecture)
+    existing = find_network(settings, account, read_network)
     tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags}
     provider = aws.Provider("aws", **account.provider_arguments(), default_tags={"tags": tags})
     opts = pulumi.ResourceOptions(providers=[provider])
 
     # Roles come first: the cache's policy names them, and the network is destroyed before them.
-    warmup_role = ExecutionRole("warmup", log_retention_days=settings.log_retention_days, opts=opts)
+    bound = settings.permissions_boundary
+    warmup_role = ExecutionRole(
+        "warmup", log_retention_days=settings.log_retention_days, permissions_boundary=bound, opts=opts
+    )
     roles = {
-        name: ExecutionRole(name, log_retention_days=endpoint.log_retention_days, opts=opts)
+        name: ExecutionRole(
+            name, log_retention_days=endpoint.log_retention_days, permissions_boundary=bound, opts=opts
+        )
         for name, endpoint in settings.endpoints.items()
     }
     code_role = None
     if settings.allow_remote_code:
-        code_role = ExecutionRole(REMOTE_CODE, log_retention_days=settings.log_retention_days, opts=opts)
+        code_role = ExecutionRole(
+            REMOTE_CODE,
+            log_retention_days=settings.log_retention_days,
+            permissions_boundary=bound,
+            opts=opts,
+        )
     every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
-    network = Network("network", settings=settings, roles=every_role, opts=opts)
+    network = Network("network", settings=settings, existing=existing, roles=every_role, opts=opts)
     staging = None
     if settings.egress == "none":
         staging = StagingBucket("staging", network=network, account=account, opts=opts)

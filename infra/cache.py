@@ -9,6 +9,7 @@ import pulumi
 import pulumi_aws as aws
 
 from .hooks import explain_error
+from .naming import stack_prefix
 from .network import Network
 from .role import ExecutionRole
 from .settings import Settings
@@ -23,6 +24,9 @@ class ModelCache(pulumi.ComponentResource):
     Its policy lets the functions' roles mount it, and some of them write. It denies everybody plain text,
     root and what passes the access point by. A principal whose own policy lets it mount is kept out by the
     security group alone: EFS enforces no condition on who asks.
+
+    An existing file system has one policy for all that use it, so that is left to its owner, and gets an
+    access point to a folder of this stack.
     """
 
     summary: dict[str, pulumi.Input[str]]
@@ -43,57 +47,81 @@ class ModelCache(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ModelCache", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         guarded = pulumi.ResourceOptions(parent=self, protect=settings.protect)
-        file_system = aws.efs.FileSystem(
-            name,
-            encrypted=True,  # cannot be changed later
-            throughput_mode="elastic",  # bursting runs dry in the middle of a large model
-            tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}"},
-            opts=guarded,
-        )
+        existing = network.existing.file_system if network.existing else None
+        file_system_id: pulumi.Input[str]
+        if existing:
+            file_system_id, self.file_system_arn = existing.id, pulumi.Output.from_input(existing.arn)
+        else:
+            file_system = aws.efs.FileSystem(
+                name,
+                encrypted=True,  # cannot be changed later
+                throughput_mode="elastic",  # bursting runs dry in the middle of a large model
+                tags={"Name": stack_prefix()},
+                opts=guarded,
+            )
+            file_system_id, self.file_system_arn = file_system.id, file_system.arn
         access_point = aws.efs.AccessPoint(
             name,
-            file_system_id=file_system.id,
+            file_system_id=file_system_id,
             posix_user={"uid": _UID, "gid": _GID},
             root_directory={
-                "path": "/export/models",
+                "path": f"/{stack_prefix()}/models" if existing else "/export/models",
                 "creation_info": {"owner_uid": _UID, "owner_gid": _GID, "permissions": "750"},
             },
             opts=guarded,
         )
-        self.file_system_arn, self.access_point_arn = file_system.arn, access_point.arn
+        self.access_point_arn = access_point.arn
         self.summary = {
-            "fileSystemId": file_system.id,
+            "fileSystemId": file_system_id,
             "accessPointArn": access_point.arn,
             "mountPath": MOUNT_PATH,
         }
-        policy = aws.efs.FileSystemPolicy(
-            name,
-            file_system_id=file_system.id,
-            policy=pulumi.Output.json_dumps(self._policy(readers, writers)),
-            opts=child,
-        )
         # Without a policy all that reaches a mount target may do everything: so there is none before it.
+        before = [*network.cache_rules]
+        if not existing:
+            policy = aws.efs.FileSystemPolicy(
+                name,
+                file_system_id=file_system_id,
+                policy=pulumi.Output.json_dumps(self._policy(readers, writers)),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            before.append(policy)
+        self.ready = [*before, *self._mount_targets(name, file_system_id, network, before)]
+        self.register_outputs(dict(self.summary))
+
+    def _mount_targets(
+        self,
+        name: str,
+        file_system_id: pulumi.Input[str],
+        network: Network,
+        before: list[pulumi.Resource],
+    ) -> list[pulumi.Resource]:
         taken = explain_error(
             "explain-taken-zone",
             "MountTargetConflict",
-            "The cache has a mount target in that zone already: the region's list of zones has changed since "
-            "the stack was made. Name the zones in `zones`, first those of the subnets that are there",
+            "The cache has a mount target in that zone, or in another VPC, already. If the region's list of "
+            "zones has changed since the stack was made, name the zones in `zones`, first those of the "
+            "subnets that are there. If `vpcId` was set, taken away or changed: a stack that is deployed "
+            "stays in its network, so set it back, or deploy another stack",
         )
-        before = pulumi.ResourceOptions(parent=self, depends_on=[policy, *network.cache_rules], hooks=taken)
-        mount_targets = [
+        opts = pulumi.ResourceOptions(
+            parent=self,
+            depends_on=before,
+            hooks=taken,
+            # Named by its zone, it may come to lie in another subnet of it, where only one can be at a time.
+            delete_before_replace=True if network.existing else None,
+        )
+        return [
             aws.efs.MountTarget(
-                f"{name}-{index}",
-                file_system_id=file_system.id,
+                f"{name}-{place}",
+                file_system_id=file_system_id,
                 subnet_id=subnet_id,
-                security_groups=[network.cache_group_id],
-                opts=before,
+                security_groups=[network.cache_group_id] if network.cache_group_id else [],
+                opts=opts,
             )
-            for index, subnet_id in enumerate(network.private_subnet_ids)
+            for place, subnet_id in network.mount_places.items()
         ]
-        self.ready = [policy, *network.cache_rules, *mount_targets]
-        self.register_outputs(dict(self.summary))
 
     def mount_statement(self, *, write: bool) -> dict[str, Any]:
         """What a role's policy must allow for its function to mount the cache."""

@@ -139,6 +139,27 @@ Variables = Annotated[
     ),
 ]
 Url = Annotated[str, AfterValidator(_check_url), Allowed("an address such as https://huggingface.co")]
+VpcId = Annotated[
+    str,
+    Field(pattern=r"^(|vpc-[0-9a-f]+)$"),
+    Allowed("the id of a VPC (vpc-...), or empty for one of its own"),
+]
+SubnetIds = Annotated[
+    tuple[Annotated[str, Field(pattern=r"^subnet-[0-9a-f]+$")], ...],
+    BeforeValidator(_read_names),
+    Allowed('a list of ids, for instance ["subnet-0123456789abcdef0"]'),
+]
+FileSystemId = Annotated[
+    str,
+    Field(pattern=r"^(|fs-[0-9a-f]+)$"),
+    Allowed("the id of a file system (fs-...), or empty for one of its own"),
+]
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-arns
+PolicyArn = Annotated[
+    str,
+    Field(pattern=r"^(|arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+)$"),
+    Allowed("the ARN of a policy, for instance arn:aws:iam::123456789012:policy/boundary, or empty"),
+]
 Email = Annotated[
     str,
     Field(pattern=r"^(|[^@\s]+@[^@\s]+\.[^@\s]+)$"),

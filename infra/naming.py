@@ -22,6 +22,11 @@ def stack_prefix() -> str:
     return f"{pulumi.get_project()}-{pulumi.get_stack()}"
 
 
+def name_tag(part: str) -> str:
+    """The `Name` tag by which a stack knows, in a network that others use too, what it has made itself."""
+    return f"{stack_prefix()}-{part}"
+
+
 def function_name(endpoint: str) -> str:
     return f"{stack_prefix()}-{endpoint}"
 

@@ -1,14 +1,16 @@
-"""The VPC: subnets over the zones, who may talk to whom, and the ways out of it."""
+"""The network: subnets over the zones, who may talk to whom, ways out; or one that is there already."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
+from .existing_network import CACHE_GROUP, ExistingNetwork
+from .naming import name_tag, stack_prefix
 from .role import ExecutionRole
 from .settings import Settings
 
@@ -20,14 +22,23 @@ _KEEP_ZONE = pulumi.ResourceOptions(ignore_changes=["availabilityZone"])
 class Network(pulumi.ComponentResource):
     """VPC with a private subnet per zone; public ones and a way out as `egress` asks for.
 
-    Endpoints reach the cache and nothing else; the warm-up also reaches the Hub over HTTPS.
+    In an existing network these are there, and it makes security groups alone. Endpoints reach the cache and
+    nothing else; the warm-up also reaches the Hub over HTTPS.
     Raises RunError where the region has not the zones that are asked for.
     """
 
+    existing: ExistingNetwork | None
     vpc_id: pulumi.Output[str]
     private_subnet_ids: list[pulumi.Output[str]]
-    private_route_table_ids: list[pulumi.Output[str]]
-    cache_group_id: pulumi.Output[str]
+    """Of the functions, one in each zone."""
+    tables_without_s3: list[pulumi.Output[str]]
+    """Their route tables, without those in which S3 can be reached already."""
+    s3_prefix_list_id: pulumi.Output[str] | None
+    """The addresses of S3, where nothing has to be made to reach them."""
+    mount_places: Mapping[str, pulumi.Output[str]]
+    """The subnets in which the cache needs mount targets of its own, by what tells them apart."""
+    cache_group_id: pulumi.Output[str] | None
+    """Of those mount targets; None where they are all there already."""
     cache_rules: list[pulumi.Resource]
     """What lets the functions in: only with them is an available mount target one that can be reached."""
     endpoint_group_id: pulumi.Output[str]
@@ -39,6 +50,7 @@ class Network(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        existing: ExistingNetwork | None,
         roles: Sequence[ExecutionRole],  # of the functions that will run in it
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -49,7 +61,26 @@ class Network(pulumi.ComponentResource):
         # gone: what they lie in is destroyed before the role is.
         # https://docs.aws.amazon.com/lambda/latest/dg/configuration-vpc.html
         self._holds_interfaces = pulumi.ResourceOptions(parent=self, depends_on=list(roles))
-        self.dual_stack = settings.egress == "ipv6"
+        self.existing, self.dual_stack = existing, settings.egress == "ipv6"
+        if existing:
+            self._use(existing)
+        else:
+            self._make(settings)
+        self._security_groups(settings.egress)
+        self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
+
+    def _use(self, existing: ExistingNetwork) -> None:
+        self.vpc_id = pulumi.Output.from_input(existing.vpc_id)
+        subnets = {each.zone: pulumi.Output.from_input(each.id) for each in existing.subnets}
+        self.private_subnet_ids = list(subnets.values())
+        self.tables_without_s3 = [pulumi.Output.from_input(each) for each in existing.tables_without_s3]
+        prefix_list_id = existing.s3_prefix_list_id
+        self.s3_prefix_list_id = pulumi.Output.from_input(prefix_list_id) if prefix_list_id else None
+        there = existing.file_system.group_of_zone if existing.file_system else {}
+        self.mount_places = {zone: subnet_id for zone, subnet_id in subnets.items() if zone not in there}
+
+    def _make(self, settings: Settings) -> None:
+        name = self._name
         self._zones = self._choose_zones(settings)
         self._vpc = aws.ec2.Vpc(
             name,
@@ -60,25 +91,24 @@ class Network(pulumi.ComponentResource):
             # subnet has a part of it, so a mode of `egress` without it could not follow one with it
             # (https://github.com/hashicorp/terraform-provider-aws/issues/40791).
             assign_generated_ipv6_cidr_block=True,
-            tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}"},
+            tags={"Name": stack_prefix()},
             opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
         )
         self.vpc_id = self._vpc.id
         # Left alone, AWS's own default group lets everything in it talk to everything.
         aws.ec2.DefaultSecurityGroup(f"{name}-default", vpc_id=self.vpc_id, opts=self._child)
-        route_tables = self._private_subnets()
-        self.private_route_table_ids = [table.id for table in route_tables]
+        tables = [table.id for table in self._private_subnets()]
+        self.tables_without_s3, self.s3_prefix_list_id = tables, None
+        self.mount_places = {str(index): subnet_id for index, subnet_id in enumerate(self.private_subnet_ids)}
         if settings.egress != "none":
             Egress(
                 f"{name}-egress",
                 egress=settings.egress,
                 vpc_id=self.vpc_id,
                 zones=self._zones,
-                private_route_table_ids=self.private_route_table_ids,
+                private_route_table_ids=tables,
                 opts=self._child,
             )
-        self._security_groups(settings.egress)
-        self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def _choose_zones(self, settings: Settings) -> list[str]:
         """The zones of new subnets; those that exist stay where they are (see `_KEEP_ZONE`)."""
@@ -109,7 +139,7 @@ class Network(pulumi.ComponentResource):
                 availability_zone=zone,
                 cidr_block=private_cidr(index),
                 ipv6_cidr_block=self._ipv6_cidr(index),
-                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-private-{index}"},
+                tags={"Name": name_tag(f"private-{index}")},
                 opts=pulumi.ResourceOptions.merge(self._holds_interfaces, _KEEP_ZONE),
             )
             table = aws.ec2.RouteTable(label, vpc_id=self.vpc_id, opts=self._child)
@@ -124,34 +154,26 @@ class Network(pulumi.ComponentResource):
         return self._vpc.ipv6_cidr_block.apply(lambda block: ipv6_cidr(block, index))
 
     def _security_groups(self, egress: str) -> None:
-        cache = self._group("cache", "Mount targets of the model cache: NFS from the functions")
         endpoint = self._group("endpoints", "Endpoints: the model cache and nothing else")
         download = self._group("downloads", "What fills the cache: the cache and, over HTTPS, the Hub")
-        self.cache_group_id, self.endpoint_group_id, self.download_group_id = (
-            cache.id,
-            endpoint.id,
-            download.id,
-        )
-        self.cache_rules = []
-        for label, group in (("endpoints", endpoint), ("downloads", download)):
-            nfs: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 2049, "to_port": 2049}
-            aws.vpc.SecurityGroupEgressRule(
-                f"{self._name}-{label}-nfs",
-                security_group_id=group.id,
-                referenced_security_group_id=cache.id,
-                description="The model cache",
-                opts=self._child,
-                **nfs,
-            )
-            rule = aws.vpc.SecurityGroupIngressRule(
-                f"{self._name}-{label}-nfs",
-                security_group_id=cache.id,
-                referenced_security_group_id=group.id,
-                description=f"NFS from {label}",
-                opts=self._child,
-                **nfs,
-            )
-            self.cache_rules.append(rule)
+        self.endpoint_group_id, self.download_group_id = endpoint.id, download.id
+        targets: dict[str, pulumi.Input[str]] = {}
+        """Groups of the mount targets, by what the names of their rules end in."""
+        self.cache_group_id = None
+        if self.mount_places:
+            of_cache = "Mount targets of the model cache: NFS from the functions"
+            tag = {"Name": name_tag(CACHE_GROUP)} if self.existing else None
+            self.cache_group_id = self._group("cache", of_cache, tags=tag).id
+            targets[""] = self.cache_group_id
+        if self.existing and self.existing.file_system:
+            zones = {each.zone for each in self.existing.subnets}
+            of_zone = self.existing.file_system.group_of_zone
+            targets |= {f"-{group}": group for zone, group in of_zone.items() if zone in zones}
+        self.cache_rules = [
+            self._let_nfs(f"{self._name}-{label}-nfs{suffix}", label, group.id, target)
+            for label, group in (("endpoints", endpoint), ("downloads", download))
+            for suffix, target in targets.items()
+        ]
         if egress != "none":
             # The Hub's storage hosts have no fixed addresses: any host, but HTTPS alone. A rule of one family
             # of addresses cannot become one of the other, so each has its own name.
@@ -168,11 +190,36 @@ class Network(pulumi.ComponentResource):
                 opts=self._child,
             )
 
-    def _group(self, label: str, description: str) -> aws.ec2.SecurityGroup:
+    def _let_nfs(
+        self, name: str, label: str, group_id: pulumi.Input[str], target_id: pulumi.Input[str]
+    ) -> pulumi.Resource:
+        """From a group of functions to one of mount targets; the rule that lets it in."""
+        nfs: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 2049, "to_port": 2049}
+        aws.vpc.SecurityGroupEgressRule(
+            name,
+            security_group_id=group_id,
+            referenced_security_group_id=target_id,
+            description="The model cache",
+            opts=self._child,
+            **nfs,
+        )
+        return aws.vpc.SecurityGroupIngressRule(
+            name,
+            security_group_id=target_id,
+            referenced_security_group_id=group_id,
+            description=f"NFS from {label}",
+            opts=self._child,
+            **nfs,
+        )
+
+    def _group(
+        self, label: str, description: str, tags: Mapping[str, str] | None = None
+    ) -> aws.ec2.SecurityGroup:
         return aws.ec2.SecurityGroup(
             f"{self._name}-{label}",
             vpc_id=self.vpc_id,
             description=description,
+            tags=tags,
             opts=self._holds_interfaces,
         )
 
@@ -238,7 +285,7 @@ class Egress(pulumi.ComponentResource):
                 vpc_id=self._vpc_id,
                 availability_zone=zone,
                 cidr_block=public_cidr(index),
-                tags={"Name": f"{pulumi.get_project()}-{pulumi.get_stack()}-public-{index}"},
+                tags={"Name": name_tag(f"public-{index}")},
                 opts=pulumi.ResourceOptions.merge(self._child, _KEEP_ZONE),
             )
             aws.ec2.RouteTableAssociation(

@@ -53,7 +53,12 @@ class ExecutionRole(pulumi.ComponentResource):
     log_group: aws.cloudwatch.LogGroup
 
     def __init__(
-        self, name: str, *, log_retention_days: int, opts: pulumi.ResourceOptions | None = None
+        self,
+        name: str,
+        *,
+        log_retention_days: int,
+        permissions_boundary: str,  # ARN of a policy, or empty
+        opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ExecutionRole", name, None, opts)
         self._name = name
@@ -68,6 +73,7 @@ class ExecutionRole(pulumi.ComponentResource):
             name,
             description=f"Runs {function_name(name)}",
             assume_role_policy=pulumi.Output.json_dumps(_TRUST),
+            permissions_boundary=permissions_boundary or None,
             opts=child,
         )
         self.arn = self._role.arn

@@ -20,6 +20,7 @@ from .keys import (
     Allowed,
     ApiKeys,
     Email,
+    FileSystemId,
     Flag,
     Instances,
     Keys,
@@ -28,11 +29,14 @@ from .keys import (
     Name,
     Names,
     Number,
+    PolicyArn,
     RetentionDays,
+    SubnetIds,
     Texts,
     Token,
     Url,
     Variables,
+    VpcId,
     WholeNumber,
     allowed,
     is_secret,
@@ -163,6 +167,22 @@ class Settings(EndpointSettings):
         description="How the warm-up reaches the Hub - nat (one NAT gateway), natPerAz (one in each zone), "
         "ipv6 (free, for Hub hosts that answer on IPv6) or none (models are staged through S3; "
         "the network costs nothing)."
+    )
+    vpc_id: VpcId = Field(
+        description="An existing VPC to deploy into, with `subnetIds`; docs/operations.md says what it must "
+        "have. Chosen before the first deployment. Empty - a VPC of its own."
+    )
+    subnet_ids: SubnetIds = Field(
+        description="Private subnets of `vpcId`, one for each zone and as many as azCount. They need the "
+        "route that `egress` speaks of."
+    )
+    file_system_id: FileSystemId = Field(
+        description="An existing EFS file system in `vpcId` for the cache; it gets an access point, and "
+        "mount targets in zones without. Empty - a file system of its own."
+    )
+    permissions_boundary: PolicyArn = Field(
+        description="ARN of the policy that bounds the permissions of every role, for accounts that ask for "
+        "one. Empty - none."
     )
     keep_versions: Annotated[WholeNumber, Ge(0), Le(20)] = Field(
         description="Published versions of an endpoint that are kept beside the one that its alias `live` "
@@ -468,6 +488,7 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
             f"hubEndpoint is {settings.hub_endpoint}; must be https on port 443, all that the network lets "
             "out, or egress none, where the command downloads"
         )
+    found += _contradictions_of_network(settings)
     if settings.zones and len(settings.zones) != settings.az_count:
         found.append(
             f"zones has {len(settings.zones)} and azCount is {settings.az_count}; name as many as azCount"
@@ -496,6 +517,35 @@ def _of_remote_code(settings: Settings, scripts: Sequence[Script]) -> list[str]:
                 f"{script.name}: coldDownload is true with trust_remote_code=True; must be false, as the "
                 "warm-up alone fetches code at the commit that the script names"
             )
+    return found
+
+
+def _contradictions_of_network(settings: Settings) -> list[str]:
+    """Of the keys that name what is there already; infra/existing_network.py looks at what they name."""
+    if not settings.vpc_id:
+        given = {"subnetIds": settings.subnet_ids, "fileSystemId": settings.file_system_id}
+        return [
+            f"{key} is set without vpcId; name its VPC, or leave both"
+            for key, value in given.items()
+            if value
+        ]
+    found = []
+    if not settings.subnet_ids:
+        found.append(f"vpcId is {settings.vpc_id} without subnetIds; name a private subnet for each zone")
+    elif len(settings.subnet_ids) != settings.az_count:
+        found.append(
+            f"subnetIds has {len(settings.subnet_ids)} and azCount is {settings.az_count}; name as many as "
+            "azCount"
+        )
+    if settings.zones:
+        found.append(
+            f"zones has {', '.join(settings.zones)} with vpcId, whose subnets say where; leave it empty"
+        )
+    if settings.egress == "natPerAz":
+        found.append(
+            "egress is natPerAz with vpcId, whose gateways are its own; must be nat (any route to IPv4 "
+            "addresses), ipv6 or none"
+        )
     return found
 
 

@@ -8,6 +8,8 @@ import pulumi
 import pulumi_aws as aws
 
 from .account import Account
+from .existing_network import S3_ENDPOINT, s3_service
+from .naming import name_tag
 from .network import Network
 
 _KEPT_DAYS = 7
@@ -35,27 +37,38 @@ class StagingBucket(pulumi.ComponentResource):
         bucket = aws.s3.Bucket(name, force_destroy=True, opts=child)
         self.name, self._arn = bucket.bucket, bucket.arn
         self._secure(name, bucket)
-        endpoint = aws.ec2.VpcEndpoint(
-            name,
-            vpc_id=network.vpc_id,
-            service_name=f"com.amazonaws.{account.region}.s3",
-            vpc_endpoint_type="Gateway",
-            route_table_ids=network.private_route_table_ids,
-            policy=_policy({"Sid": "ReadStagedModels", "Effect": "Allow", "Principal": "*", **self._read()}),
-            opts=child,
-        )
+        prefix_list_id, self.ready = network.s3_prefix_list_id, []
+        if network.tables_without_s3:
+            endpoint = self._endpoint(name, network, account)
+            prefix_list_id = endpoint.prefix_list_id
+            self.ready.append(endpoint)
         rule = aws.vpc.SecurityGroupEgressRule(
             name,
             security_group_id=network.download_group_id,
-            prefix_list_id=endpoint.prefix_list_id,
+            prefix_list_id=prefix_list_id,
             ip_protocol="tcp",
             from_port=443,
             to_port=443,
             description="Staged models in S3",
             opts=child,
         )
-        self.ready = [endpoint, rule]
+        self.ready.append(rule)
         self.register_outputs({"name": self.name})
+
+    def _endpoint(self, name: str, network: Network, account: Account) -> aws.ec2.VpcEndpoint:
+        read = {"Sid": "ReadStagedModels", "Effect": "Allow", "Principal": "*", **self._read()}
+        return aws.ec2.VpcEndpoint(
+            name,
+            vpc_id=network.vpc_id,
+            service_name=s3_service(account),
+            vpc_endpoint_type="Gateway",
+            route_table_ids=network.tables_without_s3,
+            # What else uses route tables that are not of this stack goes this way to S3 from now on, so that
+            # it must get everywhere; there the role alone says what the warm-up may read.
+            policy=None if network.existing else _policy(read),
+            tags={"Name": name_tag(S3_ENDPOINT)} if network.existing else None,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
 
     def read_statement(self) -> dict[str, Any]:
         """What the warm-up's role must allow."""

@@ -21,7 +21,9 @@ from pulumi.runtime.stack import Stack, run_pulumi_func
 
 from infra.account import Account
 from infra.docker_engine import CheckEngine
+from infra.existing_network import FileSystem, FoundNetwork, NetworkReader, Route, Subnet, Vpc
 from infra.registry import Manifest, ManifestReader
+from infra.settings import Settings
 
 ACCOUNT = "123456789012"
 PROJECT = "hf-lambda"
@@ -126,6 +128,26 @@ def read_one_image(account: Account, uri: str) -> Manifest:
     return Manifest("application/vnd.oci.image.manifest.v1+json")
 
 
+def find_what_is_asked_for(account: Account, settings: Settings) -> FoundNetwork:
+    """An AWS in which every network is there and leads everywhere."""
+    routes = (Route("0.0.0.0/0", "nat-0", active=True), Route("::/0", "eigw-0", active=True))
+    zones = [f"{account.region}{letter}" for letter in "abcdef"]
+    subnets = [
+        Subnet(subnet_id, settings.vpc_id, zone, ipv6=True, route_table_id=f"rtb-{zone}", routes=routes)
+        for subnet_id, zone in zip(settings.subnet_ids, zones, strict=False)
+    ]
+    file_system_id = settings.file_system_id
+    arn = f"arn:aws:elasticfilesystem:{account.region}:{ACCOUNT}:file-system/{file_system_id}"
+    return FoundNetwork(
+        Vpc(settings.vpc_id, dns_support=True, dns_hostnames=True, dedicated=False),
+        tuple(subnets),
+        frozenset(zones),
+        file_system=FileSystem(file_system_id, arn, available=True, zone=None, policy=True, mount_targets=())
+        if file_system_id
+        else None,
+    )
+
+
 def run_program(
     root: Path,
     config: Mapping[str, Any],
@@ -136,6 +158,7 @@ def run_program(
     preview: bool = False,
     read_manifest: ManifestReader = read_one_image,
     check_engine: CheckEngine = lambda architecture: None,
+    read_network: NetworkReader = find_what_is_asked_for,
     registered: Registrations | None = None,
 ) -> Registrations:
     """Run `root`/__main__.py as `stack` with `config` by full key. Raises what the program raises.
@@ -158,7 +181,7 @@ def run_program(
         )
         set_all_config({key: as_text(value) for key, value in config.items()}, secret_keys=[*secret_keys])
         with _nothing_left_behind():
-            await run_pulumi_func(lambda: _run_main(root, read_manifest, check_engine))
+            await run_pulumi_func(lambda: _run_main(root, read_manifest, check_engine, read_network))
         stack_resource = get_root_resource()
         if not isinstance(stack_resource, Stack):
             raise TypeError(f"the root resource is {stack_resource!r}; expected the stack")
@@ -191,8 +214,10 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _run_main(root: Path, read_manifest: ManifestReader, check_engine: CheckEngine) -> None:
-    runpy.run_path(str(root / "__main__.py"))["deploy"](read_manifest, check_engine)
+def _run_main(
+    root: Path, read_manifest: ManifestReader, check_engine: CheckEngine, read_network: NetworkReader
+) -> None:
+    runpy.run_path(str(root / "__main__.py"))["deploy"](read_manifest, check_engine, read_network)
 
 
 @contextlib.contextmanager

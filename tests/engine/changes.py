@@ -145,6 +145,10 @@ CHANGES: dict[str, Change] = {
             | NAT,
         ),
     ),
+    "permissionsBoundary": Change(
+        "arn:aws:iam::123456789012:policy/boundary",
+        Changes.of(updates=each("iam/role {}", (*SCRIPTS, "warmup"))),
+    ),
     "hubEndpoint": Change("https://hub.local", Changes.of(updates=WARMUP)),
     "hfToken": Change(
         "hf_x",

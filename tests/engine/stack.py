@@ -9,8 +9,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -87,6 +87,8 @@ class Stack:
     name: str = "dev"
     docker: str | None = None
     """Address of another Docker engine than the one that is there."""
+    endpoints: Mapping[str, str] = field(default_factory=dict)
+    """Service -> address of another API of AWS that is asked for it."""
 
     @property
     def project(self) -> Path:
@@ -179,12 +181,13 @@ class Stack:
             "AWS_ACCESS_KEY_ID": "x",
             "AWS_SECRET_ACCESS_KEY": "x",
             "AWS_ENDPOINT_URL": f"{self.aws}/{quote(str(self.folder), safe='')}",
+            **{f"AWS_ENDPOINT_URL_{service.upper()}": each for service, each in self.endpoints.items()},
         }
 
 
-def new_stack(folder: Path, pulumi: str, aws: str, name: str = "dev") -> Stack:
+def new_stack(folder: Path, pulumi: str, aws: str, name: str = "dev", **endpoints: str) -> Stack:
     """A stack that nothing was deployed to, of a copy of the program: its scripts and config may change."""
-    stack = Stack(folder, pulumi, aws, name)
+    stack = Stack(folder, pulumi, aws, name, endpoints)
     stack.project.mkdir(parents=True)
     (folder / "states").mkdir()
     for path in (ROOT / "__main__.py", *ROOT.glob("Pulumi*.yaml"), ROOT / ".dockerignore"):

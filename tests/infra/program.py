@@ -10,6 +10,7 @@ from typing import Any
 from pulumi.runtime import mocks
 
 from infra.docker_engine import CheckEngine
+from infra.existing_network import NetworkReader
 from infra.registry import ManifestReader
 from local.program import mock
 from local.program.declare import read_config
@@ -64,6 +65,7 @@ def run_program(
     preview: bool = False,
     read_manifest: ManifestReader = mock.read_one_image,
     check_engine: CheckEngine = lambda architecture: None,
+    read_network: NetworkReader = mock.find_what_is_asked_for,
     registered: Deployed | None = None,
     secret_keys: tuple[str, ...] = ("hfToken",),
     **keys: Any,
@@ -80,6 +82,7 @@ def run_program(
         preview=preview,
         read_manifest=read_manifest,
         check_engine=check_engine,
+        read_network=read_network,
         registered=deployed,
     )
     return deployed

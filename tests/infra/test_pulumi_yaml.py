@@ -50,8 +50,7 @@ def test_a_default_is_allowed_and_stays_as_it_is():
     assert {
         **settings,
         "hfToken": settings["hfToken"].get_secret_value(),
-        "apiKeys": list(settings["apiKeys"]),
-        "zones": list(settings["zones"]),
+        **{key: list(settings[key]) for key in ("apiKeys", "zones", "subnetIds")},
     } == defaults
 
 
@@ -102,6 +101,10 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "azCount": 1,
         "zones": ["us-east-1c", "us-east-1d"],
         "egress": "ipv6",
+        "vpcId": "vpc-1",
+        "subnetIds": ["subnet-3", "subnet-4"],
+        "fileSystemId": "fs-1",
+        "permissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
         "keepVersions": 1,
         "hubEndpoint": "https://hub.local",
         "hfToken": "hf_x",
@@ -117,9 +120,17 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
     assert set(others) == set(KEYS)
     usual = asked(deploy)
     del others["keepVersions"]  # what the hook of the alias keeps is no input: see test_hooks
+    network = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
+    needs: dict[str, dict[str, Any]] = {
+        "monthlyBudgetUsd": {"alarmEmail": "a@b.org"},
+        "cors": {"functionUrl": "iam"},
+        "vpcId": {**network, "vpcId": "vpc-2"},
+        "subnetIds": network,
+        "fileSystemId": network,
+    }
     for key, value in others.items():
-        also = {"monthlyBudgetUsd": {"alarmEmail": "a@b.org"}, "cors": {"functionUrl": "iam"}}.get(key, {})
-        assert asked(deploy, **also, **{key: value}) != (asked(deploy, **also) if also else usual), key
+        also = needs.get(key, {})
+        assert asked(deploy, **{**also, key: value}) != (asked(deploy, **also) if also else usual), key
 
 
 def asked(deploy: Callable[..., Any], **keys: Any) -> dict[str, Any]:

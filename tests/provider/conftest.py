@@ -41,11 +41,11 @@ class Account:
     """An AWS in which nothing is yet, for stacks of the program."""
 
     def __init__(self, installed: Installed, address: str, folder: Path) -> None:
-        self._installed, self._address, self._folder = installed, address, folder
+        self._installed, self.address, self._folder = installed, address, folder
         self.client = client_of(address)
 
     def stack(self, name: str = "dev") -> Terraform:
-        return Terraform(self._installed, self._folder / name, self._address)
+        return Terraform(self._installed, self._folder / name, self.address)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from typing import Any
 
 from pulumi.runtime import mocks
 
+from infra.existing_network import NetworkReader
 from local.program import mock
 from local.program.declare import read_config
 from tests.infra.asked import SECRET, Deployed
@@ -63,22 +64,36 @@ class Document:
         }
 
 
-def write_document(root: Path, stack: str, schema: Schema, keys: Mapping[str, Any] | None = None) -> Document:
+def write_document(
+    root: Path,
+    stack: str,
+    schema: Schema,
+    keys: Mapping[str, Any] | None = None,
+    read_network: NetworkReader = mock.find_what_is_asked_for,
+) -> Document:
     """Runs `root`/__main__.py with the config of `stack` and `keys` over it.
 
     Raises UnknownError for what the provider does not know, and MountTargetRaceError.
     """
-    deployed = _run(root, References(schema, stack, preview=False), keys)
+    deployed = _run(root, References(schema, stack, preview=False), keys, read_network)
     _check_mounts(deployed)
     return _document(deployed, schema, stack)
 
 
-def preview_program(root: Path, stack: str, schema: Schema, keys: Mapping[str, Any] | None = None) -> None:
+def preview_program(
+    root: Path,
+    stack: str,
+    schema: Schema,
+    keys: Mapping[str, Any] | None = None,
+    read_network: NetworkReader = mock.find_what_is_asked_for,
+) -> None:
     """Runs the program as a preview does, where what AWS computes is not known. Raises what it raises."""
-    _run(root, References(schema, stack, preview=True), keys)
+    _run(root, References(schema, stack, preview=True), keys, read_network)
 
 
-def _run(root: Path, answers: References, keys: Mapping[str, Any] | None) -> Deployed:
+def _run(
+    root: Path, answers: References, keys: Mapping[str, Any] | None, read_network: NetworkReader
+) -> Deployed:
     config = {
         **read_config(root, answers.stack),
         **{full_key(key): value for key, value in (keys or {}).items()},
@@ -93,6 +108,7 @@ def _run(root: Path, answers: References, keys: Mapping[str, Any] | None) -> Dep
         answers=answers,
         secret_keys=["hf-lambda:hfToken"],
         preview=answers.preview,
+        read_network=read_network,
         registered=deployed,
     )
     return deployed

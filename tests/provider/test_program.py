@@ -4,46 +4,22 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 
 from infra.settings import Settings
 from tests.infra.program import ROOT
 from tests.provider.conftest import Account
-from tests.provider.document import LACKING, preview_program, write_document
+from tests.provider.document import LACKING
+from tests.provider.program import Program
 from tests.provider.schema import Schema
-from tests.provider.terraform import Terraform
+from tests.transitions import transitions
 
 pytestmark = pytest.mark.slow
 
 EGRESS = get_args(Settings.model_fields["egress"].annotation)
-
-
-class Program:
-    """A copy of the program whose scripts a test may change, applied step by step."""
-
-    def __init__(self, folder: Path, schema: Schema, terraform: Terraform, stack: str = "dev") -> None:
-        self.scripts = folder / "inference"
-        self._folder, self._schema, self._terraform, self._stack = folder, schema, terraform, stack
-        self._keys: dict[str, Any] = {}
-        folder.mkdir(parents=True)
-        for path in (ROOT / "__main__.py", *ROOT.glob("Pulumi*.yaml")):
-            shutil.copy(path, folder)
-        shutil.copytree(ROOT / "inference", self.scripts, ignore=shutil.ignore_patterns("__pycache__"))
-
-    def up(self, **keys: Any) -> None:
-        """Deploys with these keys over those of the steps before. A second time, nothing may change."""
-        self._keys |= keys
-        preview_program(self._folder, self._stack, self._schema, self._keys)
-        self._terraform.apply(write_document(self._folder, self._stack, self._schema, self._keys))
-        drift = self._terraform.drift()
-        assert not drift, f"{self._keys}: {drift}"
-
-    def destroy(self) -> None:
-        self._terraform.destroy()
 
 
 @pytest.fixture
@@ -75,18 +51,6 @@ def test_two_stacks_of_one_account_come_and_go(tmp_path: Path, schema: Schema, a
 def test_a_stack_in_another_region_on_the_other_processor(program: Program):
     program.up(architecture="arm64", aws__region="eu-west-1", coldDownload=True)
     program.destroy()
-
-
-def transitions(modes: tuple[str, ...]) -> Iterator[str]:
-    """A way through the modes that takes each change from one to another once, and ends where it began."""
-    left = {mode: [other for other in modes if other != mode] for mode in modes}
-    stack, way = [modes[0]], []
-    while stack:
-        if left[stack[-1]]:
-            stack.append(left[stack[-1]].pop())
-        else:
-            way.append(stack.pop())
-    yield from reversed(way)
 
 
 def test_the_way_takes_every_transition_once():

@@ -20,6 +20,18 @@ ASSUMED_BY_LAMBDA = json.dumps(
         ],
     }
 )
+INTERFACES = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Effect": "Allow",
+                "Action": ["ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface"],
+                "Resource": "*",
+            }
+        ],
+    }
+)
 
 
 class Setting:
@@ -48,12 +60,10 @@ class Setting:
         return str(made["GroupId"])
 
     def role(self) -> str:
-        name = f"role-{self.number}"
-        return str(
-            self.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=ASSUMED_BY_LAMBDA)["Role"][
-                "Arn"
-            ]
-        )
+        name, iam = f"role-{self.number}", self.client("iam")
+        made = iam.create_role(RoleName=name, AssumeRolePolicyDocument=ASSUMED_BY_LAMBDA)["Role"]
+        iam.put_role_policy(RoleName=name, PolicyName="run", PolicyDocument=INTERFACES)
+        return str(made["Arn"])
 
     def file_system(self) -> str:
         return str(self.efs.create_file_system(CreationToken=f"t{self.number}")["FileSystemId"])
@@ -65,9 +75,8 @@ class Setting:
     def function(self, name: str = "", **more: Any) -> str:
         name = name or f"function-{self.number}"
         code = {"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/r@sha256:" + "0" * 64}
-        self.functions.create_function(
-            FunctionName=name, Role=self.role(), Code=code, PackageType="Image", **more
-        )
+        given = {"FunctionName": name, "Code": code, "PackageType": "Image", **more}
+        self.functions.create_function(Role=self.role(), **given)
         return name
 
     def alias(self, function: str) -> str:
@@ -215,6 +224,131 @@ def test_security_group_with_an_interface(setting: Setting):
         setting.ec2.delete_security_group(GroupId=group)
     setting.efs.delete_mount_target(MountTargetId=made["MountTargetId"])
     setting.ec2.delete_security_group(GroupId=group)
+
+
+@pytest.mark.parametrize("gone", ["role", "policy"])
+def test_interface_that_no_role_is_left_to_delete(setting: Setting, gone: str):
+    vpc, iam = setting.vpc()["VpcId"], setting.client("iam")
+    for place, role_goes_first in enumerate((True, False)):
+        here = Setting(setting.client)
+        subnet, group = here.subnet(vpc, place), here.security_group(vpc)
+        function = here.function(VpcConfig={"SubnetIds": [subnet], "SecurityGroupIds": [group]})
+        here.functions.delete_function(FunctionName=function)
+        if not role_goes_first:
+            here.ec2.delete_subnet(SubnetId=subnet)
+            here.ec2.delete_security_group(GroupId=group)
+        iam.delete_role_policy(RoleName=f"role-{here.number}", PolicyName="run")
+        if gone == "role":
+            iam.delete_role(RoleName=f"role-{here.number}")
+        if role_goes_first:
+            with refusal("DependencyViolation", "an interface of"):
+                here.ec2.delete_subnet(SubnetId=subnet)
+            with refusal("DependencyViolation", "an interface of"):
+                here.ec2.delete_security_group(GroupId=group)
+
+
+def test_second_way_to_s3_in_a_route_table(setting: Setting):
+    vpc = setting.vpc()["VpcId"]
+    first, second = (
+        setting.ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)
+    )
+
+    def way(service: str, *tables: str) -> str:
+        name = f"com.amazonaws.us-east-1.{service}"
+        made = setting.ec2.create_vpc_endpoint(
+            VpcId=vpc, ServiceName=name, VpcEndpointType="Gateway", RouteTableIds=[*tables]
+        )
+        return str(made["VpcEndpoint"]["VpcEndpointId"])
+
+    way("s3", first)
+    with refusal("RouteAlreadyExists", first):
+        way("s3", first, second)
+    way("dynamodb", first)
+    other = way("s3", second)
+    with refusal("RouteAlreadyExists", first):
+        setting.ec2.modify_vpc_endpoint(VpcEndpointId=other, AddRouteTableIds=[first])
+    setting.ec2.delete_vpc_endpoints(VpcEndpointIds=[other])
+    way("s3", second)
+
+
+def test_boundary_that_does_not_exist(setting: Setting):
+    iam, name = setting.client("iam"), f"bounded-{setting.number}"
+    role = {"RoleName": name, "AssumeRolePolicyDocument": ASSUMED_BY_LAMBDA}
+    arn = f"arn:aws:iam::123456789012:policy/{name}"
+    with refusal("NoSuchEntity", arn):
+        iam.create_role(**role, PermissionsBoundary=arn)
+    iam.create_policy(PolicyName=name, PolicyDocument=INTERFACES)
+    iam.create_role(**role, PermissionsBoundary=arn)
+
+
+def test_role_that_may_not_attach_to_a_vpc(setting: Setting):
+    vpc = setting.vpc()["VpcId"]
+    where = {"SubnetIds": [setting.subnet(vpc)], "SecurityGroupIds": [setting.security_group(vpc)]}
+    function = setting.function()
+    setting.client("iam").delete_role_policy(RoleName=f"role-{setting.number}", PolicyName="run")
+    with refusal("InvalidParameterValueException", "CreateNetworkInterface"):
+        setting.functions.update_function_configuration(FunctionName=function, VpcConfig=where)
+    Setting(setting.client).function(VpcConfig=where)
+
+
+def test_zone_without_lambda(setting: Setting):
+    vpc = setting.vpc()["VpcId"]
+    groups = [setting.security_group(vpc)]
+    good, bad = (setting.subnet(vpc, place, f"us-east-1{zone}") for place, zone in enumerate("ae"))
+    with refusal("InvalidParameterValueException", "availability zone Lambda doesn't support"):
+        setting.function(VpcConfig={"SubnetIds": [good, bad], "SecurityGroupIds": groups})
+    Setting(setting.client).function(VpcConfig={"SubnetIds": [good], "SecurityGroupIds": groups})
+
+
+def test_image_that_is_an_index(setting: Setting):
+    ecr, name = setting.client("ecr"), f"repository-{setting.number}"
+    uri = ecr.create_repository(repositoryName=name)["repository"]["repositoryUri"]
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:1", "size": 1}
+    oci = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}
+    image = {**oci, "config": config, "layers": []}
+    index = {**oci, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}
+    for digit, manifest in (("1", index), ("2", image)):
+        ecr.put_image(
+            repositoryName=name,
+            imageManifest=json.dumps(manifest),
+            imageManifestMediaType=manifest["mediaType"],
+            imageTag=digit,
+            imageDigest=f"sha256:{digit * 64}",
+        )
+    code = {"PackageType": "Image"}
+    with refusal("InvalidParameterValueException", "is not supported"):
+        setting.function(**code, Code={"ImageUri": f"{uri}@sha256:{'1' * 64}"})
+    again = Setting(setting.client)
+    again.function(**code, Code={"ImageUri": f"{uri}@sha256:{'2' * 64}"})
+
+
+@pytest.mark.parametrize(
+    ("service", "call", "parameter", "code", "says"),
+    [
+        # https://github.com/testground/testground/pull/536
+        (
+            "ecr",
+            "create_repository",
+            "repositoryName",
+            "RepositoryAlreadyExistsException",
+            "The repository with name 'taken' already exists in the registry with id '123456789012'",
+        ),
+        # https://github.com/hashicorp/terraform-provider-aws/issues/18468
+        (
+            "logs",
+            "create_log_group",
+            "logGroupName",
+            "ResourceAlreadyExistsException",
+            "The specified log group already exists",
+        ),
+    ],
+)
+def test_moto_itself_says_in_aws_words_that_a_name_is_taken(
+    aws: Client, service: str, call: str, parameter: str, code: str, says: str
+):
+    getattr(aws(service), call)(**{parameter: "taken"})
+    with refusal(code, re.escape(says)):
+        getattr(aws(service), call)(**{parameter: "taken"})
 
 
 def nat_gateway(setting: Setting, vpc: str) -> tuple[str, str]:

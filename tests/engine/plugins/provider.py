@@ -1,7 +1,8 @@
 """`pulumi-resource-aws` and `-docker` for the real Pulumi engine: a provider whose cloud is $CLOUD_FILE.
 
 Prints its port and serves the protocol of providers (pulumirpc.ResourceProvider) until it is interrupted. It
-gives ids, ARNs and names, knows which changes replace a resource, and computes the digest of a build context.
+gives ids, ARNs and names, knows which changes replace a resource, computes the digest of a build context, and
+refuses some of what AWS refuses.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from tests.engine.plugins.catalogue import (
     type_of,
 )
 from tests.engine.plugins.cloud import Cloud, Resource, changing
+from tests.engine.plugins.refusals import refused_creation, refused_deletion, refused_update
 
 LARGE = [("grpc.max_receive_message_length", 1 << 28)]
 IMAGE = "docker:index/image:Image"
@@ -105,8 +107,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
             cloud.made += 1
             made = outputs(kind, name_of(request.urn), inputs, self._region, cloud.made)
             key = f"{kind} {made['id']}"
-            if key in cloud.resources:
-                context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{key} exists already")
+            _refuse(context, refused_creation(cloud, kind, key, inputs))
             cloud.resources[key] = Resource(request.urn, inputs, made)
             _publish(cloud, kind, inputs, made)
             _log(cloud, "create", request.urn)
@@ -124,6 +125,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
         inputs, old = _plain(_load(request.news)), _plain(_load(request.olds))
         kind = type_of(request.urn)
         with changing(self._cloud_file) as cloud:
+            _refuse(context, refused_update(cloud, kind, inputs))
             cloud.made += 1
             made = outputs(kind, name_of(request.urn), inputs, self._region, cloud.made)
             made |= {key: old[key] for key in KEPT if key in old}
@@ -142,6 +144,7 @@ class Provider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Delete(self, request: Any, context: Any) -> Any:
         with changing(self._cloud_file) as cloud:
+            _refuse(context, refused_deletion(cloud, type_of(request.urn), request.id))
             cloud.resources.pop(f"{type_of(request.urn)} {request.id}", None)
             cloud.versions.pop(request.id, None)
             _log(cloud, "delete", request.urn)
@@ -172,6 +175,11 @@ def _publish(cloud: Cloud, kind: str, inputs: dict[str, Any], made: dict[str, An
     if kind == "aws:lambda/function:Function" and inputs.get("publish"):
         subnets = (inputs.get("vpcConfig") or {}).get("subnetIds", [])
         cloud.versions.setdefault(made["id"], {}).setdefault(made["version"], subnets)
+
+
+def _refuse(context: Any, text: str | None) -> None:
+    if text:
+        context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
 
 
 def _log(cloud: Cloud, verb: str, urn: str) -> None:

@@ -23,6 +23,8 @@ class Limits:
     """Of these, how many no function may reserve."""
     memory_mb: int = 10240
     """Memory of one function."""
+    without_lambda: frozenset[str] = frozenset({"us-east-1e"})
+    """Zones in which Lambda runs nothing. AWS lists none: which zone it is, if any, differs by account."""
 
 
 NEW_ACCOUNT = Limits(concurrency=10, unreserved=10, memory_mb=3008)

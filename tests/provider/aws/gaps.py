@@ -6,10 +6,12 @@
 - The tags of a budget, and whom it tells, which clients ask for at once.
 - Provisioned concurrency; a function's mount and log group; the description of a security group's rule.
 - The length of an access point's id, which Lambda checks.
+- The network interfaces of functions, which outlive them.
 """
 
 import inspect
 import json
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
@@ -132,6 +134,32 @@ def lambda_init(self: LambdaFunction, *arguments: Any, **keys: Any) -> None:
     moto_init(self, *arguments, **keys)
     spec = arguments[1] if len(arguments) > 1 else keys["spec"]
     self.configured = {key: spec[key] for key in ("FileSystemConfigs", "LoggingConfig") if key in spec}
+    _attach(self)
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Of Lambda, in a subnet: it stays when its function goes, until Lambda has deleted it."""
+
+    role: str
+    subnet: str
+    groups: frozenset[str]
+
+
+interfaces: set[Interface] = set()
+"""Every one that was ever made. `refusals` says which of them are left."""
+
+
+def _attach(self: LambdaFunction) -> None:
+    config = self._vpc_config or {}
+    groups = frozenset(config.get("SecurityGroupIds") or [])
+    interfaces.update(Interface(self.role, subnet, groups) for subnet in config.get("SubnetIds") or [])
+
+
+def lambda_update(self: LambdaFunction, config_updates: dict[str, Any]) -> dict[str, Any]:
+    updated: dict[str, Any] = moto_update(self, config_updates)
+    _attach(self)
+    return updated
 
 
 def lambda_configuration(self: LambdaFunction, on_create: bool = False) -> dict[str, Any]:
@@ -149,11 +177,13 @@ moto_access_point_init = AccessPoint.__init__
 moto_subnet_filter = Subnet.get_filter_value
 moto_rule_init = SecurityGroupRule.__init__
 moto_init, moto_configuration = LambdaFunction.__init__, LambdaFunction.get_configuration
+moto_update = LambdaFunction.update_configuration
 
 
 def fill_gaps() -> None:
     """Give moto's classes what is above."""
     LambdaFunction.__init__, LambdaFunction.get_configuration = lambda_init, lambda_configuration
+    LambdaFunction.update_configuration = lambda_update
     SecurityGroupRule.__init__ = rule_init
     AccessPoint.__init__ = access_point_init
     SecurityGroupRule.description = property(description)

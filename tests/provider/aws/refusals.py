@@ -15,6 +15,7 @@ from typing import Any
 
 from tests.provider.aws.calls import Call
 from tests.provider.aws.constraints import violations
+from tests.provider.aws.gaps import interfaces
 
 
 @dataclass(frozen=True)
@@ -266,6 +267,43 @@ def security_group_with_an_interface(call: Call) -> Refusal | None:
 
 
 @rule(
+    "ec2:DeleteSubnet",
+    "ec2:DeleteSecurityGroup",
+    source="https://github.com/awslabs/aws-support-tools/pull/174 and "
+    "https://github.com/terraform-aws-modules/terraform-aws-lambda/issues/310: Lambda deletes interfaces "
+    "with the execution role, and never where the role or its policy went first. That it takes up to 45 "
+    "minutes is left out; of functions that share an interface one role is taken to be enough",
+)
+def interface_that_no_role_is_left_to_delete(call: Call) -> Refusal | None:
+    what = call.parameters.get("SubnetId") or call.parameters.get("GroupId", "")
+    roles = {each.role for each in interfaces if what == each.subnet or what in each.groups}
+    if not roles or any(_allows(call, role, "ec2:DeleteNetworkInterface") for role in roles):
+        return None
+    text = f"{what} has dependencies and cannot be deleted: an interface of {', '.join(sorted(roles))}"
+    return Refusal("DependencyViolation", text)
+
+
+@rule(
+    "ec2:CreateVpcEndpoint",
+    "ec2:ModifyVpcEndpoint",
+    source="https://github.com/eksctl-io/eksctl/issues/4377 shows the answer",
+)
+def second_way_to_s3_in_a_route_table(call: Call) -> Refusal | None:
+    given = call.parameters
+    asked = {*(given.get("RouteTableIds") or []), *(given.get("AddRouteTableIds") or [])}
+    for each in list(call.backend("ec2").vpc_end_points.values()):
+        of_another = each.id != given.get("VpcEndpointId") and each.state != "deleted"
+        gateway = str(each.vpc_endpoint_type or "Gateway").lower() == "gateway"
+        service = given.get("ServiceName", each.service_name)
+        for table in sorted(asked & set(each.route_table_ids)):
+            if of_another and gateway and each.service_name == service:
+                prefix = each.destination_prefix_list_id
+                text = f"route table {table} already has a route with destination-prefix-list-id {prefix}"
+                return Refusal("RouteAlreadyExists", text)
+    return None
+
+
+@rule(
     "ec2:DetachInternetGateway",
     source='the model of the API: "must not contain any running instances with Elastic IP addresses"; a NAT '
     "gateway holds one (https://github.com/carina-rs/carina/issues/1088)",
@@ -297,6 +335,67 @@ def address_of_a_nat_gateway(call: Call) -> Refusal | None:
 
 
 # Functions
+
+
+@rule(
+    "iam:CreateRole",
+    "iam:PutRolePermissionsBoundary",
+    source="the model of the API (PutRolePermissionsBoundary: NoSuchEntityException); what `rosa create "
+    "operator-roles --permissions-boundary` prints has the words",
+)
+def boundary_that_does_not_exist(call: Call) -> Refusal | None:
+    boundary = call.parameters.get("PermissionsBoundary")
+    if not boundary or boundary in call.backend("iam").managed_policies:
+        return None
+    return Refusal("NoSuchEntity", f"Scope ARN: {boundary} does not exist or is not attachable.")
+
+
+@rule(
+    "lambda:CreateFunction",
+    "lambda:UpdateFunctionConfiguration",
+    source="https://github.com/terraform-aws-modules/terraform-aws-lambda/issues/326 shows the answer",
+)
+def role_that_may_not_attach_to_a_vpc(call: Call) -> Refusal | None:
+    if not (call.parameters.get("VpcConfig") or {}).get("SubnetIds"):
+        return None
+    function = _functions(call).get(_name(call.parameters["FunctionName"]))
+    role = call.parameters.get("Role") or (function.role if function else "")
+    if _allows(call, role, "ec2:CreateNetworkInterface"):
+        return None
+    text = "The provided execution role does not have permissions to call CreateNetworkInterface on EC2"
+    return Refusal("InvalidParameterValueException", text)
+
+
+@rule(
+    "lambda:CreateFunction",
+    "lambda:UpdateFunctionConfiguration",
+    source="https://github.com/keboola/developer-portal/issues/81 shows the answer; AWS documents no list",
+)
+def zone_without_lambda(call: Call) -> Refusal | None:
+    subnets = (call.parameters.get("VpcConfig") or {}).get("SubnetIds") or []
+    found = [_subnet(call, each) for each in subnets]
+    if not any(each and each.availability_zone in call.limits.without_lambda for each in found):
+        return None
+    text = "The provided subnets contain availability zone Lambda doesn't support. Please use a different set"
+    return Refusal("InvalidParameterValueException", f"{text} of subnets.")
+
+
+@rule(
+    "lambda:CreateFunction",
+    "lambda:UpdateFunctionCode",
+    source="https://github.com/aws/aws-lambda-roadmap/issues/82 shows the answer. An image that nobody "
+    "pushed to the emulated ECR is taken for a good one",
+)
+def image_that_is_an_index(call: Call) -> Refusal | None:
+    code = call.parameters.get("Code") or call.parameters
+    repository, _, digest = str(code.get("ImageUri") or "").partition("@")
+    known = call.backend("ecr").repositories.get(repository.partition("/")[2])
+    for image in list(known.images) if known else []:
+        content = json.loads(image.image_manifest)
+        if image.image_digest == digest and "manifests" in content:
+            text = "The image manifest, config or layer media type for the source image"
+            return Refusal("InvalidParameterValueException", f"{text} {code['ImageUri']} is not supported.")
+    return None
 
 
 @rule(
@@ -417,6 +516,12 @@ def _attached(call: Call) -> Iterator[tuple[str, set[str], set[str]]]:
             )
     for target in list(call.backend("efs").mount_targets_by_id.values()):
         yield target.mount_target_id, {target.subnet_id}, set(target.security_groups or [])
+
+
+def _allows(call: Call, role_arn: str, action: str) -> bool:
+    """Whether an inline policy of the role, which must still be there, names the action."""
+    roles = [each for each in list(call.backend("iam").roles.values()) if each.arn == role_arn]
+    return any(action in str(document) for role in roles for document in role.policies.values())
 
 
 def _subnets(call: Call) -> list[Any]:

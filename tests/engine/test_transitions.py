@@ -1,0 +1,205 @@
+"""What a stack goes through in its life, under the real Pulumi engine and over a cloud that refuses.
+
+tests/provider takes the same ways with the real AWS provider; here run the program's hooks, and it is the
+engine that orders what is made and deleted.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from infra.settings import Settings
+from tests.engine.stack import Changes, PulumiError, Stack, new_stack
+from tests.provider.aws.server import emulated_aws
+from tests.provider.conftest import client_of
+from tests.provider.existing import Client, lay_network, mount
+from tests.transitions import transitions
+
+pytestmark = pytest.mark.slow
+
+EGRESS, URLS = (get_args(Settings.model_fields[key].annotation) for key in ("egress", "function_url"))
+NOTHING = Changes()
+STAYS = (
+    *("efs/fileSystem ", "efs/accessPoint ", "ecr/repository ", "ec2/vpc ", "ec2/securityGroup "),
+    *("lambda/function ", "lambda/alias ", "iam/role ", "ec2/subnet network-private"),
+)
+"""What no transition replaces or deletes, but zones and scripts that go."""
+
+
+def lost(changes: Changes) -> list[str]:
+    return [each for each in sorted(changes.replaces | changes.deletes) if each.startswith(STAYS)]
+
+
+@pytest.fixture
+def prod(tmp_path: Path, pulumi: str, aws: str) -> Stack:
+    return new_stack(tmp_path / "prod", pulumi, aws, "prod")
+
+
+def test_prod_comes_stays_and_goes(prod: Stack):
+    prod.up(alarmEmail="ops@example.org", monthlyBudgetUsd=50)
+    assert prod.up() == NOTHING
+    assert sum("efs/mountTarget" in key for key in prod.cloud().resources) == 3
+    with pytest.raises(PulumiError, match="protect"):
+        prod.destroy()
+    prod.up(protect=False)
+    prod.destroy()
+    assert not prod.cloud().resources
+
+
+@pytest.mark.timeout(600)
+def test_every_egress_mode_can_be_left_for_every_other(dev: Stack):
+    for mode in [*transitions(EGRESS)][1:]:
+        assert not lost(dev.up(egress=mode)), mode
+        assert dev.preview() == NOTHING, mode
+    dev.destroy()
+    assert not dev.cloud().resources
+
+
+def test_zones_are_added_and_taken_away_with_the_versions_that_hold_them(dev: Stack):
+    for before, after in itertools.pairwise((2, 1, 3, 2)):
+        changes = dev.up(azCount=after)
+        held = {each for each in lost(changes) if not each.startswith("ec2/subnet ")}
+        assert not held
+        assert len(lost(changes)) == max(0, before - after)
+        assert dev.preview() == NOTHING
+
+
+def test_a_zone_without_lambda_is_explained_and_zones_is_the_way_around(new: Stack):
+    with pytest.raises(PulumiError, match="Name others in `zones`"):
+        new.up(zones=["us-east-1a", "us-east-1e"])
+    # Subnets that exist stay in their zone: the one that is refused goes first.
+    new.up(zones=["us-east-1a"], azCount=1)
+    new.up(zones=["us-east-1a", "us-east-1b"], azCount=2)
+    assert new.preview() == NOTHING
+
+
+def test_a_mount_target_in_a_zone_that_has_one_is_explained(dev: Stack):
+    # Two subnets stay in a and b, whatever comes first now; the third would take b again.
+    with pytest.raises(PulumiError, match="name the zones in `zones`, first those of the subnets"):
+        dev.up(zones=["us-east-1c", "us-east-1a", "us-east-1b"], azCount=3)
+
+
+def test_addresses_and_provisioned_concurrency_come_and_go(dev: Stack):
+    addresses = {}
+    for url in [*transitions(URLS)][1:]:
+        assert not lost(dev.up(functionUrl=url)), url
+        addresses[url] = dev.outputs()["functionUrls"]
+    assert not addresses["none"] and set(addresses["public"]) == {"sentiment", "summarization"}
+    dev.up(functionUrl="iam")
+    before = dev.outputs()
+    for instances in (1, 0):
+        changes = dev.up(provisionedConcurrency=instances)
+        assert not lost(changes) and not changes.updates
+        assert dev.preview() == NOTHING
+        assert dev.outputs() == before
+
+
+def test_a_script_is_added_renamed_and_removed(dev: Stack):
+    folder = dev.project / "inference"
+    (folder / "another.py").write_text((folder / "sentiment.py").read_text())
+    added = dev.up()
+    (folder / "another.py").rename(folder / "renamed.py")
+    renamed = dev.up()
+    assert renamed.creates == {each.replace("another", "renamed") for each in added.creates}
+    assert renamed.deletes == added.creates and not renamed.replaces
+    (folder / "renamed.py").unlink()
+    assert dev.up().deletes == renamed.creates
+
+
+def test_two_stacks_of_one_account_come_and_go(dev: Stack, prod: Stack):
+    prod.cloud_file.symlink_to(dev.cloud_file)
+    before = set(dev.cloud().resources)
+    prod.up(protect=False)
+    assert before < set(dev.cloud().resources)
+    assert dev.up() == NOTHING
+    prod.destroy()
+    assert set(dev.cloud().resources) == before
+
+
+def test_a_second_stack_of_the_same_name_is_told_so(dev: Stack, new: Stack):
+    new.cloud_file.symlink_to(dev.cloud_file)
+    with pytest.raises(PulumiError) as caught:
+        new.up()
+    said = "in this account and region already, and not of this stack"
+    assert f"hf-lambda-dev is {said}" in str(caught.value)
+    assert f"/aws/lambda/hf-lambda-dev-sentiment is {said}" in str(caught.value)
+    new.destroy()
+    assert dev.refresh() == NOTHING
+
+
+def test_roles_outlive_what_lambda_needs_them_to_delete(dev: Stack):
+    dev.destroy()
+    gone = [each.removeprefix("delete ") for each in dev.cloud().log if each.startswith("delete ")]
+    holders = ("aws:ec2/subnet:Subnet network-private", "aws:ec2/securityGroup:SecurityGroup")
+    last = max(place for place, each in enumerate(gone) if each.startswith(holders))
+    first = min(place for place, each in enumerate(gone) if "aws:iam/role:" in each or each.endswith("-run"))
+    assert last < first
+
+
+# In an existing network: what the program reads is an emulated AWS, in which it was made by its API.
+
+
+@pytest.fixture(scope="module")
+def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with emulated_aws(tmp_path_factory.mktemp("there") / "log") as address:
+        yield client_of(address)
+
+
+def beside(stack: Stack, there: Client) -> None:
+    """The stack finds networks in that AWS."""
+    address = there("ec2").meta.endpoint_url
+    stack.endpoints.update(ec2=address, efs=address)  # type: ignore[attr-defined]
+
+
+def test_a_stack_in_an_existing_network(new: Stack, there: Client):
+    laid = lay_network(there)
+    mount(there, laid, 0)
+    beside(new, there)
+    new.up(**laid.keys(fileSystemId=laid.file_system))
+    made = {key.split()[0] for key in new.cloud().resources}
+    of_network = {each for each in made if each.startswith(("aws:ec2/", "aws:efs/"))}
+    assert of_network == {
+        "aws:ec2/securityGroup:SecurityGroup",
+        "aws:efs/accessPoint:AccessPoint",
+        "aws:efs/mountTarget:MountTarget",
+    }
+    assert new.up() == NOTHING
+    for egress in ("none", "ipv6", "nat"):
+        assert not lost(new.up(egress=egress))
+    new.destroy()
+    assert not new.cloud().resources
+
+
+def test_what_is_wrong_with_a_network_is_said_at_once_and_nothing_is_made(new: Stack, there: Client):
+    laid = lay_network(there, EnableDnsHostnames=False)
+    beside(new, there)
+    keys: dict[str, Any] = laid.keys(fileSystemId="fs-0123456789abcdef0")
+    keys["subnetIds"][1] = "subnet-0123456789abcdef0"
+    for command in (new.preview, lambda: new.up()):
+        new.configure(**keys)
+        with pytest.raises(PulumiError) as caught:
+            command()
+        said = str(caught.value)
+        assert "3 mistakes in the network of dev:" in said
+        for what in ("enableDnsHostnames", "subnet-0123456789abcdef0", "fs-0123456789abcdef0"):
+            assert what in said
+        assert "Traceback" not in said
+    assert not new.cloud().resources
+
+
+def test_a_deployed_stack_stays_in_its_network_and_says_so(dev: Stack, there: Client):
+    laid = lay_network(there)
+    beside(dev, there)
+    before = set(dev.cloud().resources)
+    with pytest.raises(PulumiError, match="stays in its network"):
+        dev.up(**laid.keys())
+    dev.up(**dict.fromkeys(laid.keys()))
+    after = set(dev.cloud().resources)
+    kept = {key for key in before if not key.startswith(("aws:ec2/securityGroup", "aws:vpc/"))}
+    assert kept <= after
+    assert dev.preview() == NOTHING

@@ -1,0 +1,47 @@
+"""A copy of the program that a test deploys, changes and destroys with the real AWS provider."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from infra.existing_network import NetworkReader
+from local.program import mock
+from tests.infra.program import ROOT
+from tests.provider.document import preview_program, write_document
+from tests.provider.schema import Schema
+from tests.provider.terraform import Terraform
+
+
+class Program:
+    """A copy of the program whose scripts a test may change, applied step by step."""
+
+    def __init__(
+        self,
+        folder: Path,
+        schema: Schema,
+        terraform: Terraform,
+        stack: str = "dev",
+        read_network: NetworkReader = mock.find_what_is_asked_for,
+    ) -> None:
+        self.scripts = folder / "inference"
+        self._folder, self._schema, self._terraform, self._stack = folder, schema, terraform, stack
+        self._read_network = read_network
+        self._keys: dict[str, Any] = {}
+        folder.mkdir(parents=True)
+        for path in (ROOT / "__main__.py", *ROOT.glob("Pulumi*.yaml")):
+            shutil.copy(path, folder)
+        shutil.copytree(ROOT / "inference", self.scripts, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def up(self, **keys: Any) -> None:
+        """Deploys with these keys over those of the steps before. A second time, nothing may change."""
+        self._keys |= keys
+        run = (self._folder, self._stack, self._schema, self._keys, self._read_network)
+        preview_program(*run)
+        self._terraform.apply(write_document(*run))
+        drift = self._terraform.drift()
+        assert not drift, f"{self._keys}: {drift}"
+
+    def destroy(self) -> None:
+        self._terraform.destroy()
