@@ -126,12 +126,12 @@ def test_an_s3_endpoint_is_known_by_the_tables_that_it_is_in(asked: Client):
     assert network.s3_prefix_list_id and network.s3_prefix_list_id.startswith("pl-")
 
 
-def test_without_credentials_that_is_said(asked: Client, monkeypatch: pytest.MonkeyPatch):
+def test_an_aws_that_cannot_be_asked_is_said(asked: Client, monkeypatch: pytest.MonkeyPatch):
     laid = lay_network(asked)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    once = Target.model_validate({"region": "us-east-1", "maxRetries": 1})
     with pytest.raises(pulumi.RunError, match=f"AWS cannot be asked for {laid.vpc}"):
-        look(laid)
+        read_network(once, settings_of(laid))
 
 
 @pytest.fixture
