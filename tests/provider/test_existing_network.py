@@ -217,15 +217,6 @@ def test_two_stacks_share_a_network_and_a_file_system(
 
 
 @pytest.mark.slow
-def test_a_deployed_stack_does_not_follow_to_another_network(program: Program, account: Account):
-    """EFS: all mount targets of a file system are in one VPC."""
-    laid = lay_network(account.client)
-    program.up()
-    with pytest.raises(Exception, match="MountTargetConflict"):
-        program.up(**laid.keys())
-
-
-@pytest.mark.slow
 def test_roles_have_the_boundary_and_a_boundary_that_is_not_there_is_refused(
     program: Program, account: Account
 ):
