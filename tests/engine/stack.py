@@ -185,9 +185,9 @@ class Stack:
         }
 
 
-def new_stack(folder: Path, pulumi: str, aws: str, name: str = "dev", **endpoints: str) -> Stack:
+def new_stack(folder: Path, pulumi: str, aws: str, name: str = "dev") -> Stack:
     """A stack that nothing was deployed to, of a copy of the program: its scripts and config may change."""
-    stack = Stack(folder, pulumi, aws, name, endpoints)
+    stack = Stack(folder, pulumi, aws, name)
     stack.project.mkdir(parents=True)
     (folder / "states").mkdir()
     for path in (ROOT / "__main__.py", *ROOT.glob("Pulumi*.yaml"), ROOT / ".dockerignore"):

@@ -6,6 +6,7 @@ engine that orders what is made and deleted.
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,16 +151,16 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client_of(address)
 
 
-def beside(stack: Stack, there: Client) -> None:
-    """The stack finds networks in that AWS."""
+def beside(stack: Stack, there: Client) -> Stack:
+    """The stack, which finds networks in that AWS."""
     address = there("ec2").meta.endpoint_url
-    stack.endpoints.update(ec2=address, efs=address)  # type: ignore[attr-defined]
+    return dataclasses.replace(stack, endpoints={"ec2": address, "efs": address})
 
 
 def test_a_stack_in_an_existing_network(new: Stack, there: Client):
     laid = lay_network(there)
     mount(there, laid, 0)
-    beside(new, there)
+    new = beside(new, there)
     new.up(**laid.keys(fileSystemId=laid.file_system))
     made = {key.split()[0] for key in new.cloud().resources}
     of_network = {each for each in made if each.startswith(("aws:ec2/", "aws:efs/"))}
@@ -177,7 +178,7 @@ def test_a_stack_in_an_existing_network(new: Stack, there: Client):
 
 def test_what_is_wrong_with_a_network_is_said_at_once_and_nothing_is_made(new: Stack, there: Client):
     laid = lay_network(there, EnableDnsHostnames=False)
-    beside(new, there)
+    new = beside(new, there)
     keys: dict[str, Any] = laid.keys(fileSystemId="fs-0123456789abcdef0")
     keys["subnetIds"][1] = "subnet-0123456789abcdef0"
     for command in (new.preview, lambda: new.up()):
@@ -194,7 +195,7 @@ def test_what_is_wrong_with_a_network_is_said_at_once_and_nothing_is_made(new: S
 
 def test_a_deployed_stack_stays_in_its_network_and_says_so(dev: Stack, there: Client):
     laid = lay_network(there)
-    beside(dev, there)
+    dev = beside(dev, there)
     before = set(dev.cloud().resources)
     with pytest.raises(PulumiError, match="stays in its network"):
         dev.up(**laid.keys())
