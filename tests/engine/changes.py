@@ -82,6 +82,7 @@ CHANGES: dict[str, Change] = {
         needs={"functionUrl": "iam"},
     ),
     "apiKeys": Change(["k" * 32], Changes.of(updates=PUBLISHED)),
+    "logMessages": Change(True, Changes.of(updates=PUBLISHED | WARMUP)),
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
     "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
     "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
