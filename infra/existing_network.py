@@ -270,6 +270,11 @@ def _of_file_system(found: FoundNetwork, settings: Settings, region: str) -> Ite
         return
     if not file_system.available:
         yield f"{file_system.id} is not available yet; must be, to get an access point"
+    if settings.allow_remote_code and not file_system.policy:
+        yield (
+            f"{file_system.id} has no policy with allowRemoteCode true: code of a model could write what "
+            "others load; must have one, or allowRemoteCode be false"
+        )
     # "You can use a file system only in one VPC at a time":
     # https://docs.aws.amazon.com/efs/latest/ug/manage-fs-access-create-delete-mount-targets.html
     for vpc_id in sorted({each.vpc_id for each in file_system.mount_targets} - {settings.vpc_id}):

@@ -82,6 +82,15 @@ CHANGES: dict[str, Change] = {
         needs={"functionUrl": "iam"},
     ),
     "apiKeys": Change(["k" * 32], Changes.of(updates=PUBLISHED)),
+    "allowRemoteCode": Change(
+        True,
+        Changes.of(
+            creates={"cloudwatch/logGroup warmup-code", "iam/role warmup-code"}
+            | each("iam/rolePolicy warmup-code-{}", ("run", "try"))
+            | {"lambda/function hf-lambda-dev-warmup-code"},
+            updates={"efs/fileSystemPolicy cache"},
+        ),
+    ),
     "logMessages": Change(True, Changes.of(updates=PUBLISHED | WARMUP)),
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
     "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),

@@ -122,7 +122,8 @@ def test_two_stacks_of_one_account_come_and_go(dev: Stack, prod: Stack):
     assert set(dev.cloud().resources) == before
 
 
-def test_a_second_stack_of_the_same_name_is_told_so(dev: Stack, new: Stack):
+def test_a_second_stack_of_the_same_name_is_told_so(dev: Stack, tmp_path: Path, pulumi: str, aws: str):
+    new = new_stack(tmp_path / "another", pulumi, aws)
     new.cloud_file.symlink_to(dev.cloud_file)
     with pytest.raises(PulumiError) as caught:
         new.up()

@@ -300,6 +300,14 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"fileSystemId": "fs-1"},
         ["fs-1 has its mount targets in vpc-2; must be in vpc-1"],
     ),
+    "a file system that code of a model could write to": (
+        {"file_system": file_system(policy=False)},
+        {"fileSystemId": "fs-1", "allowRemoteCode": True},
+        [
+            "fs-1 has no policy with allowRemoteCode true: code of a model could write what others load; "
+            "have one, or allowRemoteCode be false"
+        ],
+    ),
     "a file system of one zone": (
         {"file_system": file_system(zone="us-east-1a")},
         {"fileSystemId": "fs-1"},
@@ -391,6 +399,7 @@ def test_a_network_of_its_own_asks_aws_for_none(deploy: Deploy):
 
 def test_a_boundary_is_on_every_role(deploy: Deploy):
     boundary = "arn:aws:iam::123456789012:policy/teams/boundary"
-    roles = deploy("dev", permissionsBoundary=boundary).all("iam/role")
+    roles = deploy("dev", permissionsBoundary=boundary, allowRemoteCode=True).all("iam/role")
+    assert len(roles) == 4
     assert {each.inputs["permissionsBoundary"] for each in roles.values()} == {boundary}
     assert not any("permissionsBoundary" in each.inputs for each in deploy("dev").all("iam/role").values())
