@@ -305,7 +305,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"fileSystemId": "fs-1", "allowRemoteCode": True},
         [
             "fs-1 has no policy with allowRemoteCode true: code of a model could write what others load; "
-            "have one, or allowRemoteCode be false"
+            "must have one, or allowRemoteCode be false"
         ],
     ),
     "a file system of one zone": (
