@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeGuard
 from discovery import hf_lambda_pipeline, other_loads, transformers_calls
 from discovery.example import example
 from discovery.module import Declared, ParsedModule, Skip, where
-from discovery.names import hidden_module, name_problem
+from discovery.names import beyond_slim, hidden_module, name_problem
 
 __all__ = ["Declared", "Script", "ScriptError", "read_scripts"]
 
@@ -42,14 +42,16 @@ class Script:
     """Whether its handler is one of ours, which ask for an API key where the endpoint has some."""
     unseen: tuple[str, ...] = ()
     """What may load a model that nobody can read here, a `folder/file:line: what` each."""
+    beyond_slim: tuple[str, ...] = ()
+    """Modules that it imports and the slim image does not have."""
     takes_raw_http: bool = False
     """Whether its handler gets HTTP requests as Lambda hands them on, and reads no body of these."""
 
     @property
     def image(self) -> Literal["slim", "full"]:
-        """slim where every model must be prepared; "auto" may fall back to torch, so it needs full."""
+        """slim where it has what is imported and every model must be prepared: "auto" may need torch."""
         prepared = all(not declared.plain and declared.engine == "onnx" for declared in self.pipelines)
-        return "slim" if self.pipelines and prepared else "full"
+        return "slim" if self.pipelines and prepared and not self.beyond_slim else "full"
 
 
 def read_scripts(folder: Path) -> tuple[Script, ...]:
@@ -86,6 +88,8 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
     event = example(module, handler, is_endpoint, pipelines, speaks_openai=speaks_openai)
     streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
+    imported = [name for each in modules for name in sorted(each.imports.modules)]
+    own = {name.partition(".")[0] for name in imported if _module_path(path.parent, name)}
     raw = handler is not None and not is_endpoint and not any(map(_reads_body, modules))
     script = Script(
         path.stem,
@@ -97,6 +101,7 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         checks_keys=is_endpoint or speaks_openai or _calls_endpoint(module),
         unseen=unseen,
         takes_raw_http=raw,
+        beyond_slim=beyond_slim(imported, own),
     )
     return script, module.problems
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Container, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,17 @@ IMPORT_NAMES: dict[str, tuple[str, ...]] = {
 """What a distribution of the locks is imported as, where that is not its name with `_` for `-`."""
 
 
+def beyond_slim(modules: Iterable[str], own: Container[str]) -> tuple[str, ...]:
+    """Those of `modules` (dotted) that the slim image does not have; `own` are the scripts' own modules.
+
+    In an image, where no locks are, nothing is known: none.
+    """
+    slim = image_modules("requirements-slim.txt")
+    tops = dict.fromkeys(name.partition(".")[0] for name in modules)
+    known = (*sys.stdlib_module_names, "hf_lambda", *slim)
+    return tuple(top for top in tops if slim and top not in known and top not in own)
+
+
 def name_problem(name: str) -> str | None:
     """Why no script can be called `name`, and what to do; None: it can."""
     if not _NAME.fullmatch(name) or len(name) > NAME_LIMIT:
@@ -54,10 +66,10 @@ def hidden_module(name: str) -> str | None:
 
 
 @cache
-def image_modules() -> frozenset[str]:
+def image_modules(pattern: str = "requirements*.txt") -> frozenset[str]:
     """Modules of the packages that the image's locks list. Empty in the image itself, which has no locks."""
     found: set[str] = set()
-    for lock in _LOCKS.glob("requirements*.txt"):
+    for lock in _LOCKS.glob(pattern):
         for distribution in re.findall(r"^[A-Za-z0-9][\w.-]*", lock.read_text(), re.MULTILINE):
             name = re.sub(r"[-_.]+", "-", distribution).lower()
             found.update(IMPORT_NAMES.get(name, (name.replace("-", "_"),)))

@@ -14,6 +14,7 @@ from pulumi.runtime import config as runtime_config
 from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from discovery import Script, ScriptError, read_scripts
+from discovery.names import image_modules
 
 from .account import Account
 from .keys import (
@@ -460,6 +461,13 @@ def _warnings(settings: Settings, scripts: Sequence[Script]) -> list[str]:
         f"{note}. The warm-up does not fetch it, and `prune` leaves unnamed models alone" for note in notes
     ]
     for script in scripts:
+        wanted = script.path.with_name("requirements.txt")
+        lacking = [name for name in script.beyond_slim if name not in image_modules("requirements-*.txt")]
+        if lacking and not wanted.exists():
+            found.append(
+                f"{script.name} imports {', '.join(lacking)}, which no image has; name the package in "
+                f"{wanted.parent.name}/requirements.txt, unless buildArgs' BASE_IMAGE brings it"
+            )
         if script.takes_raw_http and settings.endpoints[script.name].function_url != "none":
             found.append(
                 f"{script.name} is a plain script: at its HTTPS address it gets the HTTP request itself, not "
@@ -558,6 +566,8 @@ def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) 
         found.append("image is slim with coldDownload true; must be auto or full, which can download")
     elif endpoint.image == "slim" and any(declared.plain for declared in script.pipelines):
         found.append("image is slim; must be auto or full, the script imports transformers")
+    elif endpoint.image == "slim" and script.beyond_slim:
+        found.append(f"image is slim; must be auto or full, the script imports {script.beyond_slim[0]}")
     if 0 <= reserved < provisioned:
         found.append(
             f"provisionedConcurrency is {provisioned}; must be at most reservedConcurrency, {reserved}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from discovery import read_scripts
-from local import processes
+from local import packages, processes
 from local.hub.address import HubAddress
 from local.layout import Folder
 from local.program.declare import declare
@@ -23,6 +23,10 @@ from warmup.protocol.outputs import LOCAL, StackOutputs
 from warmup.protocol.reports import WarmReport
 
 READY_S = 60
+TORCHVISION = (
+    "warning: with torchvision transformers prepares images by other code in plain scripts: their answers "
+    "may differ from those without it"
+)
 Say = Callable[[str], None]
 
 
@@ -77,6 +81,8 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     for name in ("efs", "logs", "run", "tmp"):
         (folder.path / name).mkdir(exist_ok=True)
     _compile(folder)
+    if not choices.container:
+        _install_packages(folder, say)
     hub = _start_hub(folder, choices, say)
     folder.program.touch(mode=0o600)  # it holds the functions' variables
     folder.program.write_text(json.dumps(program.to_json(), indent=2))
@@ -123,6 +129,18 @@ def _compile(folder: Folder) -> None:
     """As in the image: instances cannot, as they see the code read-only."""
     command = [sys.executable, "-m", "compileall", "-q", "inference", "hf_lambda", "discovery", "warmup"]
     subprocess.run(command, cwd=folder.root, check=False)
+
+
+def _install_packages(folder: Folder, say: Say) -> None:
+    """As the full image has them: constrained by its locks, seen by functions alone."""
+    try:
+        found = packages.install(folder.root, folder.path, say)
+    except packages.PackagesError as error:
+        raise StackError(f"inference/requirements.txt cannot be installed:\n{error}") from None
+    if found:
+        say(f"from inference/requirements.txt, for functions with the full image: {', '.join(found)}")
+    if any(line.startswith("torchvision ") for line in found):
+        say(TORCHVISION)
 
 
 def _start_hub(folder: Folder, choices: Choices, say: Say) -> HubAddress:

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.packages import FOLDER as PACKAGES
 from local.processes import kill_session, remember
 from local.program.functions import Function
 from local.service.environment import environment
@@ -70,7 +71,8 @@ class Emulators:
         if self.isolation == "namespace":  # what is at /tmp and at the mount is what Lambda has there
             cache, tmp = None, Path("/tmp")
         extra = self.extra.get(function.name, {})
-        return environment(function, root=self.root, tmp=tmp, cache=cache, extra=extra)
+        packages = self.state / PACKAGES
+        return environment(function, root=self.root, tmp=tmp, cache=cache, extra=extra, packages=packages)
 
     def command(self, function: Function, tmp: Path, port: int, runtime_port: int) -> list[str]:
         emulator = [str(self.binary), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
@@ -94,9 +96,15 @@ class Emulators:
             "mount": function.mount,
             "tmp": str(tmp),
             "writes": function.writes,
-            "keep": [str(path) for path in (self.root, self.cache, self.binary, sys.prefix, sys.base_prefix)],
+            "keep": [str(path) for path in self._kept()],
         }
         return [sys.executable, "-I", "-S", str(SANDBOX), self.isolation, json.dumps(view)]
+
+    def _kept(self) -> list[Path]:
+        """What instances see of /tmp, should it lie there."""
+        packages = self.state / PACKAGES
+        kept = [self.root, self.cache, self.binary, Path(sys.prefix), Path(sys.base_prefix)]
+        return [*kept, packages] if packages.is_dir() else kept
 
 
 class Emulator:

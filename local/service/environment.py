@@ -32,12 +32,22 @@ def machine_environment(function: Function, hub: HubAddress, environ: Mapping[st
 
 
 def environment(
-    function: Function, *, root: Path, tmp: Path, cache: Path | None, extra: Mapping[str, str]
+    function: Function,
+    *,
+    root: Path,
+    tmp: Path,
+    cache: Path | None,
+    extra: Mapping[str, str],
+    packages: Path | None = None,
 ) -> dict[str, str]:
     """Lambda's own variables, the program's, and `extra` on top.
 
-    `tmp` is where the instance's /tmp really lies; `cache`, where the mount does, None if it is mounted.
+    `tmp` is where the instance's /tmp really lies; `cache`, where the mount does, None if it is mounted;
+    `packages`, where those of inference/requirements.txt are, which are a layer of the full image alone.
     """
+    code = [root / "inference", root]
+    if packages is not None and packages.is_dir() and function.target == "full":
+        code.append(packages)
     declared = _moved({**function.environment, **extra}, "/tmp", tmp)
     if cache and function.mount:
         declared = _moved(declared, function.mount, cache)
@@ -47,7 +57,7 @@ def environment(
         "TZ": ":UTC",
         "HOME": "/home/sbx_user1051",  # does not exist, as on Lambda
         "TMPDIR": str(tmp),
-        "PYTHONPATH": os.pathsep.join((str(root / "inference"), str(root))),
+        "PYTHONPATH": os.pathsep.join(map(str, code)),
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "AWS_REGION": REGION,

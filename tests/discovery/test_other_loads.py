@@ -182,3 +182,23 @@ def test_an_endpoint_never_takes_the_raw_request(tmp_path):
     text = "from hf_lambda import endpoint\n\n\n@endpoint\ndef handler(text: str):\n    return text\n"
     (tmp_path / "script.py").write_text(text)
     assert not read_scripts(tmp_path)[0].takes_raw_http
+
+
+SLIM = 'from hf_lambda import endpoint, pipeline\np = pipeline("ner", "o/n", engine="onnx")\n'
+
+
+@pytest.mark.parametrize(
+    ("imports", "beyond"),
+    [
+        ("import json, numpy", ()),
+        ("from PIL import Image", ()),
+        ("import rapidfuzz.fuzz", ("rapidfuzz",)),
+        ("import torch", ("torch",)),
+        ("def later():\n    from cv2 import imread", ("cv2",)),
+        ("from _shared import p as q", ("sklearn",)),
+    ],
+)
+def test_what_the_slim_image_does_not_have_takes_the_full_one(tmp_path, imports, beyond):
+    (tmp_path / "_shared.py").write_text("import sklearn\np = 1\n")
+    found = script(tmp_path, f"{imports}\n{SLIM}")
+    assert (found.beyond_slim, found.image) == (beyond, "full" if beyond else "slim")

@@ -356,3 +356,29 @@ def test_code_of_a_repository_needs_the_stacks_word_too(mistakes: Mistakes, depl
     (scripts / "warmup-code.py").write_text(PLAIN)
     (_, line) = mistakes(allowRemoteCode=True)
     assert line == "warmup-code: with allowRemoteCode a function of this project has the name; rename it"
+
+
+def test_a_module_that_no_image_has_is_named_with_the_file_for_its_package(
+    mistakes: Mistakes, deploy: Deploy, scripts: Path, monkeypatch: pytest.MonkeyPatch
+):
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: warned.append(message))
+    (scripts / "odd.py").write_text(f"import torch, rapidfuzz\n{PLAIN}")
+    deploy("dev")
+    assert [each for each in warned if each.startswith("odd imports rapidfuzz, which no image has; name")]
+    assert any("inference/requirements.txt" in each for each in warned)
+    warned.clear()
+    (scripts / "requirements.txt").write_text("rapidfuzz\n")
+    deploy("dev")
+    assert not [each for each in warned if "odd imports" in each]
+    (scripts / "odd.py").write_text(
+        "import rapidfuzz\nfrom hf_lambda import endpoint, pipeline\n"
+        "run = pipeline('ner', 'o/n', engine='onnx')\n\n@endpoint\n"
+        "def handler(text: str):\n    return run(text)\n"
+    )
+    assert (
+        deploy("dev").function("odd").inputs["imageUri"]
+        == deploy("dev").function("warmup").inputs["imageUri"]
+    )
+    (_, line) = mistakes(endpoints={"odd": {"image": "slim"}})
+    assert line == "odd: image is slim; must be auto or full, the script imports rapidfuzz"
