@@ -11,7 +11,9 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-GB_SECOND_USD = 0.0000166667  # Lambda, x86, us-east-1, November 2026
+from infra import prices
+
+GB_SECOND_USD = prices.GB_SECOND_USD["x86_64"]
 REQUEST_USD = 0.20 / 1_000_000
 ONE_VCPU_MB = 1_769
 

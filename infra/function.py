@@ -18,6 +18,7 @@ from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
 from .naming import function_name
 from .network import Network
+from .prices import ACCOUNT_INSTANCES, busy_month_usd
 from .role import ExecutionRole
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
@@ -129,16 +130,24 @@ class InferenceFunction(pulumi.ComponentResource):
                 opts=self._child,
             )
         self.name, self.arn, self.log_group = function.id, alias.arn, role.log_group.name
-        self.url = self._open(alias, endpoint, hooks) if endpoint.function_url != "none" else None
+        self.url = None
+        if endpoint.function_url != "none":
+            self.url = self._open(alias, endpoint, hooks, settings.architecture)
         self.register_outputs({"arn": self.arn, "url": self.url})
 
     def _open(
-        self, alias: aws.lambda_.Alias, endpoint: EndpointSettings, hooks: EndpointHooks
+        self,
+        alias: aws.lambda_.Alias,
+        endpoint: EndpointSettings,
+        hooks: EndpointHooks,
+        architecture: str,
     ) -> pulumi.Output[str]:
         """The HTTPS address; within the account, IAM policies of the callers are enough for `iam`."""
         if self._streams:
             pulumi.log.warn(_IN_A_VPC.format(name=self._name), self)
         public = endpoint.function_url == "public"
+        if public and endpoint.reserved_concurrency < 0:
+            pulumi.log.warn(_unbounded(self._name, endpoint, architecture), self)
         url = aws.lambda_.FunctionUrl(
             self._name,
             function_name=alias.function_name,
@@ -375,6 +384,17 @@ def _api_keys(endpoint: EndpointSettings) -> dict[str, pulumi.Input[str]]:
     """Their hashes: nobody who may read the function's configuration can call with one."""
     hashes = [digest_of(key.get_secret_value()) for key in endpoint.api_keys]
     return {API_KEYS: pulumi.Output.secret(",".join(hashes))} if hashes else {}
+
+
+def _unbounded(name: str, endpoint: EndpointSettings, architecture: str) -> str:
+    """What an address that anybody may call can come to."""
+    one, all_ = (busy_month_usd(endpoint.memory_mb, count, architecture) for count in (1, ACCOUNT_INSTANCES))
+    return (
+        f"{name} has a public address and no reservedConcurrency: callers may keep as many instances busy as "
+        f"the account has, {ACCOUNT_INSTANCES:,} unless AWS set another limit. At list prices that is "
+        f"${all_:,.0f} a month, ${one:,.0f} for each. Bound it: pulumi config set --path "
+        f"endpoints.{name}.reservedConcurrency 5"
+    )
 
 
 def _cors(cors: Cors) -> aws.lambda_.FunctionUrlCorsArgsDict | None:

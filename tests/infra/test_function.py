@@ -62,6 +62,21 @@ def test_kept_instances_are_the_alias_s(deploy: Deploy):
     assert (kept["qualifier"], kept["provisionedConcurrentExecutions"]) == ("live", 2)
 
 
+def test_a_public_address_without_a_bound_is_warned_of_with_its_worst_month(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+):
+    warned: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, *_: warned.append(message))
+    overrides = {"sentiment": {"reservedConcurrency": 5}}
+    deploy("dev", functionUrl="public", memoryMb=1024, endpoints=overrides)
+    [warning] = [message for message in warned if "public" in message]
+    assert warning.startswith("summarization has a public address and no reservedConcurrency")
+    assert "$43,800 a month, $44 for each" in warning  # 1 GB, 730 hours, $0.0000166667 a second
+    warned.clear()
+    deploy("dev", functionUrl="iam")
+    assert not [message for message in warned if "public" in message]
+
+
 def test_a_new_address_is_announced(deploy: Deploy):
     deployed = deploy("dev", functionUrl="iam")
     for url in deployed.all("lambda/functionUrl").values():

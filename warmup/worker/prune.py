@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hf_lambda.atomic import remove
 from hf_lambda.manifest import Manifest, all_manifests, find_manifest, manifest_path, repo_folder
+from hf_lambda.reading import read_file
 
 from ..protocol.answers import PruneResult
 from .locks import lock_if_free, lock_of_folder
@@ -100,7 +101,7 @@ def _of_hub(repository: Path, commits: set[str]) -> Iterator[Path]:
         yield repository
         return
     for ref in sorted(path for path in (repository / "refs").rglob("*") if path.is_file()):
-        if ref.read_text(errors="replace").strip() not in commits:
+        if read_file(ref).decode(errors="replace").strip() not in commits:
             yield ref
     needed: set[str] = set()
     for snapshot in sorted((repository / "snapshots").glob("*")):
@@ -117,7 +118,7 @@ def _of_prepared(cache: Path, prepared: Path, alive: list[Manifest]) -> Iterator
         return
     needed = {cache / entry.path for manifest in alive for entry in manifest.prepared}
     for commit in sorted(prepared.iterdir()):
-        if not any(path.parent == commit for path in needed):
+        if not commit.is_dir() or not any(path.parent == commit for path in needed):
             yield commit
         else:
             yield from (path for path in sorted(commit.iterdir()) if path not in needed)
@@ -148,7 +149,7 @@ def _unfinished_job_files(cache: Path) -> list[Path]:
 
 def _heartbeat(path: Path) -> float:
     try:
-        return float(json.loads(path.read_text())["heartbeat"])
+        return float(json.loads(read_file(path))["heartbeat"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return _modified(path)
 

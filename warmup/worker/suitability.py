@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import repo_folder
+from hf_lambda.reading import read_file
 from hf_lambda.tasks import base_of
 from hf_lambda.torch_engine.trained import Untrained
 
@@ -173,7 +174,7 @@ def _base(task: str) -> str:
 
 def _read_json(path: Path) -> dict[str, Json]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
