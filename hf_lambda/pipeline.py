@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import cold, engines, tasks
+from . import cold, engines, log, tasks
 from .background import Future
 from .completion import Completion
 from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
@@ -64,7 +64,8 @@ def pipeline(
     Parameters of the calls become their defaults. Without `model` the task's well-known one, pinned.
     `trust_remote_code=True` needs a whole commit as `revision`, and as `code_revision` where another
     repository has the code.
-    Costs nothing: inside Lambda the model loads in the background, elsewhere at the first call.
+    Costs nothing: inside Lambda the model loads in the background, elsewhere at the first call. Where Lambda
+    makes instances before anybody asks, it is loaded here.
     Raises ValueError naming every option that is not supported.
     """
     given = {
@@ -79,7 +80,17 @@ def pipeline(
     declared = Pipeline(tasks.canonical(task), model, revision, given, os.environ)
     if "AWS_LAMBDA_RUNTIME_API" in os.environ or "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
         declared.start()
+        if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") in _MADE_AHEAD:
+            declared.get_ready()
     return declared
+
+
+# Such an instance is frozen as soon as it asks for its first request, and a thread that loads with it. And
+# "the 10-second timeout doesn't apply to functions that are using provisioned concurrency, SnapStart, or
+# Lambda Managed Instances. [...] your initialization code can run for up to 15 minutes. The time limit is 130
+# seconds or the configured function timeout (maximum 900 seconds), whichever is higher":
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+_MADE_AHEAD = ("provisioned-concurrency", "snap-start", "lambda-managed-instances")
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,19 @@ class Pipeline:
     def start(self) -> None:
         """Load in the background."""
         self._engine.start()
+
+    def get_ready(self) -> None:
+        """Load, and infer once. Never raises: a request can say what is wrong, an init that fails cannot.
+
+        The next call tries again what has failed.
+        """
+        from .first_call import first_call
+
+        try:
+            self._loaded()
+            first_call(self, self.task)
+        except Exception as error:  # noqa: BLE001 - said in the log, and raised again by the call
+            log.write("not_ready", model=self.model, error=log.fault(error))
 
     def __call__(self, *inputs: Any, **parameters: Any) -> Any:
         """One result, or a list of them for a list; None for a parameter means its default.

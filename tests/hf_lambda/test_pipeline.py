@@ -70,6 +70,35 @@ def test_inside_lambda_loading_begins_at_once_in_the_background(cache, warm, eng
     assert loaded.wait(timeout=60)
 
 
+@pytest.mark.parametrize("how", ["provisioned-concurrency", "snap-start", "lambda-managed-instances"])
+def test_an_instance_that_is_made_ahead_is_loaded_and_has_inferred_once(
+    cache, warm, engine, monkeypatch, how
+):
+    """AWS: "your initialization code can run for up to 15 minutes", and then the instance is frozen.
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html"""
+    warm()
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", how)
+    classify = pipeline("text-classification", model="org/name")
+    assert (len(engine.loads), len(engine.calls)) == (1, 1)
+    classify("a")
+    assert len(engine.loads) == 1
+
+
+def test_an_instance_that_is_made_ahead_of_a_warm_up_says_so_and_answers_once_warmed(
+    cache, warm, engine, monkeypatch, capsys
+):
+    monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001")
+    monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "provisioned-concurrency")
+    classify = pipeline("text-classification", model="org/name")
+    (line,) = (json.loads(each) for each in capsys.readouterr().out.splitlines())
+    assert (line["event"], line["model"], line["error"]["type"]) == ("not_ready", "org/name", "ColdCache")
+    with pytest.raises(ColdCache):
+        classify("a")
+    warm()
+    assert classify("a") == [{"label": "a"}]
+
+
 def test_a_cold_cache_is_503_with_the_command_and_works_once_warmed(cache, warm, engine):
     classify = pipeline("text-classification", model="org/name")
     with pytest.raises(ColdCache, match="make warm STACK=test"):

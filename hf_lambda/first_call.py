@@ -1,0 +1,47 @@
+"""The first inference, before anybody asks: what it sets up is then there for the first request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from . import tasks
+from .errors import BadRequest, Unprocessable
+from .media.inputs import KINDS
+
+_TEXT = "A first text."
+_LABELS = ["a", "b"]
+
+
+def first_call(ask: Callable[..., Any], task: str) -> bool:
+    """Ask a pipeline of `task` something harmless. Whether it could be asked.
+
+    Raises what `ask` raises, but that the question does not suit the model: then it is only loaded.
+    """
+    for given, parameters in _questions(tasks.base_of(task)):
+        try:
+            ask(*given, **parameters)
+        except (BadRequest, Unprocessable):
+            continue
+        return True
+    return False
+
+
+def _questions(base: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+    """None for sound, and where an input has parts that only the script knows."""
+    zero_shot = (_LABELS,) if base.startswith("zero-shot") else ()
+    if KINDS.get(base) == "image":
+        from PIL import Image
+
+        yield (Image.new("RGB", (64, 64)), *zero_shot), {}
+    elif base in KINDS or base == "text-to-audio":
+        return
+    elif base == "fill-mask":
+        for mask in ("[MASK]", "<mask>"):
+            yield (f"{_TEXT} {mask}",), {}
+    elif base == "question-answering":
+        yield (), {"question": "What is it?", "context": _TEXT}
+    elif base == "text-generation":
+        yield (_TEXT,), {"max_new_tokens": 1}
+    else:
+        yield (_TEXT, *zero_shot), {}
