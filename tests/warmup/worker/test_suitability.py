@@ -1,11 +1,13 @@
 """Models that would answer from made-up parts: refused with what is missing; every other model passes."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import transformers
+from safetensors import SafetensorError
 
 from hf_lambda.torch_engine.trained import Untrained
 from local.hub import Hub, serve
@@ -200,21 +202,39 @@ def test_weights_that_begin_as_no_weights_do_are_left_to_the_loader(
 def test_an_untrained_head_is_an_error_of_the_warm_up_and_nothing_is_published(
     warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("mask", "broken"):
-        folder = tiny_encoders.build("bert", models / "org" / name)
-        tiny_encoders.save_head(folder, "AutoModelForMaskedLM")
-    cut = (models / "org" / "broken" / "model.safetensors").read_bytes()[:1000]
-    (models / "org" / "broken" / "model.safetensors").write_bytes(cut)
+    tiny_encoders.save_head(tiny_encoders.build("bert", models / "org" / "mask"), "AutoModelForMaskedLM")
     with serve(Hub(models)) as running:
         monkeypatch.setenv("HF_ENDPOINT", running.url)
         error = warming.error({**TINY, "model": "org/mask"})
-        assert error["kind"] == "untrained head"
-        assert error["message"].startswith(
-            "org/mask has no trained weights for text-classification: classifier.bias, classifier.weight "
-            "would be random. It was trained for fill-mask (BertForMaskedLM). Name a model that was"
-        )
-        assert warming.manifest("org/mask") is None
-        assert warming.warm({**TINY, "model": "org/broken"})["state"] == "done"  # for the loader to name
+    assert error["kind"] == "untrained head"
+    assert error["message"].startswith(
+        "org/mask has no trained weights for text-classification: classifier.bias, classifier.weight "
+        "would be random. It was trained for fill-mask (BertForMaskedLM). Name a model that was"
+    )
+    assert warming.manifest("org/mask") is None
+
+
+@pytest.mark.parametrize("says", ["", "not JSON", "[]", "null", '{"text-classification": {"missing": 1}}'])
+def test_a_comparison_that_fails_leaves_it_to_the_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
+) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    interpreter = tmp_path / "interpreter"
+    interpreter.write_text(f"#!/bin/sh\necho '{says}'\nexit 1\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    check(folder, Use("text-classification"))
+
+
+def test_weights_that_end_early_are_left_to_the_loader(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    cut = (folder / "model.safetensors").read_bytes()[:1000]
+    (folder / "model.safetensors").write_bytes(cut)
+    assert suitability._has_readable_weights(Snapshot("c" * 40, folder, (remote("model.safetensors"),)))
+    with pytest.raises(SafetensorError):
+        untrained_for("text-classification", folder)
 
 
 @pytest.mark.usefixtures("in_process")

@@ -10,7 +10,7 @@ import pytest
 from tests.hf_lambda.onnx_engine.generation.conftest import VOCABULARY, Pair
 
 EXPORTED = ("bart", "mbart", "pegasus", "t5", "flan-t5", "marian", "m2m100")
-QUICK = 40
+QUICK = 15
 THOROUGH = 300
 
 
