@@ -41,6 +41,19 @@ def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Sn
     deadline; then what arrived whole stays.
     """
     commit, tree = _commit_and_tree(model, cache, source, job)
+    try:
+        files = _fetch_tree(model, cache, source, job, commit, tree)
+    except WarmupError:
+        remove(_tree_path(cache, model, commit))  # it may be the tree that is wrong: ask anew
+        raise
+    if source.whole_trees and not _read_tree(cache, model, commit):
+        replace_text(_tree_path(cache, model, commit), json.dumps([file.to_json() for file in tree]))
+    return Snapshot(commit, _snapshot_folder(cache, model, commit), files)
+
+
+def _fetch_tree(
+    model: ModelRequest, cache: Path, source: ModelSource, job: Job, commit: str, tree: list[RemoteFile]
+) -> tuple[RemoteFile, ...]:
     files = _selected(model, tree)
     remove_orphans(cache, model.repo_id)
     snapshot = _snapshot_folder(cache, model, commit)
@@ -50,12 +63,12 @@ def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Sn
         transfer.run([file for file in files if file.path == index])
         files = _selected(model, tree, (snapshot / index).read_text(errors="replace"))
     transfer.run(list(files))
-    return Snapshot(commit, snapshot, files)
+    return files
 
 
 def plan_download(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> DownloadPlan:
     """What `fetch` would download; changes nothing."""
-    commit, tree = _commit_and_tree(model, cache, source, job, keep=False)
+    commit, tree = _commit_and_tree(model, cache, source, job)
     files = _selected(model, tree)
     snapshot = _snapshot_folder(cache, model, commit)
     listed = tuple(
@@ -71,7 +84,7 @@ def plan_download(model: ModelRequest, cache: Path, source: ModelSource, job: Jo
 
 
 def _commit_and_tree(
-    model: ModelRequest, cache: Path, source: ModelSource, job: Job, *, keep: bool = True
+    model: ModelRequest, cache: Path, source: ModelSource, job: Job
 ) -> tuple[str, list[RemoteFile]]:
     """What the revision is now, and every file of that commit.
 
@@ -93,8 +106,6 @@ def _commit_and_tree(
 
     job.progress(model.key, phase="resolve")
     [(commit, tree)] = map_on_threads([None], ask, workers=1, check=job.check)
-    if keep and source.whole_trees and not _read_tree(cache, model, commit):
-        replace_text(_tree_path(cache, model, commit), json.dumps([file.to_json() for file in tree]))
     return commit, tree
 
 

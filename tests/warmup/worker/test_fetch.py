@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from local.hub import Hub, serve
+from local.hub.responses import json_response
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, Warming, model_folder
 
 WEIGHTS = "*/model.safetensors"
@@ -203,3 +204,13 @@ def test_progress_counts_the_bytes_of_this_model(warming: Warming) -> None:
     progress = warming.warm()["models"][KEY]
     assert progress["bytes_done"] == progress["bytes_total"] == SNAPSHOT_BYTES
     assert progress["files_total"] == 3
+
+
+@pytest.mark.parametrize("lasts", [1, 2])
+def test_a_tree_that_was_wrong_is_not_kept(warming: Warming, hub: Hub, impatient: None, lasts: int) -> None:
+    listed = {"type": "file", "oid": "0" * 40, "size": 33, "path": "config.json"}
+    weights = {**listed, "path": "model.safetensors"}
+    hub.fail("/api/models/org/tiny/tree/*", json_response([listed, weights]), lasts)
+    for _ in range(lasts):
+        assert warming.error()["kind"] in ("damaged", "no tokenizer")
+    assert warming.warm()["state"] == "done"
