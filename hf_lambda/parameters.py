@@ -412,7 +412,9 @@ def _whole_from(least: int) -> tuple[str, Check]:
 
 def _one_of(*choices: object) -> tuple[str, Check]:
     words = ", ".join(str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in choices)
-    return f"one of {words}", lambda value: any(value is choice or value == choice for choice in choices)
+    return f"one of {words}", lambda value: any(
+        type(value) is type(choice) and value == choice for choice in choices
+    )
 
 
 _SWITCH = _one_of(True, False)

@@ -310,7 +310,7 @@ def _plain(given: Any, context: Any) -> Any:
     if isinstance(given, dict) and "number" in given:
         return 1 / int(given["number"])
     if isinstance(given, list):
-        raise RuntimeError(f"cannot take {given}")
+        raise TypeError(f"cannot take {given}")
     return {"answer": given[MARKER] + json.loads(given["body"])}
 
 
