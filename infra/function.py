@@ -95,7 +95,7 @@ class InferenceFunction(pulumi.ComponentResource):
             memory_mb=endpoint.memory_mb,
             timeout_s=endpoint.timeout_seconds,
             environment={
-                **_environment(name, settings.hub_endpoint if downloads else None),
+                **_environment(name, _hub(settings) if downloads else None),
                 **{
                     key: pulumi.Output.secret(value.get_secret_value())
                     for key, value in endpoint.environment.items()
@@ -204,7 +204,7 @@ class WarmupFunction(pulumi.ComponentResource):
         statements = [cache.mount_statement(write=True)]
         tolerance = settings.tolerance.model_dump(by_alias=True, exclude_none=True)
         environment: dict[str, pulumi.Input[str]] = {
-            "HF_ENDPOINT": settings.hub_endpoint,
+            "HF_ENDPOINT": _hub(settings),
             "PREPARE_TOLERANCE": json.dumps(tolerance),
             **({MESSAGES: "1"} if settings.log_messages else {}),
         }
@@ -367,14 +367,18 @@ def _function_with_cache(
     )
 
 
-def _environment(name: str, hub_endpoint: str | None) -> dict[str, pulumi.Input[str]]:
+def _hub(settings: Settings) -> pulumi.Input[str]:
+    return settings.keep_secret("hubEndpoint", settings.hub_endpoint)
+
+
+def _environment(name: str, hub_endpoint: pulumi.Input[str] | None) -> dict[str, pulumi.Input[str]]:
     """`hub_endpoint`: None where the function never downloads."""
     return {
         "ENDPOINT_NAME": name,
         "WARM_COMMAND": f"python -m warmup --stack {pulumi.get_stack()}",
         **(
             {"COLD_DOWNLOAD": "1", "HF_ENDPOINT": hub_endpoint}
-            if hub_endpoint
+            if hub_endpoint is not None
             else {"COLD_DOWNLOAD": "0", "HF_HUB_OFFLINE": "1"}
         ),
     }

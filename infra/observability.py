@@ -48,18 +48,19 @@ class Observability(pulumi.ComponentResource):
                 dashboard_body=pulumi.Output.json_dumps(_dashboard(names, logs, account.region)),
                 opts=self._child,
             )
+        email = settings.keep_secret("alarmEmail", settings.alarm_email)
         if settings.alarm_email:
-            topic = self._topic(settings.alarm_email)
+            topic = self._topic(email)
             # It runs until just before its timeout, and says then what is left: its duration tells nothing.
             self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
             for script, function in functions.items():
                 timeout_s = settings.endpoints[script].timeout_seconds
                 self._alarms(script, function, _FAILED_REQUEST, timeout_s, topic.arn)
         if settings.monthly_budget_usd:
-            self._budget(settings.monthly_budget_usd, settings.alarm_email)
+            self._budget(settings.monthly_budget_usd, email)
         self.register_outputs({})
 
-    def _topic(self, email: str) -> aws.sns.Topic:
+    def _topic(self, email: pulumi.Input[str]) -> aws.sns.Topic:
         topic = aws.sns.Topic(self._name, opts=self._child)
         aws.sns.TopicSubscription(
             self._name, topic=topic.arn, protocol="email", endpoint=email, opts=self._child
@@ -113,7 +114,7 @@ class Observability(pulumi.ComponentResource):
                 **rule,
             )
 
-    def _budget(self, limit_usd: int, email: str) -> None:
+    def _budget(self, limit_usd: int, email: pulumi.Input[str]) -> None:
         """Of the account: costs by tag stay at zero until somebody activates the tags for billing."""
         notices = [("ACTUAL", 80), ("FORECASTED", 100)]
         aws.budgets.Budget(

@@ -492,8 +492,9 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     hub = urlsplit(settings.hub_endpoint)
     on_aws = pulumi.get_stack() != LOCAL_STACK and settings.egress != "none"
     if on_aws and (hub.scheme != "https" or hub.port not in (None, 443)):
+        shown = "what is set" if "hubEndpoint" in settings._secret_keys else settings.hub_endpoint
         found.append(
-            f"hubEndpoint is {settings.hub_endpoint}; must be https on port 443, all that the network lets "
+            f"hubEndpoint is {shown}; must be https on port 443, all that the network lets "
             "out, or egress none, where the command downloads"
         )
     found += _contradictions_of_network(settings)

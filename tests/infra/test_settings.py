@@ -1,11 +1,14 @@
 """Every mistake in the config stops the program with a line that names key, value and what is allowed."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import json_format
 
+from tests.infra.asked import SECRET
 from tests.infra.program import Deploy
 
 Mistakes = Callable[..., list[str]]
@@ -305,6 +308,38 @@ def test_a_stack_whose_name_aws_would_refuse_is_a_mistake(mistakes: Mistakes, st
 @pytest.mark.parametrize("stack", ["Prod", "pr_12"])
 def test_a_stack_whose_name_aws_takes_is_none(deploy: Deploy, stack: str):
     assert deploy(stack).one("ecr/repository").inputs["name"] == f"hf-lambda-{stack}".lower()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "more"),
+    [
+        ("hubEndpoint", "https://me:s3cret@hub.example.com", {"coldDownload": True}),
+        ("alarmEmail", "s3cret@example.com", {"monthlyBudgetUsd": 5}),
+        ("buildArgs", {"PIP_INDEX": "https://me:s3cret@example.com"}, {}),
+        ("environment", {"KEY": "s3cret"}, {}),
+        ("hfToken", "hf_s3cret", {}),
+    ],
+)
+def test_what_is_a_secret_of_the_config_is_one_in_the_state(
+    deploy: Deploy, key: str, value: Any, more: dict[str, Any]
+):
+    deployed = deploy("dev", secret_keys=(key,), **{key: value}, **more)
+    assert any("s3cret" in json.dumps(each.inputs) for each in deployed.resources)
+    assert not [each.urn for each in deployed.resources if "s3cret" in json.dumps(in_clear(each.wire))]
+
+
+def in_clear(wire: Any) -> Any:
+    """Without what is marked as a secret."""
+    if hasattr(wire, "DESCRIPTOR"):
+        wire = json_format.MessageToDict(wire)
+    if isinstance(wire, dict):
+        return {} if SECRET in wire else {key: in_clear(each) for key, each in wire.items()}
+    return [in_clear(each) for each in wire] if isinstance(wire, list) else wire
+
+
+def test_a_secret_address_of_a_hub_is_not_shown(mistakes: Mistakes):
+    (_, line) = mistakes("dev", hubEndpoint="http://me:s3cret@hub.local", secret_keys=("hubEndpoint",))
+    assert line.startswith("hubEndpoint is what is set; must be https on port 443")
 
 
 def test_a_token_is_never_shown(mistakes: Mistakes):
