@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +16,8 @@ from typing import Any, get_args
 import pytest
 
 from infra.settings import Settings
+from tests.engine.plugins.cloud import changing
+from tests.engine.plugins.provider import IMAGE
 from tests.engine.stack import Changes, PulumiError, Stack, new_stack
 from tests.provider.aws.server import emulated_aws
 from tests.provider.conftest import client_of
@@ -141,6 +144,29 @@ def test_roles_outlive_what_lambda_needs_them_to_delete(dev: Stack):
     last = max(place for place, each in enumerate(gone) if each.startswith(holders))
     first = min(place for place, each in enumerate(gone) if "aws:iam/role:" in each or each.endswith("-run"))
     assert last < first
+
+
+def test_an_image_that_is_lost_is_pushed_again_by_the_command_that_is_said(dev: Stack):
+    with changing(dev.cloud_file) as cloud:
+        (image,) = (each for key, each in cloud.resources.items() if key.startswith(f"{IMAGE} image-full"))
+        image.outputs["repoDigest"] = ""  # in ECR nothing is left of it; the state knows of no change
+    with pytest.raises(PulumiError) as caught:
+        dev.up()
+    (command,) = set(re.findall(r"pulumi up --replace '(\S+)'", str(caught.value)))
+    dev.up("--replace", command)
+    assert dev.up() == NOTHING
+
+
+def test_a_renamed_project_keeps_the_settings_of_its_stacks(prod: Stack):
+    """`pulumi new` of this repository, or a fork, has another `name`."""
+    file = prod.project / "Pulumi.yaml"
+    file.write_text(file.read_text().replace("name: hf-lambda", "name: a-fork", 1))
+    prod.run("stack", "init", "prod")
+    creates = prod.preview().creates
+    assert {"efs/mountTarget cache-2", "lambda/function a-fork-prod-sentiment"} <= creates
+    with pytest.raises(PulumiError, match="hf-lambda:memoryMb: this project is a-fork"):
+        prod.configure(memoryMb=512)
+        prod.preview()
 
 
 # In an existing network: what the program reads is an emulated AWS, in which it was made by its API.
