@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import report, rivals, workloads
+from bench import download, report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, lay_out
@@ -19,6 +19,9 @@ from bench.results import Results
 from bench.workloads import WORKLOADS, Workload
 
 WORK = REPOSITORY / ".local" / "bench"
+DOWNLOAD = "download"
+"""Beside the workloads: how fast the warm-up downloads."""
+DOWNLOAD_ROUNDS = 5
 
 
 def main() -> int:
@@ -31,12 +34,23 @@ def main() -> int:
         )
         return 2
     chosen = [workload for workload in WORKLOADS if not options.only or workload.name in options.only]
+    sections: list[str] = []
+    if not options.only or DOWNLOAD in options.only:
+        _say("downloading, as the warm-up and as snapshot_download")
+        sections = download.section(download.measure(WORK, options.rounds or DOWNLOAD_ROUNDS))
     bench = _set_up()
     results = Results(WORK / "results.json", _prepare(bench, chosen))
     rounds = {workload.name: options.rounds or workload.rounds for workload in chosen}
+
+    def write() -> None:
+        options.output.write_text(
+            report.page(results.figures, results.notes, rounds, on=report.machine(), sections=sections)
+        )
+
+    write()
     for workload in chosen:
         _measure(bench, workload, rounds[workload.name], results, views=not options.no_views)
-        options.output.write_text(report.page(results.figures, results.notes, rounds, on=report.machine()))
+        write()
     print(options.output.read_text())
     return 0
 
@@ -144,7 +158,7 @@ def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--only", action="append", choices=[workload.name for workload in WORKLOADS])
+    parser.add_argument("--only", action="append", choices=[*(each.name for each in WORKLOADS), DOWNLOAD])
     parser.add_argument("--rounds", type=int, help="rounds of each workload; default: its own")
     parser.add_argument(
         "--no-views", action="store_true", help="leave out bytes read and the slow file system"

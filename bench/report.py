@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
@@ -67,8 +67,10 @@ def usd_per_million(seconds: float, peak_mb: float) -> tuple[float, int]:
     return 1_000_000 * (billed_s * memory_mb / 1024 * GB_SECOND_USD + REQUEST_USD), memory_mb
 
 
-def page(figures: Figures, notes: list[str], rounds: Mapping[str, int], *, on: str) -> str:
-    """`bench/results.md`; `on` is the machine (`machine()`)."""
+def page(
+    figures: Figures, notes: list[str], rounds: Mapping[str, int], *, on: str, sections: Sequence[str] = ()
+) -> str:
+    """`bench/results.md`; `on` is the machine (`machine()`), `sections` are lines before the targets."""
     parts = [
         "# Benchmark",
         "",
@@ -79,6 +81,7 @@ def page(figures: Figures, notes: list[str], rounds: Mapping[str, int], *, on: s
     ]
     for workload, field in figures.items():
         parts += _table(workload, field, rounds.get(workload, 0))
+    parts += sections
     parts += ["## Targets", "", *_targets(figures, rounds), ""]
     if notes:
         parts += ["## Notes", "", *[f"- {note}" for note in notes], ""]

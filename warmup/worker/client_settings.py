@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping
 
-# By themselves hf_xet's buffers may take 2 GB and 512 MB per file, and its vectored writes stall on NFS;
-# blobs shared by repositories would outlive a prune.
+# By themselves hf_xet's buffers may take 2 GB and 512 MB per file; its vectored writes stall on NFS, as EFS
+# is (https://github.com/vllm-project/vllm/pull/49830); blobs shared by repositories would outlive a prune.
 _DEFAULTS = {
     "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_SIZE": "256mb",
     "HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_PERFILE_SIZE": "64mb",

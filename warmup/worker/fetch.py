@@ -19,16 +19,18 @@ from ..protocol.answers import DownloadPlan, ListedFile
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest
 from ..protocol.records import WrongShape
+from .follow import Follower
 from .jobs import Job
 from .logs import log
 from .prune import remove_orphans
 from .selection import select_for, weight_index
 from .source import ModelSource, RemoteFile, Snapshot, is_commit
-from .threads import map_on_threads
+from .threads import map_on_threads, turn
 from .verify import find_fault, has_size, snapshot_file
 
 DOWNLOADS = 8
 HASHES = 4
+"""A file that has arrived is hashed while the next one downloads in its place."""
 TRANSFERS = 3
 """How often a file may arrive damaged before this is a fault."""
 
@@ -151,6 +153,7 @@ class _Transfer:
         self._blobs = snapshot.parents[1] / "blobs"
         self._lock = threading.Lock()
         self._received: dict[str, int] = {}
+        self._downloads, self._hashes = threading.Semaphore(DOWNLOADS), threading.Semaphore(HASHES)
 
     def run(self, files: list[RemoteFile]) -> None:
         key, check = self._model.key, self._job.check
@@ -173,10 +176,12 @@ class _Transfer:
         _check_space(self._cache, needed, self._model.repo_id)
         self._job.progress(key, phase="fetch")
         missing.sort(key=lambda file: -file.size)
-        map_on_threads(missing, self._fetch, workers=DOWNLOADS, check=check)
+        map_on_threads(missing, self._fetch, workers=DOWNLOADS + HASHES, check=check)
 
-    def _fault(self, file: RemoteFile, stop: threading.Event) -> str | None:
-        bad = find_fault(snapshot_file(self._snapshot, file), file, stop)
+    def _fault(self, file: RemoteFile, stop: threading.Event, follower: Follower | None = None) -> str | None:
+        path = snapshot_file(self._snapshot, file)
+        known_good = follower is not None and follower.matches(path)
+        bad = None if known_good else find_fault(path, file, stop)
         if bad is None and not self._is_a_blob(file):
             return "leads out of the repository's blobs"
         return bad
@@ -185,10 +190,13 @@ class _Transfer:
         began = time.monotonic()
         for _ in range(TRANSFERS):
             self._set(file, 0)
-            self._source.download(
-                self._model.repo_id, self._commit, file, self._cache / "hub", self._adder(file), stop
-            )
-            bad = self._fault(file, stop)
+            with Follower(self._blobs, file, lambda: self._received[file.path]) as follower:
+                with turn(self._downloads, stop):
+                    self._source.download(
+                        self._model.repo_id, self._commit, file, self._cache / "hub", self._adder(file), stop
+                    )
+                with turn(self._hashes, stop):
+                    bad = self._fault(file, stop, follower)
             if bad is None:
                 self._set(file, file.size)
                 seconds = round(time.monotonic() - began, 3)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -50,6 +51,18 @@ def map_on_threads(
         return [results[index] for index in range(len(items))]
     finally:
         stop.set()
+
+
+@contextmanager
+def turn(free: threading.Semaphore, stop: threading.Event) -> Iterator[None]:
+    """Holds one of the places of `free`, as soon as there is one. Raises Stopped where `stop` comes first."""
+    while not free.acquire(timeout=CHECK_SECONDS):
+        if stop.is_set():
+            raise Stopped
+    try:
+        yield
+    finally:
+        free.release()
 
 
 def _drain(
