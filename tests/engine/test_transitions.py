@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -18,7 +19,7 @@ import pytest
 from infra.settings import Settings
 from tests.engine.plugins.cloud import changing
 from tests.engine.plugins.provider import IMAGE
-from tests.engine.stack import Changes, PulumiError, Stack, new_stack
+from tests.engine.stack import ROOT, Changes, PulumiError, Stack, new_stack
 from tests.provider.aws.server import emulated_aws
 from tests.provider.conftest import client_of
 from tests.provider.existing import Client, lay_network, mount
@@ -161,6 +162,8 @@ def test_a_renamed_project_keeps_the_settings_of_its_stacks(prod: Stack):
     """`pulumi new` of this repository, or a fork, has another `name`."""
     file = prod.project / "Pulumi.yaml"
     file.write_text(file.read_text().replace("name: hf-lambda", "name: a-fork", 1))
+    # As it is in the repository: the CLI has written the name of the project into the other.
+    shutil.copy(ROOT / "Pulumi.prod.yaml", prod.project)
     prod.run("stack", "init", "prod")
     creates = prod.preview().creates
     assert {"efs/mountTarget cache-2", "lambda/function a-fork-prod-sentiment"} <= creates
