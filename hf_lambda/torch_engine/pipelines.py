@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
 from ..limits import check_candidates
+from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..tasks import AUTO_CLASSES, canonical, head_of
 from ..trace import note_truncated
 from ..windows import overlap
-from .generation import check_options, check_prompt, options_of, pipeline_options, without_stop
+from .generation import check_options, check_prompt, options_of, pipeline_options, texts, without_stop
 from .loading import (
     MAX_PADDED_TOKENS,
     NO_LIMIT,
@@ -29,6 +31,7 @@ from .loading import (
     max_length,
     max_position,
 )
+from .streaming import tokens_of
 
 _CANDIDATES = 5
 """Of fill-mask, where the request does not say."""
@@ -94,18 +97,53 @@ class TransformersPipeline:
             raise cannot_cut(error) or error from error
 
     def complete(self, item: Any, **parameters: Any) -> Completion:
-        """The generations of one prompt; as one piece where pieces are asked for."""
+        """The generations of one prompt, whole or piece by piece; beams are one piece, known at the end."""
         length = self._length(item, parameters)
 
         def run() -> list[Generated]:
             asked = {**parameters, "return_full_text": False}
             return [self._generated(record["generated_text"], asked) for record in self([item], **asked)[0]]
 
-        def stream(ended: list[Generated]) -> Iterator[str]:
+        def at_once(ended: list[Generated]) -> Iterator[str]:
             ended += run()[:1]
             yield ended[0].text
 
-        return Completion(length, run, stream)
+        def stream(ended: list[Generated]) -> Iterator[str]:
+            return self._pieces(item, {**parameters, "return_full_text": False}, ended)
+
+        return Completion(length, run, stream if self._has_pieces(parameters) else at_once)
+
+    def _has_pieces(self, asked: Mapping[str, Any]) -> bool:
+        """Whether tokens are final as they come, and their text is put together by the tokenizer alone."""
+        beams = asked.get("num_beams") or self._model.generation_config.num_beams or 1
+        return (
+            beams == 1
+            and hasattr(self._tokenizer, "backend_tokenizer")
+            and not self._tokenizer.clean_up_tokenization_spaces
+        )
+
+    def _pieces(self, item: Any, asked: Mapping[str, Any], ended: list[Generated]) -> Iterator[str]:
+        shown = Text(self._tokenizer.backend_tokenizer, texts(asked.get("stop") or ()))
+        count, last, whole = 0, None, ""
+        tokens = tokens_of(lambda streamer: self([item], **{**asked, "streamer": streamer}))
+        with closing(tokens):
+            for last in tokens:
+                count += 1
+                if piece := shown.add(last):
+                    whole += piece
+                    yield piece
+                if shown.stopped:
+                    break
+        if rest := shown.end():
+            yield rest
+        whole += rest
+        endings = tuple(texts(asked.get("stop_sequence") or ()))
+        by_itself = shown.stopped or last in self._ends(asked) or whole.endswith(endings or "\0")
+        ended.append(Generated(whole, "stop" if by_itself else "length", count))
+
+    def _ends(self, asked: Mapping[str, Any]) -> list[int]:
+        given = asked.get("eos_token_id", self._model.generation_config.eos_token_id)
+        return given if isinstance(given, list) else [] if given is None else [int(given)]
 
     def count_tokens(self, texts: list[str]) -> int:
         return sum(map(len, self._tokenizer(texts, verbose=False)["input_ids"]))
