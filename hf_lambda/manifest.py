@@ -167,8 +167,23 @@ def read_manifest(
     """
     manifest = find_manifest(cache, model, revision) or _by_commit(cache, model, revision)
     if manifest is None or not manifest.snapshot_path(cache).is_dir():
+        if reason := refusal(cache, model, revision):
+            raise ColdCache(f"{model} at {revision or DEFAULT_REVISION} was refused by the warm-up: {reason}")
         raise ColdCache(cold_message(model, revision, environ))
     return manifest
+
+
+def refusal_path(cache: Path, model: str, revision: str | None) -> Path:
+    return cache / "refusals" / repo_folder(model) / f"{_quoted(revision or DEFAULT_REVISION)}.json"
+
+
+def refusal(cache: Path, model: str, revision: str | None) -> str | None:
+    """Why the last warm-up refused the model; None: it did not."""
+    try:
+        reason = json.loads(refusal_path(cache, model, revision).read_bytes())["reason"]
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return reason if isinstance(reason, str) else None
 
 
 def write_manifest(cache: Path, manifest: Manifest) -> Path:

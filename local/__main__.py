@@ -13,7 +13,7 @@ from local.invoke import invoke
 from local.layout import Folder
 from local.logs import cloudwatch_logs, local_logs
 from local.program.declare import ProgramError
-from local.report import complete, notes, table
+from local.report import complete, failures, notes, table
 from warmup.cli.stack import access_to, read_outputs
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.outputs import LOCAL
@@ -49,7 +49,7 @@ def up(options: argparse.Namespace) -> int:
         report = complete(warmed, running.hub.source, running.hub.requests())
         FOLDER.report.write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
     print("", *table(report), "", sep="\n")
-    if remarks := notes(report):
+    if remarks := [*notes(report), *failures(report)]:
         print(*remarks, "", sep="\n")
     for name, url in running.outputs.function_urls.items():
         print(f"url:   {url}{'  (signed requests alone)' if name in running.program.signed else ''}")

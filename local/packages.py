@@ -42,6 +42,9 @@ def install(root: Path, state: Path, say: Callable[[str], None]) -> list[str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PackagesError(done.stderr.strip())
+    # Functions see the folder read-only. Some packages hold files in another syntax, which nobody imports.
+    compiling = [sys.executable, "-m", "compileall", "-q", str(partial)]
+    subprocess.run(compiling, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     packages = done.stdout.splitlines()
     (partial / _STAMP).write_text(json.dumps({"key": key, "packages": packages}))
     shutil.rmtree(folder, ignore_errors=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from warmup.protocol.outputs import LOCAL
 from warmup.protocol.records import Json
-from warmup.protocol.reports import EndpointAnswer, EndpointReport, WarmReport
+from warmup.protocol.reports import EndpointAnswer, EndpointFailure, EndpointReport, WarmReport
 
 _COLUMNS = ("endpoint", "task", "model", "engine", "cold ms", "warm ms", "Hub requests", "answer")
 _ANSWER_CHARACTERS = 64
@@ -40,6 +40,11 @@ def notes(report: WarmReport) -> list[str]:
             if made.reason:
                 lines.append(f"{model.repo_id} is served in {made.precision} for {made.head}: {made.reason}")
     return [*lines, *report.advice]
+
+
+def failures(report: WarmReport) -> list[str]:
+    """Why endpoints failed, whole: the table has the beginning."""
+    return [f"{each.name}: {each.error}" for each in report.endpoints if isinstance(each, EndpointFailure)]
 
 
 def _row(endpoint: EndpointReport) -> list[str]:

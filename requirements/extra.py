@@ -49,7 +49,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Options of the user's file, such as another index, hold for its packages again.
         again = [line for line in options.requirements.read_text().splitlines() if line.startswith("--")]
         pinned.write_text("\n".join([*again, pinned.read_text()]))
-        how = ["--quiet", "--no-deps", "--prefer-binary", "--target", str(options.into)]
+        how = ["--quiet", "--no-deps", "--no-compile", "--prefer-binary", "--target", str(options.into)]
         if not _pip(options.python, "install", *how, "--requirement", str(pinned)):
             return 1
     for each in sorted(found, key=_name):

@@ -86,6 +86,31 @@ def test_an_edited_script_changes_the_last_layer_alone(engine, images, tree, tar
     assert last_layer_bytes(engine, name) < 2 << 20
 
 
+def test_packages_of_the_users_own_are_one_layer_on_full_beside_what_is_locked(
+    engine, images, tree, tmp_path
+):
+    wanted = tree / "inference/requirements.txt"
+    wanted.write_text("humanize\nnumpy\n")
+    try:
+        name = building.build(engine, "full", root=tree, name="hf-lambda-test:extra", log=tmp_path / "log")
+        wanted.write_text("numpy==1.26.0\n")
+        with pytest.raises(EngineError, match="does not go with the packages of the image"):
+            building.build(engine, "full", root=tree, name="hf-lambda-test:odd", log=tmp_path / "log")
+    finally:
+        wanted.unlink()
+    before, after = layers(engine, images["full"]), layers(engine, name)
+    assert [old == new for old, new in zip(before, after, strict=True)].count(False) == 1
+    code = "import humanize, numpy, torch; print(humanize.__file__, numpy.__file__, humanize.naturalsize(1))"
+    assert run(engine, name, "-c", code).split()[:2] == [
+        "/opt/extra/humanize/__init__.py",
+        *re.findall(
+            r"/opt/venv/\S+", run(engine, images["full"], "-c", "import numpy; print(numpy.__file__)")
+        ),
+    ]
+    checked = "import pathlib; print([str(path) for path in pathlib.Path('/opt/extra').rglob('*.pyc')][:1])"
+    assert "humanize" in run(engine, name, "-c", checked)
+
+
 def test_nothing_gets_in_but_scripts_and_locks(engine, tmp_path):
     tree = copy_tree(tmp_path)
     secrets = ["secret.txt", "inference/.env", "inference/token", "inference/key.pem", "inference/notes.md"]

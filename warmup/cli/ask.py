@@ -14,6 +14,8 @@ from ..protocol.records import Json
 from ..protocol.reports import EndpointAnswer, EndpointFailure, EndpointReport
 from .stack import Invocation, StackClient
 
+_NOT_SERVED = 503
+"""The status of what is no fault of the request: its message is a sentence of ours."""
 Commits = Callable[[str, str | None], str | None]
 """The warm commit of a repository at a revision."""
 
@@ -72,7 +74,10 @@ def _fault(invocation: Invocation) -> str | None:
     payload = invocation.payload
     status = payload.get("statusCode") if isinstance(payload, dict) else None
     if isinstance(status, int) and status >= 400:
-        return f"answers {status}: {json.dumps(payload.get('body'))}"
+        body = payload.get("body")
+        error = body.get("error") if isinstance(body, dict) else None
+        said = error.get("message") if isinstance(error, dict) and status == _NOT_SERVED else None
+        return f"answers {status}: {said or json.dumps(body)}"
     return None
 
 

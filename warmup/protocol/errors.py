@@ -50,6 +50,21 @@ class ErrorKind(StrEnum):
     TOKEN_UNREADABLE = "token unreadable"
     TRUNCATED = "truncated"
     UNTRAINED_HEAD = "untrained head"
+    UNUSABLE = "unusable"
+
+    @property
+    def is_verdict(self) -> bool:
+        """Whether it is about the repository as it is: another try changes nothing."""
+        return self in _VERDICTS
+
+
+_VERDICTS = frozenset(
+    (
+        *(ErrorKind.FILE_NOT_FOUND, ErrorKind.GATED, ErrorKind.NO_TOKENIZER, ErrorKind.NO_WEIGHTS),
+        *(ErrorKind.NOT_FOUND, ErrorKind.REMOTE_CODE, ErrorKind.REVISION_NOT_FOUND),
+        *(ErrorKind.UNTRAINED_HEAD, ErrorKind.UNUSABLE),
+    )
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from hf_lambda.atomic import remove
-from hf_lambda.manifest import Manifest, all_manifests, find_manifest, manifest_path, repo_folder
+from hf_lambda.manifest import (
+    Manifest,
+    all_manifests,
+    find_manifest,
+    manifest_path,
+    refusal_path,
+    repo_folder,
+)
 from hf_lambda.reading import read_file
 
 from ..protocol.answers import PruneResult
@@ -50,6 +57,9 @@ def prune(
             for path in found:
                 pruned.remove(path)
     if only is None:
+        refusals = {refusal_path(cache, model, revision) for model, revision in used}
+        for path in sorted(set((cache / "refusals").glob("models--*/*.json")) - refusals):
+            pruned.remove(path)
         for path in _old_jobs(cache):
             pruned.remove(path)
     return PruneResult(tuple(pruned.paths), pruned.bytes, tuple(busy), tuple(unseen))

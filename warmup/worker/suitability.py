@@ -25,6 +25,7 @@ from ..protocol.records import Json
 from .jobs import Job, OutOfTime
 from .logs import log
 from .source import Snapshot
+from .usable import check_usable
 
 SMALLEST_SHARE = 0.1
 """Of the model's vocabulary that its tokenizer has to have. Models have spare rows, but not so many."""
@@ -51,6 +52,8 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
     Weights are compared in a process of its own, once per commit and task: before torch may serve the model,
     and so before it is exported, which may take more time or memory than this function has.
     """
+    if any(use.files is None for use in model.uses):
+        check_usable(model.repo_id, snapshot)
     config = _read_json(snapshot.path / "config.json")
     # What the repository's own code needs only that code knows.
     uses = [use for use in model.uses if use.files is None and not use.remote_code]
@@ -146,6 +149,8 @@ def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untraine
         found = json.loads(done.stdout.splitlines()[-1])
         if reason := found.pop("needs_code", None):
             raise WarmupError(ErrorKind.REMOTE_CODE, str(reason))
+        if reason := found.pop("unusable", None):
+            raise WarmupError(ErrorKind.UNUSABLE, str(reason))
         return {task: each and Untrained(**each) for task, each in found.items()}
     except (ValueError, IndexError, AttributeError, TypeError):
         log("weights not compared", snapshot=str(snapshot), said=done.stderr[-500:])

@@ -1,6 +1,7 @@
 """Which weights of a task a snapshot lacks: `python -m warmup.worker.untrained <snapshot> <task> ...`.
 
-transformers compares the names; no weight is read, so it takes the memory of the libraries alone.
+transformers compares names and shapes. Weights are read one by one, for what is no number: that takes the
+memory of the libraries and of the largest weight.
 """
 
 from __future__ import annotations
@@ -40,9 +41,38 @@ def untrained_for(task: str, snapshot: Path) -> Untrained | None:
         state_dict=state,
         dtype=torch.float32,
         trust_remote_code=False,
+        ignore_mismatched_sizes=True,
         output_loading_info=True,
     )
+    if mismatched := sorted(loading["mismatched_keys"]):
+        name, found, needed = mismatched[0]
+        more = f" and {len(mismatched) - 1} more" if len(mismatched) > 1 else ""
+        raise Unusable(
+            f"the weights have other shapes than config.json says: {name} is {_sizes(found)}, "
+            f"{model_class.__name__} needs {_sizes(needed)}{more}. Name another model or revision"
+        )
     return find_untrained(model, loading["missing_keys"])
+
+
+class Unusable(Exception):  # noqa: N818 - a sentence for the operator
+    """Why the weights cannot answer anything."""
+
+
+def check_numbers(snapshot: Path) -> None:
+    """Raises Unusable where a weight holds something that is no number."""
+    for path in sorted(snapshot.glob("*.safetensors")):
+        with safe_open(path, "pt") as file:
+            for name in file.keys():  # noqa: SIM118 - it is no mapping
+                tensor = file.get_tensor(name)
+                if tensor.is_floating_point() and bool(torch.isnan(tensor.float()).any()):
+                    raise Unusable(
+                        f"the weight {name} in {path.name} holds NaN, which makes every answer NaN. Name "
+                        "another model or revision"
+                    )
+
+
+def _sizes(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
 
 
 def _shapes(snapshot: Path) -> Iterable[tuple[str, Sequence[int]]]:
@@ -63,7 +93,12 @@ def main(arguments: list[str]) -> None:
     if needs_code(snapshot):
         sys.stdout.write(f"{json.dumps({'needs_code': NEEDS_CODE})}\n")
         return
-    found = {task: untrained_for(task, snapshot) for task in tasks}
+    try:
+        found = {task: untrained_for(task, snapshot) for task in tasks}
+        check_numbers(snapshot)
+    except Unusable as reason:
+        sys.stdout.write(f"{json.dumps({'unusable': str(reason)})}\n")
+        return
     sys.stdout.write(f"{json.dumps({task: each and asdict(each) for task, each in found.items()})}\n")
 
 

@@ -6,13 +6,15 @@ import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from discovery.hf_lambda_pipeline import ADAPTER_FILES
-from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
+from hf_lambda.atomic import replace_text
+from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, refusal_path, repo_folder
 from hf_lambda.tasks import head_of
 
 from ..prepare import (
@@ -65,10 +67,26 @@ def warm(
     everything there. Raises WarmupError with the fix, OutOfTime near the deadline.
     """
     began = time.monotonic()
-    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
+    with (
+        lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)),
+        _refusal_kept(cache, model),
+    ):
         snapshot = fetch(model, cache, source, job)
         fetch_code(model, snapshot.path, cache, source, job)
         return _prepare_and_publish(model, cache, snapshot, job, environ, began, source)
+
+
+@contextmanager
+def _refusal_kept(cache: Path, model: ModelRequest) -> Iterator[None]:
+    """What is wrong with the repository is what its endpoints answer, until a warm-up succeeds."""
+    path = refusal_path(cache, model.repo_id, model.revision)
+    try:
+        yield
+    except WarmupError as error:
+        if error.kind.is_verdict:
+            replace_text(path, json.dumps({"reason": str(error)}))
+        raise
+    path.unlink(missing_ok=True)
 
 
 def fetch_only(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> FetchedModel:

@@ -1,0 +1,156 @@
+"""Repositories that cannot be a model: the reason in a sentence of ours, by warm-up and endpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from hf_lambda.errors import ColdCache
+from hf_lambda.manifest import read_manifest
+from tests import tiny_encoders
+from tests.warmup.support import Warming
+
+BAD = {"model": "org/bad", "revision": None, "task": "text-classification", "engine": "torch"}
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tiny_encoders.build("bert", tmp_path_factory.mktemp("good") / "model", labels=["NO", "YES"])
+    return tiny_encoders.save_head(folder, "AutoModelForSequenceClassification")
+
+
+@pytest.fixture
+def models(models: Path, good: Path) -> Path:
+    shutil.copytree(good, models / "org" / "bad")
+    return models
+
+
+def weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        state = load_file(folder / "model.safetensors")
+        change(state)
+        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return apply
+
+
+def cut(share: float) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        content = (folder / "model.safetensors").read_bytes()
+        (folder / "model.safetensors").write_bytes(content[: int(len(content) * share)])
+
+    return apply
+
+
+def as_adapter(folder: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).unlink()
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/base"}))
+    save_file({"a": torch.zeros(2)}, folder / "adapter_model.safetensors")
+
+
+def without_a_shard(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    listed = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": listed}))
+
+
+def cut_pickle(folder: Path) -> None:
+    state = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin")
+    content = (folder / "pytorch_model.bin").read_bytes()
+    (folder / "pytorch_model.bin").write_bytes(content[: len(content) // 2])
+
+
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "adapter": (as_adapter, "org/bad is an adapter of org/base, not a model: name the model itself"),
+    "pointer": (
+        lambda folder: (folder / "model.safetensors").write_bytes(POINTER),
+        "org/bad holds a pointer of Git LFS in the place of model.safetensors: the file itself was never",
+    ),
+    "pointer of a tokenizer": (
+        lambda folder: (folder / "tokenizer.json").write_bytes(POINTER),
+        "in the place of tokenizer.json",
+    ),
+    "no config": (lambda folder: (folder / "config.json").unlink(), "org/bad has no config.json"),
+    "broken config": (
+        lambda folder: (folder / "config.json").write_text("{not json"),
+        "org/bad has a config.json that is not JSON",
+    ),
+    "config of another shape": (
+        lambda folder: (folder / "config.json").write_text("[1]"),
+        "org/bad has a config.json that is not an object",
+    ),
+    "half the weights": (cut(0.5), "org/bad has a model.safetensors that ends after"),
+    "a tenth of the header": (cut(0.002), "org/bad has a model.safetensors that ends after"),
+    "half the pickle": (cut_pickle, "org/bad has a pytorch_model.bin without the end"),
+    "a shard that is not there": (
+        without_a_shard,
+        "org/bad lacks weight files that model.safetensors.index.json lists: model-00002-of-00002.",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_named_by_the_warm_up_and_by_the_endpoint(warming: Warming, models: Path, case: str) -> None:
+    spoil, said = CASES[case]
+    spoil(models / "org" / "bad")
+    error = warming.error(BAD)
+    assert error["kind"] == "unusable" and said in error["message"]
+    with pytest.raises(ColdCache, match="org/bad at main was refused by the warm-up: org/bad") as caught:
+        read_manifest(warming.cache, "org/bad", None)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda state: state["classifier.weight"].fill_(float("nan")), "holds NaN"),
+        (lambda state: state["bert.pooler.dense.bias"][0].fill_(float("nan")), "bert.pooler.dense.bias in"),
+        (
+            lambda state: state.update({"classifier.weight": torch.zeros(5, 32)}),
+            "classifier.weight is 5x32, BertForSequenceClassification needs 2x32",
+        ),
+    ],
+)
+def test_weights_that_cannot_answer_are_named(
+    warming: Warming, models: Path, change: Callable[[dict[str, torch.Tensor]], None], said: str
+) -> None:
+    weights(change)(models / "org" / "bad")
+    error = warming.error(BAD)
+    assert error["kind"] == "unusable" and said in error["message"]
+
+
+def test_a_refusal_ends_with_the_warm_up_that_succeeds(warming: Warming, models: Path, good: Path) -> None:
+    as_adapter(models / "org" / "bad")
+    warming.error(BAD)
+    (refused,) = (warming.cache / "refusals").rglob("*.json")
+    pruned = warming.invoke("prune", BAD, dry_run=True)["models"]["cache"]["result"]["removed"]
+    assert str(refused.relative_to(warming.cache)) not in pruned
+    shutil.rmtree(models / "org" / "bad")
+    shutil.copytree(good, models / "org" / "bad")
+    assert warming.warm(BAD)["state"] == "done"
+    assert not refused.exists()
+    assert read_manifest(warming.cache, "org/bad", None).model == "org/bad"
+
+
+def test_a_refusal_of_a_model_that_no_script_names_any_more_is_pruned(warming: Warming, models: Path) -> None:
+    as_adapter(models / "org" / "bad")
+    warming.error(BAD)
+    removed = warming.invoke("prune", {**BAD, "model": "org/tiny"})["models"]["cache"]["result"]["removed"]
+    assert any(path.startswith("refusals/") for path in removed)
+
+
+def test_what_another_try_may_change_is_no_refusal(warming: Warming, impatient: None) -> None:
+    warming.hub.fail("/api/models/org/tiny", "server-error", times=99)
+    warming.error()
+    with pytest.raises(ColdCache, match="is not in the model cache"):
+        read_manifest(warming.cache, "org/tiny", None)
