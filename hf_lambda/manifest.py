@@ -180,7 +180,7 @@ def refusal_path(cache: Path, model: str, revision: str | None) -> Path:
 def refusal(cache: Path, model: str, revision: str | None) -> str | None:
     """Why the last warm-up refused the model; None: it did not."""
     try:
-        reason = json.loads(refusal_path(cache, model, revision).read_bytes())["reason"]
+        reason = json.loads(read_file(refusal_path(cache, model, revision)))["reason"]
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return reason if isinstance(reason, str) else None

@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from hf_lambda.reading import read_file
+
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.records import Json
 from .source import Snapshot
@@ -30,7 +32,7 @@ def check_usable(repo_id: str, snapshot: Snapshot) -> None:
 def _of_config(folder: Path, names: set[str]) -> str | None:
     if "config.json" in names:
         try:
-            document = json.loads((folder / "config.json").read_bytes())
+            document = json.loads(read_file(folder / "config.json"))
         except (ValueError, RecursionError) as error:
             return f"has a config.json that is not JSON ({error}). {_FIX}"
         if not isinstance(document, dict):
@@ -99,7 +101,7 @@ def _has_offsets(entry: Json) -> bool:
 
 def _object(path: Path) -> dict[str, Json]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
