@@ -27,6 +27,16 @@ def test_every_file_and_folder_that_is_named_is_there(document):
     assert [path for path in sorted(named) if "<" not in path and not (ROOT / path).exists()] == []
 
 
+def test_every_constant_of_the_recipes_is_in_each_file_that_it_is_said_to_be_in():
+    path = r"`[\w/.]+\.py`"
+    phrases = re.findall(rf"`([A-Z][A-Z_]+)` in ({path}(?:(?:,| or|, or|,? and)\s+{path})*)", CONTRIBUTING)
+    named = [(name, each) for name, paths in phrases for each in re.findall(r"`([^`]+)`", paths)]
+    items = re.findall(r"^\d\. `([\w/.]+\.py)`: (.*?)(?=^\d\. |^#|\Z)", CONTRIBUTING, flags=re.M | re.S)
+    named += [(name, path) for path, text in items for name in re.findall(r"`([A-Z][A-Z_]+)`", text)]
+    assert len(named) > 12
+    assert [(name, path) for name, path in named if not _assigns((ROOT / path).read_text(), name)] == []
+
+
 def test_every_dataclass_of_the_map_is_where_it_says():
     named = [
         (name, path)
@@ -74,3 +84,7 @@ def _imported(tree: ast.Module) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.add(node.module)
     return {name.partition(".")[0] for name in names}
+
+
+def _assigns(source: str, name: str) -> bool:
+    return re.search(rf"^{name}(: .*)? = ", source, flags=re.M) is not None

@@ -7,6 +7,7 @@ import re
 import pytest
 
 from hf_lambda import tasks
+from hf_lambda.parameters import PARAMETERS
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,27 @@ def test_languages_are_read_from_the_name_of_a_translation():
 def test_every_default_is_pinned_to_a_commit():
     assert set(tasks.DEFAULTS) == set(tasks.TASKS)
     assert all(re.fullmatch("[0-9a-f]{7}|[0-9a-f]{40}", commit) for _, commit in tasks.DEFAULTS.values())
+
+
+def test_a_task_is_served_or_refused_and_has_parameters():
+    assert not {*tasks.TASKS} & {*tasks.REFUSED, *tasks.ALIASES}
+    assert set(PARAMETERS) == {*tasks.TASKS}
+    assert {*tasks.TORCH_ONLY} <= {*tasks.TASKS} and {*tasks.AUTO_CLASSES} <= {*tasks.HEADS.values()}
+
+
+def test_what_an_architecture_is_for_is_told_by_its_name():
+    names = [
+        "BertForMaskedLM",
+        "GPT2LMHeadModel",
+        "BertModel",
+        "MarianMTModel",
+        "ViTForImageClassification",
+        "X",
+    ]
+    assert [tasks.task_of_architecture(name) for name in names] == [
+        *("fill-mask", "text-generation", "feature-extraction", "text2text-generation"),
+        *("image-classification", None),
+    ]
 
 
 def test_defaults_are_those_of_transformers_where_it_has_the_task():
