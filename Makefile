@@ -17,7 +17,7 @@ LOCKED := requirements/dev.txt requirements/model.txt
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up invoke logs warm down test check fix bench lock
+.PHONY: help setup up invoke logs warm down test attack check fix bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -57,6 +57,9 @@ endif
 
 test: setup ## the tests that take no minutes, on every processor
 	@$(PY) -m pytest -q -n auto --dist worksteal
+
+attack: setup ## all attacks, hours; writes docs/reliability.md: [SHARE=0.1] [SEED=1]
+	@$(PY) -m tests.attack --share $(or $(SHARE),1) --seed $(or $(SEED),1) --write
 
 check: setup ## format, lint and types, changing nothing
 	@$(VENV)/bin/ruff format --check .

@@ -56,9 +56,9 @@ def build(family: str, folder: Path, *, labels: list[str] | None = None, **confi
     return folder
 
 
-def save_head(folder: Path, auto_class: str) -> Path:
+def save_head(folder: Path, auto_class: str, seed: int = 0) -> Path:
     """Give the snapshot in `folder` the random weights of `auto_class`."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = transformers.AutoConfig.from_pretrained(folder)
     model = getattr(transformers, auto_class).from_config(config)
     for parameter in model.parameters():  # biases are zero at first: as they are, a lost one goes unseen

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,10 @@ class TransformersPipeline:
             torch.manual_seed(seed)
 
         def run(group: list[Any]) -> list[Any]:
+            chats = [isinstance(item, list) for item in group]
+            if self._task == "text-generation" and len(set(chats)) > 1:  # its pipeline takes one kind at once
+                of_kind = {kind: iter(run([*compress(group, map(kind.__eq__, chats))])) for kind in {*chats}}
+                return [next(of_kind[kind]) for kind in chats]
             size = len(group) if self._tokenizer.pad_token_id is not None else 1
             with torch.inference_mode():
                 answers: list[Any] = self._pipeline(group, batch_size=size, **self._translated(chosen))
@@ -246,6 +251,8 @@ class TransformersPipeline:
         if self._task == "fill-mask":  # the one pipeline that takes these apart from its own
             lengths = {name: chosen[name] for name in ("truncation", "max_length") if name in chosen}
             rest = {name: value for name, value in chosen.items() if name not in lengths}
+            if "top_k" in rest:
+                rest["top_k"] = min(rest["top_k"], int(self._model.config.vocab_size))
             return {**rest, "tokenizer_kwargs": lengths}
         return dict(chosen)
 

@@ -72,6 +72,9 @@ ENCODERS = {
 WRITERS = ("summarization", "text-generation")
 
 
+_INFERENCE = ("contradiction", "neutral", "entailment")
+
+
 def targets(root: Path, tasks: tuple[str, ...] = (*ENCODERS, *WRITERS)) -> list[Target]:
     """Endpoints of `tasks` on tiny models, prepared and on torch; every parameter is a field of the event."""
     found = []
@@ -98,8 +101,8 @@ def _snapshot(task: str, folder: Path) -> Path:
         return tiny_decoders.snapshot("llama", folder)
     if task == "summarization":
         return tiny_seq2seq.build("t5", folder)
-    labels = {"labels": ["contradiction", "neutral", "entailment"]} if task.startswith("zero") else {}
-    tiny_encoders.build("bert", folder, **labels)  # type: ignore[arg-type]
+    labels = {"question-answering": ["start", "end"], "zero-shot-classification": [*_INFERENCE]}.get(task)
+    tiny_encoders.build("bert", folder, labels=labels)
     return tiny_encoders.save_head(folder, ENCODERS[task])
 
 
@@ -301,7 +304,7 @@ def _ask(target: Target, draw: random.Random) -> Outcome:
         ON_TIME: seconds < TIMEOUT_S + _GRACE_S,
     }
     if not all(figures.values()):
-        said = f"{status} {said} {seconds:.1f} s {log.getvalue()[-700:]} {repr(asked)[:500]}"
+        said = f"{status} {said} {seconds:.1f} s {repr(asked)[:300]} {log.getvalue()[-700:]}"
     return Outcome(target.name, figures, said)
 
 

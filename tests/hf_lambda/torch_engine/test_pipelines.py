@@ -6,6 +6,7 @@ import pytest
 
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.torch_engine import load
+from hf_lambda.torch_engine.loading import load_tokenizer
 from hf_lambda.torch_engine.pipelines import TransformersPipeline
 
 TEXTS = ["we love this film", "the cat sat on the mat and the dog sat on the rug , very sad .", "bad"]
@@ -205,3 +206,21 @@ def test_a_chat_is_continued_as_transformers_does(tiny):
     parameters = {"max_new_tokens": 5, "do_sample": False}
     expected = [theirs("text-generation", folder)(chat, **parameters) for chat in chats]
     same(load("text-generation", folder)(chats, **parameters), expected)
+
+
+def test_more_candidates_than_the_vocabulary_has_are_all_of_it(tiny):
+    engine = load("fill-mask", tiny("BertForMaskedLM"))
+    [answer] = engine(["we [MASK] this film"], top_k=10**6)
+    assert len(answer) == len(load_tokenizer(tiny("BertForMaskedLM")))
+
+
+def test_chats_and_texts_side_by_side_are_answered_in_their_order(tmp_path):
+    from tests import tiny_decoders
+
+    engine = load("text-generation", tiny_decoders.snapshot("llama", tmp_path))
+    chat = [{"role": "user", "content": "who are you"}]
+    mixed = engine([chat, "a text", chat, "another"], max_new_tokens=3, do_sample=False)
+    alone = [
+        engine([item], max_new_tokens=3, do_sample=False)[0] for item in (chat, "a text", chat, "another")
+    ]
+    assert mixed == alone

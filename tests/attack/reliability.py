@@ -1,0 +1,82 @@
+"""docs/reliability.md: what the attack's records say, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+REPORT = Path("docs/reliability.md")
+_TITLES = {
+    "hub": "Hub faults",
+    "kills": "kills of a warm-up",
+    "caches": "damaged caches",
+    "requests": "fuzzed requests, both engines",
+    "load": "load through the gateway",
+}
+_HEAD = """\
+# Reliability
+
+What the attack suite saw, written by `make attack`; nobody edits it. `tests/attack/` says what each case is.
+A seeded tenth runs with every `.ci/run`, some cases with `make test`.
+
+- *Hub faults*: wrong statuses, bodies, headers, names and broken connections, once, twice or for ever, over a
+  cache that is cold or warm.
+- *Kills*: SIGKILL at a random moment of a warm-up that changes the commit and prepares the model.
+- *Damaged caches*: a file, link or folder of the cache that is gone, empty, cut, flipped, longer, garbage,
+  other JSON, a folder, a loop, a dangling link or a pipe, and halves of a killed preparation.
+- *Fuzzed requests*: up to three fields that are off, directly and over HTTP, on endpoints of {tasks} tasks
+  with tiny models on onnxruntime and torch; plain scripts; events of the warm-up. Each has 10 seconds.
+- *Load*: two clients without a pause on one prepared endpoint.
+
+In kills and damaged caches the steps of preparing run in one process, which has torch already.
+
+| | ended as it should | cases | seed | commit | date | minutes |
+|---|---|---|---|---|---|---|
+"""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run of one campaign."""
+
+    name: str
+    commit: str
+    """With a + where the checkout had changes."""
+    date: str
+    seed: int
+    cases: int
+    seconds: float
+    figures: Mapping[str, Sequence[int]]
+    """Per figure how many cases ended well, and of how many."""
+    failures: Sequence[str]
+
+    @classmethod
+    def read(cls, path: Path) -> Record:
+        return cls(**json.loads(path.read_text()))
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def line(self) -> str:
+        figures = ", ".join(f"{figure}: {good} of {all_}" for figure, (good, all_) in self.figures.items())
+        return f"{_TITLES[self.name]}: {figures} ({self.seconds / 60:.1f} min, seed {self.seed})"
+
+
+def write_report(records: Sequence[Record], path: Path) -> None:
+    from .requests import ENCODERS, WRITERS
+
+    lines = []
+    for record in records:
+        for figure, (good, all_) in record.figures.items():
+            share = f"{good:,}" if good == all_ else f"**{good:,}**"
+            commit = record.commit[:12] + "+" * record.commit.endswith("+")
+            about = (record.seed, commit, record.date, f"{record.seconds / 60:.1f}")
+            title = f"{_TITLES[record.name]}: {figure}"
+            lines.append(" | ".join(["", title, share, f"{all_:,}", *map(str, about), ""]).strip())
+    failures = [f"- {_TITLES[record.name]}: {said}" for record in records for said in record.failures]
+    tail = ["", "What did not hold:", "", *failures] if failures else []
+    text = _HEAD.format(tasks=len(ENCODERS) + len(WRITERS)) + "\n".join([*lines, *tail]) + "\n"
+    path.write_text(text)
