@@ -117,6 +117,16 @@ def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to
     assert "stagingBucket" not in program.outputs
 
 
+@pytest.mark.parametrize("egress", ["nat", "ipv6", "none"])
+def test_a_network_of_aws_is_accepted_and_means_nothing_here(tree, egress):
+    usual = run(tree).functions
+    network = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"], "fileSystemId": "fs-1"}
+    boundary = "arn:aws:iam::123456789012:policy/boundary"
+    configure(tree, **network, permissionsBoundary=boundary, egress=egress)
+    names = [(each.name, each.writes, each.mount) for each in run(tree).functions]
+    assert names == [(each.name, each.writes, each.mount) for each in usual]
+
+
 def test_a_mistake_in_the_config_comes_out_as_the_program_words_it(tree):
     configure(tree, memoryMb=64, egress="carrier-pigeon")
     with pytest.raises(ProgramError) as caught:
