@@ -176,3 +176,17 @@ def test_a_deployed_script_that_loads_unseen_keeps_it_though_the_command_knows_o
     monkeypatch.setenv("LAMBDA_TASK_ROOT", str(scripts))
     result = prune(warming)
     assert result["removed"] == [] and "task/x.py:1: spacy" in result["unseen"][0]
+
+
+def test_the_next_warm_up_removes_what_a_killed_one_left_beside_jobs_and_files(warming: Warming) -> None:
+    warming.warm()
+    missing = warming.cache / "hub" / FOLDER / ".no_exist" / ("a" * 40)
+    missing.mkdir(parents=True)
+    (missing / "adapter_config.json").touch()
+    half, fresh = (warming.cache / "jobs" / f".x.json.{name}" for name in ("killed", "written-now"))
+    half.write_text('{"state": "run')
+    os.utime(half, (1, 1))
+    fresh.touch()
+    warming.warm()
+    assert not missing.parent.exists()
+    assert [half.exists(), fresh.exists()] == [False, True]
