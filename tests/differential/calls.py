@@ -1,0 +1,129 @@
+"""Calls that nobody wrote: inputs and options drawn by a seed, for every task of text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from tests.tiny_encoders import TEXTS
+
+LONG = " ".join(TEXTS)
+ODD = ["ok", " ", "Zoë 😀 unseen-words\tand   spaces", "今日は良い天気です。", "a\nb", "'", "7:45" * 9, "É́ é"]
+LABELS = ["travel", "science", "a very, very long label", "Zoë", "2"]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a pipeline is called with."""
+
+    inputs: Any
+    parameters: dict[str, Any]
+
+
+def calls(task: str, mask: str | None, seed: int, count: int) -> Iterator[Call]:
+    """`count` calls of `task`. mask: the model's, where it has one."""
+    random = Random(f"{task} {seed}")
+    draw = _DRAW[task]
+    for _ in range(count):
+        yield draw(random, mask or "")
+
+
+def _text(random: Random) -> str:
+    kind = random.random()
+    if kind < 0.15:
+        return LONG[: random.randrange(200, len(LONG))]
+    if kind < 0.45:
+        return random.choice(ODD)
+    text = random.choice(TEXTS)
+    return text[: random.randrange(1, len(text))] if kind < 0.7 else text
+
+
+def _texts(random: Random, one: Callable[[Random], Any] = _text) -> Any:
+    """One input, or a list of some."""
+    return one(random) if random.random() < 0.5 else [one(random) for _ in range(random.randrange(1, 5))]
+
+
+def _some(random: Random, **options: list[Any]) -> dict[str, Any]:
+    """About half of `options`, each with one of its values."""
+    return {name: random.choice(values) for name, values in options.items() if random.random() < 0.5}
+
+
+def _batching(random: Random) -> dict[str, Any]:
+    return _some(random, batch_size=[1, 2, 7], num_workers=[0]) if random.random() < 0.2 else {}
+
+
+def _truncation(random: Random) -> dict[str, Any]:
+    if random.random() < 0.5:
+        return {}
+    cut = {"truncation": random.choice([True, False, "longest_first", "only_first", "do_not_truncate"])}
+    can_cut = cut["truncation"] not in (False, "do_not_truncate")
+    return {**cut, **(_some(random, max_length=[3, 5, 17, 64]) if can_cut else {})}
+
+
+def _text_classification(random: Random, mask: str) -> Call:
+    def one(random: Random) -> Any:
+        if random.random() < 0.7:
+            return _text(random)
+        pair = {"text": _text(random)}
+        return pair if random.random() < 0.2 else {**pair, "text_pair": _text(random)}
+
+    options = _some(random, top_k=[None, 1, 2, 3, 100], function_to_apply=["sigmoid", "softmax", "none"])
+    more = _some(random, padding=[True, False]) if random.random() < 0.2 else {}
+    return Call(_texts(random, one), {**options, **more, **_truncation(random), **_batching(random)})
+
+
+def _token_classification(random: Random, mask: str) -> Call:
+    options = _some(
+        random,
+        aggregation_strategy=["none", "simple", "first", "average", "max"],
+        ignore_labels=[[], ["O"], ["B-PER", "O"], ["PER"]],
+    )
+    if random.random() < 0.25:
+        words = _texts(random, lambda random: _text(random).split() or ["a"])
+        split = {"is_split_into_words": True, **_some(random, delimiter=[" ", "", "--"])}
+        return Call(words, {**options, **split, **_batching(random)})
+    if random.random() < 0.25:
+        options["aggregation_strategy"] = random.choice(["simple", "first", "average", "max"])
+        options["stride"] = random.choice([0, 3, 10, 30])
+    return Call(_texts(random), {**options, **_batching(random)})
+
+
+def _fill_mask(random: Random, mask: str) -> Call:
+    def one(random: Random) -> str:
+        words = _text(random)[:120].split() or [""]
+        for _ in range(random.choice([1, 1, 1, 2])):
+            words.insert(random.randrange(len(words) + 1), mask)
+        return " ".join(words)
+
+    options = _some(random, top_k=[1, 2, 7], targets=["the", ["the", "was"], ["Paris", "zzzz", "the"]])
+    if random.random() < 0.3:
+        options["tokenizer_kwargs"] = {"truncation": True}
+    return Call(_texts(random, one), {**options, **_batching(random)})
+
+
+def _feature_extraction(random: Random, mask: str) -> Call:
+    options = _some(random, truncation=[True, False], return_tensors=[False])
+    if random.random() < 0.3:
+        options = {"tokenize_kwargs": {"truncation": True, **_some(random, max_length=[3, 9, 64])}}
+    return Call(_texts(random), {**options, **_batching(random)})
+
+
+def _zero_shot(random: Random, mask: str) -> Call:
+    labels: Any = random.sample(LABELS, random.randrange(1, len(LABELS)))
+    labels = labels if random.random() < 0.7 else ",".join(labels)
+    templates = ["This text is about {}.", "{}", "{0} or not {0}?", "a {{}} b", "no place"]
+    options = _some(random, hypothesis_template=templates, multi_label=[True, False])
+    one = _text if random.random() < 0.9 else (lambda random: "")
+    return Call(_texts(random, one), {"candidate_labels": labels, **options, **_batching(random)})
+
+
+_DRAW: dict[str, Callable[[Random, str], Call]] = {
+    "text-classification": _text_classification,
+    "token-classification": _token_classification,
+    "fill-mask": _fill_mask,
+    "feature-extraction": _feature_extraction,
+    "zero-shot-classification": _zero_shot,
+}
+TASKS = tuple(_DRAW)
