@@ -23,7 +23,7 @@ from tests.differential.calls import TASKS, Call, calls
 from tests.hf_lambda.onnx_engine.conftest import same
 from warmup.prepare import PrepareRequest, prepare
 
-QUICK, THOROUGH = 12, 60
+QUICK, THOROUGH = 12, 30
 NLI = ["contradiction", "neutral", "entailment"]
 QUICK_FAMILIES = dict(zip(TASKS, ("bert", "roberta", "distilbert", "albert", "bert"), strict=True))
 
