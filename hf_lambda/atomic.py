@@ -9,13 +9,14 @@ import tempfile
 from pathlib import Path
 
 
-def replace_text(path: Path, text: str) -> None:
+def replace_text(path: Path, text: str, *, within: Path | None = None) -> None:
     """Write `path` by atomic rename, on disk before it is seen; readable for every user.
 
-    What lies in its place, or in that of a folder above it, and can be neither is removed.
+    within: a folder of the program's own, as the cache. What lies below it in the place of `path` or of a
+    folder above, and can be neither, is damage and removed. Without, it is somebody's, and OSError is raised.
     """
-    make_folder(path.parent)
-    if path.is_dir() and not path.is_symlink():
+    make_folder(path.parent, within=within)
+    if within is not None and path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -31,10 +32,11 @@ def replace_text(path: Path, text: str) -> None:
         raise
 
 
-def make_folder(folder: Path) -> None:
-    """Make `folder`; what lies where it or one above it belongs, a file or a link to nowhere, is removed."""
-    for place in (*reversed(folder.parents), folder):
-        if os.path.lexists(place) and not place.is_dir():
+def make_folder(folder: Path, *, within: Path | None = None) -> None:
+    """Make `folder`; below `within` what lies where it or one above it belongs, and is none, is removed."""
+    places = (*reversed(folder.parents), folder) if within is not None else ()
+    for place in places:
+        if within in place.parents and os.path.lexists(place) and not place.is_dir():
             place.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
 

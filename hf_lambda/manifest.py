@@ -191,7 +191,7 @@ def write_manifest(cache: Path, manifest: Manifest) -> Path:
     from .atomic import replace_text  # only writers need it: inference starts sooner without
 
     path = manifest_path(cache, manifest.model, manifest.revision)
-    replace_text(path, json.dumps(manifest.to_json(), indent=1))
+    replace_text(path, json.dumps(manifest.to_json(), indent=1), within=cache)
     return path
 
 

@@ -1,5 +1,6 @@
 """Atomic writes: the old file or the new one, and nothing else."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,39 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_litter(
         replace_text(path, "new")
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
     assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("in_the_way", ["of the file", "of its folder", "of a folder above", "of a pipe"])
+def test_what_is_in_the_way_is_removed_below_the_programs_own_folder_alone(
+    tmp_path: Path, in_the_way: str
+) -> None:
+    own = tmp_path / "own"
+    path = own / "a" / "b" / "file"
+    for place, said in (
+        (path, "of the file"),
+        (path.parent, "of its folder"),
+        (own / "a", "of a folder above"),
+    ):
+        if said == in_the_way:
+            place.parent.mkdir(parents=True)
+            if place == path:
+                place.mkdir()
+                (place / "kept").write_text("somebody's")
+            else:
+                place.write_text("somebody's")
+    if in_the_way == "of a pipe":
+        path.parent.parent.mkdir(parents=True)
+        os.mkfifo(path.parent)
+    before = sorted(own.rglob("*"))
+    with pytest.raises(OSError):
+        replace_text(path, "new")
+    assert sorted(own.rglob("*")) == before
+    replace_text(path, "new", within=own)
+    assert path.read_text() == "new"
+
+
+def test_the_programs_own_folder_itself_is_no_damage(tmp_path: Path) -> None:
+    (tmp_path / "own").write_text("somebody's")
+    with pytest.raises(OSError):
+        replace_text(tmp_path / "own" / "a" / "file", "new", within=tmp_path / "own")
+    assert (tmp_path / "own").read_text() == "somebody's"

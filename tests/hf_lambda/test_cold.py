@@ -96,9 +96,9 @@ def test_what_the_hub_says_no_to_is_a_503_with_its_reason(tmp_path, hub):
 
 
 def test_a_cache_that_cannot_be_written_is_a_503(tmp_path, hub):
-    (tmp_path / "locks").write_text("a file where a folder belongs")
-    with serve(Hub({"org/name": hub})) as running, pytest.raises(ColdCache, match="File exists"):
-        cold.download(tmp_path, "org/name", None, {"HF_ENDPOINT": running.url})
+    (tmp_path / "cache").write_text("a file where the mount belongs")
+    with serve(Hub({"org/name": hub})) as running, pytest.raises(ColdCache, match="Not a directory"):
+        cold.download(tmp_path / "cache", "org/name", None, {"HF_ENDPOINT": running.url})
 
 
 def test_a_plain_script_answers_offline_from_what_was_fetched(tmp_path, tiny):

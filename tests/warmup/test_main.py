@@ -188,11 +188,18 @@ def test_a_warm_up_of_another_version_is_named_with_the_command_that_deploys_it(
     )
 
 
-def test_a_report_that_cannot_be_written_is_named(command, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    code, _, err = command("status", "--report", str(tmp_path / "file" / "report.json"))
+@pytest.mark.parametrize("report", ["file/report.json", "folder"])
+def test_a_report_that_cannot_be_written_is_named_and_nothing_makes_way_for_it(
+    command, tmp_path: Path, report: str
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "old.json").write_text("mine too")
+    code, _, err = command("status", "--report", str(tmp_path / report))
     assert code == 2
     assert "--report: " in err and "cannot be written" in err
+    assert (tmp_path / "file").read_text() == "mine"
+    assert (tmp_path / "folder" / "old.json").read_text() == "mine too"
 
 
 def test_dry_run_shows_files_and_bytes_and_downloads_nothing(command, warming: Warming) -> None:

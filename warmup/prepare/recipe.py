@@ -193,7 +193,7 @@ def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
         for left in work.iterdir():
             if left.name != _LOCK:
                 remove(left)
-        replace_text(stamp, key)
+        replace_text(stamp, key, within=work)
     remove(work / "request.json")  # whatever it is: it may be no file
     request.write(work)
 
@@ -201,7 +201,7 @@ def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
 @contextmanager
 def _only_run(work: Path) -> Iterator[None]:
     """Two warm-ups at once: the second is told to come back, and then finds the folder of the first."""
-    make_folder(work)
+    make_folder(work, within=work.parent)
     if not (work / _LOCK).is_file():
         remove(work / _LOCK)
     with lock_if_free(work / _LOCK) as is_ours:
@@ -293,7 +293,7 @@ class StepRunner:
                 f"the step {step!r} was started {attempts} times and never ended: "
                 "give the warm-up more memory or time, or write engine='torch'"
             )
-        replace_text(path, str(attempts + 1))
+        replace_text(path, str(attempts + 1), within=self.work)
 
     def _run_isolated(self, step: str, timeout_s: float | None) -> None:
         command = [sys.executable, "-m", run_step.__module__, str(self.work), step]

@@ -71,7 +71,7 @@ def run_step(work: Path, step: str) -> None:
             raise
         failure = ErrorReport(kind, f"the step {step!r} failed: {error or type(error).__name__}")
     record = StepRecord(round(time.monotonic() - started, 2), _peak_mb(), verdict, refusal, failure)
-    replace_text(record_path(work, step), json.dumps(record.to_json()))
+    replace_text(record_path(work, step), json.dumps(record.to_json()), within=work)
 
 
 def what_is_lacking(error: Exception, work: Path) -> ErrorKind | None:

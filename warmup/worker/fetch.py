@@ -49,7 +49,9 @@ def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Sn
         remove(_tree_path(cache, model, commit))  # it may be the tree that is wrong: ask anew
         raise
     if source.whole_trees and not _read_tree(cache, model, commit):
-        replace_text(_tree_path(cache, model, commit), json.dumps([file.to_json() for file in tree]))
+        replace_text(
+            _tree_path(cache, model, commit), json.dumps([file.to_json() for file in tree]), within=cache
+        )
     return Snapshot(commit, _snapshot_folder(cache, model, commit), files)
 
 

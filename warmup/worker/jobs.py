@@ -128,4 +128,6 @@ def _write_at_last(path: Path, job: Job) -> None:
 
 
 def _write(path: Path, job: Job) -> None:
-    replace_text(path, json.dumps(replace(job.state, heartbeat=time.time()).to_json()))
+    replace_text(
+        path, json.dumps(replace(job.state, heartbeat=time.time()).to_json()), within=path.parents[1]
+    )

@@ -53,7 +53,7 @@ def lock_if_free(path: Path) -> Iterator[bool]:
 
 
 def _opened(path: Path) -> TextIO:
-    make_folder(path.parent)
+    make_folder(path.parent, within=path.parents[1])
     if not path.is_file():  # never a lock that somebody holds
         remove(path)
     return path.open("a")

@@ -50,7 +50,9 @@ def publish(
     )
     if revision != snapshot.commit:
         # transformers offline reads this file verbatim; the client would write it before the files are there.
-        replace_text(cache / "hub" / repo_folder(model.repo_id) / "refs" / revision, snapshot.commit)
+        replace_text(
+            cache / "hub" / repo_folder(model.repo_id) / "refs" / revision, snapshot.commit, within=cache
+        )
     write_manifest(cache, manifest)
     return manifest
 

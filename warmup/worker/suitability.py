@@ -71,7 +71,7 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
         for task, finding in _untrained(snapshot.path, missing, job).items():
             if finding is not None:
                 raise WarmupError(ErrorKind.UNTRAINED_HEAD, _untrained_message(model.repo_id, task, finding))
-        replace_text(path, json.dumps({"trained": sorted({*known, *missing})}))
+        replace_text(path, json.dumps({"trained": sorted({*known, *missing})}), within=cache)
 
 
 def _check_tokenizer(repo_id: str, snapshot: Snapshot, config: Mapping[str, Json]) -> None:

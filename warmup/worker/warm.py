@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from discovery.hf_lambda_pipeline import ADAPTER_FILES
-from hf_lambda.atomic import replace_text
+from hf_lambda.atomic import make_folder, replace_text
 from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, refusal_path, repo_folder
 from hf_lambda.tasks import head_of
 
@@ -84,7 +84,7 @@ def _refusal_kept(cache: Path, model: ModelRequest) -> Iterator[None]:
         yield
     except WarmupError as error:
         if error.kind.is_verdict:
-            replace_text(path, json.dumps({"reason": str(error)}))
+            replace_text(path, json.dumps({"reason": str(error)}), within=cache)
         raise
     path.unlink(missing_ok=True)
 
@@ -237,9 +237,11 @@ def _prepare(
         max_context=None if None in contexts else max(filter(None, contexts), default=None),
         adapter=_adapter(use, cache, source, job, model.key) if use.adapter else None,
     )
+    into = cache / "prepared" / repo_folder(model.repo_id) / snapshot.commit
+    make_folder(into, within=cache)
     entry = prepare(
         request,
-        into=cache / "prepared" / repo_folder(model.repo_id) / snapshot.commit,
+        into=into,
         progress=progress,
         remaining_s=job.remaining_s,
     )
