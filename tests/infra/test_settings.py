@@ -363,7 +363,12 @@ PLAIN = "def handler(event, context):\n    return event"
     ],
 )
 def test_what_the_warm_up_cannot_see_and_what_a_plain_script_gets_is_said(
-    deploy: Deploy, scripts: Path, monkeypatch: pytest.MonkeyPatch, text: str, config: dict, said: str | None
+    deploy: Deploy,
+    scripts: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    config: dict[str, Any],
+    said: str | None,
 ):
     (scripts / "odd.py").write_text(text)
     warned: list[str] = []
