@@ -20,7 +20,7 @@ from ..protocol.events import Action, Event, JobsEvent, ModelEvent, PruneEvent, 
 from ..protocol.models import ModelRequest, models_of_scripts, read_models
 from ..protocol.records import Json, Record
 from .client_settings import set_client_defaults
-from .jobs import Job, OutOfTime, read_job, recorded
+from .jobs import Job, OutOfTime, job_path, read_job, recorded
 from .logs import log, log_to_stdout
 from .source import ModelSource
 from .status import status
@@ -83,6 +83,7 @@ def answer(event: Event, environment: Environment, remaining_s: Callable[[], flo
             ErrorKind.USAGE, "this function runs no code of repositories; the second warm-up does"
         )
     job = Job(event.job or uuid.uuid4().hex, action, remaining_s)
+    job_path(environment.cache, job.name)  # what is no name goes into no log
     log("began", job=job.name, action=action.value, models=[model.key for model in models])
     with recorded(job, environment.cache):
         if isinstance(event, PruneEvent):
