@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 import shutil
+import subprocess
+import venv
+from pathlib import Path
 
 import onnxruntime
 import openai
 import pytest
 
+from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.manifest import Manifest, PreparedEntry, write_manifest
 from hf_lambda.streaming import STREAMS
 from local.service.gateway import Gateway
@@ -18,6 +24,8 @@ from tests.tiny_decoders import prepared, snapshot
 from warmup.prepare.folder import Document, hashes, publish
 
 MODEL = "org/tiny"
+KEY = "k" * 40
+ROOT = Path(__file__).parents[3]
 CHAT: list[openai.types.chat.ChatCompletionMessageParam] = [
     {"role": "user", "content": "Where does the train go?"}
 ]
@@ -54,7 +62,8 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture
-def client(emulators, root, tiny):
+def address(emulators, root, tiny):
+    """`address("chat")`: where the endpoint is, as its clients are told."""
     cache = root / "efs"
     (cache / "snapshot").mkdir()
     candidate = shutil.copytree(tiny, root / "candidate")
@@ -71,22 +80,26 @@ def client(emulators, root, tiny):
     write_manifest(cache, Manifest(MODEL, "main", "c" * 40, "snapshot", (), 0, "now", (entry,)))
     (root / "inference/chat.py").write_text(CHAT_SCRIPT)
     (root / "inference/embed.py").write_text(EMBED_SCRIPT)
-    environment = {**declare().environment, STREAMS: "1"}
+    environment = {**declare().environment, STREAMS: "1", API_KEYS: digest_of(KEY)}
     functions = [
         declare(name, command=f"{name}.handler", environment=environment, memory_mb=1769)
         for name in ("chat", "embed")
     ]
-    clients = []
     with serve(Gateway(functions, emulators)) as url:
+        yield lambda name: f"{url}/urls/{name}/v1"
 
-        def make(name="chat"):
-            address = f"{url}/urls/{name}/v1"
-            clients.append(openai.OpenAI(base_url=address, api_key="none", max_retries=0, timeout=60))
-            return clients[-1]
 
-        yield make
-        for each in clients:
-            each.close()
+@pytest.fixture
+def client(address):
+    clients = []
+
+    def make(name="chat", key=KEY):
+        clients.append(openai.OpenAI(base_url=address(name), api_key=key, max_retries=0, timeout=60))
+        return clients[-1]
+
+    yield make
+    for each in clients:
+        each.close()
 
 
 def test_a_chat_is_the_same_whole_and_streamed(client):
@@ -168,3 +181,72 @@ def test_embeddings_come_as_numbers_whatever_crosses_the_wire(client):
         assert [each.embedding for each in answer.data] == [pytest.approx([0.6, 0.0, 0.8])] * 2
     assert as_bytes.usage.prompt_tokens == 5
     assert embeddings.create(model="org/embed", input="a", dimensions=1).data[0].embedding == [1.0]
+
+
+def test_a_key_that_is_not_known_is_an_authentication_error(client):
+    with pytest.raises(openai.AuthenticationError, match="no API key, or one that is not known"):
+        client(key="m" * 40).models.list()
+
+
+@pytest.fixture(scope="module")
+def clients(tmp_path_factory):
+    """Python of an environment with LangChain and LiteLLM, as their users have it."""
+    folder = tmp_path_factory.mktemp("clients")
+    venv.create(folder, with_pip=True)
+    command = [folder / "bin" / "pip", "install", "-q", "--require-hashes", "-r"]
+    subprocess.run([*command, ROOT / "requirements" / "clients.txt"], check=True)
+    return folder / "bin" / "python"
+
+
+LANGCHAIN = """
+from langchain_openai import ChatOpenAI, OpenAIEmbeddings
+
+model = ChatOpenAI(model=MODEL, base_url=CHAT, api_key=KEY, temperature=0, max_tokens=12)
+embeddings = OpenAIEmbeddings(
+    model="org/embed", base_url=EMBED, api_key=KEY, check_embedding_ctx_length=False
+)
+answer = model.invoke([("human", QUESTION)])
+found = {
+    "whole": answer.content,
+    "tokens": answer.usage_metadata["output_tokens"],
+    "pieces": [piece.content for piece in model.stream([("human", QUESTION)])],
+    "vectors": embeddings.embed_documents(["a", "b"]),
+}
+"""
+LITELLM = """
+import litellm
+
+asked = dict(api_base=CHAT, api_key=KEY, messages=[{"role": "user", "content": QUESTION}])
+asked |= dict(model="openai/" + MODEL, temperature=0, max_tokens=12)
+answer = litellm.completion(**asked)
+vectors = litellm.embedding(model="openai/org/embed", input=["a", "b"], api_base=EMBED, api_key=KEY)
+found = {
+    "whole": answer.choices[0].message.content,
+    "tokens": answer.usage.completion_tokens,
+    "pieces": [one.choices[0].delta.content or "" for one in litellm.completion(**asked, stream=True)],
+    "vectors": [one["embedding"] for one in vectors.data],
+}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [LANGCHAIN, LITELLM], ids=["langchain", "litellm"])
+def test_other_clients_get_what_openais_gets(client, address, clients, tmp_path, script):
+    names = {"MODEL": MODEL, "KEY": KEY, "CHAT": address("chat"), "EMBED": address("embed")}
+    names["QUESTION"] = str(CHAT[0]["content"])
+    lines = [f"{name} = {value!r}" for name, value in names.items()]
+    program = tmp_path / "program.py"
+    program.write_text("\n".join([*lines, script, "import json", 'print("found", json.dumps(found))']))
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    # Else LiteLLM asks the internet for its list of prices.
+    environment = {**kept, "HOME": str(tmp_path), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+    done = subprocess.run([clients, program], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    line = next(each for each in done.stdout.splitlines() if each.startswith("found "))
+    found = json.loads(line.removeprefix("found "))
+    asked = {"model": MODEL, "messages": CHAT, "max_completion_tokens": 12, "temperature": 0}
+    expected = client().chat.completions.create(**asked)
+    assert found["whole"] == "".join(found["pieces"]) == expected.choices[0].message.content
+    assert found["tokens"] == expected.usage.completion_tokens
+    assert sum(map(bool, found["pieces"])) > 1
+    assert [pytest.approx([0.6, 0.0, 0.8])] * 2 == found["vectors"]
