@@ -1,5 +1,6 @@
 """What moto lacks and the emulated AWS has; once moto has it, it goes from here."""
 
+import json
 from typing import Any
 
 import pytest
@@ -48,3 +49,21 @@ def test_a_budget_keeps_its_tags(aws: Any):
     budgets.create_budget(AccountId=account, Budget={**budget, **limit}, ResourceTags=tags)
     found = budgets.list_tags_for_resource(ResourceARN=f"arn:aws:budgets::{account}:budget/b")
     assert found["ResourceTags"] == tags
+
+
+def test_the_number_of_a_version_is_never_given_again(aws: Any):
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html"""
+    functions = aws("lambda")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = aws("iam").create_role(RoleName="of-versions", AssumeRolePolicyDocument=policy)["Role"]["Arn"]
+    code = {"ImageUri": "123456789012.dkr.ecr.us-east-1.amazonaws.com/r@sha256:" + "0" * 64}
+    functions.create_function(FunctionName="versions", Role=role, Code=code, PackageType="Image")
+
+    def publish(description: str) -> str:
+        functions.update_function_configuration(FunctionName="versions", Description=description)
+        return str(functions.publish_version(FunctionName="versions")["Version"])
+
+    assert [publish("a"), publish("b")] == ["1", "2"]
+    functions.delete_function(FunctionName="versions", Qualifier="1")
+    assert publish("c") == "3"

@@ -7,6 +7,7 @@
 - Provisioned concurrency; a function's mount and log group; the description of a security group's rule.
 - The length of an access point's id, which Lambda checks.
 - The network interfaces of functions, which outlive them.
+- Numbers of versions that are never given again, also not after one was deleted.
 """
 
 import inspect
@@ -31,6 +32,8 @@ JSON = {"Content-Type": "application/json"}
 Answer = tuple[int, dict[str, str], str]
 provisioned: dict[tuple[str, str], int] = {}
 """(function, qualifier) -> instances."""
+newest_version: dict[tuple[str, str], int] = {}
+"""(region, function) -> number."""
 
 
 def delete_file_system_policy(self: EFSResponse) -> Answer:
@@ -166,6 +169,13 @@ def lambda_configuration(self: LambdaFunction, on_create: bool = False) -> dict[
     return {**moto_configuration(self, on_create), **self.configured}
 
 
+def set_version(self: LambdaFunction, version: int) -> None:
+    """https://docs.aws.amazon.com/lambda/latest/dg/configuration-versions.html"""
+    key = (self.region, self.function_name)
+    newest_version[key] = max(version, newest_version.get(key, 0) + 1)
+    moto_set_version(self, newest_version[key])
+
+
 def access_point_init(self: AccessPoint, *arguments: Any, **keys: Any) -> None:
     moto_access_point_init(self, *arguments, **keys)
     rest = mock_random.get_random_hex(17 - len(self.access_point_id.removeprefix("fsap-")))
@@ -176,6 +186,7 @@ def access_point_init(self: AccessPoint, *arguments: Any, **keys: Any) -> None:
 moto_access_point_init = AccessPoint.__init__
 moto_subnet_filter = Subnet.get_filter_value
 moto_rule_init = SecurityGroupRule.__init__
+moto_set_version = LambdaFunction.set_version
 moto_init, moto_configuration = LambdaFunction.__init__, LambdaFunction.get_configuration
 moto_update = LambdaFunction.update_configuration
 
@@ -184,6 +195,7 @@ def fill_gaps() -> None:
     """Give moto's classes what is above."""
     LambdaFunction.__init__, LambdaFunction.get_configuration = lambda_init, lambda_configuration
     LambdaFunction.update_configuration = lambda_update
+    LambdaFunction.set_version = set_version
     SecurityGroupRule.__init__ = rule_init
     AccessPoint.__init__ = access_point_init
     SecurityGroupRule.description = property(description)
