@@ -38,7 +38,7 @@ class Api:
     """`functions` by name; `log` gives the tail that a call leaves.
 
     `reserved`: concurrency of functions that have any reserved; None where the caller may not ask.
-    `signed_by`: access keys of those who asked.
+    `signed_by`: access keys of those who asked. `account`: theirs; None where STS refuses to say.
     """
 
     functions: dict[str, Function]
@@ -47,6 +47,7 @@ class Api:
     url: str = ""
     reserved: dict[str, int | None] = field(default_factory=dict)
     signed_by: set[str] = field(default_factory=set)
+    account: str | None = None
 
     def arn(self, name: str) -> str:
         return ACCOUNT + name
@@ -85,8 +86,8 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
             return well_formed
 
         def do_POST(self) -> None:
-            if not self.path.startswith("/2015-03-31/functions/"):  # of another service
-                return self._answer(403, (_FORBIDDEN, {"Content-Type": "text/xml"}))
+            if not self.path.startswith("/2015-03-31/functions/"):
+                return self._answer(*self._of_sts())
             name = unquote(self.path.split("/")[3]).split(":")[-1]
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or b"{}")
             function = api.functions.get(name)
@@ -97,6 +98,13 @@ def _handler(api: Api) -> type[BaseHTTPRequestHandler]:
                 api.events[-1].start()
                 return self._answer(202, (b"", {}))
             return self._answer(200, self._called(name, function(event)))
+
+        def _of_sts(self) -> tuple[int, tuple[bytes, dict[str, str]]]:
+            asked = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if api.account is None or "Action=GetCallerIdentity" not in asked:
+                return 403, (_FORBIDDEN, {"Content-Type": "text/xml"})
+            result = f"<GetCallerIdentityResult><Account>{api.account}</Account></GetCallerIdentityResult>"
+            return 200, (f"<R>{result}</R>".encode(), {"Content-Type": "text/xml"})
 
         def do_GET(self) -> None:
             name = unquote(self.path.split("/")[3]).split(":")[-1]

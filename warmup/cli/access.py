@@ -100,6 +100,18 @@ class Access(Record):
             return _credentials(f"AWS refuses your credentials ({code}). Sign in again")
         return None
 
+    def wrong_account(self, arn: str) -> WarmupError | None:
+        """That whoever asks is of another account than `arn`; None where that is not so, or not known."""
+        try:
+            asking, owner = self.account_id, arn.split(":")[4]
+        except (BotoCoreError, ClientError):
+            return None
+        if asking == owner:
+            return None
+        return _credentials(
+            f"your credentials are of account {asking}, and the stack is in {owner}. {_SIGN_IN}"
+        )
+
     @cached_property
     def session(self) -> boto3.Session:
         session = boto3.Session(region_name=self.region, profile_name=self.profile)

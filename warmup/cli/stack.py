@@ -215,10 +215,9 @@ class StackClient:
                 ErrorKind.NOT_DEPLOYED, f"{name} is not there. Deploy it: {outputs.deploy_command}"
             )
         if code in ("AccessDeniedException", "AccessDenied"):
-            return WarmupError(
-                ErrorKind.ACCESS_DENIED,
-                f"you may not invoke {name}: lambda:InvokeFunction on {arn} is needed",
-            )
+            wrong = None if outputs.endpoint_url else self.access.wrong_account(arn)
+            message = f"you may not invoke {name}: lambda:InvokeFunction on {arn} is needed"
+            return wrong or WarmupError(ErrorKind.ACCESS_DENIED, message)
         return WarmupError(ErrorKind.INVOKE, f"{name}: {code}: {message}")
 
 

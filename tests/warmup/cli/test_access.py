@@ -16,11 +16,13 @@ from moto.sts.models import sts_backends
 import local.__main__
 import warmup.__main__
 from local.logs import cloudwatch_logs
-from tests.warmup.lambda_api import Api, serve_functions
+from tests.warmup.lambda_api import Api, Refusal, serve_functions
 from warmup.cli.access import Access, read_access
 from warmup.cli.stack import StackClient, access_to, read_outputs
 from warmup.cli.upload import upload_model
+from warmup.protocol.answers import CacheStatus
 from warmup.protocol.errors import ErrorKind, WarmupError
+from warmup.protocol.events import StatusEvent
 from warmup.protocol.models import ModelRequest
 from warmup.protocol.outputs import StackOutputs
 from warmup.protocol.records import WrongShape
@@ -264,6 +266,28 @@ def test_a_role_that_is_refused_is_named(monkeypatch: pytest.MonkeyPatch, api: A
     said = r"cannot take the role of aws:assumeRoles \(arn:aws:iam::1:role/x\): AccessDenied: not authorized"
     with pytest.raises(WarmupError, match=said):
         StackClient(StackOutputs(ARN, {}, "dev"), access)
+
+
+@pytest.mark.parametrize(
+    ("account", "said"),
+    [
+        (
+            "210987654321",
+            f"credentials are of account 210987654321, and the stack is in {DEFAULT_ACCOUNT_ID}",
+        ),
+        (DEFAULT_ACCOUNT_ID, "you may not invoke warmup: lambda:InvokeFunction"),
+        (None, "you may not invoke warmup: lambda:InvokeFunction"),
+    ],
+    ids=["of another account", "of this account", "of nobody knows which"],
+)
+def test_a_refusal_tells_credentials_of_another_account_from_missing_rights(
+    api: Api, account: str | None, said: str
+) -> None:
+    """The default profile, for instance, where the stack has no aws:profile."""
+    api.account = account
+    api.functions["warmup"] = lambda event: Refusal(403, "AccessDeniedException", "no")
+    with pytest.raises(WarmupError, match=said):
+        StackClient(StackOutputs(ARN, {}, "dev"), Access(REGION)).ask_warmup(StatusEvent(), CacheStatus)
 
 
 def test_one_place_makes_the_clients_of_all_commands() -> None:
