@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
 
-from . import caches, hub, kills, load, requests
+from . import caches, hub, kills, load, memory, requests
 from .campaign import Outcome, run
 from .reliability import REPORT, Record, write_report
 from .stage import SMALL, Stage, build_models, entry, stage
@@ -27,6 +27,7 @@ COUNTS = {
     "kills": kills.CASES,
     "caches": caches.CASES,
     "requests": requests.CASES,
+    "memory": memory.CASES,
     "load": int(load.SECONDS),
 }
 """Cases of a whole run; of load, seconds."""
@@ -113,6 +114,10 @@ def _requests(set_up: Stage, models: Path, root: Path, seed: int, count: int) ->
     return requests.cases(set_up, requests.targets(root / "targets"), seed, count)
 
 
+def _memory(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:
+    return memory.cases(requests.targets(root / "targets"), seed, count)
+
+
 def _load(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:
     _warm(set_up, "auto")
     return load.cases(set_up, root, float(count))
@@ -123,6 +128,7 @@ _CASES: dict[str, Callable[[Stage, Path, Path, int, int], Cases]] = {
     "kills": _kills,
     "caches": _caches,
     "requests": _requests,
+    "memory": _memory,
     "load": _load,
 }
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -86,10 +87,16 @@ def _questions() -> dict[str, dict[str, Any]]:
     }
 
 
-def cases(attacked: list[Target], memory_mb: int) -> Iterator[Callable[[], Outcome]]:
-    for target in attacked:
-        for name, fields in worst(target.task).items():
-            yield partial(_case, target, fields, f"{target.name}: {name}", memory_mb)
+CASES = 128
+"""All of them."""
+MEMORY_MB = 1769
+
+
+def cases(attacked: list[Target], seed: int, count: int) -> Iterator[Callable[[], Outcome]]:
+    """`count` of the worst requests of all targets, drawn by the seed."""
+    every = [(target, *each) for target in attacked for each in worst(target.task).items()]
+    for target, name, fields in random.Random(seed).sample(every, min(count, len(every))):
+        yield partial(_case, target, fields, f"{target.name}: {name}", MEMORY_MB)
 
 
 def _case(target: Target, fields: dict[str, Any], name: str, memory_mb: int) -> Outcome:

@@ -14,6 +14,7 @@ _TITLES = {
     "kills": "kills of a warm-up",
     "caches": "damaged caches",
     "requests": "fuzzed requests, both engines",
+    "memory": "worst requests of a megabyte",
     "load": "load through the gateway",
 }
 _HEAD = """\
@@ -29,6 +30,8 @@ A seeded tenth runs with every `.ci/run`, some cases with `make test`.
   other JSON, a folder, a loop, a dangling link or a pipe, and halves of a killed preparation.
 - *Fuzzed requests*: up to three fields that are off, directly and over HTTP, on endpoints of {tasks} tasks
   with tiny models on onnxruntime and torch; plain scripts; events of the warm-up. Each has 10 seconds.
+- *Worst requests*: of each task and engine what each parameter multiplies most, up to a megabyte, against
+  1,769 MB and 10 seconds; each in a process of its own.
 - *Load*: two clients without a pause on one prepared endpoint.
 
 In kills and damaged caches the steps of preparing run in one process, which has torch already.
