@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench import download, report, rivals, workloads
+from bench import download, generation, report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, lay_out
@@ -105,15 +105,29 @@ def _install(lock: Path, site: Path) -> None:
 def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     _say("building the models")
     models = WORK / "models"
-    workloads.build(models)
+    workloads.build(models, {workload.model for workload in chosen})
     minilm = workloads.minilm()
     folders = {workload.model: models / workload.model for workload in chosen}
     folders |= {name: minilm for name in folders if name.startswith("sentence-transformers/")}
     notes = fill(bench.cache, folders, chosen, _say)
     _say("converting the models for the others")
-    rivals.openvino(models / "bench/distilbert-base", bench.rivals / "openvino")
-    rivals.ctranslate2_distilbert(models / "bench/distilbert-base", bench.rivals / "ct2-distilbert")
-    rivals.ctranslate2_bart(models / "bench/bart-large", bench.rivals / "ct2-bart")
+    if "bench/distilbert-base" in folders:
+        rivals.openvino(models / "bench/distilbert-base", bench.rivals / "openvino")
+        rivals.ctranslate2_distilbert(models / "bench/distilbert-base", bench.rivals / "ct2-distilbert")
+    if "bench/bart-large" in folders:
+        rivals.ctranslate2_bart(models / "bench/bart-large", bench.rivals / "ct2-bart")
+    for name in workloads.LANGUAGE_MODELS.keys() & folders.keys():
+        target = bench.rivals / "ct2-language-models" / Path(name).name
+        try:
+            rivals.ctranslate2_language_model(models / name, target)
+        except (
+            AttributeError,
+            KeyError,
+            RuntimeError,
+            TypeError,
+            ValueError,
+        ) as error:  # as its converter fails
+            notes.append(f"{name} was not converted for CTranslate2: {type(error).__name__}: {error}"[:300])
     if not (bench.rivals / "minilm").exists():
         shutil.copytree(minilm, bench.rivals / "minilm")
     return notes
@@ -149,10 +163,17 @@ def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: 
     first = bench.first(contender, workload)
     figures.setdefault("first_s", []).append(first.seconds)
     figures.setdefault("peak_mb", []).append(first.peak_mb)
-    repeats = 1 if workload.task == "summarization" else 10
-    for event, seconds in bench.warm(contender, workload, repeats).items():
+    repeats = 1 if workload.task in ("summarization", "text-generation") else 10
+    warm = bench.warm(contender, workload, repeats)
+    for event, seconds in warm.items():
         figures.setdefault(f"warm:{event}", []).extend(seconds)
-    for seconds in bench.warm(contender, workload, repeats, cpus="0").values():
+    one_cpu = bench.warm(contender, workload, repeats, cpus="0")
+    if workload.task == "text-generation":
+        for prefix, measured in (("", warm), ("one_cpu_", one_cpu)):
+            for name, token_s in generation.figures(measured).items():
+                figures.setdefault(f"{prefix}{name}", []).append(token_s)
+        return
+    for seconds in one_cpu.values():
         figures.setdefault("one_cpu_s", []).extend(seconds)
 
 

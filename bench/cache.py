@@ -8,10 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.contenders import precisions
 from bench.workloads import Workload
 
 if TYPE_CHECKING:
     from hf_lambda.manifest import PreparedEntry
+
+
+_NOTHING_ALIKE = 1e9
 
 
 def fill(
@@ -38,7 +42,7 @@ def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], No
 
     say(f"fetching {workload.model}")
     snapshot = Path(HfApi(endpoint=hub_url).snapshot_download(workload.model, cache_dir=cache / "hub"))
-    entries = [_prepared(cache, snapshot, workload, precision, say) for precision in ("fp32", "int8")]
+    entries = [_prepared(cache, snapshot, workload, precision, say) for precision in precisions(workload)]
     files = [
         CachedFile(str(f.relative_to(snapshot)), f.stat().st_size) for f in snapshot.rglob("*") if f.is_file()
     ]
@@ -68,13 +72,16 @@ def _prepared(
     from hf_lambda.manifest import repo_folder
     from warmup.prepare import PrepareRequest, Tolerance, prepare
 
+    far = {f"{each}_{what}": _NOTHING_ALIKE for each in ("int4", "int8") for what in ("kl", "perplexity")}
+    same = {"int4_same_choice": 0.0, "int8_same_choice": 0.0}
+
     request = PrepareRequest(
         workload.task,
         workload.model,
         snapshot.name,
         snapshot,
         precision=precision,
-        tolerance=Tolerance(probability=1.0, cosine=-1.0, same_text=0.0),
+        tolerance=Tolerance(probability=1.0, cosine=-1.0, same_text=0.0, **far, **same),
     )
     entry = prepare(
         request,

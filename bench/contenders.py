@@ -32,11 +32,10 @@ class Contender:
 
 def contenders(workload: Workload, generated: Path) -> list[Contender]:
     """The field for `workload`, the ancestor first; our scripts are written to `generated`."""
-    kind = {"text-classification": "classification", "feature-extraction": "embeddings"}.get(
-        workload.task, "summarization"
-    )
-    found = [Contender("ancestor", f"ancestor_{kind}", HANDLERS, "plain")]
-    for engine, precision in (("torch", "auto"), ("onnx", "fp32"), ("onnx", "int8")):
+    kind = _KINDS[workload.task]
+    named = {"BENCH_MODEL": workload.model}
+    found = [Contender("ancestor", f"ancestor_{kind}", HANDLERS, "plain", variables=named)]
+    for engine, precision in (("torch", "auto"), *(("onnx", each) for each in precisions(workload))):
         name = "torch" if engine == "torch" else precision
         module = f"ours_{kind}_{name}"
         (generated / f"{module}.py").write_text(_script(workload, engine, precision))
@@ -45,9 +44,21 @@ def contenders(workload: Workload, generated: Path) -> list[Contender]:
     for rival in ("ctranslate2", "openvino", "sentence-transformers"):
         module = f"{rival.replace('-', '_')}_{kind}"
         if (HANDLERS / f"{module}.py").exists():
-            found.append(Contender(rival, module, HANDLERS, rival, is_converted=True))
+            found.append(Contender(rival, module, HANDLERS, rival, is_converted=True, variables=named))
     return found
 
+
+def precisions(workload: Workload) -> tuple[str, str]:
+    """What our prepared model is measured in."""
+    return ("int4", "int8") if workload.task == "text-generation" else ("fp32", "int8")
+
+
+_KINDS = {
+    "text-classification": "classification",
+    "feature-extraction": "embeddings",
+    "summarization": "summarization",
+    "text-generation": "generation",
+}
 
 _SCRIPT = Template('''"""The benchmark's endpoint."""
 
@@ -61,9 +72,27 @@ def handler($field: str | list[str]):
     return ask($field)
 ''')
 
+_GENERATION = Template('''"""The benchmark's endpoint."""
+
+from hf_lambda import endpoint, pipeline
+
+ask = pipeline("$task", model="$model", engine="$engine", precision="$precision")
+
+
+@endpoint
+def handler(prompt: str | list[str], max_new_tokens: int):
+    return ask(
+        prompt, max_new_tokens=max_new_tokens, min_new_tokens=max_new_tokens, do_sample=False
+    )
+''')
+
 
 def _script(workload: Workload, engine: str, precision: str) -> str:
     options = ', pooling="mean", normalize=True' if workload.task == "feature-extraction" else ""
+    if workload.task == "text-generation":
+        return _GENERATION.substitute(
+            task=workload.task, model=workload.model, engine=engine, precision=precision
+        )
     parameter = next(iter(next(iter(workload.events.values()))))
     return _SCRIPT.substitute(
         task=workload.task,

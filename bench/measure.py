@@ -78,7 +78,8 @@ class Bench:
         self, contender: Contender, workload: Workload, repeats: int, *, cpus: str | None = None
     ) -> dict[str, list[float]]:
         """Seconds of each warm call per event, in a process of its own, on the CPUs named."""
-        events = workload.events if cpus is None else dict([next(iter(workload.events.items()))])
+        every = cpus is None or workload.task == "text-generation"
+        events = workload.events if every else dict([next(iter(workload.events.items()))])
         path = self.generated / f"{contender.module}.events.json"
         path.write_text(json.dumps(events))
         command = [
@@ -134,4 +135,5 @@ class Bench:
             "BENCH_OPENVINO": str(rivals / "openvino"),
             "BENCH_CT2_DISTILBERT": str(rivals / "ct2-distilbert"),
             "BENCH_CT2_BART": str(rivals / "ct2-bart"),
+            "BENCH_CT2_LANGUAGE_MODELS": str(rivals / "ct2-language-models"),
         }

@@ -11,6 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench import generation
 from infra import prices
 
 GB_SECOND_USD = prices.GB_SECOND_USD["x86_64"]
@@ -28,6 +29,16 @@ TARGETS = (
     ("DistilBERT", "installed size", "hf-lambda int8", 7, "installed_bytes"),
     ("BART-large", "first answer, beam 4", "hf-lambda int8", 5, "first_s"),
     ("BART-large", "warm, beam 4", "hf-lambda int8", 4.5, "warm:beam 4"),
+    *(
+        (model, what, "hf-lambda int8", ratio, key)
+        for model in ("Qwen2.5-0.5B", "Llama-3.2-1B")
+        for what, ratio, key in (
+            ("first token", 8, "first_s"),
+            ("prompt tokens", 3, "prompt_token_s"),
+            ("answer tokens", 5, "token_s"),
+            ("peak memory", 3, "peak_mb"),
+        )
+    ),
 )
 
 _METHOD = (
@@ -42,6 +53,13 @@ _METHOD = (
     "memory at the first answer. Image read: bytes of the packages that read calls get until the first",
     "answer, and beside it what passes through FUSE, which includes page faults with the kernel's read-",
     "ahead. Cost: the short text (BART: the article), warm, on one CPU, at the list price of us-east-1.",
+)
+_GENERATION_METHOD = (
+    "",
+    "Language models are of full size with random weights, greedy, with prompts that differ in their first",
+    "character: nothing of one is known from the one before. First token: as first answer, for one token. A",
+    "prompt's tokens: 512 of them and one new one. An answer's: 64 after the first, and 65 of each of eight",
+    "prompts in one call. The ancestor is in fp32. Cost: an answer's tokens on one CPU.",
 )
 _VERSIONS = ("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers")
 
@@ -75,6 +93,7 @@ def page(
         "# Benchmark",
         "",
         *_METHOD,
+        *(_GENERATION_METHOD if any(map(generation.is_generation, figures.values())) else ()),
         "",
         f"Machine: {on}.",
         "",
@@ -97,9 +116,10 @@ def machine() -> str:
 
 def _table(workload: str, field: dict[str, dict[str, Any]], rounds: int) -> list[str]:
     keys = dict.fromkeys(key for measured in field.values() for key in measured)
-    warm = [key for key in keys if key.startswith("warm:")]
+    is_generation = generation.is_generation(field)
+    warm = [key for key in keys if key.startswith("warm:") and not is_generation]
     columns: list[tuple[str, str, float, str]] = [
-        ("first answer s", "first_s", 1, ".2f"),
+        ("first token s" if is_generation else "first answer s", "first_s", 1, ".2f"),
         ("slow file system s", "slow_s", 1, ".2f"),
         *((f"warm {key[5:]} ms", key, 1000, ".1f") for key in warm),
         ("peak MB", "peak_mb", 1, ".0f"),
@@ -110,11 +130,15 @@ def _table(workload: str, field: dict[str, dict[str, Any]], rounds: int) -> list
         ("model MB read", "model_bytes", 1e-6, ".1f"),
     ]
     lines = [f"## {workload} ({rounds} rounds)", ""]
-    lines.append("| | " + " | ".join(title for title, *_ in columns) + " | USD per million |")
-    lines.append("|---|" + "---|" * (len(columns) + 1))
+    rates = generation.COLUMNS if is_generation else ()
+    cost = "USD per million tokens" if is_generation else "USD per million"
+    titles = [title for title, *_ in (*columns, *rates)]
+    lines.append("| | " + " | ".join([*titles, cost]) + " |")
+    lines.append("|---|" + "---|" * (len(titles) + 1))
     ancestor = field.get("ancestor", {})
     for name, measured in field.items():
         cells = [_cell(measured, ancestor, key, scale, form, name) for _, key, scale, form in columns]
+        cells += [_rate(measured, ancestor, key, name) for _, key in rates]
         lines.append(f"| {name} | " + " | ".join([*cells, _cost(measured)]) + " |")
     return [*lines, ""]
 
@@ -129,8 +153,22 @@ def _cell(
     return f"{value * scale:{form}}{ratio}"
 
 
+def _rate(measured: dict[str, Any], ancestor: dict[str, Any], key: str, name: str) -> str:
+    """Tokens a second, of the seconds that one takes."""
+    value, base = middle(measured.get(key)), middle(ancestor.get(key))
+    if not value or value < 0:  # shorter than the machine's own noise
+        return "-"
+    ratio = f" ({base / value:.1f}x)" if base and name != "ancestor" else ""
+    return f"{1 / value:.1f}{ratio}"
+
+
 def _cost(measured: dict[str, Any]) -> str:
     seconds, peak = middle(measured.get("one_cpu_s")), middle(measured.get("peak_mb"))
+    token_s = middle(measured.get("one_cpu_token_s"))
+    if token_s and peak is not None:
+        _, memory_mb = usd_per_million(token_s, peak)
+        # A request has many tokens: neither its price nor the rounding to milliseconds counts for each.
+        return f"{1_000_000 * token_s * memory_mb / 1024 * GB_SECOND_USD:.2f} at {memory_mb:,} MB"
     if seconds is None or peak is None:
         return "-"
     usd, memory_mb = usd_per_million(seconds, peak)

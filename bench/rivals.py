@@ -53,3 +53,13 @@ def ctranslate2_bart(source: Path, target: Path) -> None:
 
     TransformersConverter(str(source)).convert(str(target), quantization="int8", force=True)
     shutil.copy(source / "tokenizer.json", target)
+
+
+def ctranslate2_language_model(source: Path, target: Path) -> None:
+    """A language model in int8, with its tokenizer."""
+    if (target / "tokenizer.json").exists():
+        return
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(source)).convert(str(target), quantization="int8", force=True)
+    shutil.copy(source / "tokenizer.json", target)

@@ -1,20 +1,28 @@
-"""The models of the comparison: full-size DistilBERT and BART-large with random weights, and the real MiniLM.
+"""The models of the comparison, of full size and with random weights, and the real MiniLM.
 
 Compute does not care about weights; sizes are those of the published configs (distilbert-base-uncased,
-facebook/bart-large-cnn). Random weights say nothing about accuracy, and the report says so.
+facebook/bart-large-cnn, Qwen/Qwen2.5-0.5B, meta-llama/Llama-3.2-1B). Random weights say nothing about
+accuracy, and the report says so.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 SHORT = "I really enjoyed this, what a lovely surprise."
 WORDS_128 = " ".join(["the service was quick and the people were kind to us"] * 12)
 ARTICLE = "The river rose in the night. People carried sand to the bridge and waited. " * 7  # 525 characters
+
+ONE_TOKEN, LONG_PROMPT, LONG_ANSWER, BATCH = "one token", "long prompt", "long answer", "long answer x8"
+"""The events of language models; the first is what a first answer is: one token."""
+PROMPT_TOKENS, ANSWER_TOKENS, BATCH_TEXTS = 512, 65, 8
+_QUESTION = "What is it like?"  # a token a character
 
 
 @dataclass(frozen=True)
@@ -54,12 +62,63 @@ WORKLOADS = (
         rounds=5,
     ),
     Workload("BART-large", "summarization", "bench/bart-large", {"beam 4": {"article": ARTICLE}}, rounds=3),
+    *(
+        Workload(
+            name,
+            "text-generation",
+            model,
+            {
+                ONE_TOKEN: {"prompt": _QUESTION, "max_new_tokens": 1},
+                LONG_PROMPT: {"prompt": (ARTICLE * 4)[:PROMPT_TOKENS], "max_new_tokens": 1},
+                LONG_ANSWER: {"prompt": _QUESTION, "max_new_tokens": ANSWER_TOKENS},
+                BATCH: {"prompt": [_QUESTION] * BATCH_TEXTS, "max_new_tokens": ANSWER_TOKENS},
+            },
+            rounds=3,
+        )
+        for name, model in (("Qwen2.5-0.5B", "bench/qwen2.5-0.5b"), ("Llama-3.2-1B", "bench/llama-3.2-1b"))
+    ),
 )
 
+LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+    "bench/qwen2.5-0.5b": {
+        "model_type": "qwen2",
+        "vocab_size": 151_936,
+        "hidden_size": 896,
+        "intermediate_size": 4_864,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 14,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 32_768,
+        "rms_norm_eps": 1e-6,
+        "tie_word_embeddings": True,
+    },
+    "bench/llama-3.2-1b": {
+        "model_type": "llama",
+        "vocab_size": 128_256,
+        "hidden_size": 2_048,
+        "intermediate_size": 8_192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "max_position_embeddings": 8_192,
+        "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": True,
+    },
+}
+"""Sizes by model, as transformers' configs name them."""
 
-def build(folder: Path) -> None:
-    """Write the two random models to `folder`/<org>/<name>, once; the same seed gives the same bytes."""
-    for name, write in (("bench/distilbert-base", _distilbert), ("bench/bart-large", _bart_large)):
+
+def build(folder: Path, names: Collection[str]) -> None:
+    """Write those of `names` that are random to `folder`/<org>/<name>, once; a seed gives the same bytes."""
+    writers: dict[str, Callable[[Path], None]] = {
+        "bench/distilbert-base": _distilbert,
+        "bench/bart-large": _bart_large,
+        **{name: partial(_language_model, **sizes) for name, sizes in LANGUAGE_MODELS.items()},
+    }
+    for name, write in writers.items():
+        if name not in names:
+            continue
         target = folder / name
         if not (target / "config.json").exists():
             target.mkdir(parents=True, exist_ok=True)
@@ -124,19 +183,46 @@ def _bart_large(target: Path) -> None:
     model.save_pretrained(target)
 
 
+def _language_model(target: Path, *, model_type: str, vocab_size: int, **sizes: Any) -> None:
+    """Stored in bfloat16, as language models are."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=_byte_level(["<s>", "</s>", "<unk>"], vocab_size, last=[]),
+        bos_token="<s>",
+        eos_token="</s>",
+        pad_token="</s>",
+        unk_token="<unk>",
+        padding_side="left",
+    )
+    tokenizer.save_pretrained(target)
+    torch.manual_seed(0)
+    ids = {"bos_token_id": 0, "eos_token_id": 1, "pad_token_id": 1}
+    config = AutoConfig.for_model(model_type, vocab_size=vocab_size, **ids, **sizes)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
+    model.generation_config.do_sample = False
+    model.save_pretrained(target)
+
+
 def _byte_tokenizer(target: Path, *, vocab_size: int) -> None:
-    """A byte-level tokenizer of BART's size without merges: one token per character of plain English."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    """BART's, of a token per character of plain English."""
+    from tokenizers import processors
     from transformers import BartTokenizerFast
 
-    special = ["<s>", "<pad>", "</s>", "<unk>"]
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    tokens = [*special, *letters]
-    tokens += [f"<unused{index}>" for index in range(vocab_size - len(tokens) - 1)] + ["<mask>"]
-    tokenizer = Tokenizer(
-        models.BPE({token: index for index, token in enumerate(tokens)}, [], unk_token="<unk>")
-    )
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer = _byte_level(["<s>", "<pad>", "</s>", "<unk>"], vocab_size, last=["<mask>"])
     tokenizer.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), add_prefix_space=False)
     BartTokenizerFast(tokenizer_object=tokenizer, model_max_length=1024).save_pretrained(target)
+
+
+def _byte_level(special: list[str], vocab_size: int, *, last: list[str]) -> Any:
+    """A byte-level tokenizer without merges, filled up to `vocab_size` with words that no text has."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+
+    tokens = [*special, *sorted(pre_tokenizers.ByteLevel.alphabet())]
+    tokens += [f"<unused{index}>" for index in range(vocab_size - len(tokens) - len(last))] + last
+    vocabulary = {token: index for index, token in enumerate(tokens)}
+    tokenizer = Tokenizer(models.BPE(vocabulary, [], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer

@@ -1,0 +1,86 @@
+"""Language models in the benchmark: tokens a second of timed calls, models of the published sizes."""
+
+import pytest
+
+from bench import generation, report, workloads
+from bench.contenders import contenders
+from bench.warm import _varied
+from bench.workloads import BATCH, LANGUAGE_MODELS, LONG_ANSWER, LONG_PROMPT, ONE_TOKEN, WORKLOADS
+
+GENERATE = [workload for workload in WORKLOADS if workload.task == "text-generation"]
+MEASURED = {ONE_TOKEN: [0.1, 0.1, 9.9], LONG_PROMPT: [2.0], LONG_ANSWER: [3.3], BATCH: [5.2]}
+
+
+def test_seconds_a_token_are_those_of_the_prompt_of_the_answer_and_of_eight_answers():
+    assert generation.figures(MEASURED) == pytest.approx(
+        {"prompt_token_s": 2.0 / 512, "token_s": 3.2 / 64, "batch_token_s": 5.2 / (8 * 65)}
+    )
+
+
+def test_the_page_shows_tokens_a_second_and_what_a_million_of_them_cost():
+    def field(token_s):
+        return {
+            "first_s": [8.0 * token_s],
+            "peak_mb": [500.0],
+            "token_s": [token_s],
+            "one_cpu_token_s": [token_s],
+            "prompt_token_s": [token_s / 10],
+            f"warm:{ONE_TOKEN}": [token_s],
+        }
+
+    figures = {"Qwen2.5-0.5B": {"ancestor": field(0.1), "hf-lambda int8": field(0.02)}}
+    page = report.page(figures, [], {"Qwen2.5-0.5B": 1}, on="a machine").splitlines()
+    row = next(line for line in page if line.startswith("| hf-lambda int8"))
+    assert "| 50.0 (5.0x) |" in row and "| 500.0 (5.0x) |" in row
+    assert row.endswith(f"| {0.02 * 1_769 / 1024 * report.GB_SECOND_USD * 1e6:.2f} at 1,769 MB |")
+    assert "| Qwen2.5-0.5B: answer tokens | 5x | 5.0x | | held |" in page
+    assert "| Qwen2.5-0.5B: first token | 8x | 5.0x | | missed by 38 % |" in page
+    assert any("random weights, greedy" in line for line in page)
+
+
+def test_no_prompt_begins_as_the_one_before_it_and_none_is_longer():
+    for workload in GENERATE:
+        for event in workload.events.values():
+            first, second = _varied(event, 0), _varied(event, 1)
+            texts = [
+                each["prompt"] if isinstance(each["prompt"], list) else [each["prompt"]]
+                for each in (first, second)
+            ]
+            assert len({text[0] for text in texts[0] + texts[1]}) == 2 * len(texts[0])
+            given = event["prompt"] if isinstance(event["prompt"], list) else [event["prompt"]]
+            assert [len(text) for text in texts[1]] == [len(text) for text in given]
+    assert _varied({"text": "a"}, 3) == {"text": "a"}
+
+
+def test_everybody_is_asked_for_the_same_number_of_tokens(tmp_path):
+    for workload in GENERATE:
+        field = contenders(workload, tmp_path)
+        assert [each.name for each in field] == [
+            *("ancestor", "hf-lambda torch", "hf-lambda int4", "hf-lambda int8", "ctranslate2")
+        ]
+        for each in field:
+            assert "min_" in (each.folder / f"{each.module}.py").read_text()
+
+
+@pytest.mark.parametrize(("name", "millions"), [("bench/qwen2.5-0.5b", 494), ("bench/llama-3.2-1b", 1236)])
+def test_the_models_have_as_many_parameters_as_the_published_ones(name, millions):
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.for_model(**LANGUAGE_MODELS[name]))
+    assert round(sum(each.numel() for each in model.parameters()) / 1e6) == millions
+
+
+def test_a_model_is_written_with_a_token_for_each_character(tmp_path, monkeypatch):
+    from transformers import AutoTokenizer
+
+    tiny = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "vocab_size": 300}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    sizes = {**LANGUAGE_MODELS["bench/qwen2.5-0.5b"], **tiny, **heads}
+    monkeypatch.setitem(workloads.LANGUAGE_MODELS, "bench/qwen2.5-0.5b", sizes)
+    workloads.build(tmp_path, {"bench/qwen2.5-0.5b"})
+    assert [path.name for path in (tmp_path / "bench").iterdir()] == ["qwen2.5-0.5b"]
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "bench/qwen2.5-0.5b")
+    prompt = GENERATE[0].events[LONG_PROMPT]["prompt"]
+    assert len(tokenizer(prompt)["input_ids"]) == workloads.PROMPT_TOKENS
