@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from bench import download, generation, report, rivals, workloads
 from bench.cache import fill
@@ -17,6 +16,7 @@ from bench.environments import PACKAGES, lay_out
 from bench.measure import REPOSITORY, Bench
 from bench.results import Results
 from bench.workloads import WORKLOADS, Workload
+from hf_lambda.records import Json
 
 WORK = REPOSITORY / ".local" / "bench"
 DOWNLOAD = "download"
@@ -159,7 +159,7 @@ def _measure(bench: Bench, workload: Workload, rounds: int, results: Results, *,
                 figures.setdefault("slow_s", []).append(first.seconds)
 
 
-def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: dict[str, Any]) -> None:
+def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: dict[str, Json]) -> None:
     first = bench.first(contender, workload)
     figures.setdefault("first_s", []).append(first.seconds)
     figures.setdefault("peak_mb", []).append(first.peak_mb)

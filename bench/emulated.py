@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from hf_lambda.records import Json
 from local.service.ports import Ports
 
 
@@ -36,7 +36,7 @@ def first_answer(
     emulator: Path,
     python: Path,
     module: str,
-    event: Mapping[str, Any],
+    event: Mapping[str, Json],
     environment: Mapping[str, str],
     around: Around = directly,
 ) -> FirstAnswer:
@@ -48,7 +48,7 @@ def first_answer(
         "--runtime-api-address", f"127.0.0.1:{runtime_port}",
         str(python), "-m", "awslambdaric", f"{module}.handler",
     ]  # fmt: skip
-    answers: list[Any] = []
+    answers: list[Json] = []
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -71,7 +71,7 @@ def first_answer(
     return FirstAnswer(seconds, peak_mb)
 
 
-def _ask(port: int, event: Mapping[str, Any], *, deadline: float) -> Any:
+def _ask(port: int, event: Mapping[str, Json], *, deadline: float) -> Json:
     while True:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
         try:

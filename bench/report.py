@@ -12,6 +12,7 @@ from statistics import median
 from typing import Any
 
 from bench import generation
+from hf_lambda.records import Json
 from infra import prices
 
 GB_SECOND_USD = prices.GB_SECOND_USD["x86_64"]
@@ -63,7 +64,7 @@ _GENERATION_METHOD = (
 )
 _VERSIONS = ("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers")
 
-Figures = dict[str, dict[str, dict[str, Any]]]
+Figures = dict[str, dict[str, dict[str, Json]]]
 """workload -> contender -> figure -> list of measurements (or one value)."""
 
 
@@ -114,7 +115,7 @@ def machine() -> str:
     return f"{_processor()}, {len(os.sched_getaffinity(0))} CPUs, {system}, {libraries}"
 
 
-def _table(workload: str, field: dict[str, dict[str, Any]], rounds: int) -> list[str]:
+def _table(workload: str, field: dict[str, dict[str, Json]], rounds: int) -> list[str]:
     keys = dict.fromkeys(key for measured in field.values() for key in measured)
     is_generation = generation.is_generation(field)
     warm = [key for key in keys if key.startswith("warm:") and not is_generation]
@@ -144,7 +145,7 @@ def _table(workload: str, field: dict[str, dict[str, Any]], rounds: int) -> list
 
 
 def _cell(
-    measured: dict[str, Any], ancestor: dict[str, Any], key: str, scale: float, form: str, name: str
+    measured: dict[str, Json], ancestor: dict[str, Json], key: str, scale: float, form: str, name: str
 ) -> str:
     value, base = middle(measured.get(key)), middle(ancestor.get(key))
     if value is None:
@@ -153,7 +154,7 @@ def _cell(
     return f"{value * scale:{form}}{ratio}"
 
 
-def _rate(measured: dict[str, Any], ancestor: dict[str, Any], key: str, name: str) -> str:
+def _rate(measured: dict[str, Json], ancestor: dict[str, Json], key: str, name: str) -> str:
     """Tokens a second, of the seconds that one takes."""
     value, base = middle(measured.get(key)), middle(ancestor.get(key))
     if not value or value < 0:  # shorter than the machine's own noise
@@ -162,7 +163,7 @@ def _rate(measured: dict[str, Any], ancestor: dict[str, Any], key: str, name: st
     return f"{1 / value:.1f}{ratio}"
 
 
-def _cost(measured: dict[str, Any]) -> str:
+def _cost(measured: dict[str, Json]) -> str:
     seconds, peak = middle(measured.get("one_cpu_s")), middle(measured.get("peak_mb"))
     token_s = middle(measured.get("one_cpu_token_s"))
     if token_s and peak is not None:
@@ -193,7 +194,7 @@ def _targets(figures: Figures, rounds: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _by_round(base: Any, value: Any, rounds: int) -> str:
+def _by_round(base: Any, value: Json, rounds: int) -> str:
     """Smallest and largest ratio of one round's medians; nothing for what was counted once."""
     if not isinstance(base, list) or rounds < 2:
         return ""

@@ -9,12 +9,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from bench.contenders import Contender
 from bench.report import Figures
 from bench.workloads import Workload
 from hf_lambda.atomic import replace_text
+from hf_lambda.records import Json
 
 _FAILURES = (OSError, RuntimeError, ValueError, subprocess.SubprocessError, http.client.HTTPException)
 
@@ -28,7 +28,7 @@ class Results:
         self._path = path
 
     @contextmanager
-    def measuring(self, what: str, workload: Workload, contender: Contender) -> Iterator[dict[str, Any]]:
+    def measuring(self, what: str, workload: Workload, contender: Contender) -> Iterator[dict[str, Json]]:
         """The contender's figures, to add to. What fails inside is a sentence in `notes`."""
         sys.stderr.write(f"bench: {what}\n")
         try:

@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hf_lambda.records import Json
+
 BLOCK_BYTES = 128 * 1024
 """Opening a file costs one latency, reading one per block: names are cheap where directories are cached."""
 
@@ -99,7 +101,7 @@ def _view(source: str, latency_s: float) -> Any:
     class View(mfusepy.Operations):  # type: ignore[misc]
         use_ns = True
 
-        def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        def getattr(self, path: str, fh: int | None = None) -> dict[str, Json]:
             if path == f"/{_COUNT_NAME}":
                 return {"st_mode": 0o100444, "st_size": 64, "st_nlink": 1}
             try:

@@ -13,7 +13,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+
+from hf_lambda.records import Json
 
 SHORT = "I really enjoyed this, what a lovely surprise."
 WORDS_128 = " ".join(["the service was quick and the people were kind to us"] * 12)
@@ -32,7 +33,7 @@ class Workload:
     name: str
     task: str
     model: str
-    events: dict[str, dict[str, Any]]
+    events: dict[str, dict[str, Json]]
     rounds: int
 
 

@@ -7,12 +7,13 @@ import contextlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeGuard
+from typing import Literal, TypeGuard
 
 from discovery import hf_lambda_pipeline, other_loads, transformers_calls
 from discovery.example import example
 from discovery.module import Declared, ParsedModule, Skip, where
 from discovery.names import beyond_slim, hidden_module, name_problem
+from hf_lambda.records import Json
 
 __all__ = ["Declared", "Script", "ScriptError", "read_scripts"]
 
@@ -34,7 +35,7 @@ class Script:
     name: str
     path: Path
     pipelines: tuple[Declared, ...]
-    example: dict[str, Any]
+    example: dict[str, Json]
     streams: bool = False
     """Whether its handler can answer piece by piece: it yields, or speaks OpenAI's API."""
     speaks_openai: bool = False

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
 
 from hf_lambda import tasks
+from hf_lambda.records import Json
 
 from .example_files import picture, sound
 from .literals import NotLiteralError
@@ -34,7 +34,7 @@ _BY_NAME = {
     "labels": ["technology", "sports", "politics"],
 }
 _FILES = {"Image": picture, "Audio": sound, "bytes": picture}
-_BY_TYPE: dict[str, Any] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
+_BY_TYPE: dict[str, Json] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
 
 
 def example(
@@ -44,7 +44,7 @@ def example(
     pipelines: tuple[Declared, ...],
     *,
     speaks_openai: bool = False,
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     """The module constant EXAMPLE, else the required parameters or the `event["..."]` keys of `handler`."""
     node = module.constants.node("EXAMPLE")
     if node is not None:
@@ -63,7 +63,7 @@ def example(
     }
 
 
-def _own(module: ParsedModule, node: ast.expr) -> dict[str, Any]:
+def _own(module: ParsedModule, node: ast.expr) -> dict[str, Json]:
     try:
         value = module.constants.value(node)
     except NotLiteralError:
@@ -105,7 +105,7 @@ def _annotation(parameter: ast.arg) -> str:
     return ast.unparse(parameter.annotation) if parameter.annotation else ""
 
 
-def _value(name: str, annotation: str, task: str, model: str) -> Any:
+def _value(name: str, annotation: str, task: str, model: str) -> Json:
     if name in _BY_NAME:
         return _BY_NAME[name]
     kinds = [kind.strip() for kind in annotation.split("|")]

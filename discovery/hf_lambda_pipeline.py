@@ -9,6 +9,7 @@ from typing import Any
 
 from hf_lambda import tasks
 from hf_lambda.parameters import ENGINES, adapter_problem, default_problem, option_problem, precisions_of
+from hf_lambda.records import Json
 
 from .literals import NotLiteralError
 from .module import Declared, ParsedModule
@@ -97,7 +98,7 @@ def _default(module: ParsedModule, line: int, task: str, revision: str | None) -
     return model, revision or commit
 
 
-def _samples(module: ParsedModule, line: int, name: Any) -> tuple[Any, ...] | None:
+def _samples(module: ParsedModule, line: int, name: Any) -> tuple[Json, ...] | None:
     """The inputs in the file that `samples=` names, relative to the script; one in JSON a line."""
     if name is None:
         return None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from typing import Any
+
+from hf_lambda.records import Json
 
 
 class NotLiteralError(Exception):
@@ -26,14 +27,14 @@ class Constants:
     def node(self, name: str) -> ast.expr | None:
         return self._nodes.get(name)
 
-    def value(self, node: ast.expr) -> Any:
+    def value(self, node: ast.expr) -> Json:
         """The value of a literal, a constant's name, or strings put together from these.
 
         Raises NotLiteralError.
         """
         return self._value(node, frozenset())
 
-    def _value(self, node: ast.expr, seen: frozenset[str]) -> Any:
+    def _value(self, node: ast.expr, seen: frozenset[str]) -> Json:
         match node:
             case ast.Constant(value=value):
                 return value

@@ -10,6 +10,7 @@ from typing import Any
 
 from hf_lambda import tasks
 from hf_lambda.parameters import POSITIONAL
+from hf_lambda.records import Json
 from hf_lambda.remote_code import consent_problem
 from hf_lambda.repo_id import is_repo_id
 
@@ -29,7 +30,7 @@ class Declared:
     line: int = field(default=0, compare=False)
     plain: bool = False
     """Loaded by transformers itself, by repo id, not through `hf_lambda.pipeline`."""
-    samples: tuple[Any, ...] | None = field(default=None, compare=False)
+    samples: tuple[Json, ...] | None = field(default=None, compare=False)
     """The user's own inputs for the agreement check of prepared models."""
     max_context: int | None = field(default=None, compare=False)
     """Tokens that a language model holds, where the script says so as a literal."""
@@ -80,7 +81,7 @@ class ParsedModule:
         given = dict(zip(POSITIONAL, call.args, strict=False))
         return given | {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
 
-    def literal(self, name: str, node: ast.expr | None) -> Any:
+    def literal(self, name: str, node: ast.expr | None) -> Json:
         """The value of argument `name`; None where it is not given."""
         if node is None:
             return None
@@ -102,21 +103,23 @@ class ParsedModule:
         ]
         return values[-1] if values else None
 
-    def check_model(self, line: int, model: Any, revision: Any) -> None:
+    def check_model(self, line: int, model: Json, revision: Json) -> None:
         """Raises Skip where these cannot be a repository of the Hub and a revision of it."""
         if not is_repo_id(model):
             raise self.refuse(line, f'`model={model!r}` is not a Hub repository: write model="org/name"')
         if revision is not None and (not isinstance(revision, str) or not revision.strip()):
             raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")
 
-    def consent(self, line: int, given: Mapping[str, ast.expr], revision: Any, engine: Any) -> dict[str, Any]:
+    def consent(
+        self, line: int, given: Mapping[str, ast.expr], revision: Json, engine: Any
+    ) -> dict[str, Json]:
         """`remote_code` and `code_revision` of a Declared. Raises Skip where code may not run like this."""
         trust, code = (self.literal(name, given.get(name)) for name in ("trust_remote_code", "code_revision"))
         if problem := consent_problem(trust, revision, code, engine):
             raise self.refuse(line, problem)
         return {"remote_code": bool(trust), "code_revision": code}
 
-    def check_task(self, line: int, task: Any) -> None:
+    def check_task(self, line: int, task: Json) -> None:
         """Raises Skip where `hf_lambda.pipeline` does not have the task."""
         try:
             tasks.canonical(str(task))

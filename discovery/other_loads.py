@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+
+from hf_lambda.records import Json
 
 from .imports import ANY_TASK
 from .literals import NotLiteralError
@@ -150,7 +151,7 @@ def _note_reference(module: ParsedModule, node: ast.Name | ast.Attribute) -> Non
 
 def _literals(
     module: ParsedModule, call: ast.Call, order: tuple[str, ...], keys: tuple[str, ...], what: str
-) -> dict[str, Any] | None:
+) -> dict[str, Json] | None:
     """The values of `keys` by name, None where not given; None in all, and noted, where one is unknown."""
     keywords = {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg}
     given = {**dict(zip(order, call.args, strict=False)), **keywords}
@@ -167,8 +168,8 @@ def _literals(
 def _declared(
     module: ParsedModule,
     call: ast.Call,
-    model: Any,
-    revision: Any,
+    model: Json,
+    revision: Json,
     task: str,
     files: tuple[str, ...] | None,
     left_out: tuple[str, ...],
@@ -183,7 +184,7 @@ def _declared(
     ]
 
 
-def _patterns(given: Any) -> tuple[str, ...]:
+def _patterns(given: Json) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(map(str, given or ()))
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+
+from hf_lambda.records import Json
 
 from .hooks import explain_error
 from .naming import stack_prefix
@@ -123,7 +124,7 @@ class ModelCache(pulumi.ComponentResource):
             for place, subnet_id in network.mount_places.items()
         ]
 
-    def mount_statement(self, *, write: bool) -> dict[str, Any]:
+    def mount_statement(self, *, write: bool) -> dict[str, Json]:
         """What a role's policy must allow for its function to mount the cache."""
         return {
             "Sid": "MountCache",
@@ -136,7 +137,7 @@ class ModelCache(pulumi.ComponentResource):
             "Condition": {"StringEquals": {"elasticfilesystem:AccessPointArn": self.access_point_arn}},
         }
 
-    def _policy(self, readers: Iterable[ExecutionRole], writers: Iterable[ExecutionRole]) -> dict[str, Any]:
+    def _policy(self, readers: Iterable[ExecutionRole], writers: Iterable[ExecutionRole]) -> dict[str, Json]:
         """Conditions use nothing but the keys that EFS enforces for clients.
 
         https://docs.aws.amazon.com/efs/latest/ug/iam-access-control-nfs-efs.html
@@ -161,7 +162,7 @@ class ModelCache(pulumi.ComponentResource):
             )
             if roles
         ]
-        denials: list[tuple[str, list[str], dict[str, Any]]] = [
+        denials: list[tuple[str, list[str], dict[str, Json]]] = [
             (
                 "DenyPlainText",
                 ["elasticfilesystem:*"],

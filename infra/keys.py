@@ -7,13 +7,15 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal, get_args, get_origin
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Le
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 from pydantic.fields import FieldInfo
+
+from hf_lambda.records import Json
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Allowed:
 # The CLI hands every value over as text; inside `endpoints` they are what JSON makes of them.
 
 
-def _read_whole_number(raw: Any) -> int:
+def _read_whole_number(raw: Json) -> int:
     if isinstance(raw, str) and re.fullmatch(r"[+-]?\d+", raw):
         return int(raw)
     if type(raw) is int:
@@ -34,7 +36,7 @@ def _read_whole_number(raw: Any) -> int:
     raise ValueError("not a whole number")
 
 
-def _read_number(raw: Any) -> float:
+def _read_number(raw: Json) -> float:
     if isinstance(raw, str):
         return float(raw)  # the CLI keeps a fraction that was set with --path as text
     if isinstance(raw, (int, float)) and not isinstance(raw, bool):
@@ -42,25 +44,25 @@ def _read_number(raw: Any) -> float:
     raise ValueError("not a number")
 
 
-def _read_flag(raw: Any) -> bool:
+def _read_flag(raw: Json) -> bool:
     values = {"true": True, "false": False, "True": True, "False": False}
     if str(raw) not in values:
         raise ValueError("not a boolean")
     return values[str(raw)]
 
 
-def read_object(raw: Any) -> Any:
+def read_object(raw: Json) -> Json:
     return json.loads(raw) if isinstance(raw, str) else raw
 
 
-def _read_texts(raw: Any) -> dict[str, str]:
+def _read_texts(raw: Json) -> dict[str, str]:
     found = read_object(raw)
     if not isinstance(found, dict) or any(isinstance(value, (dict, list)) for value in found.values()):
         raise ValueError("not an object of texts")
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in found.items()}
 
 
-def _read_names(raw: Any) -> tuple[str, ...]:
+def _read_names(raw: Json) -> tuple[str, ...]:
     found = read_object(raw)
     if not isinstance(found, list) or not all(isinstance(name, str) and name for name in found):
         raise ValueError("not a list of names")
@@ -84,7 +86,7 @@ def _check_variables(variables: Mapping[str, SecretStr]) -> Mapping[str, SecretS
     return variables
 
 
-def _check_token(raw: Any) -> Any:
+def _check_token(raw: Json) -> Json:
     if isinstance(raw, str) and re.search(r"\s", raw):
         raise ValueError("has spaces")
     return raw
@@ -95,7 +97,7 @@ _MOST_API_KEYS = 2
 _LEAST_API_KEY = 32
 
 
-def _read_api_keys(raw: Any) -> tuple[str, ...]:
+def _read_api_keys(raw: Json) -> tuple[str, ...]:
     found = read_object(raw)
     if not isinstance(found, list) or len(found) > _MOST_API_KEYS or len({*map(str, found)}) < len(found):
         raise ValueError("not a list of one or two keys")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+
+from hf_lambda.records import Json
 
 from .existing_network import CACHE_GROUP, ExistingNetwork
 from .naming import name_tag, stack_prefix
@@ -194,7 +195,7 @@ class Network(pulumi.ComponentResource):
         self, name: str, label: str, group_id: pulumi.Input[str], target_id: pulumi.Input[str]
     ) -> pulumi.Resource:
         """From a group of functions to one of mount targets; the rule that lets it in."""
-        nfs: dict[str, Any] = {"ip_protocol": "tcp", "from_port": 2049, "to_port": 2049}
+        nfs: dict[str, Json] = {"ip_protocol": "tcp", "from_port": 2049, "to_port": 2049}
         aws.vpc.SecurityGroupEgressRule(
             name,
             security_group_id=group_id,

@@ -8,6 +8,8 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from hf_lambda.records import Json
+
 from .account import Account
 from .function import InferenceFunction, WarmupFunction
 from .naming import function_name, stack_prefix
@@ -89,7 +91,7 @@ class Observability(pulumi.ComponentResource):
             },
             opts=self._child,
         )
-        rules: dict[str, dict[str, Any]] = {
+        rules: dict[str, dict[str, Json]] = {
             "errors": {**of_lambda, "metric_name": "Errors", "statistic": "Sum", "threshold": 1},
             "failures": {**in_log, "statistic": "Sum", "threshold": 1},
             "throttles": {**of_lambda, "metric_name": "Throttles", "statistic": "Sum", "threshold": 1},
@@ -139,7 +141,7 @@ class Observability(pulumi.ComponentResource):
 
 def _dashboard(
     functions: list[pulumi.Output[str]], logs: list[pulumi.Output[str]], region: str
-) -> dict[str, Any]:
+) -> dict[str, Json]:
     graphs = [
         ("Requests", "Invocations", "Sum"),
         ("Errors", "Errors", "Sum"),
@@ -194,5 +196,5 @@ def _dashboard(
     }
 
 
-def _widget(kind: str, **properties: Any) -> dict[str, Any]:
+def _widget(kind: str, **properties: Any) -> dict[str, Json]:
     return {"type": kind, "width": 12, "height": 6, "properties": properties}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
+
+from hf_lambda.records import Json
 
 from .keys import keys_of
 from .settings import EndpointSettings
@@ -15,7 +16,7 @@ from .settings import EndpointSettings
 _TABLE = re.compile(r"(?<=\| key \| default \| what \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")
 
 
-def with_table(readme: str, project: dict[str, Any]) -> str:
+def with_table(readme: str, project: dict[str, Json]) -> str:
     """`readme` with a row for each key that `project`, the content of Pulumi.yaml, declares."""
     rows = [
         f"| `{key}`{_mark(key)} | `{_shown(declared['default'])}` | {declared['description']} |\n"
@@ -29,7 +30,7 @@ def _mark(key: str) -> str:
     return r" \*" if key in keys_of(EndpointSettings) else ""
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Json) -> str:
     """As Pulumi.yaml has it."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{key}: {each}' for key, each in value.items())}}}"

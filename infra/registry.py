@@ -11,10 +11,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
+
+from hf_lambda.records import Json
 
 from .account import Account
 
@@ -45,7 +46,7 @@ class Manifest:
     images: Sequence[PlatformImage] = ()
 
     @classmethod
-    def from_json(cls, content: dict[str, Any], media_type: str | None) -> Manifest:
+    def from_json(cls, content: dict[str, Json], media_type: str | None) -> Manifest:
         """`media_type`: what the registry says it is, for the manifest itself need not."""
         images = []
         for entry in content.get("manifests", []):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pulumi
 import pulumi_aws as aws
+
+from hf_lambda.records import Json
 
 from .hooks import explain_taken_name
 from .naming import function_name, log_group_name
@@ -94,7 +94,7 @@ class ExecutionRole(pulumi.ComponentResource):
         self.register_outputs({"arn": self.arn})
 
     def allow(
-        self, label: str, statements: list[dict[str, Any]], *, parent: pulumi.Resource
+        self, label: str, statements: list[dict[str, Json]], *, parent: pulumi.Resource
     ) -> aws.iam.RolePolicy:
         """Adds a policy to the role; the function that needs it is its parent."""
         return aws.iam.RolePolicy(

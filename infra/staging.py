@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pulumi
 import pulumi_aws as aws
+
+from hf_lambda.records import Json
 
 from .account import Account
 from .existing_network import S3_ENDPOINT, s3_service
@@ -70,11 +70,11 @@ class StagingBucket(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def read_statement(self) -> dict[str, Any]:
+    def read_statement(self) -> dict[str, Json]:
         """What the warm-up's role must allow."""
         return {"Sid": "ReadStagedModels", "Effect": "Allow", **self._read()}
 
-    def _read(self) -> dict[str, Any]:
+    def _read(self) -> dict[str, Json]:
         return {
             "Action": ["s3:GetObject", "s3:ListBucket"],
             "Resource": [self._arn, pulumi.Output.concat(self._arn, "/*")],
@@ -129,5 +129,5 @@ class StagingBucket(pulumi.ComponentResource):
         )
 
 
-def _policy(statement: dict[str, Any]) -> pulumi.Output[str]:
+def _policy(statement: dict[str, Json]) -> pulumi.Output[str]:
     return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})

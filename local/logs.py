@@ -3,10 +3,10 @@
 import time
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hf_lambda.records import Json
 from warmup.cli.access import Access
 from warmup.protocol.errors import ErrorKind, WarmupError
 
@@ -48,7 +48,7 @@ def _of_cloudwatch(arn: str, access: Access) -> list[str]:
     group = configuration["LoggingConfig"]["LogGroup"]
     pages = access.client("logs").get_paginator("filter_log_events")
     start_ms = int((time.time() - CLOUDWATCH_S) * 1000)
-    events: list[Any] = []
+    events: list[Json] = []
     for page in pages.paginate(logGroupName=group, startTime=start_ms):
         events += page["events"]
     return [event["message"].rstrip("\n") for event in sorted(events, key=lambda event: event["timestamp"])]

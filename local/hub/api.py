@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from urllib.parse import parse_qs, quote, unquote
+
+from hf_lambda.records import Json
 
 from .access import Access
 from .repositories import DEFAULT_BRANCH, File, Repository
@@ -156,7 +157,7 @@ def _named(repository: Repository, path: str) -> File | None:
     return next((file for file in repository.files() if file.path == path), None)
 
 
-def _sibling(file: File, blobs: bool) -> dict[str, Any]:
+def _sibling(file: File, blobs: bool) -> dict[str, Json]:
     if not blobs:
         return {"rfilename": file.path}
     lfs = (
@@ -167,9 +168,9 @@ def _sibling(file: File, blobs: bool) -> dict[str, Any]:
     return {"rfilename": file.path, "size": file.size, "blobId": file.blob_id, **lfs}
 
 
-def _entries(files: list[File]) -> dict[str, dict[str, Any]]:
+def _entries(files: list[File]) -> dict[str, dict[str, Json]]:
     """Files and folders by path, as the tree API lists them."""
-    entries: dict[str, dict[str, Any]] = {}
+    entries: dict[str, dict[str, Json]] = {}
     for file in files:
         parts = file.path.split("/")
         for depth in range(1, len(parts)):

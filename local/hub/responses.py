@@ -4,7 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+from hf_lambda.records import Json
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Response:
         return self.length if self.source else len(self.body)
 
 
-def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(content: Json, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     body = json.dumps(content).encode()
     return Response(status, {"Content-Type": "application/json; charset=utf-8", **(headers or {})}, body)
 

@@ -6,10 +6,10 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import yaml
 
+from hf_lambda.records import Json
 from local.program.functions import Program
 
 STACK = "local"
@@ -30,7 +30,7 @@ def declare(root: Path) -> Program:
         return Program.from_json(json.loads(written.read_text()))
 
 
-def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
+def read_config(root: Path, stack: str = STACK) -> dict[str, Json]:
     """Config by full key: the defaults in Pulumi.yaml and, over them, the file of the stack, as in the CLI.
 
     Raises ProgramError for a secret: only the CLI could decrypt it.
@@ -54,7 +54,7 @@ def read_config(root: Path, stack: str = STACK) -> dict[str, Any]:
     return config
 
 
-def _encrypted_within(value: Any) -> str | None:
+def _encrypted_within(value: Json) -> str | None:
     """The key, at any depth, whose value is encrypted."""
     if not isinstance(value, Mapping):
         return None

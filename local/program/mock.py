@@ -19,6 +19,7 @@ from pulumi.runtime import get_root_resource, mocks, rpc, set_all_config
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
+from hf_lambda.records import Json
 from infra.account import Account
 from infra.docker_engine import CheckEngine
 from infra.existing_network import FileSystem, FoundNetwork, NetworkReader, Route, Subnet, Vpc
@@ -37,8 +38,8 @@ class Resource:
     name: str
     id: str
     urn: str
-    inputs: dict[str, Any]
-    outputs: dict[str, Any]
+    inputs: dict[str, Json]
+    outputs: dict[str, Json]
     wire: Any
     """Inputs as they were sent, where secrets are still marked."""
     dependencies: frozenset[str]
@@ -50,9 +51,9 @@ class Resource:
     hooks: frozenset[tuple[str, str]]
     """(when, name of the hook), such as ("after_create", "start-warmup")."""
 
-    def policy(self, key: str = "policy") -> list[dict[str, Any]]:
+    def policy(self, key: str = "policy") -> list[dict[str, Json]]:
         """The statements of an IAM policy that is an input as JSON."""
-        statements: list[dict[str, Any]] = json.loads(self.inputs[key])["Statement"]
+        statements: list[dict[str, Json]] = json.loads(self.inputs[key])["Statement"]
         return statements
 
 
@@ -61,8 +62,8 @@ class Registrations:
     """What one run of the program registered, in no particular order, and its stack outputs."""
 
     resources: list[Resource] = field(default_factory=list)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    hooks: dict[str, Any] = field(default_factory=dict)
+    outputs: dict[str, Json] = field(default_factory=dict)
+    hooks: dict[str, Json] = field(default_factory=dict)
     """Resource hooks by name, as they were sent. The mock calls none of them."""
     warnings: list[str] = field(default_factory=list)
     """What the program warned of (`pulumi.log.warn`)."""
@@ -74,20 +75,20 @@ class Answers(mocks.Mocks):
     def __init__(self, region: str, zones: Collection[str]) -> None:
         self.region, self.zones = region, list(zones)
 
-    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+    def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[str, Json]]:
         inputs = _in_clear(args.inputs)
         id_, computed = self.computed(args.typ, args.name, inputs)
         # An input that is given as None must not hide what AWS computes for it.
         given = {key: value for key, value in inputs.items() if value or key not in computed}
         return id_, {**computed, **given}
 
-    def computed(self, type_: str, name: str, inputs: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    def computed(self, type_: str, name: str, inputs: Mapping[str, Json]) -> tuple[str, dict[str, Json]]:
         """Id and computed outputs of a resource. Ids are the name given, else Pulumi's and seven digits."""
         kind = type_.rpartition(":")[2]
         suffix = hashlib.sha256(f"{type_} {name}".encode()).hexdigest()[:7]
         id_ = str(inputs.get("name") or f"{name}-{suffix}")
         arn = f"arn:aws:{type_.split(':')[1].split('/')[0]}:{self.region}:{ACCOUNT}:{kind}/{id_}"
-        made: dict[str, Any] = {"name": id_, "arn": arn}
+        made: dict[str, Json] = {"name": id_, "arn": arn}
         function = f"arn:aws:lambda:{self.region}:{ACCOUNT}:function"
         match type_:
             case "aws:lambda/function:Function":
@@ -113,7 +114,7 @@ class Answers(mocks.Mocks):
         return id_, made
 
     def call(self, args: mocks.MockCallArgs) -> Any:
-        known: dict[str, dict[str, Any]] = {
+        known: dict[str, dict[str, Json]] = {
             "aws:index/getAvailabilityZones:getAvailabilityZones": {
                 "names": self.zones,
                 "zoneIds": self.zones,
@@ -150,7 +151,7 @@ def find_what_is_asked_for(account: Account, settings: Settings) -> FoundNetwork
 
 def run_program(
     root: Path,
-    config: Mapping[str, Any],
+    config: Mapping[str, Json],
     *,
     stack: str,
     answers: Answers,
@@ -169,7 +170,7 @@ def run_program(
     registered = Registrations() if registered is None else registered
     monitor = _Monitor(answers, registered)
 
-    async def program() -> dict[str, Any]:
+    async def program() -> dict[str, Json]:
         # All in one loop: setting the mocks makes a root resource, which would wait for ever on another one.
         mocks.set_mocks(
             answers,
@@ -204,12 +205,12 @@ def _kept(warnings: list[str]) -> logging.Logger:
     return logger
 
 
-def _in_clear(inputs: Mapping[str, Any]) -> dict[str, Any]:
+def _in_clear(inputs: Mapping[str, Json]) -> dict[str, Json]:
     """Without Pulumi's marks of secrets: `Resource.wire` has them."""
     return {key: rpc.unwrap_rpc_secret(value) for key, value in inputs.items()}
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Json) -> str:
     """Config reaches a program as text: objects, numbers and booleans as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -272,7 +273,7 @@ class _Monitor(mocks.MockMonitor):
         return response
 
 
-def _plain(wire: Any) -> dict[str, Any]:
+def _plain(wire: Any) -> dict[str, Json]:
     """Properties as they were sent, secrets as what they hold: one makes its whole property a secret."""
     return {key: rpc.unwrap_rpc_secret(value) for key, value in rpc.deserialize_properties(wire).items()}
 

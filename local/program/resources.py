@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from hf_lambda.records import Json
 from infra.naming import REMOTE_CODE
 from local.program.functions import (
     DEFAULT_RETRIES,
@@ -52,14 +53,14 @@ def _function(given: Resource, resources: Sequence[Resource], targets: dict[str,
     )
 
 
-def _url(inputs: dict[str, Any]) -> FunctionUrl | None:
+def _url(inputs: dict[str, Json]) -> FunctionUrl | None:
     if not inputs:
         return None
     cors = inputs.get("cors")
     return FunctionUrl(inputs["authorizationType"] == "AWS_IAM", _cors(cors) if cors else None)
 
 
-def _cors(inputs: dict[str, Any]) -> Cors:
+def _cors(inputs: dict[str, Json]) -> Cors:
     lists = ("allowOrigins", "allowMethods", "allowHeaders", "exposeHeaders")
     origins, methods, headers, exposed = (tuple(inputs.get(key) or ()) for key in lists)
     age_s = int(inputs.get("maxAge") or 0)
@@ -79,7 +80,7 @@ def _digest(image_uri: Any) -> str:
     return str(image_uri).rpartition("@")[2]
 
 
-def _about(function: Resource, resources: Sequence[Resource], type_: str) -> dict[str, Any]:
+def _about(function: Resource, resources: Sequence[Resource], type_: str) -> dict[str, Json]:
     """Inputs of the resource of a type that names `function`; empty without one."""
     names = (function.id, function.outputs["arn"])
     found = (

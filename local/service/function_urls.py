@@ -6,9 +6,9 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
+from hf_lambda.records import Json
 from local.program.functions import Cors
 from local.service.instances import InvocationResult
 from local.service.lambda_api import Reply
@@ -59,7 +59,7 @@ def event(request: UrlRequest) -> bytes:
     headers = dict(request.headers)
     cookies = headers.pop("cookie", None)
     text = _as_text(request)
-    made: dict[str, Any] = {
+    made: dict[str, Json] = {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": request.path,
@@ -156,7 +156,7 @@ def _as_text(request: UrlRequest) -> str | None:
         return None
 
 
-def _said(value: dict[str, Any]) -> Reply:
+def _said(value: dict[str, Json]) -> Reply:
     body = value.get("body", "")
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     if value.get("isBase64Encoded"):

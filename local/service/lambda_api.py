@@ -4,9 +4,10 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 from urllib.parse import unquote
 
+from hf_lambda.records import Json
 from local.program.functions import Function
 
 SYNC_LIMIT_BYTES = 6 * 1024 * 1024
@@ -112,7 +113,7 @@ def concurrency(function: Function) -> dict[str, int]:
     return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
 
-def configuration(function: Function) -> dict[str, Any]:
+def configuration(function: Function) -> dict[str, Json]:
     """What GetFunctionConfiguration answers, as far as one machine knows it."""
     return {
         "FunctionName": function.function_name,

@@ -135,7 +135,7 @@ class Access(Record):
             )
 
     def _as_role(self, session: boto3.Session, role: Role) -> boto3.Session:
-        wanted: dict[str, Any] = {
+        wanted: dict[str, Json] = {
             "RoleArn": role.role_arn,
             "RoleSessionName": role.session_name,
             "ExternalId": role.external_id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from discovery import Script
 
@@ -39,7 +38,7 @@ def ask_endpoints(
         return list(pool.map(ask, scripts))
 
 
-def _about(script: Script, commits: Commits) -> dict[str, Any]:
+def _about(script: Script, commits: Commits) -> dict[str, Json]:
     first = script.pipelines[0] if script.pipelines else None
     return {
         "name": script.name,
