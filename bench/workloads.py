@@ -13,8 +13,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_lambda.records import Json
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SHORT = "I really enjoyed this, what a lovely surprise."
 WORDS_128 = " ".join(["the service was quick and the people were kind to us"] * 12)
@@ -80,7 +84,7 @@ WORKLOADS = (
     ),
 )
 
-LANGUAGE_MODELS: dict[str, dict[str, Any]] = {
+LANGUAGE_MODELS: dict[str, dict[str, Json]] = {
     "bench/qwen2.5-0.5b": {
         "model_type": "qwen2",
         "vocab_size": 151_936,
@@ -184,7 +188,7 @@ def _bart_large(target: Path) -> None:
     model.save_pretrained(target)
 
 
-def _language_model(target: Path, *, model_type: str, vocab_size: int, **sizes: Any) -> None:
+def _language_model(target: Path, *, model_type: str, vocab_size: int, **sizes: Json) -> None:
     """Stored in bfloat16, as language models are."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -216,7 +220,7 @@ def _byte_tokenizer(target: Path, *, vocab_size: int) -> None:
     BartTokenizerFast(tokenizer_object=tokenizer, model_max_length=1024).save_pretrained(target)
 
 
-def _byte_level(special: list[str], vocab_size: int, *, last: list[str]) -> Any:
+def _byte_level(special: list[str], vocab_size: int, *, last: list[str]) -> Tokenizer:
     """A byte-level tokenizer without merges, filled up to `vocab_size` with words that no text has."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 

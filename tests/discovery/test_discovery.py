@@ -189,7 +189,7 @@ def test_what_the_locked_packages_are_imported_as_is_refused():
 
 def test_every_folder_of_modules_of_this_project_is_refused():
     folders = {path.parent.name for path in ROOT.glob("*/*.py") if not path.parent.name.startswith(".")}
-    # No package: what a build makes, and a script that is run as a file, in no image and on no path of imports.
+    # No packages: what a build makes, and a script that is run as a file and is in no image.
     assert folders - OWN_PACKAGES - {"build", "requirements"} == set()
 
 
