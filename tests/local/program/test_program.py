@@ -178,3 +178,12 @@ def test_what_was_taken_survives_being_written_and_read(real):
 def test_what_the_program_warns_of_is_kept(tree):
     (tree / "inference/odd.py").write_text("import spacy\n\n\ndef handler(event, context):\n    return 1\n")
     assert [each for each in declare(tree).warnings if "odd.py:1: spacy" in each]
+
+
+def test_the_function_for_code_of_repositories_reads_and_is_no_endpoint(tree):
+    configure(tree, allowRemoteCode=True)
+    program = declare(tree)
+    code = next(each for each in program.functions if each.name == "warmup-code")
+    assert (code.command, code.writes, code.target) == ("warmup.worker.try_code.handler", False, "full")
+    assert not code.is_endpoint and not code.is_warmup and not code.downloads
+    assert program.outputs["warmupCodeArn"] == code.arn
