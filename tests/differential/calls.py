@@ -113,7 +113,8 @@ def _feature_extraction(random: Random, mask: str) -> Call:
 def _zero_shot(random: Random, mask: str) -> Call:
     labels: Any = random.sample(LABELS, random.randrange(1, len(LABELS)))
     labels = labels if random.random() < 0.7 else ",".join(labels)
-    templates = ["This text is about {}.", "{}", "{0} or not {0}?", "a {{}} b", "no place"]
+    # Not "a {{}} b", which never takes the label: transformers answers with equal scores, here it is a 400.
+    templates = ["This text is about {}.", "{}", "{0} or not {0}?", "no place"]
     options = _some(random, hypothesis_template=templates, multi_label=[True, False])
     one = _text if random.random() < 0.9 else (lambda random: "")
     return Call(_texts(random, one), {"candidate_labels": labels, **options, **_batching(random)})

@@ -50,6 +50,8 @@ class Compared:
     def judged(self, call: Call) -> Any:
         """transformers' answer; raises what it raises."""
         parameters = dict(call.parameters)
+        if self._task == "feature-extraction":
+            parameters.pop("batch_size", None)  # its batches are answered with the vectors of their padding
         if self._task == "token-classification":
             parameters.setdefault("stride", self._stride)
             if parameters.get("aggregation_strategy") == "none":
