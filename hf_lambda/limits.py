@@ -122,6 +122,18 @@ def check_overlap(name: str, overlap: int, room: int, window: int) -> None:
         )
 
 
+def check_windows(item: Any, new: int, window: int) -> None:
+    """Raises Unprocessable for a text whose windows, each with `new` tokens of it, take too much memory."""
+    given = characters(item)
+    most = int(_room_bytes() / _BYTES_A_CHARACTER * new / window)
+    if given > most:
+        raise Unprocessable(
+            None,
+            f"the text has {given} characters; in windows of {window} tokens of which {new} are new the "
+            f"function's memory takes {most}: shorten it, ask for less overlap, or raise memoryMb",
+        )
+
+
 def check_attention(tokens: int, heads: int | None) -> None:
     """Raises Unprocessable for a text whose attention does not fit into the function's memory.
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import deadline
 from .errors import BadRequest, Unprocessable
-from .limits import check_overlap
+from .limits import check_numbers, check_overlap
 from .records import Json
 
 Floats = npt.NDArray[np.float32]
@@ -20,6 +21,8 @@ Floats = npt.NDArray[np.float32]
 MAX_WINDOW = 384
 """Tokens of question and context read at once, where the request does not say."""
 _MAX_OVERLAP = 128
+_NUMBERS_OF_A_SPAN = 10
+"""What an answer takes until the best are chosen, in numbers' memory."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class WindowSize:
 
     tokens: int
     overlap: int
+    new: int
+    """Of the context, in each window after the first."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,7 @@ def window_size(
             "overlapping, that leaves no room for the context: shorten it",
         )
     check_overlap("doc_stride", overlap, tokens - question_tokens - special_tokens, tokens)
-    return WindowSize(tokens, overlap)
+    return WindowSize(tokens, overlap, tokens - question_tokens - special_tokens - overlap)
 
 
 def answers(
@@ -87,7 +92,11 @@ def answers(
     most = 2 * top_k + 10 if align else top_k
     found: dict[str, dict[str, Json]] = {}
     no_answer = 1.0
+    longest = max((len(window.allowed) for window in windows), default=0)
+    spans = len(windows) * min(most, longest * min(max_answer_len, longest))
+    check_numbers(_NUMBERS_OF_A_SPAN * spans, "ask for a lower top_k")
     for window in windows:
+        deadline.check()
         start, end = _probabilities(window, window.start_logits), _probabilities(window, window.end_logits)
         no_answer = min(no_answer, float(start[0] * end[0]))
         start[0] = end[0] = 0.0

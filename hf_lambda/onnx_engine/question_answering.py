@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..limits import check_windows
 from ..question_answering import MAX_WINDOW, Window, answers, window_size
 from .encoder import Encoder
 
@@ -52,6 +53,7 @@ class QuestionAnswering:
             special_tokens=self._encoder.tokenizer.num_special_tokens_to_add(True),
             limit=self._encoder.limit(True, None) or MAX_WINDOW,
         )
+        check_windows(context, size.new, size.tokens)
         encoding = self._encoder.encode(
             [(question, context) if self._question_first else (context, question)],
             max_length=size.tokens,

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from .. import deadline
+from ..limits import check_windows
 from ..windows import overlap
 from .encoder import Encoder, softmax
 
@@ -47,6 +49,9 @@ class TokenClassification:
         limit = self._encoder.limit(True, None)
         special = self._encoder.tokenizer.num_special_tokens_to_add(False)
         stride = overlap(parameters, limit and limit - special)
+        if limit:
+            for item in inputs:
+                check_windows(item, limit - special - stride, limit - special)
         encodings = self._encoder.encode(inputs, max_length=limit, stride=stride, pretokenized=split)
         windows = [
             (text, piece) for text, whole in enumerate(encodings) for piece in (whole, *whole.overflowing)
@@ -57,6 +62,7 @@ class TokenClassification:
             logits[index] = rows
         ignored = parameters["ignore_labels"] if parameters.get("ignore_labels") is not None else ["O"]
         for (text, piece), rows in zip(windows, logits, strict=True):
+            deadline.check()
             sentence = delimiter.join(inputs[text]) if split else inputs[text]
             starts = _word_starts(inputs[text], delimiter) if split else None
             tokens = self._tokens(sentence, piece, softmax(rows[: len(piece.ids)]), starts)

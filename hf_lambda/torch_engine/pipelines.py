@@ -15,7 +15,7 @@ from ..batches import run_batches
 from ..completion import Completion, Generated
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
-from ..limits import check_candidates
+from ..limits import check_candidates, check_windows
 from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..tasks import AUTO_CLASSES, canonical, head_of
@@ -60,6 +60,10 @@ class TransformersPipeline:
 
     def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
         chosen = self._with_windows(parameters)
+        if "stride" in chosen and self._tokenizer.model_max_length < NO_LIMIT:
+            window = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
+            for item in inputs:
+                check_windows(item, window - chosen["stride"], window)
         lengths = [self._length(item, chosen) for item in inputs]
         if (most := self._most(chosen)) is not None:
             if "stride" not in chosen:

@@ -11,6 +11,7 @@ import torch
 import transformers
 
 from ..batches import run_batches
+from ..limits import check_windows
 from ..question_answering import MAX_WINDOW, Window, answers, window_size
 from .loading import MAX_PADDED_TOKENS, load_model, load_tokenizer, max_length
 
@@ -48,6 +49,7 @@ class QuestionAnswering:
             special_tokens=self._tokenizer.num_special_tokens_to_add(pair=True),
             limit=self._limit,
         )
+        check_windows(item["context"], size.new, size.tokens)
         pair = [item["question"], item["context"]]
         return self._tokenizer(
             *(pair if self._question_first else reversed(pair)),

@@ -97,7 +97,11 @@ def check_payload(payload: bytes, kind: str) -> None:
 
 
 def _refuse_constant(name: str) -> None:
-    """NaN and the infinities, which Python reads and JSON has not."""
+    """NaN and the infinities, which Python reads and JSON has not.
+
+    Lambda takes no words but null, true and false: https://github.com/aws/aws-sdk-js/issues/1876. Whether it
+    refuses an object with a key twice is documented nowhere; here the last one counts, as in the runtime.
+    """
     raise ValueError(f"{name} is no JSON")
 
 

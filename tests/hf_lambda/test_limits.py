@@ -114,6 +114,10 @@ def test_an_engine_never_gets_more_at_once(warm, engine):
             lambda: limits.check_overlap("doc_stride", 128, 361, 384),
         ),
         (
+            lambda: limits.check_windows("x" * 300_000, 8, 60),
+            lambda: limits.check_windows("x" * 300_000, 45, 60),
+        ),
+        (
             lambda: limits.check_hypotheses(101, ["a"] * 100, "{}"),
             lambda: limits.check_hypotheses(100, ["a"] * 100, "{}"),
         ),
