@@ -23,6 +23,11 @@ def begin(context: Any) -> None:
     _deadline.set(time.monotonic() + left_s - min(_MARGIN_S, _MARGIN_SHARE * left_s))
 
 
+def end() -> None:
+    """The request is answered."""
+    _deadline.set(None)
+
+
 def check() -> None:
     """Raises Unprocessable where the time is up; called before every run of a model."""
     deadline = _deadline.get()

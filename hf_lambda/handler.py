@@ -66,6 +66,8 @@ class RequestHandler:
         return events.error_answer(status, self._error_body(body, status), http=http)
 
     def _log(self, watch: Stopwatch, trace: Trace, status: int, request_id: str) -> None:
+        """The request is over, its deadline with it."""
+        deadline.end()
         log.request(
             self._name,
             trace,
