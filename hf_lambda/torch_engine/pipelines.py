@@ -76,6 +76,7 @@ class TransformersPipeline:
             heads = None if self._task == "text-generation" else heads_of(self._model)
             check_length(lengths, self._max_position, remedy=remedy, heads=heads)
         if self._task == "fill-mask":
+            self._check_targets(chosen.get("targets"))
             top_k, words = chosen.get("top_k") or _CANDIDATES, len(self._tokenizer)
             for text in inputs:
                 masks = text.count(self._tokenizer.mask_token)
@@ -182,6 +183,14 @@ class TransformersPipeline:
             return None
         most = int(self._tokenizer.model_max_length)
         return min(chosen.get("max_length") or most, most)
+
+    def _check_targets(self, targets: str | list[str] | None) -> None:
+        """Raises BadRequest where no word of `targets` is any token."""
+        words = [targets] if isinstance(targets, str) else targets
+        if words and not any(
+            self._tokenizer(word, add_special_tokens=False, verbose=False)["input_ids"] for word in words
+        ):
+            raise BadRequest("targets", "at least one word that the model knows", "none")
 
     def _with_windows(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """`parameters`, for token-classification with the stride of its windows."""

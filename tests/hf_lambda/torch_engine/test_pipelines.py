@@ -208,6 +208,11 @@ def test_a_chat_is_continued_as_transformers_does(tiny):
     same(load("text-generation", folder)(chats, **parameters), expected)
 
 
+def test_targets_that_are_no_token_at_all_are_a_bad_request(tiny):
+    with pytest.raises(BadRequest, match="targets"):
+        load("fill-mask", tiny("BertForMaskedLM"))(["we [MASK] this film"], targets=["\u202e\u0301", " "])
+
+
 def test_more_candidates_than_the_vocabulary_has_are_all_of_it(tiny):
     engine = load("fill-mask", tiny("BertForMaskedLM"))
     [answer] = engine(["we [MASK] this film"], top_k=10**6)
