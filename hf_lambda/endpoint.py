@@ -29,7 +29,7 @@ def endpoint(function: Callable[..., Any]) -> LambdaHandler:
     served = _Endpoint(function, Signature(function))
 
     @functools.wraps(function)
-    def handler(event: Any, context: Any = None) -> Any:
+    def handler(event: Json, context: Any = None) -> Any:
         return served.answer(event, context)
 
     del handler.__wrapped__  # its signature is Lambda's, not the function's
@@ -42,7 +42,7 @@ class _Endpoint(RequestHandler):
         self._function, self._signature = function, signature
         self._yields = inspect.isgeneratorfunction(function)
 
-    def _respond(self, event: Any, http: bool, request_id: str) -> Any:
+    def _respond(self, event: Json, http: bool, request_id: str) -> Any:
         request = events.read(event)
         fields = dict(request.fields)
         as_lines = self._yields and self._asks_for_lines(fields)
@@ -63,7 +63,7 @@ class _Endpoint(RequestHandler):
             raise BadRequest("stream", "boolean", json_type(given))
         return given in (True, "true")
 
-    def _lines(self, result: Any, http: bool, request_id: str) -> Stream:
+    def _lines(self, result: Json, http: bool, request_id: str) -> Stream:
         values = iter(result)
         # What fails before the first value still has a status of its own.
         first = list(islice(values, 1))
@@ -72,7 +72,7 @@ class _Endpoint(RequestHandler):
         return Stream(guard, http=http, headers={"content-type": JSON_LINES})
 
 
-def _unwrapped(result: Any) -> Any:
+def _unwrapped(result: Json) -> Any:
     if isinstance(result, Single):
         return result[0]
     if isinstance(result, list):

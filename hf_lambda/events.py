@@ -39,21 +39,21 @@ class Nested(list[Any]):
     """Stands for an event that is nested too deeply to be read at all."""
 
 
-def is_http(event: Any) -> bool:
+def is_http(event: Json) -> bool:
     """Function URL and API Gateway events, of payload version 2.0 and 1.0."""
     if not isinstance(event, dict) or not isinstance(event.get("requestContext"), dict):
         return False
     return "http" in event["requestContext"] or event.get("version") == "2.0" or "httpMethod" in event
 
 
-def read(event: Any) -> Request:
+def read(event: Json) -> Request:
     """The handler's fields in `event`. Raises BadRequest where they are not a JSON object, nor a file."""
     request = _read(event)
     _check_values(request.fields)
     return request
 
 
-def _read(event: Any) -> Request:
+def _read(event: Json) -> Request:
     if not is_http(event):
         return Request(_object(event, "the event"))
     if event.get("body") and _is_file(event):
@@ -101,7 +101,7 @@ def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Json]:
         return answer(status, {"error": {"message": "the error has more to say than fits"}}, http=http)
 
 
-def sayable(value: Any, depth: int = 0) -> Any:
+def sayable(value: Json, depth: int = 0) -> Any:
     """`value` as JSON that is short enough, whatever it is."""
     if isinstance(value, bool | None):
         return value
@@ -134,7 +134,7 @@ def _escaped_size(text: str) -> int:
     return plain + 6 * (units - plain) + text.count('"') + text.count("\\")
 
 
-def jsonable(value: Any) -> Any:
+def jsonable(value: Json) -> Any:
     """`value` as plain Python: numpy scalars and arrays, torch tensors, tuples and mappings converted."""
     if value is None or type(value) in (str, int, float, bool):
         return value
@@ -147,7 +147,7 @@ def jsonable(value: Any) -> Any:
     return value
 
 
-def _object(value: Any, what: str) -> dict[str, Json]:
+def _object(value: Json, what: str) -> dict[str, Json]:
     if isinstance(value, dict):
         return value
     if isinstance(value, Nested):

@@ -25,7 +25,7 @@ class RequestHandler:
         self._import_ms = process_age_ms()
         self._is_cold = True
 
-    def answer(self, event: Any, context: Any) -> Any:
+    def answer(self, event: Json, context: Any) -> Any:
         watch, trace, http = Stopwatch(), Trace(), events.is_http(event)
         deadline.begin(context)
         token = current.set(trace)
@@ -43,7 +43,7 @@ class RequestHandler:
         self._log(watch, trace, reply["statusCode"], request_id)
         return reply
 
-    def _respond(self, event: Any, http: bool, request_id: str) -> Any:
+    def _respond(self, event: Json, http: bool, request_id: str) -> Any:
         """The body of an answer, or a Stream. Raises ServingError."""
         raise NotImplementedError
 
@@ -51,7 +51,7 @@ class RequestHandler:
         """`body`, which is {"error": {"type", "message", ...}}, as this API has errors."""
         return body
 
-    def _reply(self, event: Any, http: bool, request_id: str) -> Any:
+    def _reply(self, event: Json, http: bool, request_id: str) -> Any:
         try:
             if http:
                 check_key(event)

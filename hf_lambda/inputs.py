@@ -7,6 +7,7 @@ from typing import Any
 from . import tasks
 from .errors import BadRequest
 from .media import inputs as media
+from .records import Json
 from .signature import json_type
 
 _WRAPPED = ("text-classification", "summarization", "translation", "text2text-generation", "text-generation")
@@ -17,7 +18,7 @@ class Single(list[Any]):
 
 
 def read_inputs(
-    task: str, given: tuple[Any, ...], parameters: dict[str, Any], *, is_split: bool = False
+    task: str, given: tuple[Any, ...], parameters: dict[str, Json], *, is_split: bool = False
 ) -> tuple[list[Any], bool]:
     """The inputs, and whether they came as a list, from the ways in which transformers' pipelines take them.
 

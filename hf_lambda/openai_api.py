@@ -69,7 +69,7 @@ def openai(served: Pipeline) -> LambdaHandler:
         raise TypeError(f"openai({served.task}): it takes text-generation or feature-extraction")
     api = _Api(served)
 
-    def handler(event: Any, context: Any = None) -> Any:
+    def handler(event: Json, context: Any = None) -> Any:
         return api.answer(event, context)
 
     return handler
@@ -80,7 +80,7 @@ class _Api(RequestHandler):
         super().__init__("openai")
         self._served = served
 
-    def _respond(self, event: Any, http: bool, request_id: str) -> Any:
+    def _respond(self, event: Json, http: bool, request_id: str) -> Any:
         method, path = _route(event, http)
         body = {} if method == "GET" else events.read(event).fields
         result = self._dispatch(method, path, body, request_id)
@@ -162,12 +162,12 @@ class _Api(RequestHandler):
         ]
         return {**head, "choices": choices, "usage": _usage(completions)}
 
-    def _finished(self, prompt: Any, asked: dict[str, Json]) -> Completion:
+    def _finished(self, prompt: Json, asked: dict[str, Json]) -> Completion:
         return self._served.complete(prompt, **asked).run()
 
     def _streamed(
         self,
-        prompt: Any,
+        prompt: Json,
         asked: dict[str, Json],
         head: dict[str, Json],
         body: dict[str, Json],
@@ -250,7 +250,7 @@ class NotFound(ServingError):  # noqa: N818 - as the other errors
         return {"field": self.field}
 
 
-def _route(event: Any, http: bool) -> tuple[str, str]:
+def _route(event: Json, http: bool) -> tuple[str, str]:
     if not http:
         fields = event if isinstance(event, dict) else {}
         path = next((path for name, path in _DIRECT.items() if name in fields), None)
@@ -298,7 +298,7 @@ def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
     return asked
 
 
-def _biases(given: Any) -> list[Any]:
+def _biases(given: Json) -> list[Any]:
     try:
         return [[[int(token)], float(bias)] for token, bias in given.items()]
     except (AttributeError, TypeError, ValueError):

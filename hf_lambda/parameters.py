@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from .errors import BadRequest, shortened
+from .records import Json
 from .repo_id import is_repo_id
 from .sentence_embedding import POOLINGS
 from .signature import json_type
@@ -246,7 +247,7 @@ def default_problem(task: str, name: str, value: Any) -> str | None:
     return words and f"`{name}={value!r}`: write {words}"
 
 
-def call_parameters(task: str, defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def call_parameters(task: str, defaults: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
     """What an engine is called with: `given` over `defaults`. Raises BadRequest for what the task refuses."""
     known, unchanging = parameters_of(task), unchanging_of(task)
     for name, value in given.items():
@@ -302,17 +303,17 @@ def as_float(name: str, value: Any) -> Any:
     return float(value) if name in _FLOATS and _is_number(value) else value
 
 
-def generation_options(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def generation_options(parameters: Mapping[str, Json]) -> dict[str, Json]:
     """Those of a call's parameters that `generate` takes."""
     return {name: value for name, value in parameters.items() if name in GENERATION}
 
 
-def truncates(parameters: Mapping[str, Any]) -> bool:
+def truncates(parameters: Mapping[str, Json]) -> bool:
     """Whether texts that are too long are cut."""
     return parameters.get("truncation") not in (None, False, "do_not_truncate")
 
 
-def language_pair(task: str, parameters: Mapping[str, Any], known: Collection[str]) -> tuple[str, str]:
+def language_pair(task: str, parameters: Mapping[str, Json], known: Collection[str]) -> tuple[str, str]:
     """Source and target: of the call, else of the task's name. Raises BadRequest where one is not `known`."""
     default = languages(task) or (None, None)
     source, target = parameters.get("src_lang") or default[0], parameters.get("tgt_lang") or default[1]

@@ -39,6 +39,7 @@ from .parameters import (
     parameters_of,
     precisions_of,
 )
+from .records import Json
 from .remote_code import Consent, consent_problem, pinned_to
 from .trace import Stopwatch, current
 
@@ -57,7 +58,7 @@ def pipeline(
     video_processor: None = None,
     processor: None = None,
     revision: str | None = None,
-    **options: Any,
+    **options: Json,
 ) -> Pipeline:
     """What `transformers.pipeline` takes, and `engine`, `precision`, `samples`.
 
@@ -112,7 +113,7 @@ class Pipeline:
         task: str,
         model: str | None,
         revision: str | None,
-        options: Mapping[str, Any],
+        options: Mapping[str, Json],
         environ: Mapping[str, str],
     ) -> None:
         problems = [option_problem(task, name, value) for name, value in options.items()]
@@ -163,7 +164,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - said in the log, and raised again by the call
             log.write("not_ready", model=self.model, error=log.fault(error))
 
-    def __call__(self, *inputs: Any, **parameters: Any) -> Any:
+    def __call__(self, *inputs: Any, **parameters: Json) -> Any:
         """One result, or a list of them for a list; None for a parameter means its default.
 
         `top_k=None` asks for every label where it does in transformers, unless it is a handler's own default.
@@ -186,11 +187,11 @@ class Pipeline:
             return [answer_in_list(self.task, result) for result in results]
         return answer_to_one(self.task, results[0], items[0])
 
-    def stream(self, prompt: Any, **parameters: Any) -> Iterator[str]:
+    def stream(self, prompt: Any, **parameters: Json) -> Iterator[str]:
         """Generated text piece by piece, as it comes; never half a character. For text-generation."""
         yield from self.complete(prompt, **parameters).pieces
 
-    def complete(self, prompt: Any, **parameters: Any) -> Completion:
+    def complete(self, prompt: Any, **parameters: Json) -> Completion:
         """One prompt's generations: `run()` them, or read their `pieces`; then `generated` tells of each.
 
         Raises as a call does, and TypeError for another task.
@@ -218,7 +219,7 @@ class Pipeline:
             return False  # `top_k: int | None = None` in a handler, and an event without it
         return is_given(self.task, name, value)
 
-    def _run(self, items: list[Any], parameters: dict[str, Any]) -> list[Any]:
+    def _run(self, items: list[Any], parameters: dict[str, Json]) -> list[Json]:
         loaded = self._loaded()
         watch = Stopwatch()
         results: list[Any] = []

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BadRequest, Unprocessable
+from .records import Json
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _LEGACY_MODES = {
@@ -79,11 +80,11 @@ class EmbeddingRules:
     """Name of the one where a call names none."""
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> EmbeddingRules:
+    def from_json(cls, document: Mapping[str, Json]) -> EmbeddingRules:
         layers = tuple(Layer(**layer) for layer in document["layers"])
         return cls(**{**document, "pooling": tuple(document["pooling"]), "layers": layers})
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         return {
             **vars(self),
             "pooling": list(self.pooling),
@@ -153,7 +154,9 @@ class Pooled:
         return min((length for length in known if length), default=None) if self.is_cut else None
 
 
-def pooled(parameters: Mapping[str, Any], rules: EmbeddingRules | None, problem: str | None) -> Pooled | None:
+def pooled(
+    parameters: Mapping[str, Json], rules: EmbeddingRules | None, problem: str | None
+) -> Pooled | None:
     """What `parameters` ask for; None: a vector for every token. `problem`: why `rules` are not all there is.
 
     Raises Unprocessable where the repository's own pooling is asked for and not understood, BadRequest for a
@@ -168,7 +171,7 @@ def pooled(parameters: Mapping[str, Any], rules: EmbeddingRules | None, problem:
         raise Unprocessable("pooling", f"auto is not possible: {problem}. Name a pooling, one of {known}")
     prompt = _prompt(parameters, rules, is_auto=pooling == AUTO)
     if pooling != AUTO:
-        rules = replace(rules, pooling=(_SHORT_MODES.get(pooling, pooling),), layers=())
+        rules = replace(rules, pooling=(str(_SHORT_MODES.get(pooling, pooling)),), layers=())
     layers = list(rules.layers)
     if (normalize := parameters.get("normalize")) is not None:
         while layers and layers[-1].kind == "normalize":
@@ -202,7 +205,7 @@ def lowercasing(tokenizer: Any) -> Any:
 class SentenceEmbedder:
     """From the states of a text's tokens to its vector."""
 
-    def __init__(self, rules: EmbeddingRules, weights: Mapping[str, Any]) -> None:
+    def __init__(self, rules: EmbeddingRules, weights: Mapping[str, Json]) -> None:
         """weights: "<index of the layer>.<weight, bias or residual>" -> numpy array."""
         self._rules, self._weights = rules, weights
 
@@ -236,7 +239,7 @@ def read_embedder(rules: EmbeddingRules, prepared: Path) -> SentenceEmbedder:
     return SentenceEmbedder(rules, read_weights(rules, prepared))
 
 
-def read_weights(rules: EmbeddingRules | None, prepared: Path) -> dict[str, Any]:
+def read_weights(rules: EmbeddingRules | None, prepared: Path) -> dict[str, Json]:
     """Weights of the dense layers of a prepared folder, as SentenceEmbedder takes them."""
     if rules is None or not any(layer.kind == "dense" for layer in rules.layers):
         return {}
@@ -251,7 +254,7 @@ def pool(states: Any, mode: str) -> Any:
     return _POOL[mode](states, 0)
 
 
-def _prompt(parameters: Mapping[str, Any], rules: EmbeddingRules, *, is_auto: bool) -> str:
+def _prompt(parameters: Mapping[str, Json], rules: EmbeddingRules, *, is_auto: bool) -> str:
     """The text, else the one of that name, else the repository's default where all is its own."""
     if (given := parameters.get("prompt")) is not None:
         return str(given)
@@ -298,7 +301,7 @@ def _transformer(snapshot: Path) -> Any:
     return _json(own, {}) if own else {}
 
 
-def _prompts(settings: Mapping[str, Any]) -> dict[str, str | None]:
+def _prompts(settings: Mapping[str, Json]) -> dict[str, str | None]:
     prompts = settings.get("prompts") or {}
     if not isinstance(prompts, dict) or not all(isinstance(text, str | None) for text in prompts.values()):
         raise NotUnderstood("its prompts are not texts by name")
@@ -330,7 +333,7 @@ def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:
     return pooling, include_prompt, tuple(layers)
 
 
-def _kind(module: Mapping[str, Any]) -> str:
+def _kind(module: Mapping[str, Json]) -> str:
     name = str(module.get("type"))
     if not name.startswith("sentence_transformers."):
         raise NotUnderstood(f"its module {name} is code of its own")
@@ -349,7 +352,7 @@ def _pooling(folder: Path) -> tuple[tuple[str, ...], bool]:
     return tuple(names), bool(config.get("include_prompt", True))
 
 
-def _dense(config: Mapping[str, Any], folder: str) -> Layer:
+def _dense(config: Mapping[str, Json], folder: str) -> Layer:
     activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
     name = activation.rpartition(".")[2]
     if not activation.startswith("torch.nn.") or name not in _ACTIVATIONS:

@@ -14,6 +14,7 @@ from typing import Any
 
 from .errors import BadRequest, Unprocessable
 from .media.encoded import WANTED, decoded
+from .records import Json
 
 _NAMES: dict[Any, str] = {
     str: "string",
@@ -66,7 +67,9 @@ class Signature:
     def names(self) -> frozenset[str]:
         return frozenset(self._types)
 
-    def bind(self, fields: Mapping[str, Any], *, is_text: bool, file: bytes | None = None) -> dict[str, Any]:
+    def bind(
+        self, fields: Mapping[str, Json], *, is_text: bool, file: bytes | None = None
+    ) -> dict[str, Json]:
         """Keyword arguments for the handler. `is_text`: parse numbers and booleans from strings.
 
         file: for the first parameter that takes one. An event of Hugging Face's own services, `{"inputs",
@@ -88,7 +91,7 @@ class Signature:
             for name, value in fields.items()
         }
 
-    def _unwrapped(self, fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _unwrapped(self, fields: Mapping[str, Json]) -> Mapping[str, Json]:
         if "inputs" not in fields or "inputs" in self._types or not set(fields) <= {"inputs", "parameters"}:
             return fields
         inputs, parameters = fields["inputs"], fields.get("parameters") or {}
@@ -98,7 +101,7 @@ class Signature:
             return {**inputs, **parameters}
         return {next(iter(self._types), "inputs"): inputs, **parameters}
 
-    def _file(self, file: bytes) -> dict[str, Any]:
+    def _file(self, file: bytes) -> dict[str, Json]:
         for name, kind in self._types.items():
             if _takes_file(kind):
                 return {name: [file] if typing.get_origin(kind) is list else file}

@@ -14,6 +14,7 @@ from ..background import Future
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
 from ..limits import check_attention
+from ..records import Json
 from ..trace import note_truncated
 from .contract import EncoderContract
 from .session import open_session
@@ -53,7 +54,7 @@ class Encoder:
         stride: int = 0,
         pretokenized: bool = False,
         special_tokens: bool = True,
-    ) -> list[Any]:
+    ) -> list[Json]:
         """`tokenizers` encodings of `texts` (or pairs), cut to `max_length` tokens (None: not cut).
 
         Raises Unprocessable where the strategy leaves too much of a pair.
@@ -123,7 +124,7 @@ class Encoder:
             )
         check_attention(longest, None)
 
-    def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Any]:
+    def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Json]:
         shape = (len(encodings), width)
         feeds = {name: np.zeros(shape, np.int64) for name in self.contract.inputs}
         pad_id = self.contract.tokenizer.pad_id or 0

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..limits import REMEDY, check_numbers
+from ..records import Json
 from ..sentence_embedding import Pooled, SentenceEmbedder, lowercasing, pooled, prompt_tokens
 from .encoder import Encoder
 
@@ -18,11 +19,11 @@ _OLD = "it was prepared before this was known; warm it again"
 class FeatureExtraction:
     """Hidden states as transformers' `FeatureExtractionPipeline` gives them, or what is pooled of them."""
 
-    def __init__(self, encoder: Encoder, weights: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, encoder: Encoder, weights: Mapping[str, Json] | None = None) -> None:
         """weights: of the repository's dense layers, where it has any."""
         self._encoder, self._weights = encoder, weights or {}
 
-    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[str], **parameters: Json) -> list[Json]:
         """Per text `[1][tokens][dimensions]`; with `pooling` `[dimensions]`.
 
         `normalize` makes every vector one of length 1.
@@ -49,7 +50,7 @@ class FeatureExtraction:
     def count_tokens(self, texts: list[str]) -> int:
         return sum(len(encoding.ids) for encoding in self._encoder.encode(texts))
 
-    def _vectors(self, inputs: list[str], asked: Pooled) -> list[Any]:
+    def _vectors(self, inputs: list[str], asked: Pooled) -> list[Json]:
         encoder = self._lower if asked.rules.lowercase else self._encoder
         limit = asked.limit(encoder.contract.max_length, encoder.contract.max_position)
         encodings = encoder.encode([asked.prompt + text for text in inputs], max_length=limit)

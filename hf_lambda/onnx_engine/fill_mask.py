@@ -9,6 +9,7 @@ import numpy as np
 
 from ..errors import BadRequest, Unprocessable
 from ..limits import check_candidates
+from ..records import Json
 from .contract import MASK_INDEX_INPUT
 from .encoder import Encoder, softmax
 
@@ -21,7 +22,7 @@ class FillMask:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
-    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[str], **parameters: Json) -> list[Json]:
         """Per text a list of `{"score", "token", "token_str", "sequence"}`; with several masks one list each.
 
         The graph computes the vocabulary's scores at the masks alone.
@@ -56,8 +57,14 @@ class FillMask:
         return found
 
     def _candidates(
-        self, ids: list[int], mask: int, scores: Any, targets: Any, parameters: Mapping[str, Any], alone: bool
-    ) -> list[dict[str, Any]]:
+        self,
+        ids: list[int],
+        mask: int,
+        scores: Any,
+        targets: Any,
+        parameters: Mapping[str, Json],
+        alone: bool,
+    ) -> list[dict[str, Json]]:
         tokens = np.arange(len(scores)) if targets is None else targets
         scores = scores[tokens]
         top_k = min(parameters.get("top_k") or _CANDIDATES, len(tokens))

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..limits import check_windows
 from ..question_answering import MAX_WINDOW, Window, answers, window_size
+from ..records import Json
 from .encoder import Encoder
 
 
@@ -19,7 +20,7 @@ class QuestionAnswering:
         self._encoder = encoder
         self._question_first = encoder.contract.tokenizer.padding_side == "right"
 
-    def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[dict[str, str]], **parameters: Json) -> list[Json]:
         """Per `{"question", "context"}` `{"score", "start", "end", "answer"}`, or a list of them."""
         windows = [
             (item, window) for item, given in enumerate(inputs) for window in self._windows(given, parameters)
@@ -44,7 +45,7 @@ class QuestionAnswering:
             for item, given in enumerate(inputs)
         ]
 
-    def _windows(self, given: Mapping[str, str], parameters: Mapping[str, Any]) -> list[Any]:
+    def _windows(self, given: Mapping[str, str], parameters: Mapping[str, Json]) -> list[Json]:
         """Encodings that cover the context, each with the whole question."""
         question, context = given["question"], given["context"]
         size = window_size(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ..background import Future
 from ..errors import BadRequest, Unprocessable
 from ..limits import check_attention
 from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
+from ..records import Json
 from ..tasks import ANSWER_KEYS, base_of
 from .contract import Seq2SeqContract
 from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
@@ -39,7 +40,7 @@ class Seq2Seq:
         self._contract, self._tokenizer, self._model = contract, tokenizer, model
         self._prefix, self._shipped = contract.prefix_of(task), contract.options_of(task)
 
-    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[str], **parameters: Json) -> list[Json]:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
         source, target = self._languages(parameters)
         options = self._generation(parameters, target)
@@ -55,14 +56,14 @@ class Seq2Seq:
             results.append(records[0] if len(records) == 1 else records)
         return results
 
-    def _languages(self, parameters: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    def _languages(self, parameters: Mapping[str, Json]) -> tuple[str | None, str | None]:
         """Codes of source and target; None for a model that has no languages. Raises BadRequest."""
         known = self._tokenizer.languages
         if base_of(self._task) != "translation" or not known:
             return None, None
         return language_pair(self._task, parameters, known)
 
-    def _generation(self, parameters: Mapping[str, Any], target: str | None) -> Options:
+    def _generation(self, parameters: Mapping[str, Json], target: str | None) -> Options:
         request = generation_options(parameters)
         shipped = dict(self._shipped)
         if request.get("max_length") is not None and request.get("max_new_tokens") is None:

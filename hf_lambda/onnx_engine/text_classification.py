@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ..engines import Input
+from ..records import Json
 from .encoder import Encoder, sigmoid, softmax
 
 
@@ -16,7 +18,7 @@ class TextClassification:
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """inputs: texts, or `{"text", "text_pair"}`. With `top_k` each gives a list of dicts."""
         limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
         named = parameters.get("truncation") in ("only_first", "only_second")
@@ -46,7 +48,7 @@ class TextClassification:
             return "sigmoid"
         return "softmax"
 
-    def _answer(self, scores: Any, parameters: Mapping[str, Any]) -> Any:
+    def _answer(self, scores: Any, parameters: Mapping[str, Json]) -> Any:
         labels = self._encoder.contract.labels
         if "top_k" not in parameters:
             best = int(scores.argmax())

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from .. import deadline
+from ..engines import Input
 from ..limits import check_windows
+from ..records import Json
 from ..windows import overlap
 from .encoder import Encoder, softmax
 
@@ -41,7 +43,7 @@ class TokenClassification:
         prefix = getattr(encoder.tokenizer.model, "continuing_subword_prefix", None)
         self._knows_words = bool(prefix)
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """Per text a list of entities. A long text is read in windows, which `stride` tokens overlap."""
         strategy = parameters.get("aggregation_strategy", "none")
         split = bool(parameters.get("is_split_into_words"))
@@ -56,7 +58,7 @@ class TokenClassification:
         windows = [
             (text, piece) for text, whole in enumerate(encodings) for piece in (whole, *whole.overflowing)
         ]
-        answers: list[list[list[dict[str, Any]]]] = [[] for _ in inputs]
+        answers: list[list[list[dict[str, Json]]]] = [[] for _ in inputs]
         logits: list[Any] = [None] * len(windows)
         for index, (rows,) in self._encoder.run([piece for _, piece in windows], ["logits"]):
             logits[index] = rows
@@ -110,7 +112,7 @@ def _word_starts(words: list[str], delimiter: str) -> list[int]:
 
 def entities(
     tokens: Sequence[Token], strategy: str, labels: Sequence[str], join: Join
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Json]]:
     """Entities of one text. "none": one per token; "simple": neighbours with one tag are one entity.
 
     "first", "average" and "max" give every word one label first: that of its first token, the best of the
@@ -125,9 +127,9 @@ def entities(
     return [_entity(group, join) for group in _groups(labelled)]
 
 
-def without_overlaps(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def without_overlaps(found: list[dict[str, Json]]) -> list[dict[str, Json]]:
     """Entities of overlapping windows: of two that overlap the longer stays, of two as long the surer."""
-    kept: list[dict[str, Any]] = []
+    kept: list[dict[str, Json]] = []
     for entity in sorted(found, key=lambda entry: int(entry["start"])):
         if not kept or not kept[-1]["start"] <= entity["start"] < kept[-1]["end"]:
             kept.append(entity)
@@ -136,11 +138,11 @@ def without_overlaps(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _weight(entity: dict[str, Any]) -> tuple[int, float]:
+def _weight(entity: dict[str, Json]) -> tuple[int, float]:
     return entity["end"] - entity["start"], entity["score"]
 
 
-def _labelled(token: Token, labels: Sequence[str]) -> dict[str, Any]:
+def _labelled(token: Token, labels: Sequence[str]) -> dict[str, Json]:
     best = int(token.scores.argmax())
     return {
         "entity": labels[best],
@@ -163,7 +165,7 @@ def _words(tokens: Iterable[Token]) -> Iterator[list[Token]]:
         yield word
 
 
-def _word(tokens: Sequence[Token], strategy: str, labels: Sequence[str], join: Join) -> dict[str, Any]:
+def _word(tokens: Sequence[Token], strategy: str, labels: Sequence[str], join: Join) -> dict[str, Json]:
     if strategy == "first":
         scores = tokens[0].scores
     elif strategy == "max":
@@ -180,9 +182,9 @@ def _word(tokens: Sequence[Token], strategy: str, labels: Sequence[str], join: J
     }
 
 
-def _groups(labelled: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+def _groups(labelled: Iterable[dict[str, Json]]) -> Iterator[list[dict[str, Json]]]:
     """Neighbours of one tag; "B-" begins a new entity."""
-    group: list[dict[str, Any]] = []
+    group: list[dict[str, Json]] = []
     for entry in labelled:
         begins, tag = _tag(entry["entity"])
         if group and (begins or tag != _tag(group[-1]["entity"])[1]):
@@ -198,7 +200,7 @@ def _tag(label: str) -> tuple[bool, str]:
     return label.startswith("B-"), label[2:] if label.startswith(("B-", "I-")) else label
 
 
-def _entity(group: Sequence[dict[str, Any]], join: Join) -> dict[str, Any]:
+def _entity(group: Sequence[dict[str, Json]], join: Join) -> dict[str, Json]:
     return {
         "entity_group": group[0]["entity"].split("-", 1)[-1],
         "score": float(np.mean([entry["score"] for entry in group])),

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import Unprocessable, no_entailment
 from ..limits import chunks
+from ..records import Json
 from ..trace import note_truncated
 from .encoder import Encoder, softmax
 
@@ -22,7 +23,7 @@ class ZeroShotClassification:
             raise error
         self._encoder = encoder
 
-    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[str], **parameters: Json) -> list[Json]:
         """Per text `{"sequence", "labels", "scores"}`, best label first.
 
         A pair of text and hypothesis is tokens only while it is in one of the batches.
@@ -47,13 +48,13 @@ class ZeroShotClassification:
             for text, start in zip(inputs, range(0, len(pairs), size), strict=True)
         ]
 
-    def _logits(self, encodings: list[Any]) -> list[Any]:
+    def _logits(self, encodings: list[Any]) -> list[Json]:
         rows: list[Any] = [None] * len(encodings)
         for index, (row,) in self._encoder.run(encodings, ["logits"]):
             rows[index] = row
         return rows
 
-    def _encodings(self, pairs: list[tuple[str, str]]) -> list[Any]:
+    def _encodings(self, pairs: list[tuple[str, str]]) -> list[Json]:
         """Texts are cut, hypotheses never: beside one that leaves no room a text stays whole."""
         limit = self._encoder.limit(True, None)
         try:
@@ -67,7 +68,7 @@ class ZeroShotClassification:
         except Unprocessable:
             return self._encoder.encode([pair])[0]
 
-    def _answer(self, text: str, labels: list[str], logits: Any, multi_label: bool) -> dict[str, Any]:
+    def _answer(self, text: str, labels: list[str], logits: Any, multi_label: bool) -> dict[str, Json]:
         """logits: labels x outputs of the model."""
         entailment = self._encoder.contract.entailment_id
         if multi_label or len(labels) == 1:

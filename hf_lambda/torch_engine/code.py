@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
 
 import transformers
 
 from ..errors import EngineUnavailable
+from ..records import Json
 from ..remote_code import Consent, names_code
 
 _CONSENT: ContextVar[Consent | None] = ContextVar("consent to a repository's code", default=None)
@@ -26,7 +26,7 @@ def consent_to_code(consent: Consent | None) -> Iterator[None]:
         _CONSENT.reset(token)
 
 
-def code_options() -> dict[str, Any]:
+def code_options() -> dict[str, Json]:
     """What every load says about code."""
     consent = _CONSENT.get()
     if consent is None:

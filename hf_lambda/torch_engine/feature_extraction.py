@@ -10,10 +10,12 @@ from typing import Any
 
 import torch
 import transformers
+from transformers import PreTrainedTokenizerBase
 
 from ..batches import run_batches
 from ..limits import REMEDY, check_numbers
 from ..parameters import truncates
+from ..records import Json
 from ..sentence_embedding import (
     EmbeddingRules,
     NotUnderstood,
@@ -45,7 +47,7 @@ class FeatureExtraction:
         self._max_position = max_position(self._model)
         self._rules, self._weights, self._problem = _embedding(snapshot)
 
-    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[str], **parameters: Json) -> list[Json]:
         """Per text `[1][tokens][dimensions]`, as transformers gives it; with `pooling` `[dimensions]`."""
         if (asked := pooled(parameters, self._rules, self._problem)) is not None:
             return self._vectors(inputs, asked)
@@ -63,7 +65,7 @@ class FeatureExtraction:
     def count_tokens(self, texts: list[str]) -> int:
         return sum(map(len, self._tokenizer(texts, verbose=False)["input_ids"]))
 
-    def _vectors(self, inputs: list[str], asked: Pooled) -> list[Any]:
+    def _vectors(self, inputs: list[str], asked: Pooled) -> list[Json]:
         tokenizer = self._lower if asked.rules.lowercase else self._tokenizer
         known = tokenizer.model_max_length
         limit = asked.limit(known if known < NO_LIMIT else None, self._max_position)
@@ -75,17 +77,17 @@ class FeatureExtraction:
         embedder = SentenceEmbedder(asked.rules, self._weights)
         return self._run(encoded, lambda states: embedder.vector(states.numpy(), before).tolist())
 
-    def _encode(self, tokenizer: Any, texts: list[str], limit: int | None) -> Any:
+    def _encode(self, tokenizer: PreTrainedTokenizerBase, texts: list[str], limit: int | None) -> Any:
         return encoded_to(limit, lambda **cut: tokenizer(texts, verbose=False, **cut))
 
-    def _run(self, encoded: Any, each: Callable[[torch.Tensor], Any]) -> list[Any]:
+    def _run(self, encoded: Any, each: Callable[[torch.Tensor], Any]) -> list[Json]:
         """`each` of the states of every text, (tokens, dimensions) without padding."""
         lengths = [len(ids) for ids in encoded["input_ids"]]
         remedy = "shorten it, or ask for truncation"
         check_length(lengths, self._max_position, remedy=remedy, heads=heads_of(self._model))
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(lengths))]
 
-        def run(group: list[dict[str, list[int]]]) -> list[Any]:
+        def run(group: list[dict[str, list[int]]]) -> list[Json]:
             return [each(states) for batch in self._padded(group) for states in self._states(batch)]
 
         return run_batches(rows, lengths, run, MAX_PADDED_TOKENS)
@@ -109,7 +111,7 @@ class FeatureExtraction:
         return lower
 
 
-def _embedding(snapshot: Path) -> tuple[EmbeddingRules | None, dict[str, Any], str | None]:
+def _embedding(snapshot: Path) -> tuple[EmbeddingRules | None, dict[str, Json], str | None]:
     """Rules and weights of the repository, and why they are not all there is."""
     try:
         rules = read_rules(snapshot)

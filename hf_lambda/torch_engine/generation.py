@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..errors import BadRequest, Unprocessable
 from ..onnx_engine.generation.options import (
@@ -18,12 +19,17 @@ from ..onnx_engine.generation.options import (
     resolve,
 )
 from ..parameters import generation_options
+from ..records import Json
 
 _SHIPPED = tuple(field.name for field in fields(Options)) + LENGTHS
 
 
 def check_options(
-    model: Any, asked: Mapping[str, Any], *, max_position: int | None = None, lengths: bool = True
+    model: PreTrainedModel,
+    asked: Mapping[str, Json],
+    *,
+    max_position: int | None = None,
+    lengths: bool = True,
 ) -> None:
     """Raises BadRequest, as a prepared model does, for values that `generate` stumbles over.
 
@@ -47,7 +53,7 @@ def check_options(
         ) from error
 
 
-def check_prompt(prompt: int, asked: Mapping[str, Any], most: int | None) -> None:
+def check_prompt(prompt: int, asked: Mapping[str, Json], most: int | None) -> None:
     """Raises Unprocessable where `max_length`, which counts the prompt's tokens, leaves no room."""
     given = asked.get("max_length")
     if given is None or asked.get("max_new_tokens") is not None:
@@ -60,7 +66,7 @@ def check_prompt(prompt: int, asked: Mapping[str, Any], most: int | None) -> Non
         raise Unprocessable("max_length", f"the model holds {most} tokens with the prompt: ask for fewer")
 
 
-def pipeline_options(chosen: Mapping[str, Any], tokenizer: Any) -> dict[str, Any]:
+def pipeline_options(chosen: Mapping[str, Json], tokenizer: PreTrainedTokenizerBase) -> dict[str, Json]:
     """A call's parameters in the words of transformers' TextGenerationPipeline."""
     asked = {name: value for name, value in chosen.items() if value is not None}
     stop, endings = texts(asked.pop("stop", ())), texts(asked.pop("stop_sequence", ()))
@@ -77,7 +83,7 @@ def pipeline_options(chosen: Mapping[str, Any], tokenizer: Any) -> dict[str, Any
     return asked
 
 
-def without_stop(item: Any, records: Any, chosen: Mapping[str, Any]) -> Any:
+def without_stop(item: Any, records: Any, chosen: Mapping[str, Json]) -> Any:
     """`records` of one prompt, each cut before the first stop text, with the prompt where it is wanted."""
     stop = texts(chosen.get("stop") or ())
     if not stop:
@@ -95,7 +101,7 @@ def texts(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
-def options_of(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def options_of(parameters: Mapping[str, Json]) -> dict[str, Json]:
     """What `check_options` takes of a call's parameters."""
     names = ("sequence_bias",)
     more = {name: parameters[name] for name in names if parameters.get(name) is not None}
@@ -112,7 +118,7 @@ def _whole(item: Any, text: str) -> Any:
     return [*item, {"role": "assistant", "content": text}]
 
 
-def _vocabulary(model: Any) -> int | None:
+def _vocabulary(model: PreTrainedModel) -> int | None:
     head = model.get_output_embeddings()
     size = getattr(head, "out_features", None) or getattr(model.config.get_text_config(), "vocab_size", None)
     return int(size) if size else None
@@ -121,11 +127,11 @@ def _vocabulary(model: Any) -> int | None:
 class _Stops(transformers.StoppingCriteria):  # type: ignore[misc]
     """Ends a text whose new part holds one of `texts`; transformers' own way fails for some vocabularies."""
 
-    def __init__(self, tokenizer: Any, texts: Sequence[str]) -> None:
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> None:
         self._tokenizer, self._texts = tokenizer, texts
         self._prompt: int | None = None
 
-    def __call__(self, ids: torch.Tensor, scores: Any, **options: Any) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, scores: Any, **options: Json) -> torch.Tensor:
         if self._prompt is None:
             self._prompt = ids.shape[1] - 1  # asked for the first time after the first token
         made = self._tokenizer.batch_decode(ids[:, self._prompt :], skip_special_tokens=True)

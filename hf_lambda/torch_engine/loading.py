@@ -10,11 +10,12 @@ from typing import Any
 import safetensors.torch
 import torch
 import transformers
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from .. import deadline
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
 from ..limits import check_attention
+from ..records import Json
 from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
 from ..trace import note_truncated
@@ -28,7 +29,7 @@ NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
 
 
-def load_model(auto_class: Any, snapshot: Path, **options: Any) -> Any:
+def load_model(auto_class: Any, snapshot: Path, **options: Json) -> Any:
     """`auto_class.from_pretrained` in float32, unless `options` has another `dtype`.
 
     Pickled weights go through torch's weights-only reader: a file that wants to run code is refused.
@@ -78,7 +79,7 @@ def _check_weights(model: PreTrainedModel, missing: Iterable[str]) -> None:
     )
 
 
-def _check_vocabulary(tokenizer: Any, snapshot: Path) -> None:
+def _check_vocabulary(tokenizer: PreTrainedTokenizerBase, snapshot: Path) -> None:
     """A vocabulary may be a little smaller than the model's table, which is padded, or have a few more."""
     size, expected = len(tokenizer), _vocabulary_size(snapshot)
     files = sorted({name for name in type(tokenizer).vocab_files_names.values() if name})
@@ -102,12 +103,12 @@ def _vocabulary_size(snapshot: Path) -> int | None:
         return None
 
 
-def dense_weights(snapshot: Path, rules: EmbeddingRules) -> dict[str, Any]:
+def dense_weights(snapshot: Path, rules: EmbeddingRules) -> dict[str, Json]:
     """Weights of the dense layers of a sentence-transformers repository, as SentenceEmbedder takes them.
 
     Raises NotUnderstood where they are not there.
     """
-    weights: dict[str, Any] = {}
+    weights: dict[str, Json] = {}
     for index, layer in enumerate(rules.layers):
         if layer.kind != "dense":
             continue
@@ -123,7 +124,7 @@ def dense_weights(snapshot: Path, rules: EmbeddingRules) -> dict[str, Any]:
     return weights
 
 
-def _state(folder: Path) -> dict[str, Any]:
+def _state(folder: Path) -> dict[str, Json]:
     """The tensors of a module's folder as fp32 arrays."""
     if (folder / "model.safetensors").is_file():
         state = safetensors.torch.load_file(folder / "model.safetensors")
@@ -132,7 +133,7 @@ def _state(folder: Path) -> dict[str, Any]:
     return {name: tensor.float().numpy() for name, tensor in state.items()}
 
 
-def max_position(model: Any) -> int | None:
+def max_position(model: PreTrainedModel) -> int | None:
     """How many tokens `model` can take: the size of its table of absolute positions, None without one."""
     for name, module in model.named_modules():
         if name.rpartition(".")[2] not in ("position_embeddings", "embed_positions", "wpe"):
@@ -163,7 +164,7 @@ def encoded_to(limit: int | None, encode: Callable[..., Any]) -> Any:
     return encode(truncation=True, max_length=limit) if cut else encoded
 
 
-def max_length(tokenizer: Any, model: Any) -> int | None:
+def max_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int | None:
     """Tokens to truncate to; None where neither tokenizer nor model has a limit."""
     known = [tokenizer.model_max_length, max_position(model)]
     return min((limit for limit in known if limit and limit < NO_LIMIT), default=None)
@@ -179,7 +180,7 @@ def _unused(table: torch.nn.Embedding) -> int:
     return table.padding_idx + 1 if table.padding_idx is not None else 0
 
 
-def heads_of(model: Any) -> int | None:
+def heads_of(model: PreTrainedModel) -> int | None:
     """Attention heads of a layer, by the names that configs have for them; None where there is none."""
     names = ("num_attention_heads", "num_heads", "n_head", "n_heads", "encoder_attention_heads")
     found = [getattr(model.config, name, None) for name in names]

@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers.pipelines import SUPPORTED_TASKS
 
+from ..engines import Input
 from ..errors import BadRequest, EngineUnavailable, Unprocessable
 from ..events import jsonable
 from ..media import answers
@@ -18,6 +19,7 @@ from ..media.image import Image
 from ..media.inputs import KINDS
 from ..media.resampling import resampled
 from ..parameters import GENERATION
+from ..records import Json
 from .code import code_options
 from .generation import check_options, options_of
 from .loading import load_model
@@ -46,11 +48,11 @@ class MediaPipeline:
         if (tokenizer := self._pipeline.tokenizer) is not None and task != "text-to-audio":
             tokenizer.model_max_length = min(tokenizer.model_max_length, 10**6)
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         chosen = self._translated(parameters)
         return [self._answer(item, dict(chosen)) for item in inputs]
 
-    def _answer(self, item: Any, chosen: dict[str, Any]) -> Any:
+    def _answer(self, item: Any, chosen: dict[str, Json]) -> Any:
         try:
             with torch.inference_mode():
                 answer = self._pipeline(*self._arguments(item, chosen), **chosen)
@@ -60,7 +62,7 @@ class MediaPipeline:
             raise Unprocessable(None, str(problem).partition("\n")[0]) from problem
         return jsonable(self._plain(answer))
 
-    def _arguments(self, item: Any, chosen: dict[str, Any]) -> tuple[Any, ...]:
+    def _arguments(self, item: Any, chosen: dict[str, Json]) -> tuple[Any, ...]:
         """`item` as this task's pipeline takes it; what it takes by name goes into `chosen`."""
         kind = KINDS.get(self._task)
         if kind == "audio":
@@ -87,7 +89,7 @@ class MediaPipeline:
             return resampled(item["raw"], int(item["sampling_rate"]), rate)
         return item
 
-    def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def _translated(self, chosen: Mapping[str, Json]) -> dict[str, Json]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for labels that are missing."""
         chosen = dict(chosen)
         if self._task.startswith("zero-shot"):
@@ -141,14 +143,14 @@ def _auto_class(task: str, snapshot: Path) -> Any:
     )
 
 
-def _processors(task: str, snapshot: Path) -> dict[str, Any]:
+def _processors(task: str, snapshot: Path) -> dict[str, Json]:
     """What prepares the inputs and reads the outputs.
 
     Image processors are pinned to Pillow: the other back end answers otherwise where somebody installs it.
     """
     options = {"local_files_only": True, **code_options()}
     kind = KINDS.get(task, "")
-    found: dict[str, Any] = {}
+    found: dict[str, Json] = {}
     if kind == "audio":
         found["feature_extractor"] = transformers.AutoFeatureExtractor.from_pretrained(
             str(snapshot), **options

@@ -13,6 +13,7 @@ import transformers
 from ..batches import run_batches
 from ..limits import check_windows
 from ..question_answering import MAX_WINDOW, Window, answers, window_size
+from ..records import Json
 from .loading import MAX_PADDED_TOKENS, load_model, load_tokenizer, max_length
 
 
@@ -22,7 +23,7 @@ class QuestionAnswering:
         self._tokenizer = load_tokenizer(snapshot)
         self._limit = max_length(self._tokenizer, self._model) or MAX_WINDOW
 
-    def __call__(self, inputs: list[dict[str, str]], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[dict[str, str]], **parameters: Json) -> list[Json]:
         """Per `{"question", "context"}` one `{"score", "start", "end", "answer"}`, or a list of them."""
         encoded = [self._encode(item, parameters) for item in inputs]
         rows = [row for item in encoded for row in self._rows(item)]
@@ -40,7 +41,7 @@ class QuestionAnswering:
             for given, item in zip(inputs, encoded, strict=True)
         ]
 
-    def _encode(self, item: Mapping[str, str], parameters: Mapping[str, Any]) -> Any:
+    def _encode(self, item: Mapping[str, str], parameters: Mapping[str, Json]) -> Any:
         """Windows over the context, each with the whole question."""
         question = self._tokenizer(item["question"], add_special_tokens=False, verbose=False)["input_ids"]
         size = window_size(
@@ -68,7 +69,7 @@ class QuestionAnswering:
         names = [name for name in self._tokenizer.model_input_names if name in encoded]
         return [{name: encoded[name][row] for name in names} for row in range(len(encoded["input_ids"]))]
 
-    def _infer(self, rows: list[dict[str, list[int]]]) -> list[Any]:
+    def _infer(self, rows: list[dict[str, list[int]]]) -> list[Json]:
         """Start and end logits per row, without padding."""
         batch = self._tokenizer.pad(rows, return_tensors="pt", padding_side="right")
         with torch.inference_mode():

@@ -6,14 +6,15 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
+from transformers import PreTrainedTokenizerBase
 
 from ..batches import run_batches
 from ..errors import BadRequest
 from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
+from ..records import Json
 from ..tasks import ANSWER_KEYS, base_of
 from .generation import check_options
 from .loading import (
@@ -40,7 +41,7 @@ class Seq2Seq:
         self._max_position = max_position(self._model.get_encoder())
         self._most_new = max_position(self._model.get_decoder())
 
-    def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[str], **parameters: Json) -> list[Json]:
         """Per text a dict, or with `num_return_sequences` above 1 a list of them."""
         if (seed := parameters.get("seed")) is not None:
             torch.manual_seed(seed)
@@ -57,7 +58,7 @@ class Seq2Seq:
         held = [length + self._written(options) for length in lengths]
         return run_batches(rows, held, lambda group: self._run(group, options, parameters), MAX_PADDED_TOKENS)
 
-    def _encode(self, texts: list[str], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _encode(self, texts: list[str], parameters: Mapping[str, Json]) -> dict[str, Json]:
         most = max_length(self._tokenizer, self._model.get_encoder()) if truncates(parameters) else None
         build = getattr(self._tokenizer, "_build_translation_inputs", None)
         if not self._is_translation or build is None:
@@ -66,7 +67,7 @@ class Seq2Seq:
         languages = {"src_lang": source, "tgt_lang": target, "return_tensors": None, "verbose": False}
         return dict(encoded_to(most, lambda **cut: build(texts, **languages, **cut)))
 
-    def _generation(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _generation(self, parameters: Mapping[str, Json]) -> dict[str, Json]:
         options = generation_options(parameters)
         options.pop("seed", None)
         shipped = self._model.generation_config
@@ -77,7 +78,7 @@ class Seq2Seq:
         check_options(self._model, options, max_position=self._most_new)
         return options
 
-    def _written(self, options: Mapping[str, Any]) -> int:
+    def _written(self, options: Mapping[str, Json]) -> int:
         """Tokens that one input may become, over all its sequences."""
         shipped = self._model.generation_config
         asked = options.get("max_new_tokens") or options.get("max_length")
@@ -86,8 +87,8 @@ class Seq2Seq:
         return int(longest) * max(beams, options.get("num_return_sequences") or 1)
 
     def _run(
-        self, rows: list[dict[str, list[int]]], options: Mapping[str, Any], parameters: Mapping[str, Any]
-    ) -> list[Any]:
+        self, rows: list[dict[str, list[int]]], options: Mapping[str, Json], parameters: Mapping[str, Json]
+    ) -> list[Json]:
         batch = self._tokenizer.pad(rows, return_tensors="pt")
         try:
             with torch.inference_mode(), warnings.catch_warnings():
@@ -106,7 +107,7 @@ class Seq2Seq:
         return [records[start : start + per_input] for start in range(0, len(records), per_input)]
 
 
-def language_codes(tokenizer: Any) -> list[str]:
+def language_codes(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """Codes of the languages that a multilingual tokenizer knows, in its own order."""
     if codes := getattr(tokenizer, "lang_code_to_token", None):
         return list(codes)

@@ -11,7 +11,9 @@ from typing import Any
 
 from ...background import Future
 from ...completion import Completion, Generated
+from ...engines import Input
 from ...errors import BadRequest, Unprocessable
+from ...records import Json
 from ..contract import DecoderContract
 from ..tokenizer import load_tokenizer
 from .chat import Template
@@ -50,7 +52,7 @@ class TextGeneration:
         self._contract, self._tokenizer, self._model, self._room = contract, tokenizer, model, room
         self._template = Template(contract.chat_template, contract.special_tokens)
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """Per input a list of `num_return_sequences` dicts with "generated_text"."""
         prompts = [self._asked(item, parameters) for item in inputs]
         full = parameters.get("return_full_text", True)
@@ -59,7 +61,7 @@ class TextGeneration:
             for item, generated in zip(inputs, self._generate(prompts), strict=True)
         ]
 
-    def complete(self, item: Any, **parameters: Any) -> Completion:
+    def complete(self, item: Any, **parameters: Json) -> Completion:
         """The generations of one input, whole or piece by piece."""
         prompt = self._asked(item, parameters)
         return Completion(
@@ -73,7 +75,7 @@ class TextGeneration:
         """Whether the model's chat template mentions `name`, for instance tools."""
         return self._template.reads(name)
 
-    def _asked(self, item: Any, chosen: Mapping[str, Any]) -> _Prompt:
+    def _asked(self, item: Any, chosen: Mapping[str, Json]) -> _Prompt:
         prompt = self._prompt(item, chosen)
         asked = {name: value for name, value in chosen.items() if name not in _TEXT}
         generation = generation_of(
@@ -99,7 +101,7 @@ class TextGeneration:
                 ": shorten it, ask for fewer new tokens, or raise memoryMb",
             )
 
-    def _prompt(self, item: Any, chosen: Mapping[str, Any]) -> list[int]:
+    def _prompt(self, item: Any, chosen: Mapping[str, Json]) -> list[int]:
         if isinstance(item, str):
             for name in ("tools", "documents", "chat_template_kwargs"):
                 if chosen.get(name):
