@@ -64,11 +64,19 @@ def check_numbers(snapshot: Path) -> None:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 tensor = file.get_tensor(name)
-                if tensor.is_floating_point() and bool(torch.isnan(tensor.float()).any()):
+                if tensor.is_floating_point() and (what := _no_number(name, tensor.float())):
                     raise Unusable(
-                        f"the weight {name} in {path.name} holds NaN, which makes every answer NaN. Name "
-                        "another model or revision"
+                        f"the weight {name} in {path.name} holds {what}, and so do the answers. Name another "
+                        "model or revision"
                     )
+
+
+def _no_number(name: str, tensor: torch.Tensor) -> str | None:
+    if bool(torch.isnan(tensor).any()):
+        return "NaN"
+    # Beside weights, masks of -inf are kept.
+    is_weight = name.endswith(("weight", "bias"))
+    return "infinity" if is_weight and bool(torch.isinf(tensor).any()) else None
 
 
 def _sizes(shape: Sequence[int]) -> str:

@@ -114,6 +114,7 @@ def test_it_is_named_by_the_warm_up_and_by_the_endpoint(warming: Warming, models
     ("change", "said"),
     [
         (lambda state: state["classifier.weight"].fill_(float("nan")), "holds NaN"),
+        (lambda state: state["classifier.weight"][0].fill_(float("-inf")), "holds infinity"),
         (lambda state: state["bert.pooler.dense.bias"][0].fill_(float("nan")), "bert.pooler.dense.bias in"),
         (
             lambda state: state.update({"classifier.weight": torch.zeros(5, 32)}),
