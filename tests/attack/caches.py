@@ -171,7 +171,8 @@ def cases(stage: Stage, scratch: Path, seed: int, count: int) -> Iterator[Callab
     names = sorted(DAMAGES)
     for number in range(count):
         if number % 25 == 24:
-            name, damage = "left work", _left_work
+            name = "left work"
+            damage: Damage = _left_work
             path = draw.choice([path for path in targets(stage.cache) if path.parts[0] == "prepared"])
         else:
             name = names[number % len(names)]

@@ -9,6 +9,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -72,11 +73,11 @@ def cases(stage: Stage, scratch: Path, seconds: float) -> Iterator[Callable[[], 
         pids = _sessions(root / "state")
         before = {pid: anonymous_mb(pid) for pid in pids}
         for is_right, said in _asked(url, seconds, right):
-            yield lambda is_right=is_right, said=said: Outcome("a request", {RIGHT: is_right}, said)
+            yield partial(Outcome, "a request", {RIGHT: is_right}, said)
         growth = {pid: anonymous_mb(pid) - before.get(pid, 0.0) for pid in pids}
         worst = max(growth.values(), default=0.0)
         is_steady = bool(growth) and worst < _MOST_GROWTH_MB
-        yield lambda: Outcome("memory", {STEADY: is_steady}, f"{worst:.0f} MB more after {seconds:.0f} s")
+        yield partial(Outcome, "memory", {STEADY: is_steady}, f"{worst:.0f} MB more after {seconds:.0f} s")
 
 
 def _asked(url: str, seconds: float, right: object) -> list[tuple[bool, str]]:

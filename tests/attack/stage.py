@@ -37,7 +37,8 @@ def build_models(root: Path) -> Path:
     """Two classifiers, one with more than a megabyte of weights; ROOT/org/name as the Hub serves them."""
     from tests import tiny_encoders
 
-    for name, options in ((SMALL, {}), (LARGE, {"hidden_size": 128, "intermediate_size": 2048})):
+    sizes: dict[str, dict[str, Any]] = {SMALL: {}, LARGE: {"hidden_size": 128, "intermediate_size": 2048}}
+    for name, options in sizes.items():
         folder = tiny_encoders.build("bert", root / name, **options)
         tiny_encoders.save_head(folder, "AutoModelForSequenceClassification")
     return root
