@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from .records import Json
 from .trace import Stopwatch
 
 
@@ -53,3 +54,13 @@ class Completion:
         self.generated = self._run()
         self.on_end(watch)
         return self
+
+
+def with_answer(prompt: Json, text: str) -> Json:
+    """The prompt with its answer, as transformers gives it: a text, or the messages with one more."""
+    if isinstance(prompt, str):
+        return prompt + text
+    last = prompt[-1]
+    if last["role"] == "assistant":
+        return [*prompt[:-1], {**last, "content": last["content"] + text}]
+    return [*prompt, {"role": "assistant", "content": text}]

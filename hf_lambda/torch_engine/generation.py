@@ -10,6 +10,7 @@ import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from ..completion import with_answer
 from ..errors import BadRequest, Unprocessable
 from ..onnx_engine.generation.options import (
     LENGTHS,
@@ -93,7 +94,7 @@ def without_stop(item: Any, records: Any, chosen: Mapping[str, Json]) -> Any:
     for record in records:
         text = str(record["generated_text"])
         text = text[: min((at for each in stop if (at := text.find(each)) >= 0), default=len(text))]
-        made.append({**record, "generated_text": _whole(item, text) if full else text})
+        made.append({**record, "generated_text": with_answer(item, text) if full else text})
     return made
 
 
@@ -106,16 +107,6 @@ def options_of(parameters: Mapping[str, Json]) -> dict[str, Json]:
     names = ("sequence_bias",)
     more = {name: parameters[name] for name in names if parameters.get(name) is not None}
     return {**generation_options(parameters), **more}
-
-
-def _whole(item: Any, text: str) -> Any:
-    """As transformers gives it: a text, or the messages with one more."""
-    if isinstance(item, str):
-        return item + text
-    last = item[-1]
-    if last["role"] == "assistant":
-        return [*item[:-1], {**last, "content": last["content"] + text}]
-    return [*item, {"role": "assistant", "content": text}]
 
 
 def _vocabulary(model: PreTrainedModel) -> int | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...background import Future
-from ...completion import Completion, Generated
+from ...completion import Completion, Generated, with_answer
 from ...engines import Input
 from ...errors import BadRequest, Unprocessable
 from ...records import Json
@@ -57,7 +57,7 @@ class TextGeneration:
         prompts = [self._asked(item, parameters) for item in inputs]
         full = parameters.get("return_full_text", True)
         return [
-            [{"generated_text": _whole(item, one.text) if full else one.text} for one in generated]
+            [{"generated_text": with_answer(item, one.text) if full else one.text} for one in generated]
             for item, generated in zip(inputs, self._generate(prompts), strict=True)
         ]
 
@@ -195,13 +195,3 @@ def _show(row: Row, text: Text, token: int) -> str:
     if text.stopped:
         row.finish = "stop"
     return piece
-
-
-def _whole(item: Any, text: str) -> Any:
-    """The prompt with its answer, as transformers gives it: a text, or the messages with one more."""
-    if isinstance(item, str):
-        return item + text
-    last = item[-1]
-    if last["role"] == "assistant":
-        return [*item[:-1], {**last, "content": last["content"] + text}]
-    return [*item, {"role": "assistant", "content": text}]
