@@ -6,10 +6,13 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from hf_lambda import deadline
+from hf_lambda.errors import LoadFailed, Unprocessable
 from hf_lambda.onnx_engine.session import Prefetch, open_session
 from tests import tiny_seq2seq
 from tests.tiny_encoders import TEXTS
@@ -178,3 +181,45 @@ def test_the_slim_path_imports_neither_torch_nor_transformers(pair, task, given,
     answer, heavy = json.loads(output)
     assert heavy == []
     assert len(answer) == 1
+
+
+@pytest.fixture
+def session(tmp_path):
+    """A graph that gives back what it gets."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    given, answer = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y"))
+    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "same", [given], [answer])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    return open_session(tmp_path / "model.onnx", {})
+
+
+def test_no_graph_is_run_any_more_once_the_time_is_up(session):
+    import onnxruntime
+
+    feeds = {"x": np.ones(1, np.float32)}
+    values = {"x": onnxruntime.OrtValue.ortvalue_from_numpy(feeds["x"])}
+    binding = session.io_binding()
+    binding.bind_cpu_input("x", feeds["x"])
+    binding.bind_output("y")
+    ways = (
+        lambda: session.run(None, feeds),
+        lambda: session.run_with_ort_values(None, values),
+        lambda: session.run_with_iobinding(binding),
+    )
+    for run in ways:
+        run()
+        deadline.begin(SimpleNamespace(get_remaining_time_in_millis=lambda: 0))
+        try:
+            with pytest.raises(Unprocessable, match="timeoutSeconds"):
+                run()
+        finally:
+            deadline.end()
+
+
+def test_a_graph_that_is_none_is_a_failure_to_load(tmp_path):
+    (tmp_path / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(LoadFailed, match=r"model\.onnx"):
+        open_session(tmp_path / "model.onnx", {})

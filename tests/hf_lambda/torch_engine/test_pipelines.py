@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from hf_lambda import deadline
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.torch_engine import load
 from hf_lambda.torch_engine.loading import load_tokenizer
@@ -229,3 +232,15 @@ def test_chats_and_texts_side_by_side_are_answered_in_their_order(tmp_path):
         engine([item], max_new_tokens=3, do_sample=False)[0] for item in (chat, "a text", chat, "another")
     ]
     assert mixed == alone
+
+
+def test_no_model_is_run_any_more_once_the_time_is_up(tiny):
+    engine = load("text-classification", tiny("BertForSequenceClassification"))
+    assert engine(["we love this"])
+    deadline.begin(SimpleNamespace(get_remaining_time_in_millis=lambda: 0))
+    try:
+        with pytest.raises(Unprocessable, match="timeoutSeconds"):
+            engine(["we love this"])
+    finally:
+        deadline.end()
+    assert engine(["we love this"])
