@@ -171,6 +171,7 @@ def test_an_endpoint_says_when_its_time_is_up(capsys):
 
     class Context:
         aws_request_id = "x"
+        left = 0
 
         def get_remaining_time_in_millis(self):
             return self.left

@@ -51,7 +51,11 @@ def test_the_plain_script_takes_it_too(monkeypatch):
     asked = []
 
     def pipeline(task, **options):
-        return lambda text, **parameters: asked.append((text, parameters)) or [{"label": "A"}]
+        def classify(text, **parameters):
+            asked.append((text, parameters))
+            return [{"label": "A"}]
+
+        return classify
 
     monkeypatch.setattr("transformers.pipeline", pipeline)
     path = ROOT / "examples" / "plain-sentiment.py"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import transformers
@@ -93,7 +94,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("options", "said"), REFUSED)
-def test_consent_is_to_one_commit(tmp_path: Path, options: dict[str, object], said: str):
+def test_consent_is_to_one_commit(tmp_path: Path, options: dict[str, Any], said: str):
     options = {"trust_remote_code": True, **options}
     with pytest.raises(ValueError, match="code") as caught:
         pipeline("text-classification", "o/n", **options)

@@ -1,6 +1,8 @@
 """What the command says beside what it did."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +15,8 @@ INT8 = PreparedEntry("causal-lm", "auto", "int8", "p", "x86_64", "1", memory_mb=
 CHAT = WarmedModel("org/chat", "main", "a" * 40, 1, (INT8,), (), 5)
 
 
-def script(**options: str) -> Script:
-    declared = Declared(**{"task": "text-generation", "model": "org/chat", "revision": None, **options})
+def script(**options: Any) -> Script:
+    declared = replace(Declared("text-generation", "org/chat", None), **options)
     return Script("chat", Path("chat.py"), (declared,), {})
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ print("ANSWER", json.dumps(handler(event, Context())))
 def full(warming: Warming):
     """Warm org/tiny on a disk of `size` bytes with `filled` of them taken, then with room; the answers."""
 
-    def run(size: int, filled: int) -> list[dict]:
+    def run(size: int, filled: int) -> list[dict[str, Any]]:
         warming.cache.mkdir()
         variables = {
             "SIZE": str(size),

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from huggingface_hub.utils import filter_repo_objects
+from huggingface_hub.utils._paths import filter_repo_objects
 
 from tests.warmup.support import remote
 from warmup.protocol.errors import ErrorKind, WarmupError

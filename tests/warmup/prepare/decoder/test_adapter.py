@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from warmup.prepare.decoder.tensors import Tensors
 
 ROOT = Path(__file__).parents[4]
 ATTENTION = ("q_proj", "v_proj", "o_proj")
-VARIANTS = {
+VARIANTS: dict[str, tuple[tuple[str, ...], dict[str, Any]]] = {
     "attention": (ATTENTION, {}),
     "every matrix": ((*ATTENTION, "k_proj", "gate_proj", "up_proj", "down_proj"), {}),
     "rank-stabilised": (ATTENTION, {"use_rslora": True}),
