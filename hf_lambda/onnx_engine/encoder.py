@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import deadline
 from ..background import Future
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
@@ -59,6 +60,7 @@ class Encoder:
 
         Raises Unprocessable where the strategy leaves too much of a pair.
         """
+        deadline.check()  # a megabyte of text takes a second by itself
         if max_length is None:
             self.tokenizer.no_truncation()
         else:
