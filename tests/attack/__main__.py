@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
         transformers.utils.logging.disable_progress_bar()
         warnings.simplefilter("ignore")
         for name in asked.campaigns or COUNTS:
-            _attack(name, max(1, round(COUNTS[name] * asked.share)), asked.seed)
+            _attack(name, max(1, round(COUNTS[name] * asked.share)), asked.seed, 60 * asked.minutes)
     records = [Record.read(path) for name in COUNTS if (path := RECORDS / f"{name}.json").is_file()]
     if asked.write:
         write_report(records, REPORT)
@@ -57,19 +58,22 @@ def _asked(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("campaigns", nargs="*", choices=[*COUNTS, []], help="those alone; none: all")
     parser.add_argument("--share", type=float, default=1.0, help="of a whole run, for instance 0.1")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="of each campaign; then no more cases"
+    )
     parser.add_argument("--write", action="store_true", help=f"write {REPORT} of what is recorded")
     parser.add_argument("--report-alone", action="store_true", help="run nothing")
     return parser.parse_args(arguments)
 
 
-def _attack(name: str, count: int, seed: int) -> None:
+def _attack(name: str, count: int, seed: int, seconds: float) -> None:
     print(f"{name}: {count} ...", flush=True)
     with tempfile.TemporaryDirectory(prefix="attack-") as folder:
         root = Path(folder)
         models = build_models(root / "models")
         with stage(root, models) as set_up:
             cases = _CASES[name](set_up, models, root, seed, count)
-            result = run(name, cases, lambda line: print(line, flush=True))
+            result = run(name, cases, lambda line: print(line, flush=True), seconds)
     record = Record(
         name=name,
         commit=_git("rev-parse", "HEAD") + ("+" if _git("status", "--porcelain", "-uno") else ""),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -42,11 +43,17 @@ class Result:
 
 
 def run(
-    name: str, cases: Iterable[Callable[[], Outcome]], say: Callable[[str], None] = lambda _: None
+    name: str,
+    cases: Iterable[Callable[[], Outcome]],
+    say: Callable[[str], None] = lambda _: None,
+    seconds: float = math.inf,
 ) -> Result:
-    """Run `cases` one after the other; `say` is told of each that ended badly."""
+    """Run `cases` one after the other, none that would begin after `seconds`; `say` is told of what went wrong."""
     result, began = Result(name), time.monotonic()
     for case in cases:
+        if time.monotonic() - began > seconds:
+            say(f"{name}: stopped after {seconds:.0f} s and {len(result.outcomes)} cases")
+            break
         outcome = case()
         result.outcomes.append(outcome)
         if not all(outcome.figures.values()):

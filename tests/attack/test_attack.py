@@ -73,3 +73,10 @@ def test_what_is_wrong_is_seen_and_written_down(tmp_path: Path):
     row = "| fuzzed requests, both engines: no 500 | **0** | 1 | 1 | aaaaaaaaaaaa | 2026-11-27 | 0.1 |"
     assert row in written.splitlines()
     assert "broken: 500" in written
+
+
+def test_after_the_time_that_it_was_given_no_case_begins():
+    said: list[str] = []
+    cases = (lambda: Outcome("a case", {"held": True}) for _ in range(3))
+    assert run("hub", cases, said.append, seconds=-1).outcomes == []
+    assert said == ["hub: stopped after -1 s and 0 cases"]
