@@ -48,7 +48,7 @@ def run(
     say: Callable[[str], None] = lambda _: None,
     seconds: float = math.inf,
 ) -> Result:
-    """Run `cases` one after the other, none that would begin after `seconds`; `say` is told of what went wrong."""
+    """Run `cases` one after the other; after `seconds` no more begin. `say` is told of what went wrong."""
     result, began = Result(name), time.monotonic()
     for case in cases:
         if time.monotonic() - began > seconds:
