@@ -34,7 +34,8 @@ A seeded tenth runs with every `.ci/run`, some cases with `make test`.
   1,769 MB and 10 seconds; each in a process of its own.
 - *Load*: two clients without a pause on one prepared endpoint.
 
-In kills and damaged caches the steps of preparing run in one process, which has torch already.
+In kills and damaged caches the steps of preparing run in one process, which has torch already. Times are
+those of the machine at hand, which may have had other things to do.
 
 | | ended as it should | cases | seed | commit | date | minutes |
 |---|---|---|---|---|---|---|

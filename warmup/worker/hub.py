@@ -126,7 +126,7 @@ class HubSource:
                 raise WarmupError(ErrorKind.MALFORMED, f"{asked.what}: {wrong}") from wrong
             except (OSError, ValueError, httpx2.HTTPError) as error:
                 failure, verdict = error, classify_hub_error(error, asked)
-            except (KeyError, TypeError, AttributeError, AssertionError) as error:
+            except (KeyError, TypeError, AttributeError, AssertionError, RecursionError) as error:
                 # What the client raises over an answer that lacks what every answer has.
                 message = f"{asked.what}: {self.endpoint} answers in a form that is not the Hub's"
                 raise WarmupError(ErrorKind.MALFORMED, f"{message} ({type(error).__name__})") from error

@@ -114,7 +114,9 @@ def test_an_entry_that_lacks_what_every_entry_has_is_no_bug_of_ours(warming: War
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[", b"null", b"3", b'"text"', b"{}", b"\xff\xfe", b"<html>no</html>"]
+    "body",
+    [b"", b"{", b"[", b"null", b"3", b'"text"', b"{}", b"\xff\xfe", b"<html>no</html>", b"[" * 50_000],
+    ids=lambda body: repr(body[:20]),
 )
 @pytest.mark.parametrize("pattern", ["/api/models/org/tiny", "/api/models/org/tiny/tree/*"])
 def test_an_answer_that_is_not_the_hubs_is_no_bug_of_ours(
