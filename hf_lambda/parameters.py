@@ -474,6 +474,7 @@ _VALUES: dict[str, tuple[str, Check]] = {
         "an array of pairs of token ids and a number",
         lambda value: (
             isinstance(value, list)
+            and bool(value)
             and all(
                 isinstance(pair, list)
                 and len(pair) == 2
