@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from hf_lambda.reading import read_file
 from ..protocol.answers import DownloadPlan, ListedFile
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest
-from ..protocol.records import WrongShape
+from ..protocol.records import Json, WrongShape
 from .follow import Follower
 from .jobs import Job
 from .logs import log
@@ -49,9 +50,9 @@ def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Sn
         remove(_tree_path(cache, model, commit))  # it may be the tree that is wrong: ask anew
         raise
     if source.whole_trees and not _read_tree(cache, model, commit):
-        replace_text(
-            _tree_path(cache, model, commit), json.dumps([file.to_json() for file in tree]), within=cache
-        )
+        listed = [file.to_json() for file in tree]
+        document = {"files": listed, "sha256": _digest(listed)}
+        replace_text(_tree_path(cache, model, commit), json.dumps(document), within=cache)
     return Snapshot(commit, _snapshot_folder(cache, model, commit), files)
 
 
@@ -120,9 +121,16 @@ def _tree_path(cache: Path, model: ModelRequest, commit: str) -> Path:
 def _read_tree(cache: Path, model: ModelRequest, commit: str) -> list[RemoteFile] | None:
     try:
         text = read_file(_tree_path(cache, model, commit))
-        return [RemoteFile.from_json(entry) for entry in json.loads(text)]
-    except (OSError, WrongShape, ValueError, TypeError, RecursionError):
+        document = json.loads(text)
+        if document["sha256"] != _digest(document["files"]):
+            return None
+        return [RemoteFile.from_json(entry) for entry in document["files"]]
+    except (OSError, WrongShape, ValueError, LookupError, TypeError, RecursionError):
         return None
+
+
+def _digest(files: Json) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
 def _selected(

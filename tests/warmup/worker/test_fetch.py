@@ -214,3 +214,15 @@ def test_a_tree_that_was_wrong_is_not_kept(warming: Warming, hub: Hub, impatient
     for _ in range(lasts):
         assert warming.error()["kind"] in ("damaged", "no tokenizer")
     assert warming.warm()["state"] == "done"
+
+
+@pytest.mark.parametrize("change", [("oid", "=" * 40), ("oid", "0" * 40), ("size", 5), ("path", "../x")])
+def test_a_kept_tree_that_is_damaged_is_asked_for_anew(warming: Warming, change: tuple[str, object]) -> None:
+    warming.warm()
+    [kept] = (warming.cache / "trees").rglob("*.json")
+    tree = json.loads(kept.read_text())
+    entry = next(each for each in tree["files"] if each["path"] == "config.json")
+    entry[change[0]] = change[1]
+    kept.write_text(json.dumps(tree))
+    assert warming.warm()["state"] == "done"
+    assert warming.file("config.json").is_file()
