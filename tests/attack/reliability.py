@@ -17,6 +17,8 @@ _TITLES = {
     "memory": "worst requests of a megabyte",
     "load": "load through the gateway",
 }
+_LONGEST = 110
+"""Characters of what a failed case said: what it was, without the frames and paths that follow."""
 _HEAD = """\
 # Reliability
 
@@ -80,7 +82,11 @@ def write_report(records: Sequence[Record], path: Path) -> None:
             about = (record.seed, commit, record.date, f"{record.seconds / 60:.1f}")
             title = f"{_TITLES[record.name]}: {figure}"
             lines.append(" | ".join(["", title, share, f"{all_:,}", *map(str, about), ""]).strip())
-    failures = [f"- {_TITLES[record.name]}: {said}" for record in records for said in record.failures]
+    failures = [
+        f"- {_TITLES[record.name]}: `{' '.join(said.split())[:_LONGEST]}`"
+        for record in records
+        for said in record.failures
+    ]
     tail = ["", "What did not hold:", "", *failures] if failures else []
     text = _HEAD.format(tasks=len(ENCODERS) + len(WRITERS)) + "\n".join([*lines, *tail]) + "\n"
     path.write_text(text)

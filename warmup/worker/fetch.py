@@ -232,16 +232,16 @@ class _Transfer:
     def _clear(self, file: RemoteFile, bad: str) -> None:
         """Remove what lies where the file, its blob or their folders belong: the client would take it."""
         pointer, blob = snapshot_file(self._snapshot, file), self._blob(file)
-        if bad != MISSING or pointer.is_symlink():
-            remove(pointer)
-        if bad != MISSING or blob.is_symlink() or blob.is_dir():
-            remove(blob)
         inside = [path for path in pointer.parents if path.is_relative_to(self._snapshot)]
         hub = self._blobs.parents[1]
         own = (hub, hub / ".locks", self._blobs.parent, self._blobs, self._snapshot.parent)
         for folder in (*own, *reversed(inside)):
             if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
                 remove(folder)
+        if bad != MISSING or pointer.is_symlink():
+            remove(pointer)
+        if bad != MISSING or blob.is_symlink() or blob.is_dir():
+            remove(blob)
 
     def _adder(self, file: RemoteFile) -> Callable[[int], None]:
         return lambda count: self._set(file, min(file.size, self._received[file.path] + count))
