@@ -18,7 +18,7 @@ from .campaign import Outcome
 from .requests import TIMEOUT_S, Target, _Context
 from .stage import shown
 
-FITS, IN_TIME = "within the function's memory", "within its time-out"
+FITS, IN_TIME = "within the function's memory", "within its time-out, in processor time"
 _GRACE_S = 5.0
 _WORDS = "word and another " * 60_000
 """A megabyte."""
@@ -122,7 +122,8 @@ def _case(target: Target, fields: dict[str, Any], name: str, memory_mb: int) -> 
 
 def _measured(target: Target, fields: dict[str, Any]) -> tuple[str, float, float]:
     Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
-    before, began = _peak_mb(), time.monotonic()
+    # Of the processor: the machine may be busy with other things.
+    before, began = _peak_mb(), time.process_time()
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -130,7 +131,7 @@ def _measured(target: Target, fields: dict[str, Any]) -> tuple[str, float, float
             said = f"{reply['statusCode']} {json.dumps(reply['body'])[:120]}"
         except Exception as error:  # noqa: BLE001 - said in the report
             said = shown(error)
-    return said, time.monotonic() - began, _peak_mb() - before
+    return said, time.process_time() - began, _peak_mb() - before
 
 
 def _peak_mb() -> float:
