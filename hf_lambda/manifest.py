@@ -16,6 +16,7 @@ from .records import FlatRecord, Json
 
 VERSION = 1
 DEFAULT_REVISION = "main"
+_DEFAULT_CACHE = "/mnt/hf_models_cache"
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ class Manifest:
         }
 
 
+def cache_of(environ: Mapping[str, str]) -> Path:
+    """The folder that stands for the mounted file system."""
+    return Path(environ.get("MODEL_CACHE") or _DEFAULT_CACHE)
+
+
 def requested_of(precision: str, adapter: str | None = None, revision: str | None = None) -> str:
     """What a script asks of a model: a precision, and the adapter that is merged into it."""
     return precision if adapter is None else f"{precision}+{adapter}@{revision or DEFAULT_REVISION}"
@@ -167,8 +173,8 @@ def read_manifest(
     """
     manifest = find_manifest(cache, model, revision) or _by_commit(cache, model, revision)
     if manifest is None or not manifest.snapshot_path(cache).is_dir():
-        if reason := refusal(cache, model, revision):
-            raise ColdCache(f"{model} at {revision or DEFAULT_REVISION} was refused by the warm-up: {reason}")
+        if message := refused_message(cache, model, revision):
+            raise ColdCache(message)
         raise ColdCache(cold_message(model, revision, environ))
     return manifest
 
@@ -184,6 +190,12 @@ def refusal(cache: Path, model: str, revision: str | None) -> str | None:
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
     return reason if isinstance(reason, str) else None
+
+
+def refused_message(cache: Path, model: str, revision: str | None) -> str | None:
+    """What callers are told of a model that the last warm-up refused; None: it did not."""
+    reason = refusal(cache, model, revision)
+    return reason and f"{model} at {revision or DEFAULT_REVISION} was refused by the warm-up: {reason}"
 
 
 def write_manifest(cache: Path, manifest: Manifest) -> Path:

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from . import cold, engines, log, tasks
@@ -25,7 +24,7 @@ from .limits import (
     chunks,
     numbers,
 )
-from .manifest import read_manifest, requested_of
+from .manifest import cache_of, read_manifest, requested_of
 from .parameters import (
     ENGINES,
     LOAD_OPTIONS,
@@ -43,7 +42,6 @@ from .records import Json
 from .remote_code import Consent, consent_problem, pinned_to
 from .trace import Stopwatch, current
 
-DEFAULT_CACHE = "/mnt/hf_models_cache"
 _ONE_AT_A_TIME = threading.Lock()
 """Two loads side by side share disk and processors, and the first answer would wait for both."""
 
@@ -251,7 +249,7 @@ class Pipeline:
 
     def _load_alone(self) -> LoadedEngine:
         watch = Stopwatch()
-        cache = Path(self._environ.get("MODEL_CACHE") or DEFAULT_CACHE)
+        cache = cache_of(self._environ)
         try:
             manifest = read_manifest(cache, self.model, self.revision, environ=self._environ)
         except ColdCache:

@@ -1,4 +1,4 @@
-"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with two changes.
+"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with three changes.
 
 It logs no messages of exceptions, which quote what callers sent. And answers are sent while they are made:
 awslambdaric 4.2.2 cannot stream, so its client has one more way to post a result here.
@@ -23,6 +23,7 @@ from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 from .events import Nested
 from .log import logs_messages
 from .records import Json
+from .refused import naming_refusals
 from .streaming import Stream
 
 if TYPE_CHECKING:
@@ -129,6 +130,7 @@ def without_messages(log_error: LogError) -> LogError:
 def main(arguments: list[str]) -> None:
     config = LambdaConfigProvider(arguments)
     bootstrap.log_error = without_messages(bootstrap.log_error)
+    bootstrap._get_handler = naming_refusals(bootstrap._get_handler)
     bootstrap.run(config.handler, Client(config.api_address, config.use_thread_polling))
 
 

@@ -166,8 +166,11 @@ def _untrained_message(repo_id: str, task: str, found: Untrained) -> str:
     if found.other_head:
         what = f"{repo_id} was trained for {trained_for}, not for {task}"
         return f"{what}: that is what its {names} are for. {fix}"
-    was = f" It was trained for {trained_for}." if trained_for else ""
-    return f"{repo_id} has no trained weights for {task}: {names} would be random.{was} {fix}"
+    what = f"{repo_id} has no trained weights for {task}: {names} would be random."
+    if found.trained_for == task:
+        all_there = "Name a model or revision whose weights are all there"
+        return f"{what} Its config.json says {found.trained_as}, its weights are others. {all_there}"
+    return f"{what} It was trained for {trained_for}. {fix}" if trained_for else f"{what} {fix}"
 
 
 def _base(task: str) -> str:

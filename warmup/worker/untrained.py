@@ -7,8 +7,10 @@ memory of the libraries and of the largest weight.
 from __future__ import annotations
 
 import json
+import pickle
 import sys
-from collections.abc import Iterable, Sequence
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -60,15 +62,50 @@ class Unusable(Exception):  # noqa: N818 - a sentence for the operator
 
 def check_numbers(snapshot: Path) -> None:
     """Raises Unusable where a weight holds something that is no number."""
-    for path in sorted(snapshot.glob("*.safetensors")):
+    for path in _weight_files(snapshot):
+        for name, tensor in _tensors(path):
+            if tensor.is_floating_point() and (what := _no_number(name, tensor.float())):
+                raise Unusable(
+                    f"the weight {name} in {path.relative_to(snapshot)} holds {what}, and so do the answers. "
+                    "Name another model or revision"
+                )
+
+
+def _weight_files(snapshot: Path) -> list[Path]:
+    """What transformers reads, and sentence-transformers in the folders of its modules: pickles only where there
+    is nothing else."""
+    folders = [snapshot, *sorted(path.parent for path in snapshot.glob("[0-9]*_*/config.json"))]
+    found: list[Path] = []
+    for folder in folders:
+        found += sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    return found
+
+
+def _tensors(path: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    """One by one; a pickle stays on the disk but for what is looked at, where its format allows it."""
+    if path.suffix == ".safetensors":
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
-                tensor = file.get_tensor(name)
-                if tensor.is_floating_point() and (what := _no_number(name, tensor.float())):
-                    raise Unusable(
-                        f"the weight {name} in {path.name} holds {what}, and so do the answers. Name another "
-                        "model or revision"
-                    )
+                yield name, file.get_tensor(name)
+        return
+    yield from _unpickled(path, map_location="cpu", mmap=zipfile.is_zipfile(path))
+
+
+def _unpickled(path: Path, *, map_location: str, mmap: bool) -> list[tuple[str, torch.Tensor]]:
+    """The tensors of a pickle, of which nothing else is read. Raises Unusable where it holds code."""
+    try:
+        state = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as error:
+        try:
+            code = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        except (ValueError, RuntimeError):  # a pickle of the format before zip files, or none at all
+            code = []
+        what = f": {', '.join(sorted(code)[:3])} would run" if code else ""
+        raise Unusable(
+            f"{path.name} cannot be read as weights alone{what}. It was not run. Name another model or "
+            "revision, best one with safetensors"
+        ) from error
+    return [(name, each) for name, each in state.items() if isinstance(each, torch.Tensor)]
 
 
 def _no_number(name: str, tensor: torch.Tensor) -> str | None:
@@ -89,9 +126,10 @@ def _shapes(snapshot: Path) -> Iterable[tuple[str, Sequence[int]]]:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 yield name, file.get_slice(name).get_shape()
     if not list(snapshot.glob("*.safetensors")):
-        for path in sorted(snapshot.glob("*.bin")):
-            for name, tensor in torch.load(path, map_location="meta", weights_only=True, mmap=False).items():
-                yield name, tensor.shape
+        for path in sorted(snapshot.glob("pytorch_model*.bin")):
+            yield from (
+                (name, each.shape) for name, each in _unpickled(path, map_location="meta", mmap=False)
+            )
 
 
 def main(arguments: list[str]) -> None:

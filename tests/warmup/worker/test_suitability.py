@@ -214,6 +214,15 @@ def test_an_untrained_head_is_an_error_of_the_warm_up_and_nothing_is_published(
     assert warming.manifest("org/mask") is None
 
 
+def test_a_head_that_the_config_promises_and_the_weights_lack_is_no_question_of_the_task() -> None:
+    found = Untrained(["classifier.weight"], "BertForSequenceClassification", "text-classification", False)
+    assert suitability._untrained_message("org/m", "text-classification", found) == (
+        "org/m has no trained weights for text-classification: classifier.weight would be random. Its "
+        "config.json says BertForSequenceClassification, its weights are others. Name a model or revision "
+        "whose weights are all there"
+    )
+
+
 @pytest.mark.parametrize("says", ["", "not JSON", "[]", "null", '{"text-classification": {"missing": 1}}'])
 def test_a_comparison_that_fails_leaves_it_to_the_loader(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str

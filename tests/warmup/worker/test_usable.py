@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from hf_lambda.errors import ColdCache
 from hf_lambda.manifest import read_manifest
 from tests import tiny_encoders
 from tests.warmup.support import Warming
+from warmup.worker.untrained import Unusable, check_numbers, untrained_for
 
 BAD = {"model": "org/bad", "revision": None, "task": "text-classification", "engine": "torch"}
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"0" * 64 + b"\nsize 12345\n"
@@ -32,11 +34,18 @@ def models(models: Path, good: Path) -> Path:
     return models
 
 
-def weights(change: Callable[[dict[str, torch.Tensor]], None]) -> Callable[[Path], None]:
+def weights(change: Callable[[dict[str, torch.Tensor]], object], form: str = "") -> Callable[[Path], None]:
+    """form: "" keeps safetensors, "zip" and "legacy" are the formats of a pickle."""
+
     def apply(folder: Path) -> None:
         state = load_file(folder / "model.safetensors")
         change(state)
-        save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+        if form:
+            (folder / "model.safetensors").unlink()
+            zipped = form == "zip"
+            torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+        else:
+            save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
 
     return apply
 
@@ -128,6 +137,55 @@ def test_weights_that_cannot_answer_are_named(
     weights(change)(models / "org" / "bad")
     error = warming.error(BAD)
     assert error["kind"] == "unusable" and said in error["message"]
+
+
+@pytest.mark.parametrize("form", ["", "zip", "legacy"])
+@pytest.mark.parametrize("bad", ["nan", "inf", "-inf"])
+def test_what_is_no_number_is_found_in_every_form_of_weights(
+    models: Path, good: Path, form: str, bad: str
+) -> None:
+    folder = models / "org" / "bad"
+    weights(lambda state: None, form)(folder)
+    check_numbers(folder)
+    shutil.copy(good / "model.safetensors", folder)
+    weights(lambda state: state["bert.pooler.dense.weight"][3, 2:5].fill_(float(bad)), form)(folder)
+    with pytest.raises(Unusable, match=r"bert\.pooler\.dense\.weight in .* holds (NaN|infinity)"):
+        check_numbers(folder)
+
+
+class Code:
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
+        return os.system, ("touch ran",)
+
+
+@pytest.mark.parametrize(
+    ("zipped", "said"), [(True, "alone: posix.system would run. It was"), (False, "alone")]
+)
+def test_a_pickle_that_holds_code_is_named_and_not_run(
+    models: Path, monkeypatch: pytest.MonkeyPatch, zipped: bool, said: str
+) -> None:
+    folder = models / "org" / "bad"
+    monkeypatch.chdir(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": Code()}, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    for check in (check_numbers, lambda folder: untrained_for("text-classification", folder)):
+        with pytest.raises(Unusable, match=rf"pytorch_model\.bin cannot be read as weights {said}"):
+            check(folder)
+    assert not (folder / "ran").exists()
+
+
+def test_the_pickle_beside_safetensors_is_not_what_is_loaded_and_modules_of_a_sentence_model_are(
+    models: Path,
+) -> None:
+    folder = models / "org" / "bad"
+    torch.save({"a.weight": torch.tensor([float("nan")])}, folder / "pytorch_model.bin")
+    torch.save({"lr": 1.0}, folder / "training_args.bin")
+    check_numbers(folder)
+    (folder / "2_Dense").mkdir()
+    (folder / "2_Dense" / "config.json").write_text("{}")
+    torch.save({"linear.weight": torch.tensor([[float("nan")]])}, folder / "2_Dense" / "pytorch_model.bin")
+    with pytest.raises(Unusable, match=r"linear\.weight in 2_Dense/pytorch_model\.bin holds NaN"):
+        check_numbers(folder)
 
 
 def test_a_refusal_ends_with_the_warm_up_that_succeeds(warming: Warming, models: Path, good: Path) -> None:

@@ -1,0 +1,80 @@
+"""Why a plain script could not load its model, where the warm-up has refused that model and said why.
+
+Such a script calls transformers itself, which knows nothing of the warm-up: its own words end in a missing
+file or a Hub that cannot be reached.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from .errors import ColdCache, ServingError
+from .manifest import cache_of, refused_message
+from .repo_id import is_repo_id
+
+_LOADERS = {"transformers", "sentence_transformers", "huggingface_hub", "peft"}
+Handler = Callable[..., Any]
+
+
+def naming_refusals(
+    get_handler: Callable[[str], Handler], environ: Mapping[str, str] = os.environ
+) -> Callable[[str], Handler]:
+    """awslambdaric's `_get_handler`, which then raises ColdCache where a refused model is what a script, at
+    its import or in a request, could not load."""
+
+    def get(name: str) -> Handler:
+        handler: Handler = naming(get_handler)(name)
+        return naming(handler)
+
+    def naming(function: Handler) -> Handler:
+        @functools.wraps(function)
+        def call(*given: Any) -> Any:
+            try:
+                return function(*given)
+            except ServingError:
+                raise
+            except Exception as error:
+                if (reason := _reason(error, environ)) is None:
+                    raise
+                raise ColdCache(reason) from error
+
+        return call
+
+    return get
+
+
+def _reason(error: BaseException, environ: Mapping[str, str]) -> str | None:
+    """The refusal of a model that a library was loading when `error` was raised."""
+    cache = cache_of(environ)
+    for frame in _frames(error):
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _LOADERS:
+            continue
+        known = frame.f_locals
+        options = {**_mapping(known, "kwargs"), **known}
+        names = [name for name in ("requested_revision", "revision") if name in options]
+        revisions = dict.fromkeys(options[name] for name in names) if names else {None: None}
+        for name in dict.fromkeys(value for value in known.values() if isinstance(value, str)):
+            for revision in (each for each in revisions if each is None or isinstance(each, str)):
+                if is_repo_id(name) and (reason := refused_message(cache, name, revision)):
+                    return reason
+    return None
+
+
+def _mapping(known: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = known.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _frames(error: BaseException) -> Iterator[FrameType]:
+    """Of `error` and of what it was raised from, which is where awslambdaric keeps the fault of an import."""
+    seen: set[int] = set()
+    left: BaseException | None = error
+    while left is not None and id(left) not in seen:
+        seen.add(id(left))
+        yield from (frame for frame, _ in traceback.walk_tb(left.__traceback__))
+        left = left.__cause__ or left.__context__
