@@ -72,8 +72,8 @@ def check_numbers(snapshot: Path) -> None:
 
 
 def _weight_files(snapshot: Path) -> list[Path]:
-    """What transformers reads, and sentence-transformers in the folders of its modules: pickles only where there
-    is nothing else."""
+    """What transformers reads, and sentence-transformers in the folders of its modules: pickles only where
+    there is nothing else."""
     folders = [snapshot, *sorted(path.parent for path in snapshot.glob("[0-9]*_*/config.json"))]
     found: list[Path] = []
     for folder in folders:
