@@ -47,7 +47,8 @@ class TokenClassification:
         """Per text a list of entities. A long text is read in windows, which `stride` tokens overlap."""
         strategy = parameters.get("aggregation_strategy", "none")
         split = bool(parameters.get("is_split_into_words"))
-        delimiter = parameters.get("delimiter") or " "
+        given = parameters.get("delimiter")
+        delimiter = " " if given is None else given  # an empty one joins the words
         limit = self._encoder.limit(True, None)
         special = self._encoder.tokenizer.num_special_tokens_to_add(False)
         stride = overlap(parameters, limit and limit - special)

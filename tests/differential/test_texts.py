@@ -128,3 +128,12 @@ def test_every_family_answers_generated_calls_as_transformers_does(compared, tas
     models = compared(task, family)
     for engine in models.ours:
         assert differences(models, engine, calls(task, models.mask, 1, THOROUGH)) == []
+
+
+@pytest.mark.parametrize("delimiter", ["", " ", "--", None])
+@pytest.mark.parametrize("engine", ["onnx", "torch"])
+def test_words_are_joined_by_what_is_given(compared, engine, delimiter):
+    task = "token-classification"
+    parameters = {"is_split_into_words": True, "ignore_labels": [], "delimiter": delimiter}
+    call = Call([["Marie", "Curie", "worked", "in", "Paris"]], parameters)
+    assert differences(compared(task, QUICK_FAMILIES[task]), engine, [call]) == []
