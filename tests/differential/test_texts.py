@@ -7,7 +7,7 @@ Its answers to long texts of token-classification are those with a stride, which
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     yield make
 
 
-def differences(compared: Compared, engine: str, every: Iterator[Call]) -> list[str]:
+def differences(compared: Compared, engine: str, every: Iterable[Call]) -> list[str]:
     """What is not as transformers has it, a line for each call."""
     found = []
     for call in every:
@@ -134,6 +134,10 @@ def test_every_family_answers_generated_calls_as_transformers_does(compared, tas
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 def test_words_are_joined_by_what_is_given(compared, engine, delimiter):
     task = "token-classification"
-    parameters = {"is_split_into_words": True, "ignore_labels": [], "delimiter": delimiter}
+    parameters: dict[str, Any] = {
+        "is_split_into_words": True,
+        "ignore_labels": [],
+        "delimiter": delimiter,
+    }
     call = Call([["Marie", "Curie", "worked", "in", "Paris"]], parameters)
     assert differences(compared(task, QUICK_FAMILIES[task]), engine, [call]) == []
