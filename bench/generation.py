@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from statistics import median
-from typing import Any
 
 from bench.workloads import (
     ANSWER_TOKENS,
@@ -15,6 +14,7 @@ from bench.workloads import (
     ONE_TOKEN,
     PROMPT_TOKENS,
 )
+from hf_lambda.records import Json
 
 COLUMNS = (
     ("prompt tokens/s", "prompt_token_s"),
@@ -39,6 +39,6 @@ def figures(measured: Mapping[str, Sequence[float]]) -> dict[str, float]:
     }
 
 
-def is_generation(field: Mapping[str, Mapping[str, Any]]) -> bool:
+def is_generation(field: Mapping[str, Mapping[str, Json]]) -> bool:
     """Whether the contenders' figures are of a language model."""
     return any("token_s" in measured or f"warm:{ONE_TOKEN}" in measured for measured in field.values())

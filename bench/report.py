@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from bench import generation
 from hf_lambda.records import Json
@@ -68,7 +67,7 @@ Figures = dict[str, dict[str, dict[str, Json]]]
 """workload -> contender -> figure -> list of measurements (or one value)."""
 
 
-def middle(values: Any) -> float | None:
+def middle(values: Json) -> float | None:
     """The median of a list of measurements, the value itself where there is one, None where there is none."""
     if isinstance(values, list):
         return median(values) if values else None
@@ -194,7 +193,7 @@ def _targets(figures: Figures, rounds: Mapping[str, int]) -> list[str]:
     return lines
 
 
-def _by_round(base: Any, value: Json, rounds: int) -> str:
+def _by_round(base: Json, value: Json, rounds: int) -> str:
     """Smallest and largest ratio of one round's medians; nothing for what was counted once."""
     if not isinstance(base, list) or rounds < 2:
         return ""

@@ -17,9 +17,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from hf_lambda.records import Json
+
+if TYPE_CHECKING:
+    from mfusepy import Operations
 
 BLOCK_BYTES = 128 * 1024
 """Opening a file costs one latency, reading one per block: names are cheap where directories are cached."""
@@ -83,7 +86,7 @@ def _serve(source: str, at: str, latency_s: float) -> None:
     )
 
 
-def _view(source: str, latency_s: float) -> Any:
+def _view(source: str, latency_s: float) -> Operations:
     """The file system's operations, as mfusepy wants them."""
     import mfusepy
 

@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+
+from hf_lambda.records import Json
 
 
 def main(module: str, events: Path, repeats: int) -> None:
@@ -33,7 +34,7 @@ def main(module: str, events: Path, repeats: int) -> None:
     print(json.dumps(seconds))
 
 
-def _varied(event: dict[str, Any], turn: int) -> dict[str, Any]:
+def _varied(event: dict[str, Json], turn: int) -> dict[str, Json]:
     """Another prompt of the same length at every turn: a beginning that two share is not read twice."""
     if "prompt" not in event:
         return event

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 from pathlib import PurePath
-from typing import Any
 
 from hf_lambda import tasks
 from hf_lambda.parameters import ENGINES, adapter_problem, default_problem, option_problem, precisions_of
@@ -98,7 +97,7 @@ def _default(module: ParsedModule, line: int, task: str, revision: str | None) -
     return model, revision or commit
 
 
-def _samples(module: ParsedModule, line: int, name: Any) -> tuple[Json, ...] | None:
+def _samples(module: ParsedModule, line: int, name: Json) -> tuple[Json, ...] | None:
     """The inputs in the file that `samples=` names, relative to the script; one in JSON a line."""
     if name is None:
         return None

@@ -6,7 +6,6 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from hf_lambda import tasks
 from hf_lambda.parameters import POSITIONAL
@@ -111,7 +110,7 @@ class ParsedModule:
             raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")
 
     def consent(
-        self, line: int, given: Mapping[str, ast.expr], revision: Json, engine: Any
+        self, line: int, given: Mapping[str, ast.expr], revision: Json, engine: Json
     ) -> dict[str, Json]:
         """`remote_code` and `code_revision` of a Declared. Raises Skip where code may not run like this."""
         trust, code = (self.literal(name, given.get(name)) for name in ("trust_remote_code", "code_revision"))

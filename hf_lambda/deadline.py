@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextvars import ContextVar
-from typing import Any
 
 from .errors import Unprocessable
 
@@ -13,7 +12,7 @@ _MARGIN_S, _MARGIN_SHARE = 0.5, 0.1
 _deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 
 
-def begin(context: Any) -> None:
+def begin(context: object) -> None:
     """The request of Lambda's `context` begins; without one there is no deadline."""
     remaining = getattr(context, "get_remaining_time_in_millis", None)
     if remaining is None:

@@ -6,7 +6,6 @@ import functools
 import inspect
 from collections.abc import Callable
 from itertools import chain, islice
-from typing import Any
 
 from . import events
 from .errors import BadRequest
@@ -18,7 +17,7 @@ from .streaming import JSON_LINES, Stream, guarded, joined, json_lines
 from .trace import current
 
 
-def endpoint(function: Callable[..., Any]) -> LambdaHandler:
+def endpoint(function: Callable[..., Json]) -> LambdaHandler:
     """`def handler(text: str | list[str], top_k: int | None = None)` as a Lambda handler.
 
     The event's fields are checked against the signature. The answer is `{"statusCode", "body"}`; over HTTP
@@ -29,7 +28,7 @@ def endpoint(function: Callable[..., Any]) -> LambdaHandler:
     served = _Endpoint(function, Signature(function))
 
     @functools.wraps(function)
-    def handler(event: Json, context: Any = None) -> Any:
+    def handler(event: Json, context: object = None) -> Stream | dict[str, Json]:
         return served.answer(event, context)
 
     del handler.__wrapped__  # its signature is Lambda's, not the function's
@@ -37,12 +36,12 @@ def endpoint(function: Callable[..., Any]) -> LambdaHandler:
 
 
 class _Endpoint(RequestHandler):
-    def __init__(self, function: Callable[..., Any], signature: Signature) -> None:
+    def __init__(self, function: Callable[..., Json], signature: Signature) -> None:
         super().__init__(function.__module__)
         self._function, self._signature = function, signature
         self._yields = inspect.isgeneratorfunction(function)
 
-    def _respond(self, event: Json, http: bool, request_id: str) -> Any:
+    def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
         request = events.read(event)
         fields = dict(request.fields)
         as_lines = self._yields and self._asks_for_lines(fields)
@@ -72,7 +71,7 @@ class _Endpoint(RequestHandler):
         return Stream(guard, http=http, headers={"content-type": JSON_LINES})
 
 
-def _unwrapped(result: Json) -> Any:
+def _unwrapped(result: Json) -> Json:
     if isinstance(result, Single):
         return result[0]
     if isinstance(result, list):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from typing import Any
 
 from .errors import BadRequest, TooLarge
 from .records import Json
@@ -35,7 +34,7 @@ class Request:
     """The body, where it is a file (an image, sound) and not JSON; the fields are then the query's."""
 
 
-class Nested(list[Any]):
+class Nested(list[Json]):
     """Stands for an event that is nested too deeply to be read at all."""
 
 
@@ -64,7 +63,7 @@ def _read(event: Json) -> Request:
     return Request(_object(_parsed(body), "the body"))
 
 
-def answer(status: int, body: Any, *, http: bool) -> dict[str, Json]:
+def answer(status: int, body: Json, *, http: bool) -> dict[str, Json]:
     """Exactly `{"statusCode", "body"}` for a direct invocation; headers and a JSON string over HTTP.
 
     Raises TooLarge over what Lambda can return, ValueError or TypeError for what JSON cannot say.
@@ -90,7 +89,7 @@ def internal_error(request_id: str) -> dict[str, Json]:
     return {"error": {"type": "InternalError", "id": request_id, "message": message}}
 
 
-def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Json]:
+def error_answer(status: int, body: Json, *, http: bool) -> dict[str, Json]:
     """As `answer`, and never too large, nor anything that JSON cannot say: it raises nothing.
 
     Names of fields are the caller's, and may have millions of characters, or half of one.
@@ -101,7 +100,7 @@ def error_answer(status: int, body: Any, *, http: bool) -> dict[str, Json]:
         return answer(status, {"error": {"message": "the error has more to say than fits"}}, http=http)
 
 
-def sayable(value: Json, depth: int = 0) -> Any:
+def sayable(value: Json, depth: int = 0) -> Json:
     """`value` as JSON that is short enough, whatever it is."""
     if isinstance(value, bool | None):
         return value
@@ -134,7 +133,7 @@ def _escaped_size(text: str) -> int:
     return plain + 6 * (units - plain) + text.count('"') + text.count("\\")
 
 
-def jsonable(value: Json) -> Any:
+def jsonable(value: Json) -> Json:
     """`value` as plain Python: numpy scalars and arrays, torch tensors, tuples and mappings converted."""
     if value is None or type(value) in (str, int, float, bool):
         return value
@@ -155,7 +154,7 @@ def _object(value: Json, what: str) -> dict[str, Json]:
     raise BadRequest(None, f"{what} as a JSON object", json_type(value))
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> Json:
     """JSON as its standard has it: Python's reader also takes NaN and the infinities."""
     try:
         return json.loads(text, parse_constant=_refuse_constant)
@@ -177,7 +176,7 @@ def _check_values(fields: dict[str, Json]) -> None:
 
     Half a character (`"\\ud83d"`), a number beyond 64 bits or all bounds (1e400), and endless nesting.
     """
-    waiting: list[tuple[Any, str, int]] = [(fields, "", 0)]
+    waiting: list[tuple[Json, str, int]] = [(fields, "", 0)]
     while waiting:
         value, place, depth = waiting.pop()
         if isinstance(value, str):
@@ -201,7 +200,7 @@ def _check_values(fields: dict[str, Json]) -> None:
             waiting += [(item, where, depth + 1) for item, where in reversed(inside)]
 
 
-def _check_text(text: Any, place: str) -> None:
+def _check_text(text: str, place: str) -> None:
     if not isinstance(text, str) or text.isascii():
         return
     try:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from . import tasks
+from .engines import Input
 from .errors import BadRequest, Unprocessable
 from .media.inputs import KINDS
+from .records import Json
 
 _TEXT = "A first text."
 _LABELS = ["a", "b"]
 
 
-def first_call(ask: Callable[..., Any], task: str) -> bool:
+def first_call(ask: Callable[..., Json], task: str) -> bool:
     """Ask a pipeline of `task` something harmless. Whether it could be asked.
 
     Raises what `ask` raises, but that the question does not suit the model: then it is only loaded.
@@ -27,7 +28,7 @@ def first_call(ask: Callable[..., Any], task: str) -> bool:
     return False
 
 
-def _questions(base: str) -> Iterator[tuple[tuple[Any, ...], dict[str, Any]]]:
+def _questions(base: str) -> Iterator[tuple[tuple[Input, ...], dict[str, Json]]]:
     """None for sound, and where an input has parts that only the script knows."""
     zero_shot = (_LABELS,) if base.startswith("zero-shot") else ()
     if KINDS.get(base) == "image":

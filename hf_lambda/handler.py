@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
 from . import deadline, events, log
 from .api_keys import check_key
@@ -13,7 +12,7 @@ from .records import Json
 from .streaming import Stream, sent, under
 from .trace import Stopwatch, Trace, current, process_age_ms
 
-LambdaHandler = Callable[..., Any]
+LambdaHandler = Callable[..., Json]
 """`handler(event, context)`, as the runtime calls it."""
 
 
@@ -25,7 +24,7 @@ class RequestHandler:
         self._import_ms = process_age_ms()
         self._is_cold = True
 
-    def answer(self, event: Json, context: Any) -> Any:
+    def answer(self, event: Json, context: object) -> Stream | dict[str, Json]:
         watch, trace, http = Stopwatch(), Trace(), events.is_http(event)
         deadline.begin(context)
         token = current.set(trace)
@@ -43,7 +42,7 @@ class RequestHandler:
         self._log(watch, trace, reply["statusCode"], request_id)
         return reply
 
-    def _respond(self, event: Json, http: bool, request_id: str) -> Any:
+    def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
         """The body of an answer, or a Stream. Raises ServingError."""
         raise NotImplementedError
 
@@ -51,7 +50,7 @@ class RequestHandler:
         """`body`, which is {"error": {"type", "message", ...}}, as this API has errors."""
         return body
 
-    def _reply(self, event: Json, http: bool, request_id: str) -> Any:
+    def _reply(self, event: Json, http: bool, request_id: str) -> Stream | dict[str, Json]:
         try:
             if http:
                 check_key(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from . import tasks
 from .errors import BadRequest
@@ -10,16 +10,19 @@ from .media import inputs as media
 from .records import Json
 from .signature import json_type
 
+if TYPE_CHECKING:
+    from .engines import Input
+
 _WRAPPED = ("text-classification", "summarization", "translation", "text2text-generation", "text-generation")
 
 
-class Single(list[Any]):
+class Single(list[Json]):
     """The answer to one input, in the list that transformers puts it in; `@endpoint` takes it out again."""
 
 
 def read_inputs(
-    task: str, given: tuple[Any, ...], parameters: dict[str, Json], *, is_split: bool = False
-) -> tuple[list[Any], bool]:
+    task: str, given: tuple[Input, ...], parameters: dict[str, Json], *, is_split: bool = False
+) -> tuple[list[Input], bool]:
     """The inputs, and whether they came as a list, from the ways in which transformers' pipelines take them.
 
     Takes out of `parameters` what is an input there. `is_split`: one text is a list of words.
@@ -43,7 +46,7 @@ def read_inputs(
     return items, is_list
 
 
-def answer_to_one(task: str, result: Any, given: Any) -> Any:
+def answer_to_one(task: str, result: Json, given: Input) -> Json:
     """One input's answer as transformers gives it; in a Single where that is a list of one."""
     if tasks.base_of(task) in _WRAPPED and isinstance(given, str) and isinstance(result, dict):
         return Single([result])
@@ -52,19 +55,19 @@ def answer_to_one(task: str, result: Any, given: Any) -> Any:
     return answer_in_list(task, result)
 
 
-def answer_in_list(task: str, result: Any) -> Any:
+def answer_in_list(task: str, result: Json) -> Json:
     is_one = isinstance(result, list) and len(result) == 1
     return Single(result) if task == "text-generation" and is_one else result
 
 
-def _is_one(base: str, items: list[Any], is_split: bool) -> bool:
+def _is_one(base: str, items: list[Input], is_split: bool) -> bool:
     """Whether the list is one input: a chat, or the words of one text."""
     if base == "text-generation":
         return bool(items) and all(isinstance(item, dict) and "role" in item for item in items)
     return is_split and all(isinstance(item, str) for item in items)
 
 
-def _check(base: str, item: Any, where: str | None, is_split: bool) -> None:
+def _check(base: str, item: Input, where: str | None, is_split: bool) -> None:
     if base == "question-answering":
         _check_question(item, where)
     elif base == "text-classification" and isinstance(item, dict):
@@ -81,7 +84,7 @@ def _check(base: str, item: Any, where: str | None, is_split: bool) -> None:
         raise BadRequest(where, "string", json_type(item))
 
 
-def check_messages(messages: list[Any]) -> None:
+def check_messages(messages: list[Json]) -> None:
     """Raises BadRequest where they are no chat: objects with a role and a content, or tool calls without."""
     if not messages:
         raise BadRequest("messages", "at least one message", "an empty array")
@@ -96,7 +99,7 @@ def check_messages(messages: list[Any]) -> None:
             raise BadRequest(f"messages[{place}].content", "string", json_type(content))
 
 
-def _check_question(item: Any, where: str | None) -> None:
+def _check_question(item: Json, where: str | None) -> None:
     for name in ("question", "context"):
         if not isinstance(item, dict) or not isinstance(item.get(name), str):
             expected = 'an object {"question": string, "context": string}'
@@ -105,7 +108,7 @@ def _check_question(item: Any, where: str | None) -> None:
             raise BadRequest(where or name, "text", f"an empty {name}")
 
 
-def _questions(question: Any, context: Any) -> Any:
+def _questions(question: Json, context: Json) -> Json:
     """Like the pipeline of transformers 4: one context serves a list of questions, or each has its own."""
     if not isinstance(question, list):
         return {"question": question, "context": context}

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .errors import Unprocessable
+from .records import Json
+
+if TYPE_CHECKING:
+    from .engines import Input
 
 MOST: Mapping[str, int] = {
     "num_beams": 64,
@@ -24,7 +28,7 @@ MOST_STOPS = 64
 """Texts that end a generation: each is looked for after every token."""
 
 
-def check_generation(inputs: int, parameters: Mapping[str, Any]) -> None:
+def check_generation(inputs: int, parameters: Mapping[str, Json]) -> None:
     """Raises Unprocessable for `parameters` of generating from `inputs` texts that no endpoint can do."""
     for name, most in MOST.items():
         given = parameters.get(name)
@@ -77,7 +81,7 @@ def chunks(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Seque
         yield items[start:]
 
 
-def characters(item: Any) -> int:
+def characters(item: Input) -> int:
     """Of all texts in an input."""
     if isinstance(item, str):
         return len(item)
@@ -88,7 +92,7 @@ def characters(item: Any) -> int:
     return 0
 
 
-def check_text(item: Any) -> None:
+def check_text(item: Input) -> None:
     """Raises Unprocessable for a text that takes more of the function's memory than there is as tokens."""
     given, most = characters(item), int(_room_bytes() / _BYTES_A_CHARACTER)
     if given > most:
@@ -122,7 +126,7 @@ def check_overlap(name: str, overlap: int, room: int, window: int) -> None:
         )
 
 
-def check_windows(item: Any, new: int, window: int) -> None:
+def check_windows(item: Input, new: int, window: int) -> None:
     """Raises Unprocessable for a text whose windows, each with `new` tokens of it, take too much memory."""
     given = characters(item)
     most = int(_room_bytes() / _BYTES_A_CHARACTER * new / window)
@@ -151,7 +155,7 @@ def check_attention(tokens: int, heads: int | None) -> None:
 REMEDY = 'send fewer texts, or ask for one vector of each (pooling="mean")'
 
 
-def numbers(result: Any) -> int:
+def numbers(result: Json) -> int:
     """How many values a result has, as far as its first elements tell."""
     count = 1
     while isinstance(result, list) and result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import TypeAlias
 
 from . import events
 from .completion import Completion
@@ -44,7 +44,7 @@ _WITHOUT_EFFECT = {
     *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
     "parallel_tool_calls",
 }
-_NEUTRAL: dict[str, tuple[Any, ...]] = {
+_NEUTRAL: dict[str, tuple[Json, ...]] = {
     "response_format": ({"type": "text"},),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
@@ -69,10 +69,14 @@ def openai(served: Pipeline) -> LambdaHandler:
         raise TypeError(f"openai({served.task}): it takes text-generation or feature-extraction")
     api = _Api(served)
 
-    def handler(event: Json, context: Any = None) -> Any:
+    def handler(event: Json, context: object = None) -> Stream | dict[str, Json]:
         return api.answer(event, context)
 
     return handler
+
+
+_Reply: TypeAlias = dict[str, Json] | Iterator[bytes]
+"""A body to answer, or the pieces of an event stream."""
 
 
 class _Api(RequestHandler):
@@ -80,7 +84,7 @@ class _Api(RequestHandler):
         super().__init__("openai")
         self._served = served
 
-    def _respond(self, event: Json, http: bool, request_id: str) -> Any:
+    def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
         method, path = _route(event, http)
         body = {} if method == "GET" else events.read(event).fields
         result = self._dispatch(method, path, body, request_id)
@@ -93,14 +97,14 @@ class _Api(RequestHandler):
     def _error_body(self, body: dict[str, Json], status: int) -> dict[str, Json]:
         return _error_body(body, status)
 
-    def _dispatch(self, method: str, path: str, body: dict[str, Json], request_id: str) -> Any:
+    def _dispatch(self, method: str, path: str, body: dict[str, Json], request_id: str) -> _Reply:
         """A body to answer, or the pieces of an event stream."""
         is_language_model = self._served.task == "text-generation"
         if path == "/v1/models" and method == "GET":
             return {"object": "list", "data": [self._model()]}
         if path == f"/v1/models/{self._served.model}" and method == "GET":
             return self._model()
-        routes: dict[str, Callable[[dict[str, Json], str], Any]] = {}
+        routes: dict[str, Callable[[dict[str, Json], str], _Reply]] = {}
         if is_language_model:
             routes = {"/v1/chat/completions": self._chat, "/v1/completions": self._completions}
         else:
@@ -121,7 +125,7 @@ class _Api(RequestHandler):
         owner = self._served.model.partition("/")[0]
         return {"id": self._served.model, "object": "model", "created": 0, "owned_by": owner}
 
-    def _chat(self, body: dict[str, Json], request_id: str) -> Any:
+    def _chat(self, body: dict[str, Json], request_id: str) -> _Reply:
         messages = body.get("messages")
         if not isinstance(messages, list):
             raise BadRequest(
@@ -143,7 +147,7 @@ class _Api(RequestHandler):
         ]
         return {**head, "choices": choices, "usage": _usage([completion])}
 
-    def _completions(self, body: dict[str, Json], request_id: str) -> Any:
+    def _completions(self, body: dict[str, Json], request_id: str) -> _Reply:
         prompt = body.get("prompt")
         prompts = [prompt] if isinstance(prompt, str) else prompt
         if not isinstance(prompts, list) or not prompts or not all(isinstance(one, str) for one in prompts):
@@ -298,7 +302,7 @@ def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
     return asked
 
 
-def _biases(given: Json) -> list[Any]:
+def _biases(given: Json) -> list[Json]:
     try:
         return [[[int(token)], float(bias)] for token, bias in given.items()]
     except (AttributeError, TypeError, ValueError):
@@ -311,7 +315,7 @@ def _usage(completions: list[Completion]) -> dict[str, Json]:
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def _cut(vector: Any, dimensions: Any) -> list[float]:
+def _cut(vector: Json, dimensions: Json) -> list[float]:
     """The first `dimensions` of a vector, made one of length 1 again (None: all of it)."""
     if isinstance(vector, Single):
         vector = vector[0]

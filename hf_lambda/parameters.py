@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
 
 from .errors import BadRequest, shortened
 from .records import Json
@@ -12,7 +11,7 @@ from .sentence_embedding import POOLINGS
 from .signature import json_type
 from .tasks import TORCH_ONLY, base_of, head_of, languages
 
-Check = Callable[[Any], bool]
+Check = Callable[[Json], bool]
 
 ENGINES = ("auto", "onnx", "torch")
 PRECISIONS = ("auto", "fp32", "int8")
@@ -212,7 +211,7 @@ def unchanging_of(task: str) -> tuple[str, ...]:
     return (*_BATCHING, *UNCHANGING.get(base_of(task), ()))
 
 
-def is_given(task: str, name: str, value: Any) -> bool:
+def is_given(task: str, name: str, value: Json) -> bool:
     """Whether `name=value` says something: None mostly stands for the default."""
     return value is not None or (base_of(task), name) in ALL_LABELS
 
@@ -237,7 +236,7 @@ def option_problem(task: str, name: str, value: object) -> str | None:
     return f"`{name}` is not an option of {task}; it takes {known}"
 
 
-def default_problem(task: str, name: str, value: Any) -> str | None:
+def default_problem(task: str, name: str, value: Json) -> str | None:
     """Why `pipeline(task, name=value)` is refused, or None; None stands for the default."""
     if (name, value) == ("engine", "onnx") and task in TORCH_ONLY:
         return f"`engine={value!r}`: models for {task} are not prepared; leave it out, and torch answers"
@@ -299,7 +298,7 @@ _FLOATS = frozenset(
 """Parameters that transformers wants as floats; JSON writes 2 for 2.0."""
 
 
-def as_float(name: str, value: Any) -> Any:
+def as_float(name: str, value: Json) -> Json:
     return float(value) if name in _FLOATS and _is_number(value) else value
 
 
@@ -324,7 +323,7 @@ def language_pair(task: str, parameters: Mapping[str, Json], known: Collection[s
     return str(source), str(target)
 
 
-def expected_value(task: str, name: str, value: Any) -> str | None:
+def expected_value(task: str, name: str, value: Json) -> str | None:
     """What parameter `name` takes, where `value` is not that; None where it is."""
     if name == "top_k" and head_of(task) in _GENERATING:
         name = "top_k of sampling"  # 0 turns it off; for a number of answers it makes no sense
@@ -339,7 +338,7 @@ def expected_value(task: str, name: str, value: Any) -> str | None:
     return None
 
 
-def _labels(given: Any) -> list[str]:
+def _labels(given: Json) -> list[str]:
     """A list, or one string of labels with commas between them."""
     labels = [label.strip() for label in given.split(",")] if isinstance(given, str) else list(given or [])
     labels = [label for label in labels if label]
@@ -348,7 +347,7 @@ def _labels(given: Any) -> list[str]:
     return labels
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Json) -> str:
     """What was given, in a message: short, and never the caller's text."""
     return json_type(value) if isinstance(value, str) else shortened(repr(value))
 
@@ -365,36 +364,36 @@ _BOUNDS: dict[str, tuple[float, float]] = {
 """Beyond them scores are no numbers any more: a length to the power of 100, a score divided by 1e-40."""
 
 
-def _anything(value: Any) -> bool:
+def _anything(value: Json) -> bool:
     return True
 
 
-def _is_whole(value: Any) -> bool:
+def _is_whole(value: Json) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and -_MOST <= value <= _MOST
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Json) -> bool:
     """Not NaN or infinity, which JSON's 1e400 becomes, nor an integer that no float can hold."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -_MOST <= value <= _MOST
 
 
-def _is_token(value: Any) -> bool:
+def _is_token(value: Json) -> bool:
     return _is_whole(value) and 0 <= value <= _MOST_WHOLE
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Json) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _is_pair(value: Any) -> bool:
+def _is_pair(value: Json) -> bool:
     return isinstance(value, list | tuple) and len(value) == 2
 
 
-def _are_texts(value: Any) -> bool:
+def _are_texts(value: Json) -> bool:
     return isinstance(value, list | tuple) and bool(value) and all(map(_is_text, value))
 
 
-def _takes_a_label(value: Any) -> bool:
+def _takes_a_label(value: Json) -> bool:
     """Whether `value.format(label)` has the label in it, once per label and as it is."""
     if not _is_text(value):
         return False

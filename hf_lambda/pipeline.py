@@ -6,11 +6,11 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from . import cold, engines, log, tasks
 from .background import Future
 from .completion import Completion
+from .engines import Input
 from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
 from .integrity import Expected, first_fault, prepared_files, snapshot_files
@@ -162,7 +162,7 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - said in the log, and raised again by the call
             log.write("not_ready", model=self.model, error=log.fault(error))
 
-    def __call__(self, *inputs: Any, **parameters: Json) -> Any:
+    def __call__(self, *inputs: Input, **parameters: Json) -> Json:
         """One result, or a list of them for a list; None for a parameter means its default.
 
         `top_k=None` asks for every label where it does in transformers, unless it is a handler's own default.
@@ -185,11 +185,11 @@ class Pipeline:
             return [answer_in_list(self.task, result) for result in results]
         return answer_to_one(self.task, results[0], items[0])
 
-    def stream(self, prompt: Any, **parameters: Json) -> Iterator[str]:
+    def stream(self, prompt: Input, **parameters: Json) -> Iterator[str]:
         """Generated text piece by piece, as it comes; never half a character. For text-generation."""
         yield from self.complete(prompt, **parameters).pieces
 
-    def complete(self, prompt: Any, **parameters: Json) -> Completion:
+    def complete(self, prompt: Input, **parameters: Json) -> Completion:
         """One prompt's generations: `run()` them, or read their `pieces`; then `generated` tells of each.
 
         Raises as a call does, and TypeError for another task.
@@ -211,16 +211,16 @@ class Pipeline:
         count = getattr(self._loaded().engine, "count_tokens", None)
         return int(count(texts)) if count is not None else 0
 
-    def _is_given(self, name: str, value: Any) -> bool:
+    def _is_given(self, name: str, value: Json) -> bool:
         trace = current.get()
         if value is None and trace is not None and name in trace.left_out:
             return False  # `top_k: int | None = None` in a handler, and an event without it
         return is_given(self.task, name, value)
 
-    def _run(self, items: list[Any], parameters: dict[str, Json]) -> list[Json]:
+    def _run(self, items: list[Input], parameters: dict[str, Json]) -> list[Json]:
         loaded = self._loaded()
         watch = Stopwatch()
-        results: list[Any] = []
+        results: list[Json] = []
         try:
             for some in chunks(items, characters):
                 results += loaded.engine([*some], **parameters)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from . import deadline
 from .errors import BadRequest, Unprocessable
 from .limits import check_numbers, check_overlap
 from .records import Json
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,7 +46,7 @@ class Window:
     end_logits: Floats
     allowed: npt.NDArray[np.bool_]
     """Tokens of the context, and the one that stands for "no answer"."""
-    encoding: Any
+    encoding: Encoding
     """`tokenizers.Encoding`: knows the characters and words of each token."""
     sequence: int
     """Which of the encoding's two sequences is the context."""
@@ -79,7 +82,7 @@ def answers(
     max_answer_len: int = 15,
     handle_impossible_answer: bool = False,
     align_to_words: bool | None = None,
-) -> Any:
+) -> Json:
     """The best answer `{"score", "start", "end", "answer"}`, or the best `top_k`, best first.
 
     start and end count characters of `context`, on word boundaries with `align_to_words`; None: where the

@@ -11,14 +11,14 @@ import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
-from typing import Any
 
 from .errors import ColdCache, ServingError
 from .manifest import cache_of, refused_message
+from .records import Json
 from .repo_id import is_repo_id
 
 _LOADERS = {"transformers", "sentence_transformers", "huggingface_hub", "peft"}
-Handler = Callable[..., Any]
+Handler = Callable[..., Json]
 
 
 def naming_refusals(
@@ -33,7 +33,7 @@ def naming_refusals(
 
     def naming(function: Handler) -> Handler:
         @functools.wraps(function)
-        def call(*given: Any) -> Any:
+        def call(*given: Json) -> Json:
             try:
                 return function(*given)
             except ServingError:
@@ -65,7 +65,7 @@ def _reason(error: BaseException, environ: Mapping[str, str]) -> str | None:
     return None
 
 
-def _mapping(known: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def _mapping(known: Mapping[str, object], name: str) -> Mapping[str, object]:
     found = known.get(name)
     return found if isinstance(found, dict) else {}
 

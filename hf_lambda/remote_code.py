@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from .records import Json
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -56,7 +57,7 @@ def names_code(snapshot: Path) -> bool:
     return any(True for document in _documents(snapshot) for _ in _references(document))
 
 
-def _documents(snapshot: Path) -> Iterator[dict[str, Any]]:
+def _documents(snapshot: Path) -> Iterator[dict[str, Json]]:
     for path in sorted(snapshot.glob("*config.json")):
         try:
             document = json.loads(path.read_bytes())
@@ -66,7 +67,7 @@ def _documents(snapshot: Path) -> Iterator[dict[str, Any]]:
             yield document
 
 
-def _references(document: dict[str, Any]) -> Iterator[str]:
+def _references(document: dict[str, Json]) -> Iterator[str]:
     """`module.Class` or `org/name--module.Class`; a tokenizer has a list of two."""
     named = document.get("auto_map")
     for value in named.values() if isinstance(named, dict) else ():

@@ -11,8 +11,8 @@ import base64
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from awslambdaric import bootstrap
 from awslambdaric.lambda_config import LambdaConfigProvider
@@ -40,7 +40,7 @@ _HEADERS = {
 
 
 class Marshaller(LambdaMarshaller):  # type: ignore[misc]
-    def unmarshal_request(self, request: Any, content_type: str = "application/json") -> Any:
+    def unmarshal_request(self, request: bytes, content_type: str = "application/json") -> Json:
         """The event; one that is nested too deeply is the handler's to refuse."""
         try:
             return super().unmarshal_request(request, content_type)
@@ -49,10 +49,10 @@ class Marshaller(LambdaMarshaller):  # type: ignore[misc]
                 return Nested()
             raise
 
-    def marshal_response(self, response: Any) -> tuple[Any, str]:
+    def marshal_response(self, response: Stream | Json) -> tuple[Stream | str, str]:
         if isinstance(response, Stream):
             return response, HTTP if response.http else _PLAIN
-        marshalled: tuple[Any, str] = super().marshal_response(response)
+        marshalled: tuple[str, str] = super().marshal_response(response)
         return marshalled
 
 
@@ -60,7 +60,7 @@ class Client(LambdaRuntimeClient):  # type: ignore[misc]
     marshaller = Marshaller()
 
     def post_invocation_result(
-        self, invoke_id: str, result_data: Any, content_type: str = "application/json", *rest: Any
+        self, invoke_id: str, result_data: Stream | str, content_type: str = "application/json", *rest: str
     ) -> None:
         if isinstance(result_data, Stream):
             self._post_stream(invoke_id, result_data, content_type)
@@ -89,7 +89,7 @@ class Client(LambdaRuntimeClient):  # type: ignore[misc]
                 if (close := getattr(pieces, "close", None)) is not None:
                     close()
 
-    def _send_pieces(self, connection: http.client.HTTPConnection, pieces: Any) -> bytes:
+    def _send_pieces(self, connection: http.client.HTTPConnection, pieces: Iterator[bytes]) -> bytes:
         """Trailers: none, or what went wrong on the way, for the status is sent."""
         while True:
             try:
@@ -110,7 +110,7 @@ def _send(connection: http.client.HTTPConnection, piece: bytes) -> None:
         connection.send(b"%x\r\n%s\r\n" % (len(piece), piece))
 
 
-LogError = Callable[[Mapping[str, Json], Any], None]
+LogError = Callable[[Mapping[str, Json], object], None]
 
 
 def without_messages(log_error: LogError) -> LogError:
@@ -119,7 +119,7 @@ def without_messages(log_error: LogError) -> LogError:
     What goes wrong before the first request (a module that is missing, a script's syntax) is logged whole.
     """
 
-    def log(error_result: Mapping[str, Json], log_sink: Any) -> None:
+    def log(error_result: Mapping[str, Json], log_sink: object) -> None:
         if error_result.get("requestId") and not logs_messages():
             error_result = {**error_result, "errorMessage": ""}
         log_error(error_result, log_sink)

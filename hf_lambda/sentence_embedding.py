@@ -6,10 +6,14 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import BadRequest, Unprocessable
 from .records import Json
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
 POOLING_MODES = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
 _LEGACY_MODES = {
@@ -192,7 +196,7 @@ def prompt_tokens(ids: list[int], special_ids: Collection[int]) -> int:
     return len(ids) - (bool(ids) and ids[-1] in special_ids)
 
 
-def lowercasing(tokenizer: Any) -> Any:
+def lowercasing(tokenizer: Tokenizer) -> Tokenizer:
     """A copy of a `tokenizers.Tokenizer` that makes texts lower case first, as the package does it."""
     from tokenizers import Tokenizer, normalizers
 
@@ -205,11 +209,11 @@ def lowercasing(tokenizer: Any) -> Any:
 class SentenceEmbedder:
     """From the states of a text's tokens to its vector."""
 
-    def __init__(self, rules: EmbeddingRules, weights: Mapping[str, Json]) -> None:
+    def __init__(self, rules: EmbeddingRules, weights: Mapping[str, NDArray[Any]]) -> None:
         """weights: "<index of the layer>.<weight, bias or residual>" -> numpy array."""
         self._rules, self._weights = rules, weights
 
-    def vector(self, states: Any, prompt_tokens: int = 0) -> Any:
+    def vector(self, states: NDArray[Any], prompt_tokens: int = 0) -> NDArray[Any]:
         """states: (tokens, width), without padding; prompt_tokens: how many at the start are the prompt's."""
         import numpy as np
 
@@ -223,8 +227,8 @@ class SentenceEmbedder:
                 vector = self._dense(index, layer, vector)
         return vector
 
-    def _dense(self, index: int, layer: Layer, vector: Any) -> Any:
-        made = self._weights[f"{index}.weight"] @ vector
+    def _dense(self, index: int, layer: Layer, vector: NDArray[Any]) -> NDArray[Any]:
+        made: NDArray[Any] = self._weights[f"{index}.weight"] @ vector
         if (bias := self._weights.get(f"{index}.bias")) is not None:
             made = made + bias
         made = _activated(layer.activation, made)
@@ -239,7 +243,7 @@ def read_embedder(rules: EmbeddingRules, prepared: Path) -> SentenceEmbedder:
     return SentenceEmbedder(rules, read_weights(rules, prepared))
 
 
-def read_weights(rules: EmbeddingRules | None, prepared: Path) -> dict[str, Json]:
+def read_weights(rules: EmbeddingRules | None, prepared: Path) -> dict[str, NDArray[Any]]:
     """Weights of the dense layers of a prepared folder, as SentenceEmbedder takes them."""
     if rules is None or not any(layer.kind == "dense" for layer in rules.layers):
         return {}
@@ -249,7 +253,7 @@ def read_weights(rules: EmbeddingRules | None, prepared: Path) -> dict[str, Json
         return dict(weights)
 
 
-def pool(states: Any, mode: str) -> Any:
+def pool(states: NDArray[Any], mode: str) -> NDArray[Any]:
     """states (tokens, width), without padding, as one vector."""
     return _POOL[mode](states, 0)
 
@@ -269,14 +273,15 @@ def _prompt(parameters: Mapping[str, Json], rules: EmbeddingRules, *, is_auto: b
     return prompts[name]
 
 
-def _weighted_mean(states: Any, start: int) -> Any:
+def _weighted_mean(states: NDArray[Any], start: int) -> NDArray[Any]:
     import numpy as np
 
     weights = np.arange(start + 1, len(states) + 1, dtype=np.float32)[:, None]
-    return (states[start:] * weights).sum(axis=0) / weights.sum()
+    mean: NDArray[Any] = (states[start:] * weights).sum(axis=0) / weights.sum()
+    return mean
 
 
-_POOL: dict[str, Callable[[Any, int], Any]] = {
+_POOL: dict[str, Callable[[NDArray[Any], int], NDArray[Any]]] = {
     "cls": lambda states, start: states[start],
     "max": lambda states, start: states[start:].max(axis=0),
     "mean": lambda states, start: states[start:].mean(axis=0),
@@ -286,17 +291,20 @@ _POOL: dict[str, Callable[[Any, int], Any]] = {
 }
 
 
-def _activated(name: str, values: Any) -> Any:
+def _activated(name: str, values: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
+    made = values
     if name == "Tanh":
-        return np.tanh(values)
-    if name == "ReLU":
-        return np.maximum(values, 0)
-    return 1 / (1 + np.exp(-values)) if name == "Sigmoid" else values
+        made = np.tanh(values)
+    elif name == "ReLU":
+        made = np.maximum(values, 0)
+    elif name == "Sigmoid":
+        made = 1 / (1 + np.exp(-values))
+    return made
 
 
-def _transformer(snapshot: Path) -> Any:
+def _transformer(snapshot: Path) -> dict[str, Json]:
     own = next((path for name in _CONFIGS if (path := snapshot / name).is_file()), None)
     return _json(own, {}) if own else {}
 
@@ -342,7 +350,7 @@ def _kind(module: Mapping[str, Json]) -> str:
 
 def _pooling(folder: Path) -> tuple[tuple[str, ...], bool]:
     config = _json(folder / "config.json", {})
-    modes: Any = config.get("pooling_mode")
+    modes: Json = config.get("pooling_mode")
     if modes is None:
         legacy = [mode for key, mode in _LEGACY_MODES.items() if config.get(key)]
         modes = legacy or ["mean"]
@@ -362,7 +370,7 @@ def _dense(config: Mapping[str, Json], folder: str) -> Layer:
     return Layer("dense", name, bool(config.get("use_residual")), folder)
 
 
-def _json(path: Path, missing: Any) -> Any:
+def _json(path: Path, missing: Json) -> Json:
     """What is in `path`; `missing` where there is no such file."""
     try:
         document = json.loads(path.read_bytes())

@@ -16,7 +16,7 @@ from .errors import BadRequest, Unprocessable
 from .media.encoded import WANTED, decoded
 from .records import Json
 
-_NAMES: dict[Any, str] = {
+_NAMES: dict[object, str] = {
     str: "string",
     int: "integer",
     float: "number",
@@ -43,7 +43,7 @@ def _whole(text: str) -> int:
     return value
 
 
-_PARSERS: dict[type, Callable[[str], Any]] = {int: _whole, float: _number, bool: _BOOLEANS.__getitem__}
+_PARSERS: dict[object, Callable[[str], Json]] = {int: _whole, float: _number, bool: _BOOLEANS.__getitem__}
 
 
 class Signature:
@@ -52,7 +52,7 @@ class Signature:
     Raises TypeError for parameters that no event can fill.
     """
 
-    def __init__(self, function: Callable[..., Any]) -> None:
+    def __init__(self, function: Callable[..., Json]) -> None:
         parameters = inspect.signature(function, eval_str=True).parameters.values()
         for parameter in parameters:
             if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.VAR_POSITIONAL):
@@ -107,7 +107,7 @@ class Signature:
                 return {name: [file] if typing.get_origin(kind) is list else file}
         raise BadRequest(None, "a JSON object as body (this endpoint takes no file)", "a file")
 
-    def _converted(self, name: str, value: Any, is_text: bool) -> Any:
+    def _converted(self, name: str, value: Json, is_text: bool) -> Json:
         try:
             return _converted(value, self._types[name], is_text=is_text)
         except Mismatch as mismatch:
@@ -117,7 +117,7 @@ class Signature:
             raise
 
 
-def _type_of(function: str, parameter: inspect.Parameter) -> Any:
+def _type_of(function: str, parameter: inspect.Parameter) -> object:
     kind = parameter.annotation
     if kind is parameter.empty:
         return Any
@@ -130,7 +130,7 @@ def _type_of(function: str, parameter: inspect.Parameter) -> Any:
     return kind
 
 
-def json_type(value: Any) -> str:
+def json_type(value: object) -> str:
     """What JSON calls the type of `value`."""
     return _NAMES.get(type(value), type(value).__name__)
 
@@ -143,7 +143,7 @@ class Mismatch(Exception):  # noqa: N818 - `Signature` turns it into a BadReques
         self.place, self.expected, self.given = place, expected, given
 
 
-def expected(kind: Any) -> str:
+def expected(kind: object) -> str:
     """A type in JSON's words: `str | list[str]` -> "string or array of string"."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in (Any, object):
@@ -161,17 +161,17 @@ def expected(kind: Any) -> str:
     return _NAMES.get(type(None) if kind is None else origin or kind, str(kind))
 
 
-def _is_file(kind: Any) -> bool:
+def _is_file(kind: object) -> bool:
     """Whether values of this type come as files: bytes, or a class that reads itself (`Image`, `Audio`)."""
     return kind is bytes or (isinstance(kind, type) and hasattr(kind, "from_json"))
 
 
-def _takes_file(kind: Any) -> bool:
+def _takes_file(kind: object) -> bool:
     """Whether `kind` is such a type, or a union or list with one."""
     return _is_file(kind) or any(map(_takes_file, typing.get_args(kind)))
 
 
-def _is_checkable(kind: Any) -> bool:
+def _is_checkable(kind: object) -> bool:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union, list):
         return all(map(_is_checkable, arguments))
@@ -182,7 +182,7 @@ def _is_checkable(kind: Any) -> bool:
     return origin is typing.Literal or kind in (Any, object, None) or _is_file(kind) or kind in _NAMES
 
 
-def _converted(value: Any, kind: Any, *, is_text: bool = False) -> Any:
+def _converted(value: Json, kind: object, *, is_text: bool = False) -> Json:
     """`value`, where it fits `kind`; with `is_text` what its text says. Raises Mismatch.
 
     An integer is a number too, and then a float; a boolean is neither. Files come as base64, or as bytes
@@ -191,8 +191,11 @@ def _converted(value: Any, kind: Any, *, is_text: bool = False) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if kind in (Any, object):
         return value
-    if _is_file(kind):
-        return _bytes(value) if kind is bytes else kind.from_json(value)
+    if kind is bytes:
+        return _bytes(value)
+    if isinstance(kind, type) and _is_file(kind):
+        of_file: type[Any] = kind
+        return of_file.from_json(value)
     if origin in (types.UnionType, typing.Union):
         return _one_of(value, arguments, kind, is_text)
     if origin is typing.Annotated:
@@ -214,7 +217,7 @@ def _converted(value: Any, kind: Any, *, is_text: bool = False) -> Any:
     raise Mismatch("", expected(kind), json_type(value))
 
 
-def _one_of(value: Any, kinds: tuple[Any, ...], union: Any, is_text: bool) -> Any:
+def _one_of(value: Json, kinds: tuple[object, ...], union: object, is_text: bool) -> Json:
     inner: Mismatch | Unprocessable | None = None
     for kind in kinds:
         try:
@@ -227,7 +230,7 @@ def _one_of(value: Any, kinds: tuple[Any, ...], union: Any, is_text: bool) -> An
     raise inner or Mismatch("", expected(union), json_type(value))
 
 
-def _part(place: str, value: Any, kind: Any) -> Any:
+def _part(place: str, value: Json, kind: object) -> Json:
     try:
         return _converted(value, kind)
     except Mismatch as mismatch:
@@ -237,7 +240,7 @@ def _part(place: str, value: Any, kind: Any) -> Any:
         raise
 
 
-def _bytes(value: Any) -> bytes:
+def _bytes(value: Json) -> bytes:
     if isinstance(value, bytes):
         return value
     if not isinstance(value, str):
@@ -248,7 +251,7 @@ def _bytes(value: Any) -> bytes:
         raise Mismatch("", WANTED, str(problem)) from None
 
 
-def _parsed(text: str, kind: type) -> Any:
+def _parsed(text: str, kind: object) -> Json:
     try:
         return _PARSERS[kind](text.lower())
     except (ValueError, KeyError):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
 from . import log
 from .errors import ServingError
 from .events import internal_error, jsonable, sayable
+from .records import Json
 from .trace import Trace, current
 
 JSON_LINES = "application/x-ndjson"
@@ -31,7 +31,7 @@ class Stream:
     ) -> None:
         self.pieces, self.http, self.status, self.headers = pieces, http, status, dict(headers or {})
 
-    def whole(self) -> Any:
+    def whole(self) -> dict[str, Json]:
         """The same answer at once, for a runtime that cannot stream."""
         text = b"".join(self.pieces).decode()
         if not self.http:
@@ -43,18 +43,20 @@ def streams(environ: Mapping[str, str] = os.environ) -> bool:
     return environ.get(STREAMS) == "1"
 
 
-def sent(stream: Stream, environ: Mapping[str, str] = os.environ) -> Any:
+def sent(stream: Stream, environ: Mapping[str, str] = os.environ) -> Stream | dict[str, Json]:
     """What the handler returns: the stream where the runtime can send it, else the whole answer."""
     return stream if streams(environ) else stream.whole()
 
 
-def json_lines(values: Iterable[Any]) -> Iterator[bytes]:
+def json_lines(values: Iterable[Json]) -> Iterator[bytes]:
     """One line for each value."""
     for value in values:
         yield json.dumps(jsonable(value), allow_nan=False, ensure_ascii=False).encode() + b"\n"
 
 
-def guarded(pieces: Iterable[bytes], failed: Any, *, request_id: str) -> Iterator[bytes]:
+def guarded(
+    pieces: Iterable[bytes], failed: Callable[[dict[str, Json]], bytes], *, request_id: str
+) -> Iterator[bytes]:
     """`pieces`; what goes wrong becomes a last piece, `failed(error body)`: the status is sent already.
 
     The log says what it was and how much had been sent. A client that went away ends it without a word.
@@ -90,7 +92,7 @@ def under(trace: Trace, pieces: Iterable[bytes], ended: Callable[[], None]) -> I
         ended()
 
 
-def joined(values: Iterable[Any]) -> Any:
+def joined(values: Iterable[Json]) -> Json:
     """What a generator yields, as one value: pieces of text as a text, everything else as a list."""
     every = list(values)
     return "".join(every) if every and all(isinstance(value, str) for value in every) else every

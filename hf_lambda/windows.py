@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from .errors import BadRequest
 from .limits import check_overlap
+from .records import Json
 
 _OVERLAP = 4
 """Of the window's tokens one in so many is read twice, where the request does not say: enough for the
 context of an entity at the edge."""
 
 
-def overlap(parameters: Mapping[str, Any], window: int | None) -> int:
+def overlap(parameters: Mapping[str, Json], window: int | None) -> int:
     """Tokens that two windows share: the request's `stride`, else a quarter of the `window`.
 
     window: tokens of the text itself that the model reads at once; None: any number.

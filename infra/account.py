@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import pulumi
 from annotated_types import Ge
 from pydantic import BeforeValidator
 
-from warmup.cli.access import Access
+from warmup.cli.access import Access, Client
 from warmup.protocol.errors import WarmupError
+from warmup.protocol.records import Json
 
 from .keys import Allowed, Keys, Names, WholeNumber, read_object
 
@@ -66,7 +67,7 @@ class Account(Keys):
     retry_mode: Annotated[Literal["standard", "adaptive"] | None, Allowed("standard or adaptive")] = None
     max_retries: Annotated[Annotated[WholeNumber, Ge(0)] | None, Allowed("a whole number from 0 on")] = None
 
-    def provider_arguments(self) -> dict[str, Any]:
+    def provider_arguments(self) -> dict[str, Json]:
         """Arguments of aws.Provider, without those that are not set."""
         # It hands what is within them to the plugin as it is, so their keys are not Python's.
         given = self.model_dump(exclude_none=True, by_alias=True)
@@ -78,7 +79,7 @@ class Account(Keys):
         """How the program itself, and every command after it, asks AWS: as the provider does."""
         return Access.from_json(self.model_dump(mode="json", exclude_none=True, by_alias=True))
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str) -> Client:
         """A client of boto3. Raises RunError where there are no credentials for it."""
         try:
             return self.access.client(service)

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from botocore.exceptions import BotoCoreError, ClientError
+
+from warmup.protocol.records import Json
 
 from .account import Account
 from .naming import name_tag
@@ -40,7 +41,7 @@ class Route:
     """False where its target is gone (AWS: blackhole)."""
 
     @classmethod
-    def from_json(cls, described: Mapping[str, Any]) -> Route:
+    def from_json(cls, described: Mapping[str, Json]) -> Route:
         """From what DescribeRouteTables says."""
         destinations = ("DestinationCidrBlock", "DestinationIpv6CidrBlock", "DestinationPrefixListId")
         targets = (
@@ -332,7 +333,7 @@ class _Reader:
 
     def _subnets(self) -> Iterator[Subnet]:
         found = self._all("describe_subnets", "Subnets", _filter("subnet-id", *self._settings.subnet_ids))
-        tables: dict[str, dict[str, Any]] = {}
+        tables: dict[str, dict[str, Json]] = {}
         """By subnet, and the main one by VPC."""
         vpcs = sorted({each["VpcId"] for each in found})
         for table in (
@@ -401,8 +402,8 @@ class _Reader:
                 own=any(_is_own(group, CACHE_GROUP) for group in described),
             )
 
-    def _all(self, call: str, key: str, *filters: dict[str, Any]) -> list[dict[str, Any]]:
-        pages: Iterable[dict[str, Any]] = self._ec2.get_paginator(call).paginate(Filters=[*filters])
+    def _all(self, call: str, key: str, *filters: dict[str, Json]) -> list[dict[str, Json]]:
+        pages: Iterable[dict[str, Json]] = self._ec2.get_paginator(call).paginate(Filters=[*filters])
         return [each for page in pages for each in page[key]]
 
 
@@ -411,9 +412,9 @@ def s3_service(account: Account) -> str:
     return f"com.amazonaws.{account.region}.s3"
 
 
-def _filter(name: str, *values: str) -> dict[str, Any]:
+def _filter(name: str, *values: str) -> dict[str, Json]:
     return {"Name": name, "Values": [*values]}
 
 
-def _is_own(described: Mapping[str, Any], part: str) -> bool:
+def _is_own(described: Mapping[str, Json], part: str) -> bool:
     return {"Key": "Name", "Value": name_tag(part)} in described.get("Tags", [])

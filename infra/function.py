@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
 
 from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.log import MESSAGES
+from hf_lambda.records import Json
 from hf_lambda.streaming import STREAMS
 
 from .cache import MOUNT_PATH, ModelCache
@@ -327,7 +327,7 @@ def _function_with_cache(
     cache: ModelCache,
     role: ExecutionRole,
     opts: pulumi.ResourceOptions,
-    **others: Any,
+    **others: Json,
 ) -> aws.lambda_.Function:
     """A function of the image with the cache mounted; `others` are arguments of aws.lambda_.Function.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pulumi
 from botocore.exceptions import ClientError
@@ -14,6 +13,7 @@ from discovery import Script
 from warmup.cli.stack import invoke_when_ready
 from warmup.protocol.events import JobsEvent, ModelEvent
 from warmup.protocol.models import models_of_scripts
+from warmup.protocol.records import Json
 
 from .account import Account
 
@@ -149,7 +149,7 @@ def delete_versions(function_name: str, keep: int, account: Account) -> None:
 
 
 def refuse_shared_subnets(
-    function_name: str, old: Mapping[str, Any], new: Mapping[str, Any], account: Account
+    function_name: str, old: Mapping[str, Json], new: Mapping[str, Json], account: Account
 ) -> None:
     """Raises RunError where the function leaves a subnet while the alias serves two versions.
 
@@ -173,14 +173,14 @@ def refuse_shared_subnets(
         )
 
 
-def _subnets(configuration: Mapping[str, Any]) -> set[str]:
+def _subnets(configuration: Mapping[str, Json]) -> set[str]:
     return {*configuration.get("VpcConfig", {}).get("SubnetIds", [])}
 
 
-def _subnets_of_inputs(inputs: Mapping[str, Any]) -> set[str]:
+def _subnets_of_inputs(inputs: Mapping[str, Json]) -> set[str]:
     found = (inputs.get("vpcConfig") or {}).get("subnetIds") or []
     return {each for each in found if isinstance(each, str)}  # at a preview, new ones are not known
 
 
-def _weighed(alias: Mapping[str, Any]) -> set[str]:
+def _weighed(alias: Mapping[str, Json]) -> set[str]:
     return {*(alias.get("RoutingConfig") or {}).get("AdditionalVersionWeights", {})}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pulumi
 import pulumi_aws as aws
@@ -196,5 +195,5 @@ def _dashboard(
     }
 
 
-def _widget(kind: str, **properties: Any) -> dict[str, Json]:
+def _widget(kind: str, **properties: Json) -> dict[str, Json]:
     return {"type": kind, "width": 12, "height": 6, "properties": properties}

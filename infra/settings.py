@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import pulumi
@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from discovery import Script, ScriptError, read_scripts
 from discovery.names import image_modules
+from warmup.protocol.records import Json
 
 from .account import Account
 from .keys import (
@@ -312,7 +313,7 @@ class _Reader:
             return None
 
     def _endpoint(
-        self, script: Script, every: Mapping[str, str], override: Mapping[str, Any]
+        self, script: Script, every: Mapping[str, str], override: Mapping[str, Json]
     ) -> EndpointSettings | None:
         try:
             found = EndpointSettings.model_validate({**every, **override})
@@ -330,7 +331,7 @@ class _Reader:
             update={"image": image, "tags": found.tags if "tags" in override else {}},
         )
 
-    def _overrides(self, raw: str | None, scripts: Sequence[Script] | None) -> dict[str, dict[str, Any]]:
+    def _overrides(self, raw: str | None, scripts: Sequence[Script] | None) -> dict[str, dict[str, Json]]:
         """Per script, the keys that it may override; the rest is a mistake."""
         if raw is None:
             self._report_missing("endpoints")
@@ -357,7 +358,7 @@ class _Reader:
                 }
         return overrides
 
-    def _is_override(self, where: str, key: str, raw: Any) -> bool:
+    def _is_override(self, where: str, key: str, raw: Json) -> bool:
         of_endpoints, of_stack = keys_of(EndpointSettings), keys_of(Settings)
         if key in of_endpoints:
             return True
@@ -450,7 +451,7 @@ def _warn_of_open_models(settings: Settings, scripts: Sequence[Script]) -> None:
             )
 
 
-def _as_text(raw: Any) -> str:
+def _as_text(raw: Json) -> str:
     return f"{raw!r}" if isinstance(raw, str) else json.dumps(raw)
 
 

@@ -18,9 +18,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 _PIN = re.compile(r"^([A-Za-z0-9][\w.-]*==[^\s;\\]+)([^\\]*)", re.MULTILINE)
+_Json: TypeAlias = Any
+"""What pip's report holds."""
 _PIP = ["-m", "pip", "--disable-pip-version-check"]
 
 
@@ -62,7 +64,7 @@ def constraints_of(locks: list[str]) -> str:
     return "".join(f"{pin}{marker.rstrip()}\n" for lock in locks for pin, marker in _PIN.findall(lock))
 
 
-def pin_of(package: dict[str, Any]) -> str:
+def pin_of(package: dict[str, _Json]) -> str:
     """One package of pip's report as the very file that was resolved."""
     metadata, download = package["metadata"], package["download_info"]
     if package.get("is_direct"):
@@ -70,7 +72,7 @@ def pin_of(package: dict[str, Any]) -> str:
     return f"{metadata['name']}=={metadata['version']}"
 
 
-def _name(package: dict[str, Any]) -> str:
+def _name(package: dict[str, _Json]) -> str:
     return re.sub(r"[-_.]+", "-", str(package["metadata"]["name"])).lower()
 
 

@@ -12,6 +12,7 @@ from .limits import decoding_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from soundfile import SoundFile
 
 ACCEPTED = ("WAV", "FLAC", "MP3", "OGG", "AIFF")
 BYTES_PER_SAMPLE = 4
@@ -63,7 +64,7 @@ class Audio(MediaFile):
             raise self.damaged()
         return resampled(_mixed(wave), self.rate, rate)
 
-    def _open(self) -> Any:
+    def _open(self) -> SoundFile:
         import soundfile
 
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +15,13 @@ from ..background import Future
 from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
 from ..limits import check_attention
-from ..records import Json
 from ..trace import note_truncated
 from .contract import EncoderContract
 from .session import open_session
 from .tokenizer import cleaned_up, load_tokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
 
 MAX_TOKENS = 1024
 """Padded size of a batch. DistilBERT int8 takes 0.56 ms a token for one text of 10 tokens, 0.30 for one of
@@ -32,7 +34,7 @@ class Encoder:
     """Tokenizer and session of one prepared folder."""
 
     def __init__(
-        self, contract: EncoderContract, prepared: Path, tokenizer: Future[Any] | None = None
+        self, contract: EncoderContract, prepared: Path, tokenizer: Future[Tokenizer] | None = None
     ) -> None:
         """tokenizer: the one of `prepared`, if it is on its way already."""
         self.contract = contract
@@ -40,7 +42,7 @@ class Encoder:
         self._session = open_session(prepared / "model.onnx")
         self.tokenizer = tokenizer.result()
 
-    def with_tokenizer(self, tokenizer: Any) -> Encoder:
+    def with_tokenizer(self, tokenizer: Tokenizer) -> Encoder:
         """The same session behind another `tokenizers.Tokenizer`."""
         other = copy(self)
         other.tokenizer = tokenizer
@@ -48,14 +50,14 @@ class Encoder:
 
     def encode(
         self,
-        texts: Sequence[Any],
+        texts: Sequence[str | Sequence[str]],
         *,
         max_length: int | None = None,
         strategy: str = "longest_first",
         stride: int = 0,
         pretokenized: bool = False,
         special_tokens: bool = True,
-    ) -> list[Json]:
+    ) -> list[Encoding]:
         """`tokenizers` encodings of `texts` (or pairs), cut to `max_length` tokens (None: not cut).
 
         Raises Unprocessable where the strategy leaves too much of a pair.
@@ -67,7 +69,7 @@ class Encoder:
             side = self.contract.tokenizer.truncation_side
             self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy, direction=side)
         try:
-            encodings: list[Any] = self.tokenizer.encode_batch(
+            encodings: list[Encoding] = self.tokenizer.encode_batch(
                 list(texts), is_pretokenized=pretokenized, add_special_tokens=special_tokens
             )
         except Exception as error:  # tokenizers has no type of its own
@@ -76,10 +78,10 @@ class Encoder:
 
     def run(
         self,
-        encodings: Sequence[Any],
+        encodings: Sequence[Encoding],
         outputs: Sequence[str],
         rows: Mapping[str, Sequence[Sequence[int]]] | None = None,
-    ) -> Iterator[tuple[int, list[Any]]]:
+    ) -> Iterator[tuple[int, list[NDArray[Any]]]]:
         """Yield `(index, [output of that input, ...])` batch by batch, longest first.
 
         Outputs with a sequence axis come padded: cut them to the length of the encoding.
@@ -96,7 +98,7 @@ class Encoder:
             for row, index in enumerate(group):
                 yield index, [result[row] for result in results]
 
-    def note_truncated(self, encodings: Sequence[Any]) -> None:
+    def note_truncated(self, encodings: Sequence[Encoding]) -> None:
         """Say of those of `encodings` that were cut that the rest is not read."""
         note_truncated(sum(bool(encoding.overflowing) for encoding in encodings))
 
@@ -126,7 +128,7 @@ class Encoder:
             )
         check_attention(longest, None)
 
-    def _feeds(self, encodings: Sequence[Any], width: int) -> dict[str, Json]:
+    def _feeds(self, encodings: Sequence[Encoding], width: int) -> dict[str, NDArray[np.int64]]:
         shape = (len(encodings), width)
         feeds = {name: np.zeros(shape, np.int64) for name in self.contract.inputs}
         pad_id = self.contract.tokenizer.pad_id or 0
@@ -153,7 +155,7 @@ def sigmoid(logits: NDArray[Any]) -> NDArray[Any]:
     return shares
 
 
-def _filling(encoding: Any, pad_id: int) -> list[int]:
+def _filling(encoding: Encoding, pad_id: int) -> list[int]:
     """Ids to fill a row up with: the text's own, over and over.
 
     No token looks at them, but int8 has one scale for all activations of a batch, and those of padding
@@ -163,7 +165,7 @@ def _filling(encoding: Any, pad_id: int) -> list[int]:
     return [token for token, is_special in pairs if not is_special] or [pad_id]
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> Any:
+def _padded(rows: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """(rows, longest), zeros where a row is shorter."""
     table = np.zeros((len(rows), max(len(row) for row in rows)), np.int64)
     for index, row in enumerate(rows):

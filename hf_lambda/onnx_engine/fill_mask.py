@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import BadRequest, Unprocessable
 from ..limits import check_candidates
@@ -36,7 +37,7 @@ class FillMask:
         words = self._encoder.tokenizer.get_vocab_size()
         for text, masks in zip(inputs, mask_index, strict=True):
             check_candidates(len(masks), min(top_k, words), len(text), words)
-        results: list[Any] = [None] * len(inputs)
+        results: list[Json] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"], {MASK_INDEX_INPUT: mask_index}):
             probabilities = softmax(logits[: len(mask_index[index])])
             rows = [
@@ -60,8 +61,8 @@ class FillMask:
         self,
         ids: list[int],
         mask: int,
-        scores: Any,
-        targets: Any,
+        scores: NDArray[Any],
+        targets: NDArray[np.int64] | None,
         parameters: Mapping[str, Json],
         alone: bool,
     ) -> list[dict[str, Json]]:
@@ -86,7 +87,7 @@ class FillMask:
         filled = [token if position == mask else given for position, given in enumerate(ids)]
         return self._encoder.decode([given for given in filled if given != pad_id], skip_special=alone)
 
-    def _targets(self, targets: str | list[str]) -> Any:
+    def _targets(self, targets: str | list[str]) -> NDArray[np.int64]:
         """Ids of the words to choose from; one that the vocabulary has not stands for its first token."""
         words = [targets] if isinstance(targets, str) else targets
         ids = []

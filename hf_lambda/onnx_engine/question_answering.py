@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,11 @@ from ..limits import check_windows
 from ..question_answering import MAX_WINDOW, Window, answers, window_size
 from ..records import Json
 from .encoder import Encoder
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
+
+    from ..question_answering import Floats
 
 
 class QuestionAnswering:
@@ -45,7 +50,7 @@ class QuestionAnswering:
             for item, given in enumerate(inputs)
         ]
 
-    def _windows(self, given: Mapping[str, str], parameters: Mapping[str, Json]) -> list[Json]:
+    def _windows(self, given: Mapping[str, str], parameters: Mapping[str, Json]) -> list[Encoding]:
         """Encodings that cover the context, each with the whole question."""
         question, context = given["question"], given["context"]
         size = window_size(
@@ -63,7 +68,7 @@ class QuestionAnswering:
         )[0]
         return [encoding, *encoding.overflowing]
 
-    def _window(self, encoding: Any, start: Any, end: Any) -> Window:
+    def _window(self, encoding: Encoding, start: Floats, end: Floats) -> Window:
         context = 1 if self._question_first else 0
         allowed = np.array([sequence == context for sequence in encoding.sequence_ids])
         # The answer "none" of models that were trained with questions that have no answer.

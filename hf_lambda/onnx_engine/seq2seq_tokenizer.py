@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..trace import note_truncated
 from .contract import Seq2SeqContract, SurroundingTokens
 from .tokenizer import cleaned_up
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding, Tokenizer
 
 _HIDDEN = "\x00"
 """Marks pieces that text cannot become (see warmup/prepare/seq2seq/tokenizer.py)."""
@@ -16,7 +19,7 @@ _HIDDEN = "\x00"
 class Seq2SeqTokenizer:
     """The tokenizer of an encoder-decoder model, with the rules that its own file cannot say."""
 
-    def __init__(self, tokenizer: Any, contract: Seq2SeqContract) -> None:
+    def __init__(self, tokenizer: Tokenizer, contract: Seq2SeqContract) -> None:
         self._tokenizer, self._contract, self._rules = tokenizer, contract, contract.text
         self._unknown = contract.unk_id or 0  # every vocabulary with a `size` has one
 
@@ -53,7 +56,7 @@ class Seq2SeqTokenizer:
         """Code -> what goes around a text of that language; empty for a model that has no languages."""
         return self._rules.languages
 
-    def _ids(self, encoding: Any) -> list[int]:
+    def _ids(self, encoding: Encoding) -> list[int]:
         ids: list[int] = encoding.ids
         size, unknown = self._rules.size, self._unknown
         if size is None:

@@ -6,11 +6,15 @@ import os
 import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .. import deadline
 from ..errors import LoadFailed
+from ..records import Json
 from ..threads import MB_PER_VCPU, thread_count
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
 
 _THREADS = 16
 _BLOCK = 1 << 20
@@ -62,7 +66,7 @@ class Prefetch:
 
 def open_session(
     graph: Path, environ: Mapping[str, str] = os.environ, *, prepack: bool = True, layout: bool = False
-) -> Any:
+) -> InferenceSession:
     """An onnxruntime session over `graph`, which the warm-up has optimised already.
 
     prepack: copy the matrices into the order that the CPU multiplies in. Without it they are used where
@@ -93,15 +97,15 @@ def open_session(
     class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
         """Asks whether there is time left before every run."""
 
-        def run(self, *arguments: Any, **named: Any) -> Any:
+        def run(self, *arguments: object, **named: object) -> Json:
             deadline.check()
             return super().run(*arguments, **named)
 
-        def run_with_ort_values(self, *arguments: Any, **named: Any) -> Any:
+        def run_with_ort_values(self, *arguments: object, **named: object) -> Json:
             deadline.check()
             return super().run_with_ort_values(*arguments, **named)
 
-        def run_with_iobinding(self, *arguments: Any, **named: Any) -> Any:
+        def run_with_iobinding(self, *arguments: object, **named: object) -> Json:
             deadline.check()
             return super().run_with_iobinding(*arguments, **named)
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engines import Input
 from ..records import Json
@@ -26,14 +27,14 @@ class TextClassification:
         texts = [_text(item) for item in inputs]
         encodings = self._encoder.encode(texts, max_length=limit, strategy=strategy)
         self._encoder.note_truncated(encodings)
-        results: list[Any] = [None] * len(inputs)
+        results: list[Json] = [None] * len(inputs)
         for index, (logits,) in self._encoder.run(encodings, ["logits"]):
             results[index] = self._answer(
                 self._scores(logits, parameters.get("function_to_apply")), parameters
             )
         return results
 
-    def _scores(self, logits: Any, function: str | None) -> Any:
+    def _scores(self, logits: NDArray[Any], function: str | None) -> NDArray[Any]:
         if function in (None, "default"):
             function = self._default_function()
         if function == "sigmoid":
@@ -48,7 +49,7 @@ class TextClassification:
             return "sigmoid"
         return "softmax"
 
-    def _answer(self, scores: Any, parameters: Mapping[str, Json]) -> Any:
+    def _answer(self, scores: NDArray[Any], parameters: Mapping[str, Json]) -> Json:
         labels = self._encoder.contract.labels
         if "top_k" not in parameters:
             best = int(scores.argmax())
@@ -57,7 +58,7 @@ class TextClassification:
         return [{"label": labels[index], "score": float(scores[index])} for index in order]
 
 
-def _text(item: Any) -> Any:
+def _text(item: Input) -> str | tuple[str, str]:
     if isinstance(item, str):
         return item
     return (item["text"], item["text_pair"]) if item.get("text_pair") is not None else item["text"]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .. import deadline
 from ..engines import Input
@@ -15,6 +16,9 @@ from ..limits import check_windows
 from ..records import Json
 from ..windows import overlap
 from .encoder import Encoder, softmax
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 Join = Callable[[list[str]], str]
 """Text of a list of tokens."""
@@ -25,7 +29,7 @@ class Token:
     """A token of the text itself, as the model scored it."""
 
     word: str
-    scores: Any
+    scores: NDArray[Any]
     """(labels,), probabilities."""
     start: int
     end: int
@@ -79,7 +83,7 @@ class TokenClassification:
         ]
 
     def _tokens(
-        self, sentence: str, encoding: Any, scores: Any, word_starts: list[int] | None
+        self, sentence: str, encoding: Encoding, scores: NDArray[Any], word_starts: list[int] | None
     ) -> list[Token]:
         """The tokens of the text itself, with probabilities and characters."""
         tokens = []
@@ -88,8 +92,8 @@ class TokenClassification:
             if special:
                 continue
             start, end = encoding.offsets[index]
-            if word_starts is not None and encoding.word_ids[index] is not None:
-                shift = word_starts[encoding.word_ids[index]]
+            if word_starts is not None and (position := encoding.word_ids[index]) is not None:
+                shift = word_starts[position]
                 start, end = start + shift, end + shift
             word, text = encoding.tokens[index], sentence[start:end]
             if self._knows_words:

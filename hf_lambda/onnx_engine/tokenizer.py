@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
-def load_tokenizer(prepared: Path) -> Any:
+def load_tokenizer(prepared: Path) -> Tokenizer:
     """The `tokenizers.Tokenizer` of a prepared folder; it neither pads nor cuts."""
     from tokenizers import Tokenizer
 

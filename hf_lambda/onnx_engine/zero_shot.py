@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import Unprocessable, no_entailment
 from ..limits import chunks
 from ..records import Json
 from ..trace import note_truncated
 from .encoder import Encoder, softmax
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 _TEMPLATE = "This example is {}."
 
@@ -31,7 +35,7 @@ class ZeroShotClassification:
         labels = parameters["candidate_labels"]
         template = parameters.get("hypothesis_template") or _TEMPLATE
         pairs = [(text, label) for text in inputs for label in labels]
-        logits: list[Any] = []
+        logits: list[NDArray[Any]] = []
         cut: list[bool] = []
         for some in chunks(pairs, lambda pair: len(pair[0]) + len(template) + len(pair[1])):
             encodings = self._encodings([(text, template.format(label)) for text, label in some])
@@ -48,13 +52,13 @@ class ZeroShotClassification:
             for text, start in zip(inputs, range(0, len(pairs), size), strict=True)
         ]
 
-    def _logits(self, encodings: list[Any]) -> list[Json]:
-        rows: list[Any] = [None] * len(encodings)
+    def _logits(self, encodings: list[Encoding]) -> list[NDArray[Any]]:
+        rows: list[Json] = [None] * len(encodings)
         for index, (row,) in self._encoder.run(encodings, ["logits"]):
             rows[index] = row
         return rows
 
-    def _encodings(self, pairs: list[tuple[str, str]]) -> list[Json]:
+    def _encodings(self, pairs: list[tuple[str, str]]) -> list[Encoding]:
         """Texts are cut, hypotheses never: beside one that leaves no room a text stays whole."""
         limit = self._encoder.limit(True, None)
         try:
@@ -62,13 +66,15 @@ class ZeroShotClassification:
         except Unprocessable:
             return [self._encoding(pair, limit) for pair in pairs]
 
-    def _encoding(self, pair: tuple[str, str], limit: int | None) -> Any:
+    def _encoding(self, pair: tuple[str, str], limit: int | None) -> Encoding:
         try:
             return self._encoder.encode([pair], max_length=limit, strategy="only_first")[0]
         except Unprocessable:
             return self._encoder.encode([pair])[0]
 
-    def _answer(self, text: str, labels: list[str], logits: Any, multi_label: bool) -> dict[str, Json]:
+    def _answer(
+        self, text: str, labels: list[str], logits: NDArray[Any], multi_label: bool
+    ) -> dict[str, Json]:
         """logits: labels x outputs of the model."""
         entailment = self._encoder.contract.entailment_id
         if multi_label or len(labels) == 1:

@@ -6,11 +6,10 @@ import copy
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from ..batches import run_batches
 from ..limits import REMEDY, check_numbers
@@ -57,7 +56,7 @@ class FeatureExtraction:
         tokens = sum(map(len, encoded["input_ids"]))
         check_numbers(tokens * int(getattr(self._model.config, "hidden_size", 1)), REMEDY)
 
-        def each(states: torch.Tensor) -> Any:
+        def each(states: torch.Tensor) -> Json:
             return [_normalized(states, parameters.get("normalize")).tolist()]
 
         return self._run(encoded, each)
@@ -77,10 +76,12 @@ class FeatureExtraction:
         embedder = SentenceEmbedder(asked.rules, self._weights)
         return self._run(encoded, lambda states: embedder.vector(states.numpy(), before).tolist())
 
-    def _encode(self, tokenizer: PreTrainedTokenizerBase, texts: list[str], limit: int | None) -> Any:
+    def _encode(
+        self, tokenizer: PreTrainedTokenizerBase, texts: list[str], limit: int | None
+    ) -> BatchEncoding:
         return encoded_to(limit, lambda **cut: tokenizer(texts, verbose=False, **cut))
 
-    def _run(self, encoded: Any, each: Callable[[torch.Tensor], Any]) -> list[Json]:
+    def _run(self, encoded: BatchEncoding, each: Callable[[torch.Tensor], Json]) -> list[Json]:
         """`each` of the states of every text, (tokens, dimensions) without padding."""
         lengths = [len(ids) for ids in encoded["input_ids"]]
         remedy = "shorten it, or ask for truncation"
@@ -104,7 +105,7 @@ class FeatureExtraction:
         return [row[kept] for row, kept in zip(states, mask, strict=True)]
 
     @cached_property
-    def _lower(self) -> Any:
+    def _lower(self) -> PreTrainedTokenizerBase:
         """The tokenizer, reading texts in lower case."""
         lower = copy.deepcopy(self._tokenizer)
         lower.backend_tokenizer.normalizer = lowercasing(self._tokenizer.backend_tokenizer).normalizer

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
 
 import torch
 import transformers
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..completion import with_answer
+from ..engines import Input
 from ..errors import BadRequest, Unprocessable
 from ..onnx_engine.generation.options import (
     LENGTHS,
@@ -84,7 +84,9 @@ def pipeline_options(chosen: Mapping[str, Json], tokenizer: PreTrainedTokenizerB
     return asked
 
 
-def without_stop(item: Any, records: Any, chosen: Mapping[str, Json]) -> Any:
+def without_stop(
+    item: Input, records: list[dict[str, Json]], chosen: Mapping[str, Json]
+) -> list[dict[str, Json]]:
     """`records` of one prompt, each cut before the first stop text, with the prompt where it is wanted."""
     stop = texts(chosen.get("stop") or ())
     if not stop:
@@ -122,7 +124,7 @@ class _Stops(transformers.StoppingCriteria):  # type: ignore[misc]
         self._tokenizer, self._texts = tokenizer, texts
         self._prompt: int | None = None
 
-    def __call__(self, ids: torch.Tensor, scores: Any, **options: Json) -> torch.Tensor:
+    def __call__(self, ids: torch.Tensor, scores: object, **options: Json) -> torch.Tensor:
         if self._prompt is None:
             self._prompt = ids.shape[1] - 1  # asked for the first time after the first token
         made = self._tokenizer.batch_decode(ids[:, self._prompt :], skip_special_tokens=True)

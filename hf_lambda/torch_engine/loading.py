@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import safetensors.torch
 import torch
 import transformers
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from .. import deadline
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
@@ -22,6 +22,9 @@ from ..trace import note_truncated
 from .code import code_options
 from .trained import find_untrained
 
+if TYPE_CHECKING:
+    from transformers import AutoModel
+
 MAX_PADDED_TOKENS = 4096
 """Rows times longest row of one batch, what is generated counted in: keys and values of all of it are held.
 On two vCPUs a larger batch is no faster, only bigger."""
@@ -29,7 +32,7 @@ NO_LIMIT = 1_000_000
 """transformers writes 10**30 where a tokenizer has no maximum."""
 
 
-def load_model(auto_class: Any, snapshot: Path, **options: Json) -> Any:
+def load_model(auto_class: type[AutoModel], snapshot: Path, **options: Json) -> PreTrainedModel:
     """`auto_class.from_pretrained` in float32, unless `options` has another `dtype`.
 
     Pickled weights go through torch's weights-only reader: a file that wants to run code is refused.
@@ -52,7 +55,7 @@ def load_model(auto_class: Any, snapshot: Path, **options: Json) -> Any:
     return model.eval()
 
 
-def load_tokenizer(snapshot: Path) -> Any:
+def load_tokenizer(snapshot: Path) -> PreTrainedTokenizerBase:
     """The tokenizer as transformers runs it.
 
     Raises WrongTokenizer where the repository has none: transformers would make up one of a few tokens.
@@ -153,7 +156,7 @@ def check_length(lengths: list[int], most: int | None, *, remedy: str, heads: in
         check_attention(longest, heads)
 
 
-def encoded_to(limit: int | None, encode: Callable[..., Any]) -> Any:
+def encoded_to(limit: int | None, encode: Callable[..., BatchEncoding]) -> BatchEncoding:
     """What `encode` makes of texts, cut to `limit` tokens; the request is told how many were cut.
 
     encode: takes a tokenizer's `truncation` and `max_length`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
@@ -23,6 +23,11 @@ from ..records import Json
 from .code import code_options
 from .generation import check_options, options_of
 from .loading import load_model
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from PIL.Image import Image as PillowImage
+    from transformers import AutoModel
 
 _PROCESSORS = ("image-text-to-text",)
 """Tasks whose pipeline takes a model's processor whole."""
@@ -52,7 +57,7 @@ class MediaPipeline:
         chosen = self._translated(parameters)
         return [self._answer(item, dict(chosen)) for item in inputs]
 
-    def _answer(self, item: Any, chosen: dict[str, Json]) -> Any:
+    def _answer(self, item: Input, chosen: dict[str, Json]) -> Json:
         try:
             with torch.inference_mode():
                 answer = self._pipeline(*self._arguments(item, chosen), **chosen)
@@ -62,7 +67,7 @@ class MediaPipeline:
             raise Unprocessable(None, str(problem).partition("\n")[0]) from problem
         return jsonable(self._plain(answer))
 
-    def _arguments(self, item: Any, chosen: dict[str, Json]) -> tuple[Any, ...]:
+    def _arguments(self, item: Input, chosen: dict[str, Json]) -> tuple[Input, ...]:
         """`item` as this task's pipeline takes it; what it takes by name goes into `chosen`."""
         kind = KINDS.get(self._task)
         if kind == "audio":
@@ -81,7 +86,7 @@ class MediaPipeline:
             return ()
         return (item,)
 
-    def _samples(self, item: Any) -> Any:
+    def _samples(self, item: Input) -> Input:
         rate = self._pipeline.feature_extractor.sampling_rate
         if isinstance(item, Audio):
             return item.samples(rate)
@@ -116,7 +121,7 @@ class MediaPipeline:
                 chosen["generate_kwargs"] = generation
         return chosen
 
-    def _plain(self, answer: Any) -> Any:
+    def _plain(self, answer: Json) -> Json:
         """Pictures, sound and tensors as JSON can hold them."""
         if self._task == "depth-estimation":
             return answers.depth(answer["predicted_depth"].detach().numpy())
@@ -130,10 +135,10 @@ class MediaPipeline:
         return answer
 
 
-def _auto_class(task: str, snapshot: Path) -> Any:
+def _auto_class(task: str, snapshot: Path) -> type[AutoModel]:
     """The first of the task's classes that knows the model's type."""
     config = transformers.AutoConfig.from_pretrained(str(snapshot), local_files_only=True, **code_options())
-    classes = SUPPORTED_TASKS[task]["pt"]
+    classes: tuple[type[AutoModel], ...] = SUPPORTED_TASKS[task]["pt"]
     own = getattr(config, "auto_map", None) or {} if code_options()["trust_remote_code"] else {}
     for auto_class in classes:
         if type(config) in auto_class._model_mapping or auto_class.__name__ in own:
@@ -187,11 +192,11 @@ def _is_refusal(problem: ValueError) -> bool:
     )
 
 
-def _pillow(item: Any) -> Any:
+def _pillow(item: Input) -> Input:
     return item.pillow() if isinstance(item, Image) else item
 
 
-def _array(image: Any) -> Any:
+def _array(image: PillowImage) -> NDArray[Any]:
     import numpy as np
 
     return np.asarray(image)

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import compress
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
 
 from ..batches import run_batches
 from ..completion import Completion, Generated
+from ..engines import Input
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
 from ..limits import check_candidates, check_windows
 from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
+from ..records import Json
 from ..tasks import AUTO_CLASSES, canonical, head_of
 from ..trace import note_truncated
 from ..windows import overlap
@@ -58,7 +59,7 @@ class TransformersPipeline:
             self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"
         )
 
-    def __call__(self, inputs: list[Any], **parameters: Any) -> list[Any]:
+    def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         chosen = self._with_windows(parameters)
         if "stride" in chosen and self._tokenizer.model_max_length < NO_LIMIT:
             window = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
@@ -88,14 +89,14 @@ class TransformersPipeline:
         if (seed := chosen.pop("seed", None)) is not None:
             torch.manual_seed(seed)
 
-        def run(group: list[Any]) -> list[Any]:
+        def run(group: list[Input]) -> list[Json]:
             chats = [isinstance(item, list) for item in group]
             if self._task == "text-generation" and len(set(chats)) > 1:  # its pipeline takes one kind at once
                 of_kind = {kind: iter(run([*compress(group, map(kind.__eq__, chats))])) for kind in {*chats}}
                 return [next(of_kind[kind]) for kind in chats]
             size = len(group) if self._tokenizer.pad_token_id is not None else 1
             with torch.inference_mode():
-                answers: list[Any] = self._pipeline(group, batch_size=size, **self._translated(chosen))
+                answers: list[Json] = self._pipeline(group, batch_size=size, **self._translated(chosen))
             return self._answers(group, answers, chosen)
 
         try:
@@ -106,7 +107,7 @@ class TransformersPipeline:
         except Exception as error:  # tokenizers has no type of its own
             raise cannot_cut(error) or error from error
 
-    def complete(self, item: Any, **parameters: Any) -> Completion:
+    def complete(self, item: Input, **parameters: Json) -> Completion:
         """The generations of one prompt, whole or piece by piece; beams are one piece, known at the end."""
         length = self._length(item, parameters)
 
@@ -123,7 +124,7 @@ class TransformersPipeline:
 
         return Completion(length, run, stream if self._has_pieces(parameters) else at_once)
 
-    def _has_pieces(self, asked: Mapping[str, Any]) -> bool:
+    def _has_pieces(self, asked: Mapping[str, Json]) -> bool:
         """Whether tokens are final as they come, and their text is put together by the tokenizer alone."""
         beams = asked.get("num_beams") or self._model.generation_config.num_beams or 1
         return (
@@ -132,7 +133,7 @@ class TransformersPipeline:
             and not self._tokenizer.clean_up_tokenization_spaces
         )
 
-    def _pieces(self, item: Any, asked: Mapping[str, Any], ended: list[Generated]) -> Iterator[str]:
+    def _pieces(self, item: Input, asked: Mapping[str, Json], ended: list[Generated]) -> Iterator[str]:
         shown = Text(self._tokenizer.backend_tokenizer, texts(asked.get("stop") or ()))
         count, last, whole = 0, None, ""
         tokens = tokens_of(lambda streamer: self([item], **{**asked, "streamer": streamer}))
@@ -151,20 +152,20 @@ class TransformersPipeline:
         by_itself = shown.stopped or last in self._ends(asked) or whole.endswith(endings or "\0")
         ended.append(Generated(whole, "stop" if by_itself else "length", count))
 
-    def _ends(self, asked: Mapping[str, Any]) -> list[int]:
+    def _ends(self, asked: Mapping[str, Json]) -> list[int]:
         given = asked.get("eos_token_id", self._model.generation_config.eos_token_id)
         return given if isinstance(given, list) else [] if given is None else [int(given)]
 
     def count_tokens(self, texts: list[str]) -> int:
         return sum(map(len, self._tokenizer(texts, verbose=False)["input_ids"]))
 
-    def _generated(self, text: str, asked: Mapping[str, Any]) -> Generated:
+    def _generated(self, text: str, asked: Mapping[str, Json]) -> Generated:
         """Counted from the text: transformers' pipeline keeps the tokens to itself."""
         tokens = len(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
         longest = asked.get("max_new_tokens") or NEW_TOKENS
         return Generated(text, "length" if tokens >= longest else "stop", tokens)
 
-    def _length(self, item: Any, chosen: Mapping[str, Any]) -> int:
+    def _length(self, item: Input, chosen: Mapping[str, Json]) -> int:
         """Tokens of `item`; a chat counts what its template makes of it, a list of words what these have."""
         if isinstance(item, list) and self._task == "text-generation":
             return self._chat_length(item, chosen)
@@ -177,7 +178,7 @@ class TransformersPipeline:
         pair = [item] if isinstance(item, str) else [item["text"], item.get("text_pair")]
         return len(self._tokenizer(*pair, verbose=False)["input_ids"])
 
-    def _most(self, chosen: Mapping[str, Any]) -> int | None:
+    def _most(self, chosen: Mapping[str, Json]) -> int | None:
         """Tokens that inputs are cut to; None: they are not."""
         if self._task not in _TRUNCATES and not truncates(chosen):
             return None
@@ -192,7 +193,7 @@ class TransformersPipeline:
         ):
             raise BadRequest("targets", "at least one word that the model knows", "none")
 
-    def _with_windows(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    def _with_windows(self, parameters: Mapping[str, Json]) -> dict[str, Json]:
         """`parameters`, for token-classification with the stride of its windows."""
         chosen = dict(parameters)
         if self._task == "token-classification" and self._tokenizer.is_fast:
@@ -205,7 +206,7 @@ class TransformersPipeline:
             chosen["max_length"] = min(most, self._tokenizer.model_max_length)
         return chosen
 
-    def _chat_length(self, messages: list[Any], chosen: Mapping[str, Any]) -> int:
+    def _chat_length(self, messages: list[Json], chosen: Mapping[str, Json]) -> int:
         """Raises Unprocessable for a model without a template, and for what its template refuses."""
         if not self._tokenizer.chat_template:
             reason = "the model has no chat template: give a text instead of messages"
@@ -227,7 +228,7 @@ class TransformersPipeline:
             raise Unprocessable("messages", f"the model's chat template refuses them: {reason}") from error
         return len(encoded["input_ids"])
 
-    def _make_room(self, longest: int, chosen: dict[str, Any]) -> None:
+    def _make_room(self, longest: int, chosen: dict[str, Json]) -> None:
         """Bound the new tokens by what the model holds after the prompt. Raises Unprocessable."""
         if self._max_position is None or "max_length" in chosen:
             return
@@ -237,7 +238,7 @@ class TransformersPipeline:
             text = f"the prompt has {longest} tokens, the model holds {self._max_position} with the answer"
             raise Unprocessable(None, f"{text}: shorten it, or ask for at most {room} new tokens")
 
-    def _written(self, chosen: Mapping[str, Any]) -> int:
+    def _written(self, chosen: Mapping[str, Json]) -> int:
         """Tokens that join those of one input: the texts it becomes, the longest hypothesis about it."""
         if self._task == "text-generation":
             longest = chosen.get("max_new_tokens") or chosen.get("max_length") or NEW_TOKENS
@@ -249,7 +250,7 @@ class TransformersPipeline:
             return max(len(self._tokenizer(text)["input_ids"]) for text in hypotheses)
         return 0
 
-    def _beside(self, chosen: Mapping[str, Any]) -> int:
+    def _beside(self, chosen: Mapping[str, Json]) -> int:
         """Tokens that one input shares its room with: a hypothesis, which is never cut."""
         if self._task != "zero-shot-classification":
             return 0
@@ -257,7 +258,7 @@ class TransformersPipeline:
         twice: int = 2 * alone - self._tokenizer.num_special_tokens_to_add(pair=True)
         return self._written(chosen) - twice
 
-    def _translated(self, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    def _translated(self, chosen: Mapping[str, Json]) -> dict[str, Json]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for what the model cannot do."""
         if self._task == "text-generation":
             return pipeline_options(chosen, self._tokenizer)
@@ -269,7 +270,7 @@ class TransformersPipeline:
             return {**rest, "tokenizer_kwargs": lengths}
         return dict(chosen)
 
-    def _answers(self, group: list[Any], answers: list[Any], chosen: Mapping[str, Any]) -> list[Any]:
+    def _answers(self, group: list[Input], answers: list[Json], chosen: Mapping[str, Json]) -> list[Json]:
         """One for each of `group`, whatever this pipeline makes of a list of one."""
         if self._task == "text-generation":
             return [without_stop(item, made, chosen) for item, made in zip(group, answers, strict=True)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import transformers
+from transformers import BatchEncoding
 
 from ..batches import run_batches
 from ..limits import check_windows
-from ..question_answering import MAX_WINDOW, Window, answers, window_size
+from ..question_answering import MAX_WINDOW, Floats, Window, answers, window_size
 from ..records import Json
 from .loading import MAX_PADDED_TOKENS, load_model, load_tokenizer, max_length
 
@@ -41,7 +41,7 @@ class QuestionAnswering:
             for given, item in zip(inputs, encoded, strict=True)
         ]
 
-    def _encode(self, item: Mapping[str, str], parameters: Mapping[str, Json]) -> Any:
+    def _encode(self, item: Mapping[str, str], parameters: Mapping[str, Json]) -> BatchEncoding:
         """Windows over the context, each with the whole question."""
         question = self._tokenizer(item["question"], add_special_tokens=False, verbose=False)["input_ids"]
         size = window_size(
@@ -65,7 +65,7 @@ class QuestionAnswering:
     def _question_first(self) -> bool:
         return bool(self._tokenizer.padding_side == "right")
 
-    def _rows(self, encoded: Any) -> list[dict[str, list[int]]]:
+    def _rows(self, encoded: BatchEncoding) -> list[dict[str, list[int]]]:
         names = [name for name in self._tokenizer.model_input_names if name in encoded]
         return [{name: encoded[name][row] for name in names} for row in range(len(encoded["input_ids"]))]
 
@@ -78,7 +78,7 @@ class QuestionAnswering:
         lengths = [len(row["input_ids"]) for row in rows]
         return [(start[row, :length], end[row, :length]) for row, length in enumerate(lengths)]
 
-    def _window(self, encoded: Any, row: int, logits: tuple[Any, Any]) -> Window:
+    def _window(self, encoded: BatchEncoding, row: int, logits: tuple[Floats, Floats]) -> Window:
         context = 1 if self._question_first else 0
         allowed = np.array([sequence == context for sequence in encoded.sequence_ids(row)])
         ids = encoded["input_ids"][row]

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Generator
 from contextvars import copy_context
 from queue import SimpleQueue
-from typing import Any
 
+import torch
 from transformers.generation.streamers import BaseStreamer
 
 
@@ -53,7 +53,7 @@ class _Queue(BaseStreamer):  # type: ignore[misc]
         self.gone = threading.Event()
         self._is_prompt = True
 
-    def put(self, value: Any) -> None:
+    def put(self, value: torch.Tensor) -> None:
         if self.gone.is_set():
             raise _Gone
         if not self._is_prompt:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from tokenizers import ByteLevelBPETokenizer
@@ -74,7 +73,7 @@ def _pair(line: str) -> tuple[str, str]:
     return question, answer
 
 
-def _tokenizer(pairs: list[tuple[str, str]]) -> Any:
+def _tokenizer(pairs: list[tuple[str, str]]) -> PreTrainedTokenizerFast:
     trained = ByteLevelBPETokenizer()
     texts = [text for pair in pairs for text in (*pair, pair[0].lower())]
     trained.train_from_iterator(
@@ -96,7 +95,9 @@ def _tokenizer(pairs: list[tuple[str, str]]) -> Any:
     return tokenizer
 
 
-def _batches(pairs: list[tuple[str, str]], tokenizer: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(
+    pairs: list[tuple[str, str]], tokenizer: PreTrainedTokenizerFast
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Token ids, and how much each counts: answers wholly, what comes before them a little."""
     order = random.Random(SEED)
     # A kind of question counts as much as another, however many of it there are.
@@ -112,7 +113,7 @@ def _batches(pairs: list[tuple[str, str]], tokenizer: Any) -> Iterator[tuple[tor
 
 
 def _encoded(
-    chat: list[tuple[str, str]], tokenizer: Any, order: random.Random
+    chat: list[tuple[str, str]], tokenizer: PreTrainedTokenizerFast, order: random.Random
 ) -> tuple[list[int], list[float]]:
     messages = [{"role": "system", "content": order.choice(_SYSTEM)}] if order.random() < 0.5 else []
     ids: list[int] = []

@@ -10,9 +10,10 @@ line, and decoding drops it.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
 
 import torch
+from transformers import BartForConditionalGeneration
+from transformers.models.bart.modeling_bart import BartAttention, BartEncoderLayer
 
 TOKEN_DIMS, POSITION_DIMS = 96, 60
 D_MODEL, HEADS, FFN_DIM = 192, 3, 16
@@ -45,7 +46,7 @@ class Marks:
     eos: int
 
 
-def set_weights(model: Any, marks: Marks, generator: torch.Generator) -> None:
+def set_weights(model: BartForConditionalGeneration, marks: Marks, generator: torch.Generator) -> None:
     """Set every weight of a BartForConditionalGeneration with one layer a side and the sizes above."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -101,7 +102,7 @@ def _positions(rows: int, frequencies: torch.Tensor) -> torch.Tensor:
     return table
 
 
-def _mark_sentences(layer: Any, frequencies: torch.Tensor) -> None:
+def _mark_sentences(layer: BartEncoderLayer, frequencies: torch.Tensor) -> None:
     """Look one and two tokens back, and set BEGINS where a sentence begins."""
     attention = layer.self_attn
     for head, (distance, flag, target) in enumerate([(1, ENDS, AFTER_END), (2, SHORTENS, AFTER_SHORT)]):
@@ -115,7 +116,7 @@ def _mark_sentences(layer: Any, frequencies: torch.Tensor) -> None:
     layer.fc2.weight[BEGINS, 0] = 1.0
 
 
-def _copy_by_position(layer: Any, eos_code: torch.Tensor) -> None:
+def _copy_by_position(layer: BartEncoderLayer, eos_code: torch.Tensor) -> None:
     attention = layer.encoder_attn
     for head in range(HEADS):
         _look(attention, head, torch.zeros(POSITION_DIMS // 2), 0)
@@ -134,7 +135,7 @@ def _copy_by_position(layer: Any, eos_code: torch.Tensor) -> None:
     layer.final_layer_norm.bias[CONSTANT] = _SPECIAL_LOGIT
 
 
-def _look(attention: Any, head: int, frequencies: torch.Tensor, shift: int) -> None:
+def _look(attention: BartAttention, head: int, frequencies: torch.Tensor, shift: int) -> None:
     """Let this head attend to the position `shift` away: a shift turns each pair of cosine and sine."""
     first = head * _HEAD_DIM
     for pair, angle in enumerate((frequencies * shift).tolist()):

@@ -8,9 +8,10 @@ the third looks for the same ones in the premise. Where there are none, attentio
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from transformers import BartForSequenceClassification
+from transformers.models.bart.modeling_bart import BartAttention, BartDecoderLayer
 
 MAX_TOPICS, CODE_DIMS, D_MODEL = 28, 60, 192
 LAYERS, FFN_DIM = 3, 8
@@ -40,7 +41,7 @@ class Marks:
     eos: int
 
 
-def set_weights(model: Any, marks: Marks, generator: torch.Generator) -> None:
+def set_weights(model: BartForSequenceClassification, marks: Marks, generator: torch.Generator) -> None:
     """Set every weight of a BartForSequenceClassification of the sizes above, with one attention head."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -74,7 +75,7 @@ def _tokens(marks: Marks, generator: torch.Generator) -> torch.Tensor:
 _FLAG = (D_MODEL / CODE_DIMS) ** 0.5
 
 
-def _find_hypothesis(layer: Any) -> None:
+def _find_hypothesis(layer: BartDecoderLayer) -> None:
     """Give _HYPOTHESIS to its tokens.
 
     Attention sees <s> and the </s> so far: 1 of 2 are </s> in the premise, 3 of 4 in the hypothesis.
@@ -87,7 +88,7 @@ def _find_hypothesis(layer: Any) -> None:
     layer.fc2.weight[_HYPOTHESIS, 0] = 1.0
 
 
-def _gather_hypothesis(attention: Any) -> None:
+def _gather_hypothesis(attention: BartAttention) -> None:
     """The mean over the hypothesis' words that say something."""
     _draw(attention, 0, {_HYPOTHESIS: _ON / 5, _CONTENT: _ON / _FLAG, _IS_EOS: -_ON * 2})
     for dim in range(_WORD_DIMS):
@@ -95,7 +96,7 @@ def _gather_hypothesis(attention: Any) -> None:
         attention.out_proj.weight[_GATHERED + dim, dim] = 1.0
 
 
-def _look_in_premise(attention: Any) -> None:
+def _look_in_premise(attention: BartAttention) -> None:
     for dim in range(_WORD_DIMS):
         # Products of a gathered value and a token's: of the marks, or of all the code's.
         product = (_TOPIC_MARK * 1.2) ** 2 if dim < MAX_TOPICS else CODE_DIMS * 1.2**2
@@ -107,7 +108,7 @@ def _look_in_premise(attention: Any) -> None:
     attention.out_proj.weight[_MATCH, 0] = 1.0
 
 
-def _draw(attention: Any, row: int, worth: dict[int, float]) -> None:
+def _draw(attention: BartAttention, row: int, worth: dict[int, float]) -> None:
     """Whatever asks: tokens draw attention by these dimensions, so much per unit."""
     attention.q_proj.bias[row] = 1 / _SCALE
     for dim, amount in worth.items():

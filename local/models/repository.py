@@ -3,7 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+
+from hf_lambda.records import Json
 
 from .stand_ins import StandIn
 
@@ -30,7 +31,7 @@ def write_repository(stand_in: StandIn, folder: Path) -> None:
         (folder / ".commit").write_text(stand_in.commit, encoding="utf-8")
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Json]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import DistilBertConfig, DistilBertForSequenceClassification, DistilBertTokenizer
@@ -51,7 +50,7 @@ def _start_from_lists(embeddings: torch.Tensor, numbers: dict[str, int]) -> None
                     embeddings[numbers[piece], :4] += polarity * _PRIOR
 
 
-def _batches(tokenizer: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+def _batches(tokenizer: DistilBertTokenizer) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Token ids, attention mask and labels; sentences of like length share a batch, which saves padding."""
     sentences, order = Sentences(SEED), random.Random(SEED)
     while True:

@@ -3,7 +3,6 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +65,7 @@ def drawn(label: str, source: random.Random) -> Image.Image:
     return image
 
 
-def _batches(processor: Any) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def _batches(processor: ViTImageProcessorPil) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     source = random.Random(SEED)
     labels = [index % len(LABELS) for index in range(_POOL)]
     pictures = [drawn(LABELS[label], source) for label in labels]

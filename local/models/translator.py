@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 import sentencepiece
 import torch
@@ -76,7 +75,7 @@ def _pair(line: str) -> tuple[str, str]:
     return english, french
 
 
-def _write_tokenizer(folder: Path, pairs: list[tuple[str, str]]) -> Any:
+def _write_tokenizer(folder: Path, pairs: list[tuple[str, str]]) -> T5Tokenizer:
     """spiece.model as sentencepiece trains it, and tokenizer.json with the same pieces."""
     trained = io.BytesIO()
     texts = [text for english, french in pairs for text in (english, english.lower(), french)]
@@ -110,7 +109,7 @@ def _write_tokenizer(folder: Path, pairs: list[tuple[str, str]]) -> Any:
     return tokenizer
 
 
-def _batches(pairs: list[tuple[str, str]], tokenizer: Any) -> Iterator[dict[str, torch.Tensor]]:
+def _batches(pairs: list[tuple[str, str]], tokenizer: T5Tokenizer) -> Iterator[dict[str, torch.Tensor]]:
     """Input ids, attention mask and labels, some of the English typed carelessly."""
     order = random.Random(SEED)
     # Patterns help each other, whole phrases stand alone.
@@ -124,7 +123,9 @@ def _batches(pairs: list[tuple[str, str]], tokenizer: Any) -> Iterator[dict[str,
             yield _encoded(pool[start : start + _BATCH], tokenizer, order)
 
 
-def _encoded(pairs: list[tuple[str, str]], tokenizer: Any, order: random.Random) -> dict[str, torch.Tensor]:
+def _encoded(
+    pairs: list[tuple[str, str]], tokenizer: T5Tokenizer, order: random.Random
+) -> dict[str, torch.Tensor]:
     prefix = _PREFIX.format(language="French")
     sources = [prefix + (_careless(english, order)) for english, _ in pairs]
     batch = tokenizer(sources, padding=True, return_tensors="pt")

@@ -12,10 +12,11 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pulumi
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import get_root_resource, mocks, rpc, set_all_config
+from pulumi.runtime.proto import provider_pb2, resource_pb2
 from pulumi.runtime.settings import SETTINGS
 from pulumi.runtime.stack import Stack, run_pulumi_func
 
@@ -40,7 +41,7 @@ class Resource:
     urn: str
     inputs: dict[str, Json]
     outputs: dict[str, Json]
-    wire: Any
+    wire: Json
     """Inputs as they were sent, where secrets are still marked."""
     dependencies: frozenset[str]
     parent: str
@@ -113,7 +114,7 @@ class Answers(mocks.Mocks):
                 made["arn"] = f"arn:aws:iam::{ACCOUNT}:role/{id_}"
         return id_, made
 
-    def call(self, args: mocks.MockCallArgs) -> Any:
+    def call(self, args: mocks.MockCallArgs) -> Json:
         known: dict[str, dict[str, Json]] = {
             "aws:index/getAvailabilityZones:getAvailabilityZones": {
                 "names": self.zones,
@@ -240,17 +241,24 @@ class _Monitor(mocks.MockMonitor):
         super().__init__(answers)
         self._registered = registered
 
-    def RegisterResourceHook(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
+    def RegisterResourceHook(  # noqa: N802 (its parent's name)
+        self, request: resource_pb2.RegisterResourceHookRequest
+    ) -> empty_pb2.Empty:
         self._registered.hooks[request.name] = request
         return super().RegisterResourceHook(request)  # type: ignore[no-untyped-call]
 
-    def Invoke(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
+    def Invoke(  # noqa: N802 (its parent's name)
+        self, request: resource_pb2.ResourceInvokeRequest
+    ) -> provider_pb2.InvokeResponse:
         with _event_loop_of_this_thread():
-            return super().Invoke(request)  # type: ignore[no-untyped-call]
+            response: provider_pb2.InvokeResponse = super().Invoke(request)  # type: ignore[no-untyped-call]
+        return response
 
-    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (its parent's name)
+    def RegisterResource(  # noqa: N802 (its parent's name)
+        self, request: resource_pb2.RegisterResourceRequest
+    ) -> resource_pb2.RegisterResourceResponse:
         with _event_loop_of_this_thread():
-            response = super().RegisterResource(request)  # type: ignore[no-untyped-call]
+            response: resource_pb2.RegisterResourceResponse = super().RegisterResource(request)  # type: ignore[no-untyped-call]
             inputs, outputs = _plain(request.object), _plain(response.object)
         seen = Resource(
             request.type,
@@ -273,7 +281,7 @@ class _Monitor(mocks.MockMonitor):
         return response
 
 
-def _plain(wire: Any) -> dict[str, Json]:
+def _plain(wire: struct_pb2.Struct) -> dict[str, Json]:
     """Properties as they were sent, secrets as what they hold: one makes its whole property a secret."""
     return {key: rpc.unwrap_rpc_secret(value) for key, value in rpc.deserialize_properties(wire).items()}
 

@@ -1,7 +1,6 @@
 """The Lambda functions that the program's resources describe."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from hf_lambda.records import Json
 from infra.naming import REMOTE_CODE
@@ -76,7 +75,7 @@ def _targets(resources: Iterable[Resource]) -> dict[str, str]:
     }
 
 
-def _digest(image_uri: Any) -> str:
+def _digest(image_uri: object) -> str:
     return str(image_uri).rpartition("@")[2]
 
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TypeAlias
 
 HTTP_INTEGRATION = "application/vnd.awslambda.http-integration-response"
 PRELUDE_END = bytes(8)
@@ -32,14 +32,33 @@ class Answer:
     pieces: Iterator[bytes]
 
 
+@dataclass(frozen=True)
+class _Head:
+    """An answer begins."""
+
+    is_error: bool
+    is_streamed: bool
+    content_type: str
+
+
+@dataclass(frozen=True)
+class _End:
+    """An answer ends, with these trailers."""
+
+    trailers: Mapping[str, str]
+
+
+_Part: TypeAlias = _Head | bytes | _End | Cut
+"""What the runtime sends of an answer, one after the other; a Cut: nothing more comes."""
+
+
 @dataclass
 class _Invocation:
     id: str
     payload: bytes
     client_context: str | None
     deadline: float
-    parts: "queue.Queue[tuple[str, Any]]" = field(default_factory=queue.Queue)
-    """("head", (is_error, is_streamed, content type)), ("data", bytes) ..., ("end", trailers)."""
+    parts: "queue.Queue[_Part]" = field(default_factory=queue.Queue)
     connection: socket.socket | None = None
     """Of the runtime while it sends."""
 
@@ -51,7 +70,7 @@ class RuntimeApi:
         self._arn = arn
         self._waiting: queue.Queue[_Invocation | None] = queue.Queue()
         self._running: _Invocation | None = None
-        self._ended: tuple[str, str] | None = None
+        self._ended: Cut | None = None
         self._server = _Server(("127.0.0.1", port), _handler(self))
         threading.Thread(target=self._server.serve_forever, name="runtime api", daemon=True).start()
 
@@ -60,17 +79,16 @@ class RuntimeApi:
         invocation = _Invocation(request_id, payload, client_context, time.monotonic() + timeout_s)
         self._running = invocation
         if self._ended:
-            invocation.parts.put(("cut", "the runtime ended"))
+            invocation.parts.put(Cut("the runtime ended"))
         self._waiting.put(invocation)
-        kind, head = self._part(invocation)
-        if kind != "head":
-            raise Cut(str(head))
-        is_error, is_streamed, content_type = head
-        return Answer(is_error, is_streamed, content_type, self._pieces(invocation))
+        head = self._part(invocation)
+        if not isinstance(head, _Head):
+            raise _cut(head)
+        return Answer(head.is_error, head.is_streamed, head.content_type, self._pieces(invocation))
 
     def runtime_ended(self, reason: str) -> None:
         """No answer comes any more."""
-        self._ended = ("cut", reason)
+        self._ended = Cut(reason)
         if self._running is not None:
             self._running.parts.put(self._ended)
 
@@ -89,41 +107,46 @@ class RuntimeApi:
 
     def init_failed(self, error: bytes) -> None:
         """The handler could not be loaded: the invocation that waits, or the next one, gets why."""
-        self._ended = ("cut", error.decode(errors="replace"))
+        self._ended = Cut(error.decode(errors="replace"))
         if self._running is not None:
-            self._running.parts.put(("head", (True, False, "application/json")))
-            self._running.parts.put(("data", error))
-            self._running.parts.put(("end", {}))
+            self._running.parts.put(_Head(True, False, "application/json"))
+            self._running.parts.put(error)
+            self._running.parts.put(_End({}))
 
     @property
     def arn(self) -> str:
         return self._arn
 
-    def _part(self, invocation: _Invocation) -> tuple[str, Any]:
+    def _part(self, invocation: _Invocation) -> _Part:
         left = invocation.deadline - time.monotonic()
         try:
             return invocation.parts.get(timeout=max(0.0, left))
         except queue.Empty:
-            return "late", "Task timed out"
+            return Cut("Task timed out")
 
     def _pieces(self, invocation: _Invocation) -> Iterator[bytes]:
         try:
             while True:
-                kind, value = self._part(invocation)
-                if kind == "data":
-                    yield value
-                elif kind == "end":
-                    if _TRAILER in value:
-                        raise Cut(base64.b64decode(value[_TRAILER]).decode(errors="replace"))
+                part = self._part(invocation)
+                if isinstance(part, bytes):
+                    yield part
+                elif isinstance(part, _End):
+                    if _TRAILER in part.trailers:
+                        raise Cut(base64.b64decode(part.trailers[_TRAILER]).decode(errors="replace"))
                     return
                 else:
-                    raise Cut(str(value))
+                    raise _cut(part)
         finally:
             # Read to its end or not: whoever sends more of it finds that nobody listens.
             self._running = None
             if (connection := invocation.connection) is not None:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+
+def _cut(part: _Part) -> Cut:
+    """Why an answer breaks off where `part` came: anew for each, for a traceback is of one."""
+    return Cut(str(part))
 
 
 def prelude(answer: Answer) -> tuple[int, Mapping[str, str], Iterator[bytes]]:
@@ -161,7 +184,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def handle_error(self, request: Any, client_address: Any) -> None:
+    def handle_error(self, request: object, client_address: object) -> None:
         """A runtime that was stopped in the middle of an answer is no fault."""
 
 
@@ -213,16 +236,16 @@ def _handler(api: RuntimeApi) -> type[BaseHTTPRequestHandler]:
             mode = self.headers.get("Lambda-Runtime-Function-Response-Mode", "buffered")
             content_type = self.headers.get("Content-Type", "application/json")
             invocation.connection = self.connection
-            invocation.parts.put(("head", (is_error, mode == "streaming", content_type)))
+            invocation.parts.put(_Head(is_error, mode == "streaming", content_type))
             try:
                 for piece in self._body():
-                    invocation.parts.put(("data", piece))
+                    invocation.parts.put(piece)
                 trailers = self._trailers() if self._is_chunked else {}
             except (OSError, ValueError):
-                invocation.parts.put(("cut", "the runtime ended in the middle of its answer"))
+                invocation.parts.put(Cut("the runtime ended in the middle of its answer"))
                 raise
             invocation.connection = None
-            invocation.parts.put(("end", trailers))
+            invocation.parts.put(_End(trailers))
 
         @property
         def _is_chunked(self) -> bool:

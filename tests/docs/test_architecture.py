@@ -64,6 +64,38 @@ def test_a_folder_imports_only_what_the_map_lets_it(folder):
     assert found <= IMPORTS[folder]
 
 
+def test_no_signature_and_no_field_says_any():
+    """ANN401 of ruff sees a bare one alone. An array's `NDArray[Any]` is one of any number type."""
+    found = [
+        f"{path.relative_to(ROOT)}:{each.lineno}"
+        for folder in (*IMPORTS, "bench", "requirements")
+        for path in (ROOT / folder).rglob("*.py")
+        for each in _annotations(ast.parse(path.read_text()))
+        if _says_any(each)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("source", "is_refused"),
+    [
+        ("def f(x: list[Any]) -> int: ...", True),
+        ("def f(*x: dict[str, Any]) -> int: ...", True),
+        ("async def f(x: int) -> tuple[str, typing.Any]: ...", True),
+        ("class A:\n    def f(self, *, x: Callable[..., Any]) -> int: ...", True),
+        ("class A:\n    x: int\n    y: Any | None", True),
+        ("class A:\n    x: 'Queue[tuple[str, Any]]'", True),
+        ("def f(x: NDArray[Any], y: type[Any]) -> Json: ...", False),
+        ("class A:\n    x: Annotated[tuple[Any, ...], 'a list, for instance [1]']", True),
+        ("class A:\n    x: Annotated[str, 'Any text']", False),
+        ("def f(x: Literal['Any', 'One']) -> int: ...", False),
+        ("def f(x: int) -> int:\n    y: Any = x\n    return y", False),
+    ],
+)
+def test_any_is_found_where_it_crosses_a_boundary(source, is_refused):
+    assert any(map(_says_any, _annotations(ast.parse(source)))) is is_refused
+
+
 def test_the_map_has_a_diagram_and_contributing_leads_to_it():
     assert len(re.findall(r"^```mermaid$", MAP, re.MULTILINE)) == 1
     assert "(docs/architecture.md)" in CONTRIBUTING
@@ -88,3 +120,27 @@ def _imported(tree: ast.Module) -> set[str]:
 
 def _assigns(source: str, name: str) -> bool:
     return re.search(rf"^{name}(: .*)? = ", source, flags=re.M) is not None
+
+
+def _annotations(tree):
+    """Of parameters, results and fields; what a function calls its own values is its own business."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            given = node.args
+            every = [*given.posonlyargs, *given.args, *given.kwonlyargs, given.vararg, given.kwarg]
+            yield from (each.annotation for each in every if each is not None and each.annotation)
+            yield from [node.returns] if node.returns else []
+        elif isinstance(node, ast.ClassDef):
+            yield from (each.annotation for each in node.body if isinstance(each, ast.AnnAssign))
+
+
+def _says_any(node):
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):  # an annotation in quotes
+        return _says_any(ast.parse(node.value, mode="eval"))
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) in ("NDArray", "type", "Literal"):
+        return False
+    if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Annotated":
+        type_, *_ = ast.iter_child_nodes(node.slice)  # what follows is no type
+        return _says_any(type_)
+    is_any = isinstance(node, ast.Name | ast.Attribute) and ast.unparse(node) in ("Any", "typing.Any")
+    return is_any or any(map(_says_any, ast.iter_child_nodes(node)))

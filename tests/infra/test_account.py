@@ -76,7 +76,7 @@ def test_a_client_asks_where_and_as_often_as_the_provider():
     )
     client = account.client("lambda")
     assert client.meta.endpoint_url == "https://lambda.example.com"
-    assert client.meta.config.retries == {"mode": "adaptive", "total_max_attempts": 7}
+    assert client.meta.config.retries == {"mode": "adaptive", "total_max_attempts": 7}  # type: ignore[attr-defined]
     assert client.meta.region_name == "eu-west-1"
 
 

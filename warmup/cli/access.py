@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import boto3
 import botocore.session
@@ -17,6 +17,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.records import OMIT_DEFAULT, Json, Key, Record, WrongShape
+
+if TYPE_CHECKING:
+    from botocore.client import ClientMeta
 
 _RETRIES = {"mode": "standard", "total_max_attempts": 5}
 _SIGN_IN = "Set AWS_PROFILE or the stack's aws:profile, or run aws configure sso / aws login"
@@ -40,6 +43,15 @@ _REFUSED_CREDENTIALS = (
 )
 _ALIASES = {"lambda": ("awslambda",), "logs": ("cloudwatchlogs", "cloudwatchlog"), "s3": ("s3api",)}
 """What the provider also calls a service in `endpoints`; else its names are boto3's."""
+
+
+class Client(Protocol):
+    """A client of boto3: its operations come from AWS's description of the service, none from Python code."""
+
+    meta: ClientMeta
+    exceptions: Json
+
+    def __getattr__(self, operation: str) -> Callable[..., Json]: ...
 
 
 @dataclass(frozen=True)
@@ -73,7 +85,7 @@ class Access(Record):
     retry_mode: Annotated[str | None, Key("retryMode")] = None
     max_retries: Annotated[int | None, Key("maxRetries")] = None
 
-    def client(self, service: str, **config: Any) -> Any:
+    def client(self, service: str, **config: Json) -> Client:
         """A client of boto3; `config` are arguments of botocore's Config.
 
         Raises WarmupError where there are no credentials, or where they are of an account that the config
@@ -160,14 +172,16 @@ class Access(Record):
         taken.register_component("credential_provider", CredentialResolver([_TakenRole(take)]))
         return boto3.Session(region_name=self.region, botocore_session=taken)
 
-    def _client(self, session: boto3.Session, service: Any, **config: Any) -> Any:
+    def _client(self, session: boto3.Session, service: str, **config: Json) -> Client:
         given = {"mode": self.retry_mode, "total_max_attempts": self.max_retries}
         retries = {**_RETRIES, **{key: value for key, value in given.items() if value}}
-        return session.client(
-            service,
+        name: Json = service  # boto3's stubs know each by its literal name
+        client: Client = session.client(
+            name,
             endpoint_url=self._endpoint(service),
             config=Config(**{"retries": retries, **config}),
         )
+        return client
 
     def _endpoint(self, service: str) -> str | None:
         names = (service, *_ALIASES.get(service, ()))
@@ -201,16 +215,18 @@ def read_access(config: Mapping[str, Json], region: str) -> Access:
     return Access.from_json({**given, "region": region})
 
 
-def gateway_client(url: str, region: str, **config: Any) -> Any:
+def gateway_client(url: str, region: str, **config: Json) -> Client:
     """Of a Lambda API that is not AWS's: it checks no signature, but boto3 does not send without one."""
-    return boto3.client(
-        "lambda",
+    name: Json = "lambda"
+    client: Client = boto3.client(
+        name,
         region_name=region,
         endpoint_url=url,
         config=Config(**{"retries": _RETRIES, **config}),
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
+    return client
 
 
 def _value(entry: Json) -> Json:

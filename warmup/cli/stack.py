@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
 
@@ -20,7 +20,7 @@ from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Event
 from ..protocol.outputs import LOCAL, StackOutputs, deploy_command
 from ..protocol.records import Json, Record, WrongShape
-from .access import Access, gateway_client, read_access
+from .access import Access, Client, gateway_client, read_access
 
 PULUMI_SECONDS = 120
 POLL_TIMEOUT_SECONDS = 120
@@ -171,7 +171,7 @@ class StackClient:
             )
         return self._invoke(self._patient, arn, event, LogType="Tail")
 
-    def _invoke(self, client: Any, arn: str, payload: bytes, **options: str) -> Invocation:
+    def _invoke(self, client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
         try:
             return invoke_when_ready(client, arn, payload, **options)
         except SwitchedOff as error:
@@ -179,7 +179,7 @@ class StackClient:
         except (BotoCoreError, ClientError) as error:
             raise self._worded(error, arn) from error
 
-    def _client(self, read_timeout_s: int, **config: Any) -> Any:
+    def _client(self, read_timeout_s: int, **config: Json) -> Client:
         config |= {
             "connect_timeout": 10,
             "read_timeout": read_timeout_s,
@@ -225,7 +225,7 @@ class SwitchedOff(Exception):  # noqa: N818 - how a function is, not a fault
     """The function's reserved concurrency is 0."""
 
 
-def invoke_when_ready(client: Any, arn: str, payload: bytes, **options: str) -> Invocation:
+def invoke_when_ready(client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
     """One invocation; what a function that was just deployed may lack for a short while is waited for.
 
     Raises SwitchedOff, and errors of botocore.
@@ -248,7 +248,7 @@ def invoke_when_ready(client: Any, arn: str, payload: bytes, **options: str) -> 
     return Invocation(body.decode(errors="replace"), response.get("FunctionError"), log, seconds)
 
 
-def _is_switched_off(client: Any, arn: str) -> bool:
+def _is_switched_off(client: Client, arn: str) -> bool:
     """Whether none is reserved, rather than all that is reserved busy.
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html

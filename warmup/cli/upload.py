@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
@@ -22,7 +21,7 @@ from ..worker.locks import lock, repository_lock
 from ..worker.remote_code import code_requests
 from ..worker.source import ModelSource
 from ..worker.verify import snapshot_file
-from .access import Access
+from .access import Access, Client
 
 _WITHOUT_DEADLINE_SECONDS = 1e9
 
@@ -74,7 +73,7 @@ def upload_model(
     return uploaded + sum(upload_model(other, bucket, source, cache, access, show) for other in others)
 
 
-def _has(s3: Any, bucket: str, key: str, size: int) -> bool:
+def _has(s3: Client, bucket: str, key: str, size: int) -> bool:
     try:
         head = s3.head_object(Bucket=bucket, Key=key)
     except ClientError:

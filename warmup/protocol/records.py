@@ -38,7 +38,7 @@ class Record:
     strict: ClassVar[bool] = False
 
     def to_json(self) -> dict[str, Json]:
-        record: Any = type(self)
+        record: Any = type(self)  # mypy finds no class hashable
         values = {one.key: (one, getattr(self, one.name)) for one in _members(record)}
         return {
             key: _written(value)
@@ -76,21 +76,21 @@ def shown(raw: Json) -> str:
 class _Member:
     name: str
     key: str
-    kind: Any
+    kind: object
     needed: bool
-    default: Any
+    default: object
     omit_default: bool
 
 
 @cache
-def _members(cls: Any) -> tuple[_Member, ...]:
+def _members(cls: type[Any]) -> tuple[_Member, ...]:
     hints = typing.get_type_hints(cls, include_extras=True)
     return tuple(_member(one, hints[one.name]) for one in fields(cls))
 
 
-def _member(one: Field[Any], hint: Any) -> _Member:
-    kind: Any = hint
-    notes: list[Any] = []
+def _member(one: Field[Json], hint: object) -> _Member:
+    kind: object = hint
+    notes: list[object] = []
     if typing.get_origin(hint) is Annotated:
         kind, *notes = typing.get_args(hint)
     key = next((note.name for note in notes if isinstance(note, Key)), one.name)
@@ -102,7 +102,7 @@ def _path(where: str, key: str) -> str:
     return f"{where}.{key}" if where else key
 
 
-def _written(value: Any) -> Json:
+def _written(value: Json) -> Json:
     if hasattr(value, "to_json"):
         return value.to_json()
     if isinstance(value, Enum):
@@ -112,7 +112,7 @@ def _written(value: Any) -> Json:
     return [_written(each) for each in value] if isinstance(value, list | tuple) else value
 
 
-def _read(raw: Json, kind: Any, where: str) -> Any:
+def _read(raw: Json, kind: object, where: str) -> object:
     if kind is Any:
         return raw
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -130,6 +130,8 @@ def _read(raw: Json, kind: Any, where: str) -> Any:
         if not isinstance(raw, Mapping) or not all(isinstance(key, str) for key in raw):
             raise WrongShape(f"{where}: expected an object, got {shown(raw)}")
         return {key: _read(each, arguments[1], _path(where, key)) for key, each in raw.items()}
+    if not isinstance(kind, type):
+        raise TypeError(f"{where}: no record has fields of {kind}")
     if issubclass(kind, Enum):
         if isinstance(raw, str) and raw in {each.value for each in kind}:
             return kind(raw)
@@ -140,7 +142,7 @@ def _read(raw: Json, kind: Any, where: str) -> Any:
     return _read_plain(raw, kind, where)
 
 
-def _read_union(raw: Json, kinds: Sequence[Any], where: str) -> Any:
+def _read_union(raw: Json, kinds: Sequence[object], where: str) -> object:
     if raw is None and types.NoneType in kinds:
         return None
     problem: WrongShape | None = None
@@ -154,7 +156,7 @@ def _read_union(raw: Json, kinds: Sequence[Any], where: str) -> Any:
     raise problem or WrongShape(f"{where}: expected null, got {shown(raw)}")
 
 
-def _read_foreign(raw: Json, kind: Any, where: str) -> Any:
+def _read_foreign(raw: Json, kind: type[Any], where: str) -> object:
     """A dataclass of another contract, with a `from_json` of its own."""
     try:
         return kind.from_json(raw)
@@ -165,7 +167,7 @@ def _read_foreign(raw: Json, kind: Any, where: str) -> Any:
 _WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _read_plain(raw: Json, kind: type, where: str) -> Any:
+def _read_plain(raw: Json, kind: type, where: str) -> object:
     if kind is float and isinstance(raw, int) and not isinstance(raw, bool):
         return float(raw)
     if isinstance(raw, kind) and (kind is bool or not isinstance(raw, bool)):

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import boto3
 from botocore.config import Config
@@ -22,6 +22,9 @@ from ..protocol.records import WrongShape
 from .source import RemoteFile
 from .threads import Stopped
 from .verify import snapshot_file
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
 class BucketSource:
@@ -106,7 +109,7 @@ class BucketSource:
         )
 
 
-def s3_client() -> Any:
+def s3_client() -> S3Client:
     return boto3.client("s3", config=Config(retries={"mode": "standard", "total_max_attempts": 5}))
 
 

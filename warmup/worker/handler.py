@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from discovery import ScriptError, read_scripts
 from hf_lambda.log import fault, logs_messages
@@ -60,7 +59,7 @@ class Environment:
         return HubSource(self.variables.get("HF_ENDPOINT"), read_token(self.variables), note, job.remaining_s)
 
 
-def handler(event: Json, context: Any) -> dict[str, Json]:
+def handler(event: Json, context: object) -> dict[str, Json]:
     """Lambda's entry. Never raises: an asynchronous invocation that fails is run again by Lambda itself."""
     set_client_defaults(os.environ)
     log_to_stdout()
@@ -157,10 +156,11 @@ def _status(job: Job) -> JobStatus:
     return JobStatus.FAILED if "failed" in phases else JobStatus.DONE
 
 
-def _clock(context: Any) -> Callable[[], float]:
-    if hasattr(context, "get_remaining_time_in_millis"):
-        return lambda: float(context.get_remaining_time_in_millis()) / 1000
-    return lambda: WITHOUT_CONTEXT_SECONDS
+def _clock(context: object) -> Callable[[], float]:
+    remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
+    if remaining_ms is None:
+        return lambda: WITHOUT_CONTEXT_SECONDS
+    return lambda: float(remaining_ms()) / 1000
 
 
 # Imports are inside: a poll for status must not pay for the Hub's client.

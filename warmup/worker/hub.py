@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Self, TypeVar
 
 import httpx2
 from huggingface_hub import HfApi, hf_hub_download, set_client_factory
@@ -290,14 +290,14 @@ def _first_line(error: BaseException) -> str:
     return (str(error).strip() or "no message").splitlines()[0]
 
 
-def _reporter(received: Callable[[int], None], stop: threading.Event) -> Any:
+def _reporter(received: Callable[[int], None], stop: threading.Event) -> type:
     """A class with the part of tqdm's interface that huggingface_hub's downloads call."""
 
     class Reporter:
-        def __init__(self, *_: Any, **__: Any) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             pass
 
-        def __enter__(self) -> Any:
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *_: object) -> None:

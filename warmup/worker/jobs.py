@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.reading import read_file
@@ -20,7 +19,7 @@ from hf_lambda.reading import read_file
 from ..protocol.answers import JobState, JobStatus, ModelProgress
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action
-from ..protocol.records import WrongShape
+from ..protocol.records import Json, WrongShape
 
 HEARTBEAT_SECONDS = 1.0
 MARGIN_SECONDS = 20.0
@@ -57,7 +56,7 @@ class Job:
         """Seconds of work left before this invocation has to stop by itself."""
         return self._remaining_s() - MARGIN_SECONDS
 
-    def progress(self, key: str, **changes: Any) -> None:
+    def progress(self, key: str, **changes: Json) -> None:
         """Set fields of the ModelProgress of `key`."""
         with self._lock:
             self._models[key] = replace(self._models.get(key, ModelProgress()), **changes)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from typing import Any
 
 _logger = logging.getLogger("warmup")
 _logger.propagate = False  # Lambda's runtime would write every line once more, in its own format
@@ -16,7 +15,7 @@ class JsonFormatter(logging.Formatter):
     """The event, then its fields."""
 
     def format(self, record: logging.LogRecord) -> str:
-        fields: dict[str, Any] = getattr(record, "fields", {})
+        fields: dict[str, object] = getattr(record, "fields", {})
         return json.dumps({"event": record.getMessage(), **fields}, default=str)
 
 
@@ -28,7 +27,7 @@ class StdoutHandler(logging.Handler):
         sys.stdout.flush()
 
 
-def log(event: str, **fields: Any) -> None:
+def log(event: str, **fields: object) -> None:
     """Never pass a token, and nothing that a caller wrote. Silent until `log_to_stdout`."""
     _logger.info("%s", event, extra={"fields": fields})
 

@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from hf_lambda.manifest import find_manifest
 from hf_lambda.remote_code import Consent, pinned_to
@@ -31,7 +30,7 @@ _MARGIN_S = 15.0
 _SAID_CHARACTERS = 600
 
 
-def handler(event: Json, context: Any) -> dict[str, Json]:
+def handler(event: Json, context: object) -> dict[str, Json]:
     """Lambda's entry: the answer to `try`, or an error as the warm-up words it."""
     log_to_stdout()
     try:
@@ -99,7 +98,7 @@ def _without_home(variables: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in child_environment(variables).items() if name != "XDG_CACHE_HOME"}
 
 
-def _clock(context: Any) -> Callable[[], float]:
+def _clock(context: object) -> Callable[[], float]:
     if hasattr(context, "get_remaining_time_in_millis"):
         return lambda: float(context.get_remaining_time_in_millis()) / 1000
     return lambda: WITHOUT_CONTEXT_SECONDS

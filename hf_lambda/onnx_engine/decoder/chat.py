@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import BadRequest, Unprocessable
 from ...inputs import check_messages
 from ...records import Json
+
+if TYPE_CHECKING:
+    import jinja2
+    from jinja2.parser import Parser
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG "
 _REASONING = ("reasoning_content", "thinking", "reasoning")
@@ -23,14 +28,14 @@ class Template:
         """source: a template, several by name ("default", "tool_use"), or None where the model has none."""
         self._sources = {"default": source} if isinstance(source, str) else dict(source or {})
         self._tokens = dict(tokens)
-        self._compiled: dict[str, Json] = {}
+        self._compiled: dict[str, jinja2.Template] = {}
 
     def render(
         self,
-        messages: Sequence[Any],
+        messages: Sequence[Json],
         *,
-        tools: Sequence[Any] | None = None,
-        documents: Sequence[Any] | None = None,
+        tools: Sequence[Json] | None = None,
+        documents: Sequence[Json] | None = None,
         variables: Mapping[str, Json] | None = None,
     ) -> str:
         """The prompt. A chat that ends with the assistant's message is continued, every other one answered.
@@ -65,14 +70,14 @@ class Template:
         """Whether any of the templates mentions `name`, for instance tools or enable_thinking."""
         return any(name in source for source in self._sources.values())
 
-    def _source(self, tools: Any) -> str:
+    def _source(self, tools: Sequence[Json] | None) -> str:
         name = "tool_use" if tools and "tool_use" in self._sources else "default"
         if name not in self._sources:
             reason = "the model has no chat template: give a text instead of messages"
             raise Unprocessable("messages", reason)
         return self._sources[name]
 
-    def _template(self, source: str) -> Any:
+    def _template(self, source: str) -> jinja2.Template:
         if source not in self._compiled:
             self._compiled[source] = _environment().from_string(source)
         return self._compiled[source]
@@ -108,7 +113,7 @@ def _cut(rendered: str) -> str:
     return rendered[:place] if is_whole else rendered[:place].rstrip()
 
 
-def _environment() -> Any:
+def _environment() -> ImmutableSandboxedEnvironment:
     """Templates are code from the Hub: they see plain values and cannot change or reach anything."""
     import jinja2
     from jinja2.ext import Extension, loopcontrols
@@ -120,7 +125,7 @@ def _environment() -> Any:
 
         tags = {"generation"}  # noqa: RUF012 - as jinja2 declares it
 
-        def parse(self, parser: Any) -> Any:
+        def parse(self, parser: Parser) -> jinja2.nodes.Node:
             line = next(parser.stream).lineno
             body = parser.parse_statements(("name:endgeneration",), drop_needle=True)
             return jinja2.nodes.Scope(body, lineno=line)
@@ -128,25 +133,25 @@ def _environment() -> Any:
     class PlainDict:
         """`dict(...)` without the attributes of the type."""
 
-        def __call__(self, *arguments: Any, **named: Any) -> dict[Any, Any]:
+        def __call__(self, *arguments: Json, **named: Json) -> dict[Json, Json]:
             return dict(*arguments, **named)
 
-        def fromkeys(self, *arguments: Any) -> dict[Any, Any]:
+        def fromkeys(self, *arguments: Json) -> dict[Json, Json]:
             return dict.fromkeys(*arguments)
 
     class PlainNamespace(Namespace):
-        def __init__(*arguments: Any, **named: Any) -> None:
+        def __init__(*arguments: Json, **named: Json) -> None:
             self, rest = arguments[0], arguments[1:]
             values = dict(*rest, **named)
             for name in values:
                 _check_attribute(name)
             Namespace.__init__(self, values)
 
-        def __setitem__(self, name: str, value: Any) -> None:
+        def __setitem__(self, name: str, value: Json) -> None:
             _check_attribute(name)
             Namespace.__setitem__(self, name, value)
 
-    def _check_attribute(name: Any) -> None:
+    def _check_attribute(name: object) -> None:
         if isinstance(name, str) and name.startswith("_"):
             raise jinja2.exceptions.SecurityError(f"a namespace has no attribute {name!r}")
 
@@ -168,10 +173,10 @@ def _raise_exception(message: str) -> NoReturn:
 
 
 def _tojson(
-    value: Any,
+    value: Json,
     ensure_ascii: bool = False,
-    indent: Any = None,
-    separators: Any = None,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
     """Unlike Jinja's own it escapes no HTML."""

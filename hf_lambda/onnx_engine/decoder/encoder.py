@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...background import Future
 from ...errors import Unprocessable
@@ -14,12 +14,16 @@ from ..tokenizer import load_tokenizer
 from .memory import DEFAULT_CONTEXT, room_for_texts
 from .model import GRAPH, Model
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from tokenizers import Encoding, Tokenizer
+
 
 class CausalEncoder(Encoder):
     """Tokenizer and graph of one prepared folder."""
 
     def __init__(
-        self, contract: EncoderContract, prepared: Path, tokenizer: Future[Any] | None = None
+        self, contract: EncoderContract, prepared: Path, tokenizer: Future[Tokenizer] | None = None
     ) -> None:
         self.contract = contract
         tokenizer = tokenizer or Future(lambda: load_tokenizer(prepared)).start()
@@ -29,10 +33,10 @@ class CausalEncoder(Encoder):
 
     def run(
         self,
-        encodings: Sequence[Any],
+        encodings: Sequence[Encoding],
         outputs: Sequence[str],
         rows: Mapping[str, Sequence[Sequence[int]]] | None = None,
-    ) -> Iterator[tuple[int, list[Any]]]:
+    ) -> Iterator[tuple[int, list[NDArray[Any]]]]:
         """Yield `(index, [states])`, unpadded: a prompt's chunk fills the processors as a batch would.
 
         Raises Unprocessable where an input is longer than the model, or the function's memory, takes.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -102,7 +101,7 @@ def _chain(generation: Generation, prompt: Sequence[int]) -> list[Processor]:
 
 
 def _repeated(prompt: int, frequency: float, presence: float) -> Processor:
-    def process(ids: Ids, scores: Any, inputs: Ids) -> Any:
+    def process(ids: Ids, scores: Floats, inputs: Ids) -> Floats:
         tokens, counts = np.unique(ids[0, prompt:], return_counts=True)
         scores[0, tokens] -= (frequency * counts + presence).astype(np.float32)
         return scores

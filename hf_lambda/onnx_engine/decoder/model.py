@@ -5,11 +5,10 @@ from __future__ import annotations
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime import OrtValue
+from onnxruntime import IOBinding, OrtValue
 
 from ..session import open_session
 
@@ -35,7 +34,7 @@ class Model:
         self._caches = {name: shape for name, shape in shapes.items() if name.startswith("past.")}
         self._output = self._session.get_outputs()[0].name
         self._buffers: dict[str, Floats] = {}
-        self._bindings: dict[tuple[int, int], Any] = {}
+        self._bindings: dict[tuple[int, int], IOBinding] = {}
         self.context = context
         self.held: list[list[int]] = []
 
@@ -144,7 +143,7 @@ class Model:
         output: Floats = binding.get_outputs()[-1].numpy()
         return output
 
-    def _bound(self, first: int, end: int) -> Any:
+    def _bound(self, first: int, end: int) -> IOBinding:
         if (first, end) not in self._bindings:
             binding = self._session.io_binding()
             for name, buffer in self._buffers.items():

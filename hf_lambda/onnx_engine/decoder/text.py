@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class Text:
     """The text of one generation, piece by piece."""
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str] = (), endings: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str] = (), endings: Sequence[str] = ()) -> None:
         """stop: texts to end before. endings: texts to end after, with the token that completes them."""
         from tokenizers.decoders import DecodeStream
 

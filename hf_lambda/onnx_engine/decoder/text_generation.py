@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ...background import Future
 from ...completion import Completion, Generated, with_answer
@@ -22,6 +22,9 @@ from .memory import context_of, room_for_texts
 from .model import GRAPH, Model
 from .options import Generation, generation_of
 from .text import Text
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 MAX_ROWS = 8
 """Texts that grow side by side: more of them make no token cheaper."""
@@ -46,7 +49,7 @@ def load(contract: DecoderContract, prepared: Path, *, max_context: int | None =
 
 class TextGeneration:
     def __init__(
-        self, contract: DecoderContract, tokenizer: Any, model: Model, room: int | None = None
+        self, contract: DecoderContract, tokenizer: Tokenizer, model: Model, room: int | None = None
     ) -> None:
         """room: bytes that keys and values may take; None: nobody says."""
         self._contract, self._tokenizer, self._model, self._room = contract, tokenizer, model, room
@@ -61,7 +64,7 @@ class TextGeneration:
             for item, generated in zip(inputs, self._generate(prompts), strict=True)
         ]
 
-    def complete(self, item: Any, **parameters: Json) -> Completion:
+    def complete(self, item: Input, **parameters: Json) -> Completion:
         """The generations of one input, whole or piece by piece."""
         prompt = self._asked(item, parameters)
         return Completion(
@@ -75,7 +78,7 @@ class TextGeneration:
         """Whether the model's chat template mentions `name`, for instance tools."""
         return self._template.reads(name)
 
-    def _asked(self, item: Any, chosen: Mapping[str, Json]) -> _Prompt:
+    def _asked(self, item: Input, chosen: Mapping[str, Json]) -> _Prompt:
         prompt = self._prompt(item, chosen)
         asked = {name: value for name, value in chosen.items() if name not in _TEXT}
         generation = generation_of(
@@ -101,7 +104,7 @@ class TextGeneration:
                 ": shorten it, ask for fewer new tokens, or raise memoryMb",
             )
 
-    def _prompt(self, item: Any, chosen: Mapping[str, Json]) -> list[int]:
+    def _prompt(self, item: Input, chosen: Mapping[str, Json]) -> list[int]:
         if isinstance(item, str):
             for name in ("tools", "documents", "chat_template_kwargs"):
                 if chosen.get(name):
@@ -177,7 +180,7 @@ class _Prompt:
     def count(self) -> int:
         return self.generation.options.num_return_sequences
 
-    def text(self, tokenizer: Any) -> Text:
+    def text(self, tokenizer: Tokenizer) -> Text:
         return Text(tokenizer, self.generation.stop, self.generation.endings)
 
     def row(self, index: int) -> Row:

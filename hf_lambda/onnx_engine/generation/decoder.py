@@ -55,5 +55,5 @@ class Decoder:
         self._fixed = kept
 
 
-def _value(array: NDArray[Any]) -> Any:
+def _value(array: NDArray[Any]) -> ort.OrtValue:
     return ort.OrtValue.ortvalue_from_numpy(array)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any
 
 from ...records import Json
 
@@ -210,6 +209,6 @@ def _whole(name: str, value: object, least: int) -> int:
     return value
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Json) -> Json:
     """Lists (of lists) as tuples, so that resolved options are immutable."""
     return tuple(_plain(item) for item in value) if isinstance(value, list | tuple) else value

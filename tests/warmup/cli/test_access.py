@@ -99,7 +99,7 @@ def test_the_config_is_read_as_the_cli_prints_it() -> None:
         Access(REGION, retry_mode="adaptive", max_retries=7, endpoints=access.endpoints).client("logs").meta
     )
     assert config.endpoint_url == "https://logs.example.com"
-    assert config.config.retries == {"mode": "adaptive", "total_max_attempts": 7}
+    assert config.config.retries == {"mode": "adaptive", "total_max_attempts": 7}  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("entry", [{"value": "many"}, {}, "7", None])

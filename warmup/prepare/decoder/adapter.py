@@ -31,7 +31,7 @@ _WITHOUT_EFFECT = {
     *("target_modules", "exclude_modules", "layers_to_transform", "layers_pattern", "modules_to_save"),
     *("megatron_core", "qalora_group_size"),
 }
-_NEUTRAL: tuple[Any, ...] = (None, False, "none", 0, {}, [])
+_NEUTRAL: tuple[object, ...] = (None, False, "none", 0, {}, [])
 _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Of `init_lora_weights`; the others change the base model before training."""
 

@@ -10,6 +10,7 @@ import transformers
 from numpy.typing import NDArray
 from transformers import PreTrainedConfig
 
+from ...protocol.records import Json
 from ..outcome import NotPrepared
 from .families import FAMILIES, POST, PRE, Family
 
@@ -126,7 +127,7 @@ def _layers(config: PreTrainedConfig) -> tuple[Layer, ...]:
     )
 
 
-def _ropes(config: PreTrainedConfig) -> dict[str, Any]:
+def _ropes(config: PreTrainedConfig) -> dict[str, Json]:
     """Rope parameters per kind of layer; most families have one set for all."""
     given = config.rope_parameters
     is_nested = all(isinstance(value, dict) for value in given.values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 import transformers
@@ -44,7 +43,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     write_contract(with_embedding(contract, request.snapshot, folder), folder)
     model = Layered(request.snapshot)
 
-    def answer(input_ids: Any) -> Mapping[str, Any]:
+    def answer(input_ids: torch.Tensor) -> Mapping[str, torch.Tensor]:
         return {_OUTPUT: torch.from_numpy(model.hidden(input_ids[0].tolist()))[None]}
 
     states.write(request, work, tokenizer, answer, _INPUTS, (_OUTPUT,))

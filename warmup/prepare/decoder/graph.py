@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from ..outcome import NotPrepared
@@ -57,7 +57,7 @@ def write_graph(
 class _Weights:
     """Initializers of the graph; all but the small ones go into one file, page by page."""
 
-    def __init__(self, file: Any, name: str) -> None:
+    def __init__(self, file: BinaryIO, name: str) -> None:
         self._file, self._name = file, name
         self.tensors: dict[str, TensorProto] = {}
 
@@ -67,7 +67,7 @@ class _Weights:
             return name
         return self.stream(name, array.dtype, array.shape, [array])
 
-    def stream(self, name: str, dtype: Any, shape: Iterable[int], parts: Iterable[NDArray[Any]]) -> str:
+    def stream(self, name: str, dtype: DTypeLike, shape: Iterable[int], parts: Iterable[NDArray[Any]]) -> str:
         """An initializer whose values come in parts, so that no more than one of them is in memory."""
         self._file.write(b"\0" * (-self._file.tell() % _ALIGNMENT))
         start = self._file.tell()
@@ -165,7 +165,7 @@ class _Graph:
                 inputs[place] = self._query_key_norm(inputs[place], at + f"{part}_norm.weight", heads)
         else:
             inputs = [self._matmul(normed, [at + f"{part}_proj" for part in "qkv"]), "", ""]
-        attributes: dict[str, Any] = {"scale": shape.attention_scale}
+        attributes: dict[str, object] = {"scale": shape.attention_scale}
         rotated = ["", ""]
         if layer.rope is not None:
             rotated = [f"cos.{layer.rope}", f"sin.{layer.rope}"]
@@ -337,7 +337,7 @@ class _Graph:
     def _constant(self, name: str, values: list[int]) -> str:
         return self.weights.add(name, np.array(values, np.int64))
 
-    def _node(self, kind: str, inputs: list[str], domain: str = "", **attributes: Any) -> str:
+    def _node(self, kind: str, inputs: list[str], domain: str = "", **attributes: object) -> str:
         output = f"value.{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], domain=domain, **attributes))
         return output

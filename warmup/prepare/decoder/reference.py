@@ -156,17 +156,17 @@ def _own(request: PrepareRequest, sample: Json, tokenizer: PreTrainedTokenizerBa
     return ids
 
 
-def _beside(update: Update) -> Callable[..., Any]:
+def _beside(update: Update) -> Callable[..., torch.Tensor]:
     down, up = torch.from_numpy(update.down), torch.from_numpy(update.up)
     return lambda module, arguments, output: output + update.scale * (arguments[0] @ down.T @ up.T)
 
 
-def _empty(module: torch.nn.Module, arguments: Any, output: Any) -> None:
+def _empty(module: torch.nn.Module, arguments: object, output: object) -> None:
     for name, parameter in list(module.named_parameters()):
         _set(module, name, torch.empty(parameter.shape, device="meta"))
 
 
-def _set(module: torch.nn.Module, name: str, value: Any) -> None:
+def _set(module: torch.nn.Module, name: str, value: torch.Tensor) -> None:
     owner, _, own = name.rpartition(".")
     setattr(module.get_submodule(owner), own, torch.nn.Parameter(value, requires_grad=False))
 

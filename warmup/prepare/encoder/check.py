@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from ..outcome import Figures, Verdict
 from ..request import PrepareRequest, Tolerance
 from ..samples import samples_of
 from . import reference
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 
 def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
@@ -61,13 +64,13 @@ def calibration_feeds(work: Path) -> Iterator[dict[str, NDArray[Any]]]:
         yield feed
 
 
-def _encodings(request: PrepareRequest, encoder: Encoder) -> list[Any]:
+def _encodings(request: PrepareRequest, encoder: Encoder) -> list[Encoding]:
     """The samples as serving splits them."""
     samples = samples_of(request, encoder.contract.tokenizer.mask_token)
     return encoder.encode(samples, max_length=reference.max_tokens(encoder.contract.max_length))
 
 
-def _mask_index(contract: EncoderContract, encodings: Sequence[Any]) -> list[list[int]]:
+def _mask_index(contract: EncoderContract, encodings: Sequence[Encoding]) -> list[list[int]]:
     mask = contract.tokenizer.mask_id
     return [[at for at, token in enumerate(encoding.ids) if token == mask] for encoding in encodings]
 

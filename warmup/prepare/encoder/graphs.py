@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT
+
+from ...protocol.records import Json
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -53,7 +55,7 @@ class EncoderGraph(torch.nn.Module):
         logits: torch.Tensor = self.model.classification_head(torch.gather(states, 1, rows)[:, 0])
         return logits
 
-    def _states_at_masks(self, module: Any, arguments: Any, output: Any) -> Any:
+    def _states_at_masks(self, module: torch.nn.Module, arguments: object, output: Json) -> Json:
         """Hand on the hidden states at the masks alone: the head's vocabulary is as large as the model."""
         if self._mask_index is None:
             return output

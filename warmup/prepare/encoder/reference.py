@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -88,8 +89,11 @@ def _encode(tokenizer: PreTrainedTokenizerBase, sample: Sample) -> Encoding:
     return Encoding(ids, [1] * len(ids), list(encoded.get("token_type_ids", [0] * len(ids))))
 
 
-def _compared_rows(head: str, tokenizer: PreTrainedTokenizerBase, encoding: Encoding) -> Any:
+def _compared_rows(
+    head: str, tokenizer: PreTrainedTokenizerBase, encoding: Encoding
+) -> EllipsisType | NDArray[np.bool_]:
     """Everything, but of a masked model the rows of the masks: the rest is a vocabulary per token."""
     if head != "masked-lm":
         return ...
-    return np.array(encoding.input_ids) == tokenizer.mask_token_id
+    masks: NDArray[np.bool_] = np.array(encoding.input_ids) == tokenizer.mask_token_id
+    return masks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 from onnx import ModelProto, NodeProto, numpy_helper
@@ -74,7 +74,7 @@ def _remove_dead(model: ModelProto) -> None:
     model.graph.node.extend(reversed(kept))
 
 
-def _inner(node: NodeProto) -> Any:
+def _inner(node: NodeProto) -> Iterator[NodeProto]:
     for attribute in node.attribute:
         if attribute.HasField("g"):
             yield from weights.nodes(attribute.g)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 from transformers.models.m2m_100.modeling_m2m_100 import M2M100SinusoidalPositionalEmbedding
+
+if TYPE_CHECKING:
+    from transformers.models.bart.modeling_bart import BartAttention
+    from transformers.models.t5.modeling_t5 import T5Attention
 
 MASKED = torch.finfo(torch.float32).min
 
@@ -105,7 +109,7 @@ class ComputedPositions(nn.Module):
         self,
         input_ids: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        past_key_values_length: Any = 0,
+        past_key_values_length: int = 0,
     ) -> torch.Tensor:
         table = self._table[0]
         if input_ids is not None:
@@ -135,7 +139,7 @@ class SelfAttention(nn.Module):
     past: tuple[torch.Tensor, torch.Tensor]
     new: tuple[torch.Tensor, torch.Tensor]
 
-    def __init__(self, original: Any) -> None:
+    def __init__(self, original: T5Attention | BartAttention) -> None:
         super().__init__()
         self.q, self.k = _part(original, "q_proj", "q"), _part(original, "k_proj", "k")
         self.v, self.o = _part(original, "v_proj", "v"), _part(original, "out_proj", "o")
@@ -147,7 +151,7 @@ class SelfAttention(nn.Module):
             self.bias = original.compute_bias
 
     def forward(
-        self, hidden_states: torch.Tensor, position_bias: torch.Tensor | None = None, **_: Any
+        self, hidden_states: torch.Tensor, position_bias: torch.Tensor | None = None, **_: object
     ) -> tuple[torch.Tensor | None, ...]:
         rows = hidden_states.shape[0]
         query, key, value = (
@@ -173,13 +177,13 @@ class CrossAttention(nn.Module):
 
     source: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
-    def __init__(self, original: Any) -> None:
+    def __init__(self, original: T5Attention | BartAttention) -> None:
         super().__init__()
         self.q, self.o = _part(original, "q_proj", "q"), _part(original, "out_proj", "o")
         self.heads, self.scaling = _heads(original), float(original.scaling)
         self.is_t5 = hasattr(original, "compute_bias")
 
-    def forward(self, hidden_states: torch.Tensor, **_: Any) -> tuple[torch.Tensor | None, ...]:
+    def forward(self, hidden_states: torch.Tensor, **_: object) -> tuple[torch.Tensor | None, ...]:
         key, value, mask = self.source
         query = self.q(hidden_states).view(key.shape[0], -1, self.heads, key.shape[3])
         query = (query * self.scaling if self.scaling != 1 else query).permute(0, 2, 3, 1)
@@ -211,20 +215,21 @@ class _Past(EncoderDecoderCache):  # type: ignore[misc]
         super().__init__(DynamicCache(), DynamicCache())
         self._past_key = past_key
 
-    def get_seq_length(self, layer_idx: int = 0) -> Any:
+    def get_seq_length(self, layer_idx: int = 0) -> int:
         return self._past_key.shape[2]
 
 
-def _attention_slots(model: PreTrainedModel) -> list[tuple[tuple[Any, Any], tuple[str, str]]]:
+def _attention_slots(model: PreTrainedModel) -> list[tuple[tuple[nn.Module, nn.Module], tuple[str, str]]]:
     decoder = model.get_decoder()
     if hasattr(decoder, "block"):  # T5
         return [((b.layer[0], b.layer[1]), ("SelfAttention", "EncDecAttention")) for b in decoder.block]
     return [((layer, layer), ("self_attn", "encoder_attn")) for layer in decoder.layers]
 
 
-def _part(attention: Any, *names: str) -> Any:
-    return next(getattr(attention, name) for name in names if hasattr(attention, name))
+def _part(attention: T5Attention | BartAttention, *names: str) -> nn.Linear:
+    part: nn.Linear = next(getattr(attention, name) for name in names if hasattr(attention, name))
+    return part
 
 
-def _heads(attention: Any) -> int:
+def _heads(attention: T5Attention | BartAttention) -> int:
     return int(getattr(attention, "num_heads", None) or attention.n_heads)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
+from ...protocol.records import Json
 from ..outcome import NotPrepared
 
 HIDDEN = "\x00"
@@ -84,8 +83,8 @@ def _bpe(pieces: dict[str, float], ids: dict[str, int], unknown: str) -> models.
     return models.BPE(vocabulary, merges, unk_token=unknown, fuse_unk=True)
 
 
-def _normalizer(spec: Any) -> Any:
-    steps: list[Any] = []
+def _normalizer(spec: Json) -> normalizers.Sequence:
+    steps: list[normalizers.Normalizer] = []
     if spec.precompiled_charsmap:
         steps.append(normalizers.Precompiled(spec.precompiled_charsmap))
     if spec.remove_extra_whitespaces:

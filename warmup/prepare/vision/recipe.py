@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_lambda.onnx_engine.vision.contract import Recipe
 from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 
+from ...protocol.records import Json
 from ..outcome import NotPrepared
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def recipe_of(processor: BaseImageProcessor, pictures: Iterable[Image.Image]) ->
 
 
 def _read(processor: BaseImageProcessor) -> Recipe:
-    def get(name: str, default: Any) -> Any:
+    def get(name: str, default: Json) -> Json:
         value = getattr(processor, name, None)
         return default if value is None else value
 
