@@ -17,12 +17,13 @@ from ..media import answers
 from ..media.audio import Audio
 from ..media.image import Image
 from ..media.inputs import KINDS
+from ..media.limits import label_too_long, too_small
 from ..media.resampling import resampled
 from ..parameters import GENERATION
 from ..records import Json
 from .code import code_options
 from .generation import check_options, options_of
-from .loading import load_model
+from .loading import load_model, max_position
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,6 +41,11 @@ _TOKENIZED = (
     "zero-shot-image-classification",
     "zero-shot-object-detection",
 )
+_SENTENCES = {
+    "zero-shot-audio-classification": "This is a sound of {}.",
+    "zero-shot-image-classification": "This is a photo of {}.",
+}
+"""What transformers' pipelines write around a label."""
 _OWN_GENERATION = ("language", "task", "prompt")
 
 
@@ -62,7 +68,10 @@ class MediaPipeline:
             with torch.inference_mode():
                 answer = self._pipeline(*self._arguments(item, chosen), **chosen)
         except ValueError as problem:
-            if not _is_refusal(problem):
+            raiser = _raiser(problem)
+            if _scales_pictures(raiser) and (small := _first_picture(item)) is not None:
+                raise too_small(small.width, small.height) from problem
+            if not _is_refusal(raiser):
                 raise
             raise Unprocessable(None, str(problem).partition("\n")[0]) from problem
         return jsonable(self._plain(answer))
@@ -103,6 +112,7 @@ class MediaPipeline:
             if not labels:
                 raise BadRequest("candidate_labels", "an array of labels", "nothing")
             chosen["candidate_labels"] = list(labels)
+            self._check_labels(chosen)
         if chosen.get("function_to_apply") == "default":
             del chosen["function_to_apply"]
         if (seed := chosen.pop("seed", None)) is not None:
@@ -120,6 +130,22 @@ class MediaPipeline:
             if generation:
                 chosen["generate_kwargs"] = generation
         return chosen
+
+    def _check_labels(self, chosen: Mapping[str, Json]) -> None:
+        """Raises Unprocessable for a label that is longer than the model reads, where nothing cuts it."""
+        model, tokenizer = self._pipeline.model, self._pipeline.tokenizer
+        if self._task not in _SENTENCES or "siglip" in model.config.model_type:
+            return
+        template = chosen.get("hypothesis_template") or _SENTENCES[self._task]
+        known = (
+            getattr(model.config.get_text_config(), "max_position_embeddings", None),
+            max_position(model),
+        )
+        most = min((each for each in known if each), default=None)
+        sentences = [template.format(label) for label in chosen["candidate_labels"]]
+        longest = max(map(len, tokenizer(sentences)["input_ids"]))
+        if most is not None and longest > most:
+            raise label_too_long(longest, most)
 
     def _plain(self, answer: Json) -> Json:
         """Pictures, sound and tensors as JSON can hold them."""
@@ -181,12 +207,32 @@ def _processors(task: str, snapshot: Path) -> dict[str, Json]:
     return {**found, "image_processor": processor}
 
 
-def _is_refusal(problem: ValueError) -> bool:
-    """Whether a pipeline or `generate` raised it: so they say that a model cannot do what is asked."""
+def _raiser(problem: ValueError) -> str:
+    """The module that raised it."""
     trace = problem.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    raiser = "" if trace is None else str(trace.tb_frame.f_globals["__name__"])
+    return "" if trace is None else str(trace.tb_frame.f_globals["__name__"])
+
+
+def _scales_pictures(raiser: str) -> bool:
+    return raiser.startswith(("transformers.image_", "PIL.")) or ".image_processing_" in raiser
+
+
+def _first_picture(item: Input) -> PillowImage | None:
+    """The Pillow image of an input, of several the one with the shortest side; None where it has none."""
+    if isinstance(item, Image):
+        return item.pillow()
+    if isinstance(item, dict):
+        item = item.get("images") or item.get("image")
+        item = item if isinstance(item, list | tuple) else [item]
+    found = [_pillow(each) for each in item] if isinstance(item, list | tuple) else [item]
+    pictures = [each for each in found if hasattr(each, "height") and hasattr(each, "width")]
+    return min(pictures, key=lambda each: min(each.width, each.height), default=None)
+
+
+def _is_refusal(raiser: str) -> bool:
+    """Whether a pipeline or `generate` raised it: so they say that a model cannot do what is asked."""
     return raiser.startswith(("transformers.pipelines", "transformers.generation")) or (
         raiser.startswith("transformers.models") and ".generation_" in raiser
     )

@@ -40,6 +40,9 @@ _CANDIDATES = 5
 _TRUNCATES = ("zero-shot-classification", "token-classification")
 """Tasks whose pipelines cut to the tokenizer's maximum by themselves."""
 
+_OF_THE_PROMPT = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0, "min_length": 0}
+"""What looks at the prompt's tokens as well, and the value that does nothing."""
+
 
 class TransformersPipeline:
     """One of transformers' pipelines."""
@@ -94,7 +97,8 @@ class TransformersPipeline:
             if self._task == "text-generation" and len(set(chats)) > 1:  # its pipeline takes one kind at once
                 of_kind = {kind: iter(run([*compress(group, map(kind.__eq__, chats))])) for kind in {*chats}}
                 return [next(of_kind[kind]) for kind in chats]
-            size = len(group) if self._tokenizer.pad_token_id is not None else 1
+            alone = self._tokenizer.pad_token_id is None or self._reads_padding(chosen)
+            size = 1 if alone else len(group)
             with torch.inference_mode():
                 answers: list[Json] = self._pipeline(group, batch_size=size, **self._translated(chosen))
             return self._answers(group, answers, chosen)
@@ -237,6 +241,17 @@ class TransformersPipeline:
         if wanted > room:
             text = f"the prompt has {longest} tokens, the model holds {self._max_position} with the answer"
             raise Unprocessable(None, f"{text}: shorten it, or ask for at most {room} new tokens")
+
+    def _reads_padding(self, chosen: Mapping[str, Json]) -> bool:
+        """Whether generation would take the padding before a shorter prompt for words of it."""
+        if self._task != "text-generation":
+            return False
+        shipped = self._model.generation_config
+        asked = [
+            chosen.get(name, getattr(shipped, name, None)) or none for name, none in _OF_THE_PROMPT.items()
+        ]
+        counts_prompt = "max_length" in chosen and chosen.get("max_new_tokens") is None
+        return counts_prompt or asked != [*_OF_THE_PROMPT.values()]
 
     def _written(self, chosen: Mapping[str, Json]) -> int:
         """Tokens that join those of one input: the texts it becomes, the longest hypothesis about it."""

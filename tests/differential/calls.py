@@ -1,4 +1,4 @@
-"""Calls that nobody wrote: inputs and options drawn by a seed, for every task of text."""
+"""Calls that nobody wrote: inputs and options drawn by a seed, for every task of text, pictures and sound."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from tests.media_support import encoded, picture, sound, tones
 from tests.tiny_encoders import TEXTS
 
 LONG = " ".join(TEXTS)
@@ -120,6 +121,79 @@ def _zero_shot(random: Random, mask: str) -> Call:
     return Call(_texts(random, one), {"candidate_labels": labels, **options, **_batching(random)})
 
 
+def _picture(random: Random) -> bytes:
+    """A file of a picture, of odd sizes and in every way that pixels are kept."""
+    drawn = picture(random.randrange(9, 90), random.randrange(9, 90), random.randrange(1000))
+    kind = random.choice(["PNG", "JPEG", "BMP"])
+    mode = random.choice(["RGB", "RGB", "L", *(["RGBA", "P", "LA"] if kind == "PNG" else [])])
+    return encoded(drawn.convert(mode), kind)
+
+
+def _sound(random: Random) -> bytes:
+    wave = tones(random.choice([0.3, 0.6, 1.1]), seed=random.randrange(1000))
+    return sound(wave, kind=random.choice(["WAV", "FLAC"]))
+
+
+def _labels(random: Random) -> dict[str, Any]:
+    labels = random.sample(
+        ["a cat", "two dogs", "Zoë", "a very, very long red bus", "7"], random.randrange(1, 5)
+    )
+    return {
+        "candidate_labels": labels,
+        **_some(random, hypothesis_template=["This is a photo of {}.", "{}", "a {} or not a {}", "no place"]),
+    }
+
+
+def _scored(one: Callable[[Random], bytes]) -> Callable[[Random, str], Call]:
+    def draw(random: Random, mask: str) -> Call:
+        options = _some(random, top_k=[1, 2, 3, 100], function_to_apply=["sigmoid", "softmax", "none"])
+        return Call(_texts(random, one), options)
+
+    return draw
+
+
+def _labelled(one: Callable[[Random], bytes]) -> Callable[[Random, str], Call]:
+    return lambda random, mask: Call(_texts(random, one), _labels(random))
+
+
+def _object_detection(random: Random, mask: str) -> Call:
+    return Call(_texts(random, _picture), _some(random, threshold=[0.0, 0.1, 0.3, 0.99]))
+
+
+def _segmentation(random: Random, mask: str) -> Call:
+    return Call(_texts(random, _picture), _some(random, subtask=["semantic"], threshold=[0.5]))
+
+
+def _speech(random: Random, mask: str) -> Call:
+    return Call(_texts(random, _sound), _some(random, return_timestamps=["char", "word"]))
+
+
+def _pictures_alone(random: Random, mask: str) -> Call:
+    return Call(_texts(random, _picture), {})
+
+
+def _text_generation(random: Random, mask: str) -> Call:
+    """Greedy: what is drawn by chance has no second answer to compare with."""
+    limit = random.choice([{"max_new_tokens": random.randrange(1, 12)}, {"max_length": 120}])
+    options = _some(
+        random,
+        return_full_text=[True, False],
+        repetition_penalty=[1.0, 1.3, 2.0],
+        no_repeat_ngram_size=[1, 2, 3],
+        bad_words_ids=[[[5]], [[7, 8], [9]]],
+        suppress_tokens=[[3, 4, 5]],
+    )
+    if "max_new_tokens" in limit:
+        options |= _some(random, min_new_tokens=[1, limit["max_new_tokens"]])
+    one = _chat if random.random() < 0.3 else lambda random: _text(random)[:80]
+    return Call(_texts(random, one), {"do_sample": False, **limit, **options})
+
+
+def _chat(random: Random) -> list[dict[str, str]]:
+    roles = ["system", "user", "assistant", "user"][random.randrange(2) : random.choice([2, 4])]
+    return [{"role": role, "content": _text(random)[:40]} for role in roles]
+
+
 _DRAW: dict[str, Callable[[Random, str], Call]] = {
     "text-classification": _text_classification,
     "token-classification": _token_classification,
@@ -128,3 +202,16 @@ _DRAW: dict[str, Callable[[Random, str], Call]] = {
     "zero-shot-classification": _zero_shot,
 }
 TASKS = tuple(_DRAW)
+_OF_FILES: dict[str, Callable[[Random, str], Call]] = {
+    "image-classification": _scored(_picture),
+    "image-feature-extraction": _pictures_alone,
+    "object-detection": _object_detection,
+    "image-segmentation": _segmentation,
+    "depth-estimation": _pictures_alone,
+    "zero-shot-image-classification": _labelled(_picture),
+    "audio-classification": _scored(_sound),
+    "automatic-speech-recognition": _speech,
+    "zero-shot-audio-classification": _labelled(_sound),
+}
+FILE_TASKS = tuple(_OF_FILES)
+_DRAW |= {**_OF_FILES, "text-generation": _text_generation}

@@ -6,8 +6,7 @@ Its answers to long texts of token-classification are those with a stride, which
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,10 @@ import pytest
 import transformers
 
 from hf_lambda import onnx_engine, torch_engine
-from hf_lambda.errors import ServingError
-from hf_lambda.pipeline import LoadedEngine, Pipeline
 from hf_lambda.tasks import AUTO_CLASSES, head_of
 from tests import tiny_encoders
 from tests.differential.calls import TASKS, Call, calls
-from tests.hf_lambda.onnx_engine.conftest import same
+from tests.differential.judging import Compared, differences, pipeline_over
 from warmup.prepare import PrepareRequest, prepare
 
 QUICK, THOROUGH = 12, 30
@@ -28,7 +25,7 @@ NLI = ["contradiction", "neutral", "entailment"]
 QUICK_FAMILIES = dict(zip(TASKS, ("bert", "roberta", "distilbert", "albert", "bert"), strict=True))
 
 
-class Compared:
+class ComparedTexts(Compared):
     """One model: transformers' pipeline, and ours over both engines."""
 
     def __init__(self, task: str, family: str, folder: Path) -> None:
@@ -43,8 +40,8 @@ class Compared:
         self.mask = tokenizer.mask_token
         self._stride = (tokenizer.model_max_length - tokenizer.num_special_tokens_to_add()) // 4
         self.ours = {
-            "onnx": _pipeline(task, onnx_engine.load(task, prepared)),
-            "torch": _pipeline(task, torch_engine.load(task, snapshot)),
+            "onnx": pipeline_over(task, onnx_engine.load(task, prepared)),
+            "torch": pipeline_over(task, torch_engine.load(task, snapshot)),
         }
 
     def judged(self, call: Call) -> Any:
@@ -62,56 +59,18 @@ class Compared:
         return answer
 
 
-def _pipeline(task: str, engine: Any) -> Pipeline:
-    served = Pipeline(task, "a/b", "c" * 40, {}, {})
-    served._loaded = lambda: LoadedEngine(engine, "tested", 0.0, [])  # type: ignore[method-assign]
-    return served
-
-
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Compared]]:
-    made: dict[tuple[str, str], Compared] = {}
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], ComparedTexts]]:
+    made: dict[tuple[str, str], ComparedTexts] = {}
 
-    def make(task: str, family: str) -> Compared:
+    def make(task: str, family: str) -> ComparedTexts:
         if (task, family) not in made:
-            made[task, family] = Compared(task, family, tmp_path_factory.mktemp(family))
+            made[task, family] = ComparedTexts(task, family, tmp_path_factory.mktemp(family))
         return made[task, family]
 
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()
     yield make
-
-
-def differences(compared: Compared, engine: str, every: Iterable[Call]) -> list[str]:
-    """What is not as transformers has it, a line for each call."""
-    found = []
-    for call in every:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            wanted, problem = _answer(compared.judged, call)
-            got, refusal = _answer(lambda call: compared.ours[engine](call.inputs, **call.parameters), call)
-        if refusal is not None and not isinstance(refusal, ServingError):
-            found.append(f"{call}: {refusal!r} is no refusal")
-        elif (problem is None) != (refusal is None):
-            found.append(f"{call}: transformers {problem!r}, here {refusal!r}")
-        elif problem is None and (difference := _difference(got, wanted)):
-            found.append(f"{call}: {difference}")
-    return found
-
-
-def _answer(ask: Callable[[Call], Any], call: Call) -> tuple[Any, Exception | None]:
-    try:
-        return ask(call), None
-    except Exception as error:  # noqa: BLE001 - whatever it is, it is compared
-        return None, error
-
-
-def _difference(got: Any, wanted: Any) -> str | None:
-    try:
-        same(got, wanted, 1e-4)
-    except AssertionError as error:
-        return str(error).partition("\n")[0][:300] or f"{got!r} is not {wanted!r}"[:300]
-    return None
 
 
 @pytest.mark.parametrize("engine", ["onnx", "torch"])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media.limits import too_small
 from .contract import Recipe
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ class PixelMaker:
         """(3, height, width) float32 of an RGB picture of Pillow's."""
         if self._recipe.resize:
             height, width = self.target(image.height, image.width)
+            if not (height and width):
+                raise too_small(image.width, image.height)
             image = image.resize((width, height), self._recipe.resample)
         values = np.asarray(image)
         if self._recipe.crop is not None:

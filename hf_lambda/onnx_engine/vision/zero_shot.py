@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...engines import Input
-from ...errors import BadRequest, Unprocessable
+from ...errors import BadRequest
+from ...media.limits import label_too_long
 from ...records import Json
 from ..encoder import sigmoid, softmax
 from ..session import open_session
@@ -50,10 +51,7 @@ class LabelEncoder:
         rows = [encoding.ids for encoding in self._tokenizer.encode_batch(texts)]
         longest = max(map(len, rows))
         if longest > tower.max_length:
-            raise Unprocessable(
-                "candidate_labels",
-                f"a label has {longest} tokens in its sentence, the model reads {tower.max_length}",
-            )
+            raise label_too_long(longest, tower.max_length)
         width = tower.width or longest
         ids, mask = (
             np.full((len(rows), width), tower.pad_id, np.int64),
