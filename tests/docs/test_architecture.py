@@ -70,7 +70,8 @@ def test_no_signature_and_no_field_says_any():
         f"{path.relative_to(ROOT)}:{each.lineno}"
         for folder in (*IMPORTS, "bench", "requirements")
         for path in (ROOT / folder).rglob("*.py")
-        for each in _annotations(ast.parse(path.read_text()))
+        if "Any" in (source := path.read_text())
+        for each in _annotations(ast.parse(source))
         if _says_any(each)
     ]
     assert found == []
