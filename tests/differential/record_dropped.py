@@ -5,7 +5,8 @@
 
 The tiny models are built here, from seeds; transformers 4 loads them in a process of its own, where FOLDER
 comes before everything else, and answers every call. `dropped_calls.py` lists the calls. Each names its
-number of beams: the pipelines of transformers 4.57 take four where neither call nor model says one.
+number of beams: the pipelines of transformers 4.57 take four where the call says none, whatever the
+model's own number is.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from tests.media_support import assert_same
 from warmup.prepare import PrepareRequest, prepare
 from warmup.prepare.vision.export import FAMILIES as PREPARED
 
-QUICK, THOROUGH = 3, 20
+QUICK, THOROUGH = 3, 8
 HEADS = {
     "image-classification": "ForImageClassification",
     "image-feature-extraction": "",

@@ -15,7 +15,7 @@ from tests.differential.calls import Call, calls
 from tests.differential.judging import Compared, differences, pipeline_over
 
 TASK = "text-generation"
-QUICK, THOROUGH = 6, 30
+QUICK, THOROUGH = 6, 12
 
 
 class ComparedGeneration(Compared):

@@ -174,6 +174,16 @@ def test_a_pickle_that_holds_code_is_named_and_not_run(
     assert not (folder / "ran").exists()
 
 
+def test_code_in_a_pickle_is_what_the_warm_up_and_the_endpoint_name(warming: Warming, models: Path) -> None:
+    folder = models / "org" / "bad"
+    (folder / "model.safetensors").unlink()
+    torch.save({"x": Code()}, folder / "pytorch_model.bin")
+    error = warming.error(BAD)
+    assert error["kind"] == "unusable" and "posix.system would run" in error["message"]
+    with pytest.raises(ColdCache, match=r"refused by the warm-up: pytorch_model\.bin cannot be read"):
+        read_manifest(warming.cache, "org/bad", None)
+
+
 def test_the_pickle_beside_safetensors_is_not_what_is_loaded_and_modules_of_a_sentence_model_are(
     models: Path,
 ) -> None:
