@@ -67,9 +67,13 @@ class Model:
         return joined
 
     def step(self, tokens: Sequence[int]) -> Floats:
-        """Append one token to each of the first rows; the graph's output after them (rows, width)."""
+        """Append one token to each of the first rows; the graph's output after them (rows, width).
+
+        A row that is full has ended, beside others that go on: it reads its last token again.
+        """
         for held, token in zip(self.held, tokens, strict=False):
-            held.append(token)
+            if len(held) < self.context:
+                held.append(token)
         ids = np.array(tokens, np.int64)[:, None]
         return self._run(0, len(tokens), ids, np.zeros((len(tokens), 1), np.int64))[:, 0]
 

@@ -67,6 +67,17 @@ def test_a_batch_gives_what_each_input_gives_alone(ours):
     assert together == [ours([item], max_new_tokens=10)[0] for item in items]
 
 
+@pytest.mark.parametrize("context", [40, 512])
+def test_texts_that_end_full_stand_beside_others_that_go_on(folders, context):
+    """512: as long as the table of positions, which the graph checks."""
+    engine = _load(folders, max_context=context)
+    long = "The train to Edinburgh leaves at ten and " * 60
+    tokens = engine._tokenizer.encode(long).ids[: context - 2]
+    texts = [engine._tokenizer.decode(tokens), engine._tokenizer.decode(tokens[:9]), "The", "Where does it"]
+    parameters = {"max_length": context, "eos_token_id": [], "return_full_text": False}
+    assert engine(texts, **parameters) == [engine([text], **parameters)[0] for text in texts]
+
+
 def test_more_inputs_than_fit_side_by_side_are_all_answered(ours, monkeypatch):
     items = [f"Text {at}" for at in range(7)]
     whole = ours(items, max_new_tokens=6)
