@@ -141,6 +141,8 @@ def _host_of_context(environ: Mapping[str, str]) -> str | None:
         context = ContextAPI.get_context(environ.get("DOCKER_CONTEXT"))
     except Exception:  # noqa: BLE001 - it raises no narrower one for a damaged file
         return None
+    if context is ContextAPI.DEFAULT_CONTEXT:
+        return None  # that is none: its engine is the one that was asked already
     host = str(context.Host) if context and context.Host else ""
     return host if host and (host.startswith("ssh://") or _ask(host, environ)) else None
 
