@@ -105,7 +105,7 @@ def test_a_change_of_one_record_is_a_change_of_that_stand_in(built: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_every_stand_in_is_the_same_bytes_twice(tmp_path: Path) -> None:
     for folder in ("first", "second"):
         build(tmp_path / folder)
