@@ -12,6 +12,15 @@ import transformers as t
 
 SIZE = 32
 LABELS = ["cat", "dog", "red bus", "blue car", "tree"]
+IMAGE_HEADS = {
+    "image-classification": "ForImageClassification",
+    "image-feature-extraction": "",
+    "object-detection": "ForObjectDetection",
+    "image-segmentation": "ForSemanticSegmentation",
+    "depth-estimation": "ForDepthEstimation",
+    "zero-shot-image-classification": "",
+}
+"""What the class of a model ends in, by the task that is prepared."""
 _ENCODER = {
     "hidden_size": 32,
     "num_hidden_layers": 2,

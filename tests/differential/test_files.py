@@ -25,12 +25,7 @@ from warmup.prepare.vision.export import FAMILIES as PREPARED
 
 QUICK, THOROUGH = 3, 8
 HEADS = {
-    "image-classification": "ForImageClassification",
-    "image-feature-extraction": "",
-    "object-detection": "ForObjectDetection",
-    "image-segmentation": "ForSemanticSegmentation",
-    "depth-estimation": "ForDepthEstimation",
-    "zero-shot-image-classification": "",
+    **tiny_media.IMAGE_HEADS,
     "audio-classification": "ForAudioClassification",
     "automatic-speech-recognition": "ForCTC",
     "zero-shot-audio-classification": "",

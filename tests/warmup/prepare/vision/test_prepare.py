@@ -15,18 +15,10 @@ from hf_lambda import onnx_engine
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.media.image import Image
 from tests.media_support import assert_same, base64_of, encoded, picture
-from tests.tiny_media import build
+from tests.tiny_media import IMAGE_HEADS, build
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
 from warmup.prepare.vision.export import FAMILIES
 
-HEADS = {
-    "image-classification": "ForImageClassification",
-    "image-feature-extraction": "",
-    "object-detection": "ForObjectDetection",
-    "image-segmentation": "ForSemanticSegmentation",
-    "depth-estimation": "ForDepthEstimation",
-    "zero-shot-image-classification": "",
-}
 PARAMETERS: dict[str, dict[str, Any]] = {
     "object-detection": {"threshold": 0.2},
     "image-classification": {"top_k": 3},
@@ -45,12 +37,12 @@ FAST = [
     ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
-SLOW = [(task, family) for task, known in FAMILIES.items() for family in known if task in HEADS]
+SLOW = [(task, family) for task, known in FAMILIES.items() for family in known if task in IMAGE_HEADS]
 
 
 def made(tmp_path, task, family, precision="fp32", **options):
     """The entry of a tiny model, and its snapshot."""
-    snapshot = build(BUILT_AS.get(family, family), tmp_path / "snapshot", HEADS[task])
+    snapshot = build(BUILT_AS.get(family, family), tmp_path / "snapshot", IMAGE_HEADS[task])
     return prepared(tmp_path, task, snapshot, precision, **options), snapshot
 
 
@@ -150,7 +142,7 @@ def test_a_graph_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
 )
 def test_another_family_stays_on_torch_with_the_reason(tmp_path, task, family, reason):
     snapshot = build(
-        family, tmp_path / "snapshot", "ForObjectDetection" if family == "yolos" else HEADS[task]
+        family, tmp_path / "snapshot", "ForObjectDetection" if family == "yolos" else IMAGE_HEADS[task]
     )
     with pytest.raises(NotPrepared, match=reason):
         prepared(tmp_path, task, snapshot)
