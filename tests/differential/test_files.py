@@ -21,7 +21,7 @@ from tests.differential.calls import FILE_TASKS, Call, calls
 from tests.differential.judging import Compared, differences, pipeline_over
 from tests.media_support import assert_same
 from warmup.prepare import PrepareRequest, prepare
-from warmup.prepare.vision.export import FAMILIES as PREPARED
+from warmup.prepare.vision.families import FAMILIES as PREPARED
 
 QUICK, THOROUGH = 3, 8
 HEADS = {

@@ -1,8 +1,8 @@
 """Every family that is prepared has a tiny model which the tests hold to transformers."""
 
 from tests import tiny_encoders, tiny_seq2seq
-from warmup.prepare.encoder import export as encoders
-from warmup.prepare.seq2seq import export as seq2seq
+from warmup.prepare.encoder import families as encoders
+from warmup.prepare.seq2seq import families as seq2seq
 
 
 def test_every_encoder_that_is_prepared_is_tested():

@@ -20,23 +20,8 @@ from ..outcome import PrepareFailed
 from ..request import PrepareRequest
 from . import reference
 from .contract import contract_of, with_embedding, write_tokenizer
-from .graphs import ENCODER_DECODERS, EncoderGraph
-
-FAMILIES = frozenset(
-    [
-        "albert",
-        "bert",
-        "camembert",
-        "deberta-v2",
-        "distilbert",
-        "electra",
-        "modernbert",
-        "mpnet",
-        "roberta",
-        "xlm-roberta",
-    ]
-)
-"""`model_type`s whose graphs have been compared with transformers."""
+from .families import ENCODER_DECODERS, FAMILIES
+from .graphs import EncoderGraph
 
 _OUTPUTS = {
     "question-answering": ("start_logits", "end_logits"),

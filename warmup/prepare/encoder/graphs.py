@@ -10,12 +10,10 @@ import torch
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT
 
 from ...protocol.records import Json
+from .families import ENCODER_DECODERS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-ENCODER_DECODERS = frozenset(["bart"])
-"""Those that classify whole texts by the decoder's state at the last end token: NLI, zero-shot."""
 
 _ADDITIVE_MASK = frozenset(["albert", "bert", "camembert", "distilbert", "electra", "roberta", "xlm-roberta"])
 """Families that take a finished additive mask: transformers' own way of making one fills the graph."""

@@ -12,10 +12,8 @@ from ..onnx.torch_export import export_graph
 from ..request import PrepareRequest
 from . import reference
 from .contract import write_tokenizer_and_contract
+from .families import FAMILIES
 from .graphs import DecoderGraph, EncoderGraph, attentions_of, compute_positions
-
-FAMILIES = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
-"""`model_type`s whose graphs have been compared with transformers; NLLB is an m2m_100."""
 
 
 def export(request: PrepareRequest, work: Path) -> None:

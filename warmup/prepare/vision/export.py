@@ -23,31 +23,10 @@ from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from . import reference, zero_shot
 from .contract import contract_of
+from .families import FAMILIES
 from .recipe import recipe_of
 from .samples import pictures_of
 
-_ENCODERS = (
-    "beit",
-    "convnext",
-    "convnextv2",
-    "deit",
-    "dinov2",
-    "efficientnet",
-    "mobilenet_v2",
-    "mobilevit",
-    "resnet",
-    "swin",
-    "vit",
-)
-FAMILIES = {
-    "image-classification": _ENCODERS,
-    "image-feature-extraction": _ENCODERS,
-    "object-detection": ("conditional_detr", "detr", "rt_detr", "table-transformer", "yolos"),
-    "image-segmentation": ("mobilevit", "segformer"),
-    "depth-estimation": ("dpt", "glpn"),
-    "zero-shot-image-classification": ("clip", "siglip"),
-}
-"""`model_type`s by head whose graphs have been compared with transformers."""
 _OUTPUTS = {"object-detection": ("logits", "pred_boxes"), "depth-estimation": ("predicted_depth",)}
 _ANY_SIZE = (
     "conditional_detr",

@@ -17,7 +17,7 @@ from hf_lambda.media.image import Image
 from tests.media_support import assert_same, base64_of, encoded, picture
 from tests.tiny_media import IMAGE_HEADS, build
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
-from warmup.prepare.vision.export import FAMILIES
+from warmup.prepare.vision.families import FAMILIES
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "object-detection": {"threshold": 0.2},

@@ -1,0 +1,27 @@
+"""Which families of models the warm-up prepares for a task. Standard library only."""
+
+from __future__ import annotations
+
+from hf_lambda.tasks import TORCH_ONLY, base_of, head_of
+
+from .decoder.families import FAMILIES as LANGUAGE_MODELS
+from .encoder.families import ENCODER_DECODERS
+from .encoder.families import FAMILIES as ENCODERS
+from .seq2seq.families import FAMILIES as SEQ2SEQ
+from .vision.families import FAMILIES as VISION
+
+
+def families_of(task: str) -> tuple[str, ...]:
+    """`model_type`s that the warm-up prepares for `task`; empty where it is torch's alone."""
+    head = head_of(task)
+    if base_of(task) in TORCH_ONLY:
+        return ()
+    if head in VISION:
+        return VISION[head]
+    if head == "seq2seq-lm":
+        return tuple(sorted(SEQ2SEQ))
+    if head == "causal-lm":
+        return tuple(sorted(LANGUAGE_MODELS))
+    if head == "sequence-classification":
+        return tuple(sorted(ENCODERS | ENCODER_DECODERS))
+    return tuple(sorted(ENCODERS.union(LANGUAGE_MODELS if head == "feature-extraction" else ())))
