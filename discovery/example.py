@@ -30,6 +30,8 @@ _BY_NAME = {
     "document": _ARTICLE,
     "context": "My name is Sarah and I live in London.",
     "question": "Where do I live?",
+    "query": "Where does Sarah live?",
+    "documents": ["The new phone has a great camera.", "My name is Sarah and I live in London."],
     "candidate_labels": ["technology", "sports", "politics"],
     "labels": ["technology", "sports", "politics"],
 }

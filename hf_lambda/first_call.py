@@ -42,6 +42,8 @@ def _questions(base: str) -> Iterator[tuple[tuple[Input, ...], dict[str, Json]]]
             yield (f"{_TEXT} {mask}",), {}
     elif base == "question-answering":
         yield (), {"question": "What is it?", "context": _TEXT}
+    elif base == "text-ranking":
+        yield (_TEXT, [_TEXT]), {}
     elif base == "text-generation":
         yield (_TEXT,), {"max_new_tokens": 1}
     else:

@@ -36,6 +36,8 @@ def read_inputs(
         given = given[:1]
     if base == "question-answering" and not given:
         given = (_questions(parameters.pop("question", None), parameters.pop("context", None)),)
+    if base == "text-ranking" and (len(given) != 1 or "documents" in parameters):
+        given = (_ranking(given, parameters),)
     if len(given) != 1:
         raise BadRequest(None, "one input or a list of inputs", f"{len(given)} positional arguments")
     items = list(given[0]) if isinstance(given[0], tuple) else given[0]
@@ -70,6 +72,8 @@ def _is_one(base: str, items: list[Input], is_split: bool) -> bool:
 def _check(base: str, item: Input, where: str | None, is_split: bool) -> None:
     if base == "question-answering":
         _check_question(item, where)
+    elif base == "text-ranking":
+        _check_ranking(item, where)
     elif base == "text-classification" and isinstance(item, dict):
         if not isinstance(item.get("text"), str) or set(item) - {"text", "text_pair"}:
             raise BadRequest(where, 'an object {"text": string, "text_pair": string}', "another object")
@@ -106,6 +110,33 @@ def _check_question(item: Json, where: str | None) -> None:
             raise BadRequest(where or name, expected, json_type(item))
         if not item[name].strip():
             raise BadRequest(where or name, "text", f"an empty {name}")
+
+
+def _ranking(given: tuple[Input, ...], parameters: dict[str, Json]) -> Json:
+    """`rank(query, documents)`, or both by their names."""
+    names = ("query", "documents")[len(given) :]
+    both = [*given, *(parameters.pop(name, None) for name in names)]
+    if len(both) != 2:
+        raise BadRequest(None, "a query and its documents", f"{len(both)} positional arguments")
+    return {"query": both[0], "documents": both[1]}
+
+
+def _check_ranking(item: Json, where: str | None) -> None:
+    at = f"{where}." if where else ""
+    if not isinstance(item, dict) or set(item) != {"query", "documents"}:
+        expected = 'an object {"query": string, "documents": array}'
+        raise BadRequest(where, expected, "another object" if isinstance(item, dict) else json_type(item))
+    if not isinstance(item["query"], str):
+        raise BadRequest(f"{at}query", "string", json_type(item["query"]))
+    if not item["query"].strip():
+        raise BadRequest(f"{at}query", "text", "an empty query")
+    if not isinstance(item["documents"], list):
+        raise BadRequest(f"{at}documents", "array of texts", json_type(item["documents"]))
+    for place, document in enumerate(item["documents"]):
+        text = document.get("text") if isinstance(document, dict) else document
+        if not isinstance(text, str):
+            given = "an object without" if isinstance(document, dict) else json_type(document)
+            raise BadRequest(f"{at}documents[{place}]", 'string or an object with a "text"', given)
 
 
 def _questions(question: Json, context: Json) -> Json:

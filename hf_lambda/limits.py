@@ -53,6 +53,8 @@ MOST_CHARACTERS_AT_ONCE = 1 << 18
 """Of the inputs that are tokens at the same time: each takes about 200 bytes until the model has read it."""
 MOST_HYPOTHESES = 10_000
 """Texts times labels of one request."""
+MOST_DOCUMENTS = 1000
+"""Of one request of text-ranking: each is read together with the query."""
 MOST_WINDOWS_OVER_A_TOKEN = 8
 """Tokens read for each one of a long text; with more overlap the work grows and no answer does."""
 _DEFAULT_MEMORY_MB = 3008
@@ -112,6 +114,17 @@ def check_hypotheses(inputs: int, labels: Sequence[str], template: str) -> None:
             f"may bring {MOST_HYPOTHESES}: send fewer texts or labels",
         )
     check_text([template, max(labels, key=len, default="")])
+
+
+def check_ranking(inputs: Sequence[Mapping[str, Json]]) -> None:
+    """Raises Unprocessable for more documents, or longer ones, than a request of text-ranking may bring."""
+    count = sum(len(each["documents"]) for each in inputs)
+    if count > MOST_DOCUMENTS:
+        raise Unprocessable(
+            "documents", f"{count} documents, a request may bring {MOST_DOCUMENTS}: send fewer at once"
+        )
+    for each in inputs:
+        check_text([each["query"], max(each["documents"], key=characters, default="")])
 
 
 def check_overlap(name: str, overlap: int, room: int, window: int) -> None:

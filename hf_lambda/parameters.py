@@ -117,6 +117,7 @@ PARAMETERS = {
         "prompt_name",
     ),
     "zero-shot-classification": ("candidate_labels", "hypothesis_template", "multi_label"),
+    "text-ranking": ("top_n", "return_documents", "function_to_apply", *_LENGTHS),
     "text-generation": (
         *GENERATION,
         "return_full_text",
@@ -329,6 +330,8 @@ def expected_value(task: str, name: str, value: Json) -> str | None:
         name = "top_k of sampling"  # 0 turns it off; for a number of answers it makes no sense
     if (task, name) == ("feature-extraction", "prompt"):
         name = "prompt of an embedding"  # an empty one says: without the default one
+    if (task, name) == ("text-ranking", "function_to_apply"):
+        name = "function_to_apply of a ranking"  # of one score there is no softmax
     words, check = _VALUES.get(name, ("", _anything))
     if not check(value):
         return words
@@ -436,14 +439,14 @@ _END = ("a token id or an array of them", lambda value: _is_token(value) or _TOK
 
 _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(
-        ("top_k", "max_length", "max_new_tokens", "num_beams", "num_beam_groups"), _whole_from(1)
+        ("top_k", "top_n", "max_length", "max_new_tokens", "num_beams", "num_beam_groups"), _whole_from(1)
     ),
     **dict.fromkeys(("num_return_sequences", "max_answer_len", "max_seq_len"), _whole_from(1)),
     **dict.fromkeys(("max_question_len",), _whole_from(1)),
     **dict.fromkeys(("min_length", "min_new_tokens", "no_repeat_ngram_size", "seed"), _whole_from(0)),
     **dict.fromkeys(("encoder_no_repeat_ngram_size", "doc_stride", "stride"), _whole_from(0)),
     **dict.fromkeys(("do_sample", "multi_label", "normalize", "handle_impossible_answer"), _SWITCH),
-    "align_to_words": _SWITCH,
+    **dict.fromkeys(("align_to_words", "return_documents"), _SWITCH),
     **dict.fromkeys(("return_full_text", "clean_up_tokenization_spaces", "is_split_into_words"), _SWITCH),
     **dict.fromkeys(("temperature", "repetition_penalty", "encoder_repetition_penalty"), _ABOVE_ZERO),
     **dict.fromkeys(("top_p", "min_p"), _SHARE),
@@ -504,6 +507,7 @@ _VALUES: dict[str, tuple[str, Check]] = {
     "truncation": _one_of(True, False, "longest_first", "only_first", "only_second", "do_not_truncate"),
     "aggregation_strategy": _one_of("none", "simple", "first", "average", "max"),
     "function_to_apply": _one_of("sigmoid", "softmax", "none", "default"),
+    "function_to_apply of a ranking": _one_of("sigmoid", "none", "default"),
     "pooling": _one_of(*POOLINGS),
     "prompt_name": _TEXT,
     "prompt of an embedding": ("text", lambda value: isinstance(value, str)),

@@ -20,6 +20,7 @@ from .limits import (
     check_generation,
     check_hypotheses,
     check_numbers,
+    check_ranking,
     check_text,
     chunks,
     numbers,
@@ -174,8 +175,11 @@ class Pipeline:
         chosen = call_parameters(self.task, self.defaults, parameters)
         if not items:
             return []
-        for item in items:
-            check_text(item)
+        if tasks.base_of(self.task) == "text-ranking":
+            check_ranking(items)
+        else:
+            for item in items:
+                check_text(item)
         if generates(self.task):
             check_generation(len(items), chosen)
         if isinstance(labels := chosen.get("candidate_labels"), list):

@@ -29,7 +29,7 @@ _SHORT_MODES = {"mean_sqrt_len": "mean_sqrt_len_tokens"}
 AUTO = "auto"
 POOLINGS = (AUTO, *POOLING_MODES, *_SHORT_MODES)
 """Values of `pooling`; "auto" is what the repository's authors chose."""
-_ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
+ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 _CONFIGS = tuple(
     f"sentence_{family}_config.json"
     for family in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
@@ -102,7 +102,7 @@ def read_rules(snapshot: Path) -> EmbeddingRules:
 
     Raises NotUnderstood where its modules or their settings are other than those that are done here.
     """
-    settings = _json(snapshot / "config_sentence_transformers.json", {})
+    settings = read_json(snapshot / "config_sentence_transformers.json", {})
     kind = settings.get("model_type", "SentenceTransformer")
     if kind != "SentenceTransformer":
         raise NotUnderstood(f"it is a {kind} of sentence-transformers, not a SentenceTransformer")
@@ -119,9 +119,9 @@ def read_rules(snapshot: Path) -> EmbeddingRules:
 
 def read_text_rules(snapshot: Path) -> EmbeddingRules:
     """What a repository says of its texts alone: length, case, prompts. Raises NotUnderstood."""
-    settings = _json(snapshot / "config_sentence_transformers.json", {})
+    settings = read_json(snapshot / "config_sentence_transformers.json", {})
     transformer = _transformer(snapshot)
-    length, table = transformer.get("max_seq_length"), _json(snapshot / "config.json", {}).get(_TABLE)
+    length, table = transformer.get("max_seq_length"), read_json(snapshot / "config.json", {}).get(_TABLE)
     if length is not None and not (isinstance(length, int) and length > 0):
         raise NotUnderstood("its max_seq_length is not a number of tokens")
     return EmbeddingRules(
@@ -231,7 +231,7 @@ class SentenceEmbedder:
         made: NDArray[Any] = self._weights[f"{index}.weight"] @ vector
         if (bias := self._weights.get(f"{index}.bias")) is not None:
             made = made + bias
-        made = _activated(layer.activation, made)
+        made = activated(layer.activation, made)
         if layer.residual:
             projection = self._weights.get(f"{index}.residual")
             made = made + (vector if projection is None else projection @ vector)
@@ -291,7 +291,7 @@ _POOL: dict[str, Callable[[NDArray[Any], int], NDArray[Any]]] = {
 }
 
 
-def _activated(name: str, values: NDArray[Any]) -> NDArray[Any]:
+def activated(name: str, values: NDArray[Any]) -> NDArray[Any]:
     import numpy as np
 
     made = values
@@ -306,7 +306,7 @@ def _activated(name: str, values: NDArray[Any]) -> NDArray[Any]:
 
 def _transformer(snapshot: Path) -> dict[str, Json]:
     own = next((path for name in _CONFIGS if (path := snapshot / name).is_file()), None)
-    return _json(own, {}) if own else {}
+    return read_json(own, {}) if own else {}
 
 
 def _prompts(settings: Mapping[str, Json]) -> dict[str, str | None]:
@@ -316,20 +316,30 @@ def _prompts(settings: Mapping[str, Json]) -> dict[str, str | None]:
     return prompts
 
 
-def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:
-    modules = _json(snapshot / "modules.json", None)
+def read_modules(snapshot: Path) -> list[tuple[str, str]] | None:
+    """Kind and folder of each module that the package builds; None where the repository says nothing.
+
+    Raises NotUnderstood where one is code of its own.
+    """
+    modules = read_json(snapshot / "modules.json", None)
     if modules is None:
-        return ("mean",), True, ()
+        return None
     if not isinstance(modules, list) or not all(isinstance(module, dict) for module in modules):
         raise NotUnderstood("modules.json is not a list of modules")
-    kinds = [_kind(module) for module in modules]
+    return [(_kind(module), str(module.get("path", ""))) for module in modules]
+
+
+def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:
+    modules = read_modules(snapshot)
+    if modules is None:
+        return ("mean",), True, ()
+    kinds = [kind for kind, _ in modules]
     if kinds[:2] != ["Transformer", "Pooling"]:
         raise NotUnderstood(f"its modules are {', '.join(kinds)}; Transformer and Pooling come first here")
-    pooling, include_prompt = _pooling(snapshot / str(modules[1].get("path", "")))
+    pooling, include_prompt = _pooling(snapshot / modules[1][1])
     layers = []
-    for kind, module in zip(kinds[2:], modules[2:], strict=True):
-        folder = str(module.get("path", ""))
-        config = _json(snapshot / folder / "config.json", {})
+    for kind, folder in modules[2:]:
+        config = read_json(snapshot / folder / "config.json", {})
         if config.get("module_input_name", _VECTOR) != _VECTOR:
             raise NotUnderstood(f"its {kind} reads {config['module_input_name']!r}, not the text's vector")
         if kind == "Normalize":
@@ -349,7 +359,7 @@ def _kind(module: Mapping[str, Json]) -> str:
 
 
 def _pooling(folder: Path) -> tuple[tuple[str, ...], bool]:
-    config = _json(folder / "config.json", {})
+    config = read_json(folder / "config.json", {})
     modes: Json = config.get("pooling_mode")
     if modes is None:
         legacy = [mode for key, mode in _LEGACY_MODES.items() if config.get(key)]
@@ -363,15 +373,15 @@ def _pooling(folder: Path) -> tuple[tuple[str, ...], bool]:
 def _dense(config: Mapping[str, Json], folder: str) -> Layer:
     activation = str(config.get("activation_function", "torch.nn.modules.activation.Tanh"))
     name = activation.rpartition(".")[2]
-    if not activation.startswith("torch.nn.") or name not in _ACTIVATIONS:
-        raise NotUnderstood(f"the activation {activation} of its Dense is none of {', '.join(_ACTIVATIONS)}")
+    if not activation.startswith("torch.nn.") or name not in ACTIVATIONS:
+        raise NotUnderstood(f"the activation {activation} of its Dense is none of {', '.join(ACTIVATIONS)}")
     if config.get("module_output_name") not in (None, _VECTOR):
         raise NotUnderstood(f"its Dense writes {config['module_output_name']!r}, not the text's vector")
     return Layer("dense", name, bool(config.get("use_residual")), folder)
 
 
-def _json(path: Path, missing: Json) -> Json:
-    """What is in `path`; `missing` where there is no such file."""
+def read_json(path: Path, missing: Json) -> Json:
+    """What is in `path`; `missing` where there is no such file. Raises NotUnderstood."""
     try:
         document = json.loads(path.read_bytes())
     except FileNotFoundError:

@@ -11,6 +11,7 @@ HEADS = {
     "fill-mask": "masked-lm",
     "feature-extraction": "feature-extraction",
     "zero-shot-classification": "sequence-classification",
+    "text-ranking": "sequence-classification",
     "text-generation": "causal-lm",
     "summarization": "seq2seq-lm",
     "translation": "seq2seq-lm",
@@ -124,6 +125,9 @@ REFUSED = {
 }
 """Tasks that transformers has or had and this library has not, each with the reason and what to do."""
 
+OWN = ("text-ranking",)
+"""Tasks that transformers has no pipeline for, and never had."""
+
 ANSWER_KEYS = {
     "summarization": "summary_text",
     "translation": "translation_text",
@@ -150,6 +154,7 @@ DEFAULTS = {
     "fill-mask": ("distilbert/distilroberta-base", "fb53ab8802853c8e4fbdbcd0529f21fc6f459b2b"),
     "feature-extraction": ("distilbert/distilbert-base-cased", "6ea81172465e8b0ad3fddeed32b986cdcdcffcf0"),
     "zero-shot-classification": ("facebook/bart-large-mnli", "d7645e127eaf1aefc7862fd59a17a5aa8558b8ce"),
+    "text-ranking": ("cross-encoder/ms-marco-MiniLM-L6-v2", "c5ee24cb16019beea0893ab7796b1df96625c6b8"),
     "text-generation": ("HuggingFaceTB/SmolLM3-3B", "a07cc9a04f16550a088caea529712d1d335b0ac1"),
     "summarization": ("sshleifer/distilbart-cnn-12-6", "a4f8f3ea906ed274767e9906dbaede7531d660ff"),
     "translation": ("google-t5/t5-base", "a9723ea7f1b39c1eae772870f3b547bf6ef7e6c1"),

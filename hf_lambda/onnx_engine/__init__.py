@@ -58,6 +58,10 @@ def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engin
         from .zero_shot import ZeroShotClassification
 
         return ZeroShotClassification(encoder)
+    if name == "text-ranking":
+        from .text_ranking import TextRanking
+
+        return TextRanking(encoder)
     if name == "token-classification":
         from .token_classification import TokenClassification
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
+from ..ranking import RankingRules
 from ..records import Json
 from ..sentence_embedding import EmbeddingRules
 from .vision.contract import VisionContract
@@ -63,6 +64,10 @@ class EncoderContract:
     """Of feature-extraction: what sentence-transformers makes of the repository."""
     embedding_problem: str | None = None
     """Why that is not done here, where it is not; `embedding` then has at most the rules for texts."""
+    ranking: RankingRules | None = None
+    """Of a sequence classifier with one output: what CrossEncoder of sentence-transformers makes of it."""
+    ranking_problem: str | None = None
+    """Why it ranks nothing, where it does not."""
     is_causal: bool = False
     """Whether the graph is a language model's without its head, which keeps what it has read."""
     cache_bytes: int = 0
@@ -76,7 +81,7 @@ class EncoderContract:
 
     @classmethod
     def from_json(cls, document: Mapping[str, Json]) -> EncoderContract:
-        rules = document.get("embedding")
+        rules, ranking = document.get("embedding"), document.get("ranking")
         return cls(
             **{
                 **_known(cls, document),
@@ -85,6 +90,7 @@ class EncoderContract:
                 "tokenizer": SpecialTokens.from_json(document["tokenizer"]),
                 "labels": tuple(document.get("labels", ())),
                 "embedding": EmbeddingRules.from_json(rules) if rules else None,
+                "ranking": RankingRules.from_json(ranking) if ranking else None,
             }
         )
 
@@ -101,6 +107,8 @@ class EncoderContract:
             "entailment_id": self.entailment_id,
             **({"embedding": self.embedding.to_json()} if self.embedding else {}),
             **({"embedding_problem": self.embedding_problem} if self.embedding_problem else {}),
+            **({"ranking": self.ranking.to_json()} if self.ranking else {}),
+            **({"ranking_problem": self.ranking_problem} if self.ranking_problem else {}),
             **({"is_causal": True, "cache_bytes": self.cache_bytes} if self.is_causal else {}),
             "prefetch": dict(self.prefetch),
         }

@@ -39,6 +39,10 @@ def _load(task: str, snapshot: Path) -> Engine:
         from .feature_extraction import FeatureExtraction
 
         return FeatureExtraction(snapshot)
+    if base == "text-ranking":
+        from .text_ranking import TextRanking
+
+        return TextRanking(snapshot)
     if base in KINDS or base == "text-to-audio":
         from .media import MediaPipeline
 

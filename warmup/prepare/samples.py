@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hf_lambda.ranking import text_of
+
 from ..protocol.records import Json
 from .outcome import NotPrepared
 from .request import PrepareRequest
@@ -63,16 +65,34 @@ def samples_of(request: PrepareRequest, mask_token: str | None) -> list[Sample]:
 
     Raises NotPrepared where a sample of the user's has another shape than its task takes.
     """
+    if request.samples is not None and request.task == "text-ranking":
+        return [pair for sample in request.samples for pair in _own_ranking(sample)]
     if request.samples is not None:
         return [_own_sample(request, sample, mask_token) for sample in request.samples]
     if request.head == "question-answering":
         return list(PASSAGES)
     if request.head == "masked-lm":
         return [text.replace("{mask}", str(mask_token)) for text in MASKED]
+    if request.task == "text-ranking":
+        texts_of_all = (SENTENCES[0], LONG, SENTENCES[9])
+        return [(question, text) for question, own in PASSAGES for text in (own, *texts_of_all)]
     texts: list[Sample] = [*SENTENCES, LONG]
     if request.head == "sequence-classification":
         texts += [(text, premise) for text in SENTENCES[:6] for premise in _PREMISES]
     return texts
+
+
+def _own_ranking(sample: Json) -> list[Sample]:
+    """The pairs of a query and one of its documents."""
+    query = sample.get("query") if isinstance(sample, dict) else None
+    documents = sample.get("documents") if isinstance(sample, dict) else None
+    if not isinstance(query, str) or not isinstance(documents, list):
+        expected = '{"query": ..., "documents": [...]}'
+        raise NotPrepared(f"a gate sample of text-ranking is {sample!r}; expected {expected}")
+    try:
+        return [(query, text_of(document)) for document in documents]
+    except (TypeError, KeyError):
+        raise NotPrepared(f"a document of a gate sample is not a text: {documents!r}") from None
 
 
 def _own_sample(request: PrepareRequest, sample: Json, mask_token: str | None) -> Sample:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import repo_folder
+from hf_lambda.ranking import not_a_ranker, read_rules
 from hf_lambda.reading import read_file
+from hf_lambda.sentence_embedding import NotUnderstood
 from hf_lambda.tasks import base_of
 from hf_lambda.torch_engine.trained import Untrained
 
@@ -31,7 +33,14 @@ SMALLEST_SHARE = 0.1
 """Of the model's vocabulary that its tokenizer has to have. Models have spare rows, but not so many."""
 _TEXT_TASKS = {
     *("text-classification", "token-classification", "question-answering", "fill-mask", "feature-extraction"),
-    *("zero-shot-classification", "text-generation", "summarization", "translation", "text2text-generation"),
+    *(
+        "zero-shot-classification",
+        "text-ranking",
+        "text-generation",
+        "summarization",
+        "translation",
+        "text2text-generation",
+    ),
 }
 _VOCABULARIES = (".model", ".spm", ".bpe", ".codes", ".tiktoken", ".vocab")
 _VOCABULARY_NAMES = {
@@ -62,6 +71,8 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
         _check_tokenizer(model.repo_id, snapshot, config)
     if "zero-shot-classification" in tasks:
         _check_entailment(model.repo_id, config)
+    if "text-ranking" in tasks:
+        _check_ranking(model.repo_id, snapshot.path)
     path = cache / "checks" / repo_folder(model.repo_id) / f"{snapshot.commit}.json"
     passed = _read_json(path).get("trained")
     known = {str(task) for task in passed} if isinstance(passed, list) else set()
@@ -114,6 +125,14 @@ def _check_entailment(repo_id: str, config: Mapping[str, Json]) -> None:
         has = f"no label that begins with 'entail' (it has {', '.join(labels[:6])})"
         fix = "zero-shot-classification needs a model that was trained on natural language inference"
         raise WarmupError(ErrorKind.UNTRAINED_HEAD, f"{repo_id} has {has}: {fix}")
+
+
+def _check_ranking(repo_id: str, snapshot: Path) -> None:
+    try:
+        read_rules(snapshot)
+    except NotUnderstood as problem:
+        message = f"{repo_id} cannot rank: {not_a_ranker(str(problem)).message}"
+        raise WarmupError(ErrorKind.UNTRAINED_HEAD, message) from problem
 
 
 def _has_readable_weights(snapshot: Snapshot) -> bool:

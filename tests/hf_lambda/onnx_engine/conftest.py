@@ -23,7 +23,7 @@ class Pair:
         self.task, self.snapshot, self.prepared = task, snapshot, prepared
         self.fast = load(task, prepared)
         self.slow: Any = None
-        if task != "question-answering":
+        if task not in ("question-answering", "text-ranking"):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 self.slow = transformers.pipeline(task, model=str(snapshot), device="cpu")
@@ -41,6 +41,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Pair]:
             folder = tmp_path_factory.mktemp("model")
             if task == "question-answering":
                 options = {"labels": ["a", "b"], **options}
+            if task == "text-ranking":
+                options = {"labels": ["LABEL_0"], **options}
             if task == "zero-shot-classification":
                 options = {"labels": ["contradiction", "neutral", "entailment"], **options}
             snapshot = tiny_encoders.build(family, folder / "snapshot", **options)

@@ -14,6 +14,7 @@ TASKS = [
     "question-answering",
     "fill-mask",
     "feature-extraction",
+    "text-ranking",
 ]
 
 
@@ -51,9 +52,16 @@ def test_own_samples_are_taken(task, given, wanted):
         ("text-classification", 7, "expected a text"),
         ("text-classification", {"txt": "a"}, "expected a text"),
         ("question-answering", "q", '"question"'),
+        ("text-ranking", ["q", "d"], r'"documents": \[...\]'),
+        ("text-ranking", {"query": "q", "documents": [3]}, "is not a text"),
         ("fill-mask", "nothing missing", r"a text with \[MASK\]"),
     ],
 )
 def test_own_samples_of_another_shape_are_refused(task, given, expected):
     with pytest.raises(NotPrepared, match=expected):
         samples_of(request_of(task, (given,)), "[MASK]")
+
+
+def test_a_query_of_the_users_own_is_asked_with_each_of_its_documents():
+    given = {"query": "q", "documents": ["a", {"text": "b"}]}
+    assert samples_of(request_of("text-ranking", (given,)), None) == [("q", "a"), ("q", "b")]

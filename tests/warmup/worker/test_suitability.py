@@ -142,6 +142,12 @@ def test_zero_shot_needs_a_label_of_entailment(tmp_path: Path, config: dict[str,
     return None
 
 
+def test_a_ranker_gives_one_score(tmp_path: Path) -> None:
+    check(files(tmp_path / "one", config_json={"id2label": {"0": "x"}}, vocab_txt="a"), Use("text-ranking"))
+    error = refused(files(tmp_path / "two", config_json={}, vocab_txt="a"), Use("text-ranking"))
+    assert error.kind is ErrorKind.UNTRAINED_HEAD and "gives 2 scores" in str(error)
+
+
 @pytest.mark.parametrize("family", tiny_encoders.FAMILIES)
 def test_an_encoder_serves_the_task_it_was_trained_for_and_its_vectors_and_no_other(
     family: str, tmp_path: Path

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hf_lambda import ranking
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract, SpecialTokens
 from hf_lambda.sentence_embedding import WEIGHTS, EmbeddingRules, NotUnderstood, read_rules, read_text_rules
 from hf_lambda.torch_engine.loading import dense_weights
@@ -56,6 +57,14 @@ def with_embedding(contract: EncoderContract, snapshot: Path, folder: Path) -> E
     if weights:
         np.savez(folder / WEIGHTS, **weights)
     return replace(contract, embedding=rules)
+
+
+def with_ranking(contract: EncoderContract, snapshot: Path) -> EncoderContract:
+    """`contract` with what CrossEncoder of sentence-transformers makes of `snapshot`, or why it does not."""
+    try:
+        return replace(contract, ranking=ranking.read_rules(snapshot))
+    except NotUnderstood as problem:
+        return replace(contract, ranking_problem=str(problem))
 
 
 def _text_rules(snapshot: Path) -> EmbeddingRules | None:

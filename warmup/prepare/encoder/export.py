@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_lambda.errors import no_entailment
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, write_contract
+from hf_lambda.ranking import not_a_ranker
 from hf_lambda.tasks import AUTO_CLASSES
 
 from ...protocol.errors import ErrorKind
@@ -19,7 +20,7 @@ from ..onnx.torch_export import export_graph
 from ..outcome import PrepareFailed
 from ..request import PrepareRequest
 from . import reference
-from .contract import contract_of, with_embedding, write_tokenizer
+from .contract import contract_of, with_embedding, with_ranking, write_tokenizer
 from .families import ENCODER_DECODERS, FAMILIES
 from .graphs import EncoderGraph
 
@@ -52,6 +53,11 @@ def export(request: PrepareRequest, work: Path) -> None:
     contract = contract_of(head, tokenizer, config, inputs)
     if head == "feature-extraction":
         contract = with_embedding(contract, request.snapshot, folder)
+    if head == "sequence-classification":
+        contract = with_ranking(contract, request.snapshot)
+        if request.task == "text-ranking" and contract.ranking is None:
+            reason = not_a_ranker(str(contract.ranking_problem)).message
+            raise PrepareFailed(reason, ErrorKind.UNTRAINED_HEAD)
     write_contract(contract, folder)
     reference.write(request, work, tokenizer, model, inputs, outputs)
     axes = {name: {0: "batch", 1: "masks" if name == MASK_INDEX_INPUT else "sequence"} for name in inputs}
