@@ -1,4 +1,7 @@
-"""`python -m bench`: measure everybody side by side in one run and write bench/results.md."""
+"""`python -m bench`: measure everybody side by side in one run, into bench/data and bench/results.md.
+
+`--only` measures some workloads anew; the page keeps what earlier runs found for the others, with its date.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import download, generation, report, rivals, workloads
+from bench import download, figures, generation, report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, lay_out
+from bench.figures import Measured
 from bench.measure import REPOSITORY, Bench
 from bench.results import Results
 from bench.workloads import WORKLOADS, Workload
@@ -34,25 +38,27 @@ def main() -> int:
         )
         return 2
     chosen = [workload for workload in WORKLOADS if not options.only or workload.name in options.only]
-    sections: list[str] = []
     if not options.only or DOWNLOAD in options.only:
         _say("downloading, as the warm-up and as snapshot_download")
-        sections = download.section(download.measure(WORK, options.rounds or DOWNLOAD_ROUNDS))
-    bench = _set_up()
-    results = Results(WORK / "results.json", _prepare(bench, chosen))
-    rounds = {workload.name: options.rounds or workload.rounds for workload in chosen}
-
-    def write() -> None:
-        options.output.write_text(
-            report.page(results.figures, results.notes, rounds, on=report.machine(), sections=sections)
-        )
-
-    write()
+        rounds = options.rounds or DOWNLOAD_ROUNDS
+        seconds = download.measure(WORK, rounds)
+        figures.write(Measured(download.WORKLOAD, rounds, figures.today(report.machine()), seconds))
+    if chosen:
+        bench = _set_up()
+        on = figures.today(report.machine())
+        notes = _prepare(bench, chosen)
     for workload in chosen:
-        _measure(bench, workload, rounds[workload.name], results, views=not options.no_views)
-        write()
-    print(options.output.read_text())
+        results = Results(workload, options.rounds or workload.rounds, on, notes, WORK / "figures")
+        _measure(bench, workload, results, views=not options.no_views)
+        figures.write(results.measured)
+        options.output.write_text(_page())
+    options.output.write_text(_page())
+    print(_page())
     return 0
+
+
+def _page() -> str:
+    return report.page(figures.read(each.name for each in WORKLOADS))
 
 
 def _set_up() -> Bench:
@@ -133,48 +139,46 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     return notes
 
 
-def _measure(bench: Bench, workload: Workload, rounds: int, results: Results, *, views: bool) -> None:
+def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool) -> None:
     """Each round asks everybody in turn, so that a drift of the machine's speed meets all alike."""
     field = contenders(workload, bench.generated)
+    rounds = results.measured.rounds
     for contender in field:
         installed = {"installed_bytes": bench.environments[contender.environment].bytes}
-        results.figures.setdefault(workload.name, {})[contender.name] = installed
+        results.measured.contenders[contender.name] = installed
     for turn in range(rounds):
         for contender in field:
-            what = f"{workload.name} round {turn + 1} of {rounds}: {contender.name}"
-            with results.measuring(what, workload, contender) as figures:
-                _one_round(bench, contender, workload, figures)
+            with results.measuring(f"round {turn + 1} of {rounds}", contender) as measured:
+                _one_round(bench, contender, workload, measured)
     for contender in field if views else ():
-        what = f"{workload.name} through a counting view: {contender.name}"
-        with results.measuring(what, workload, contender) as figures:
+        with results.measuring("through a counting view", contender) as measured:
             _, image, models = bench.first_through_views(contender, workload, slow=False)
-            figures |= {"image_files": image.files, "image_bytes": image.bytes, "model_bytes": models.bytes}
-        with results.measuring(f"{what}, by calls", workload, contender) as figures:
-            figures["called_bytes"] = bench.read_by_calls(contender, workload)
+            measured |= {"image_files": image.files, "image_bytes": image.bytes, "model_bytes": models.bytes}
+        with results.measuring("through a counting view, by calls", contender) as measured:
+            measured["called_bytes"] = bench.read_by_calls(contender, workload)
     for turn in range(min(rounds, 3) if views else 0):
         for contender in field:
-            what = f"{workload.name} through a slow view {turn + 1}: {contender.name}"
-            with results.measuring(what, workload, contender) as figures:
+            with results.measuring(f"through a slow view {turn + 1}", contender) as measured:
                 first, _, _ = bench.first_through_views(contender, workload, slow=True)
-                figures.setdefault("slow_s", []).append(first.seconds)
+                measured.setdefault("slow_s", []).append(first.seconds)
 
 
-def _one_round(bench: Bench, contender: Contender, workload: Workload, figures: dict[str, Json]) -> None:
+def _one_round(bench: Bench, contender: Contender, workload: Workload, measured: dict[str, Json]) -> None:
     first = bench.first(contender, workload)
-    figures.setdefault("first_s", []).append(first.seconds)
-    figures.setdefault("peak_mb", []).append(first.peak_mb)
+    measured.setdefault("first_s", []).append(first.seconds)
+    measured.setdefault("peak_mb", []).append(first.peak_mb)
     repeats = 1 if workload.task in ("summarization", "text-generation") else 10
     warm = bench.warm(contender, workload, repeats)
     for event, seconds in warm.items():
-        figures.setdefault(f"warm:{event}", []).extend(seconds)
+        measured.setdefault(f"warm:{event}", []).extend(seconds)
     one_cpu = bench.warm(contender, workload, repeats, cpus="0")
     if workload.task == "text-generation":
-        for prefix, measured in (("", warm), ("one_cpu_", one_cpu)):
-            for name, token_s in generation.figures(measured).items():
-                figures.setdefault(f"{prefix}{name}", []).append(token_s)
+        for prefix, seconds_by_event in (("", warm), ("one_cpu_", one_cpu)):
+            for name, token_s in generation.figures(seconds_by_event).items():
+                measured.setdefault(f"{prefix}{name}", []).append(token_s)
         return
     for seconds in one_cpu.values():
-        figures.setdefault("one_cpu_s", []).extend(seconds)
+        measured.setdefault("one_cpu_s", []).extend(seconds)
 
 
 def _parser() -> argparse.ArgumentParser:

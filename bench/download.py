@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+
+from hf_lambda.records import Json
 
 REPOSITORY = Path(__file__).parents[1]
 TARGET = 0.9
@@ -23,8 +25,9 @@ TARGET = 0.9
 _MB = 1_000_000
 LAYOUTS = {"one-file": (1500 * _MB,), "six-shards": (250 * _MB,) * 6}
 CONTENDERS = ("snapshot_download", "warm-up")
-Seconds = dict[str, dict[str, list[float]]]
-"""layout -> contender -> a measurement for each round."""
+WORKLOAD = "Warm-up, download"
+Seconds = dict[str, dict[str, Json]]
+"""contender -> layout -> a measurement for each round."""
 
 
 def measure(work: Path, rounds: int) -> Seconds:
@@ -32,20 +35,18 @@ def measure(work: Path, rounds: int) -> Seconds:
     models = work / "download"
     for name, sizes in LAYOUTS.items():
         _write_model(models / "bench" / name, sizes)
-    seconds: Seconds = {name: {contender: [] for contender in CONTENDERS} for name in LAYOUTS}
+    seconds: Seconds = {contender: {name: [] for name in LAYOUTS} for contender in CONTENDERS}
     with _hub(models) as url:
         for turn in range(rounds):
             for name in LAYOUTS:
                 for contender in CONTENDERS if turn % 2 == 0 else reversed(CONTENDERS):
-                    seconds[name][contender].append(_in_a_process(contender, f"bench/{name}", url))
+                    seconds[contender][name].append(_in_a_process(contender, f"bench/{name}", url))
     return seconds
 
 
-def section(seconds: Seconds) -> list[str]:
+def table(contenders: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
     """Of the page, in Markdown."""
     lines = [
-        "## Warm-up, download",
-        "",
         "1.5 GB from the embedded Hub on the same machine to a local disk, by HTTP alone: large files of the",
         "real Hub come through Xet, which was not measured. The warm-up also compares the SHA-256 of every",
         f"file with the Hub's. Aimed at: {TARGET:.0%} of the speed of `snapshot_download` alone.",
@@ -53,8 +54,8 @@ def section(seconds: Seconds) -> list[str]:
         "| | snapshot_download s | warm-up s | its speed |",
         "|---|---|---|---|",
     ]
-    for name, by_contender in seconds.items():
-        alone, ours = (median(by_contender[contender]) for contender in CONTENDERS)
+    for name in contenders[CONTENDERS[0]]:
+        alone, ours = (median(contenders[contender][name]) for contender in CONTENDERS)
         lines.append(f"| {name.replace('-', ' ')} | {alone:.2f} | {ours:.2f} | {alone / ours:.0%} |")
     return [*lines, ""]
 
@@ -129,7 +130,7 @@ def main(arguments: list[str]) -> None:
         contender, repo_id, url, cache = arguments
         print(_download(contender, repo_id, url, Path(cache)))
     else:
-        print("\n".join(section(measure(REPOSITORY / ".local" / "bench", rounds=5))))
+        print("\n".join(table(measure(REPOSITORY / ".local" / "bench", rounds=5))))
 
 
 if __name__ == "__main__":

@@ -6,11 +6,13 @@ import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-from bench import generation
+from bench import download, generation
+from bench.figures import Measured
 from hf_lambda.records import Json
 from infra import prices
 
@@ -63,9 +65,6 @@ _GENERATION_METHOD = (
 )
 _VERSIONS = ("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers")
 
-Figures = dict[str, dict[str, dict[str, Json]]]
-"""workload -> contender -> figure -> list of measurements (or one value)."""
-
 
 def middle(values: Json) -> float | None:
     """The median of a list of measurements, the value itself where there is one, None where there is none."""
@@ -85,23 +84,24 @@ def usd_per_million(seconds: float, peak_mb: float) -> tuple[float, int]:
     return 1_000_000 * (billed_s * memory_mb / 1024 * GB_SECOND_USD + REQUEST_USD), memory_mb
 
 
-def page(
-    figures: Figures, notes: list[str], rounds: Mapping[str, int], *, on: str, sections: Sequence[str] = ()
-) -> str:
-    """`bench/results.md`; `on` is the machine (`machine()`), `sections` are lines before the targets."""
+def page(measured: Sequence[Measured]) -> str:
+    """`bench/results.md`: a table for each workload, then the targets."""
     parts = [
         "# Benchmark",
         "",
         *_METHOD,
-        *(_GENERATION_METHOD if any(map(generation.is_generation, figures.values())) else ()),
-        "",
-        f"Machine: {on}.",
+        *(_GENERATION_METHOD if any(generation.is_generation(each.contenders) for each in measured) else ()),
         "",
     ]
-    for workload, field in figures.items():
-        parts += _table(workload, field, rounds.get(workload, 0))
-    parts += sections
-    parts += ["## Targets", "", *_targets(figures, rounds), ""]
+    for each in measured:
+        title = [f"## {each.workload} ({each.rounds} rounds)", "", f"{each.on}.", ""]
+        if each.workload == download.WORKLOAD:
+            parts += [*title, *download.table(each.contenders)]
+        else:
+            parts += [*title, *_table(each.contenders), ""]
+    parts += ["## Targets", "", *_targets({each.workload: each for each in measured}), ""]
+    # What is wrong with preparing concerns every workload of a run, and is said once.
+    notes = dict.fromkeys(note for each in measured for note in each.notes)
     if notes:
         parts += ["## Notes", "", *[f"- {note}" for note in notes], ""]
     return "\n".join(parts)
@@ -109,12 +109,22 @@ def page(
 
 def machine() -> str:
     """Processor, system and the libraries that were measured."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in _VERSIONS)
+    libraries = ", ".join(f"{name} {each}" for name, each in _installed().items())
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
     return f"{_processor()}, {len(os.sched_getaffinity(0))} CPUs, {system}, {libraries}"
 
 
-def _table(workload: str, field: dict[str, dict[str, Json]], rounds: int) -> list[str]:
+def _installed() -> dict[str, str]:
+    found = {}
+    for name in _VERSIONS:
+        with suppress(
+            PackageNotFoundError
+        ):  # the others' come with the first workload that compares with them
+            found[name] = version(name)
+    return found
+
+
+def _table(field: Mapping[str, dict[str, Json]]) -> list[str]:
     keys = dict.fromkeys(key for measured in field.values() for key in measured)
     is_generation = generation.is_generation(field)
     warm = [key for key in keys if key.startswith("warm:") and not is_generation]
@@ -129,18 +139,17 @@ def _table(workload: str, field: dict[str, dict[str, Json]], rounds: int) -> lis
         ("with page faults MB", "image_bytes", 1e-6, ".1f"),
         ("model MB read", "model_bytes", 1e-6, ".1f"),
     ]
-    lines = [f"## {workload} ({rounds} rounds)", ""]
     rates = generation.COLUMNS if is_generation else ()
     cost = "USD per million tokens" if is_generation else "USD per million"
     titles = [title for title, *_ in (*columns, *rates)]
-    lines.append("| | " + " | ".join([*titles, cost]) + " |")
+    lines = ["| | " + " | ".join([*titles, cost]) + " |"]
     lines.append("|---|" + "---|" * (len(titles) + 1))
     ancestor = field.get("ancestor", {})
     for name, measured in field.items():
         cells = [_cell(measured, ancestor, key, scale, form, name) for _, key, scale, form in columns]
         cells += [_rate(measured, ancestor, key, name) for _, key in rates]
         lines.append(f"| {name} | " + " | ".join([*cells, _cost(measured)]) + " |")
-    return [*lines, ""]
+    return lines
 
 
 def _cell(
@@ -175,18 +184,18 @@ def _cost(measured: dict[str, Json]) -> str:
     return f"{usd:.2f} at {memory_mb:,} MB"
 
 
-def _targets(figures: Figures, rounds: Mapping[str, int]) -> list[str]:
+def _targets(measured: Mapping[str, Measured]) -> list[str]:
     """Ratios of the medians, and how far the single rounds are apart: a machine may not be alone."""
     lines = ["| | target | seen | by round | |", "|---|---|---|---|---|"]
     for workload, what, contender, target, key in TARGETS:
-        field = figures.get(workload, {})
+        field = measured[workload].contenders if workload in measured else {}
         base, value = (middle(field.get(name, {}).get(key)) for name in ("ancestor", contender))
         if not base or not value:
             lines.append(f"| {workload}: {what} | {target}x | not measured | | |")
             continue
         ratio = base / value
         verdict = "held" if ratio >= target else f"missed by {100 * (1 - ratio / target):.0f} %"
-        single = _by_round(field["ancestor"][key], field[contender][key], rounds.get(workload, 0))
+        single = _by_round(field["ancestor"][key], field[contender][key], measured[workload].rounds)
         lines.append(
             f"| {workload}: {what} | {target}x | {ratio:.1f}x | {single} | {verdict} |".replace("|  |", "| |")
         )

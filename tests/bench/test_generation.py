@@ -3,7 +3,8 @@
 import pytest
 
 from bench import generation, report, workloads
-from bench.contenders import contenders
+from bench.contenders import contenders as contenders_of
+from bench.figures import Measured
 from bench.warm import _varied
 from bench.workloads import BATCH, LANGUAGE_MODELS, LONG_ANSWER, LONG_PROMPT, ONE_TOKEN, WORKLOADS
 
@@ -28,8 +29,8 @@ def test_the_page_shows_tokens_a_second_and_what_a_million_of_them_cost():
             f"warm:{ONE_TOKEN}": [token_s],
         }
 
-    figures = {"Qwen2.5-0.5B": {"ancestor": field(0.1), "hf-lambda int8": field(0.02)}}
-    page = report.page(figures, [], {"Qwen2.5-0.5B": 1}, on="a machine").splitlines()
+    contenders = {"ancestor": field(0.1), "hf-lambda int8": field(0.02)}
+    page = report.page([Measured("Qwen2.5-0.5B", 1, "a machine", contenders)]).splitlines()
     row = next(line for line in page if line.startswith("| hf-lambda int8"))
     assert "| 50.0 (5.0x) |" in row and "| 500.0 (5.0x) |" in row
     assert row.endswith(f"| {0.02 * 1_769 / 1024 * report.GB_SECOND_USD * 1e6:.2f} at 1,769 MB |")
@@ -54,7 +55,7 @@ def test_no_prompt_begins_as_the_one_before_it_and_none_is_longer():
 
 def test_everybody_is_asked_for_the_same_number_of_tokens(tmp_path):
     for workload in GENERATE:
-        field = contenders(workload, tmp_path)
+        field = contenders_of(workload, tmp_path)
         assert [each.name for each in field] == [
             *("ancestor", "hf-lambda torch", "hf-lambda int4", "hf-lambda int8", "ctranslate2")
         ]

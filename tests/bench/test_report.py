@@ -1,22 +1,23 @@
 """The benchmark's page says what was seen and by how much a target is missed."""
 
+from pathlib import Path
+
 import pytest
 
-from bench import report
+from bench import figures, report
+from bench.figures import Measured
 
 
 def test_a_target_is_held_missed_by_so_much_or_not_measured():
-    figures = {
-        "DistilBERT": {
-            "ancestor": {"first_s": [3.0, 3.2, 9.9], "peak_mb": 500.0, "warm:short": [0.020]},
-            "hf-lambda int8": {"first_s": [0.2, 0.1, 0.3], "peak_mb": 250.0, "warm:short": [0.002]},
-        }
+    contenders = {
+        "ancestor": {"first_s": [3.0, 3.2, 9.9], "peak_mb": 500.0, "warm:short": [0.020]},
+        "hf-lambda int8": {"first_s": [0.2, 0.1, 0.3], "peak_mb": 250.0, "warm:short": [0.002]},
     }
-    page = report.page(figures, ["a note"], {"DistilBERT": 3}, on="a machine").splitlines()
+    page = report.page([Measured("DistilBERT", 3, "a machine", contenders, ["a note"])]).splitlines()
     assert "| DistilBERT: first answer, local disk | 15x | 16.0x | 15.0x to 33.0x | held |" in page
     assert "| DistilBERT: peak memory | 4x | 2.0x | | missed by 50 % |" in page
     assert "| DistilBERT: warm, 128 tokens | 3x | not measured | | |" in page
-    assert "Machine: a machine." in page
+    assert "## DistilBERT (3 rounds)" in page and "a machine." in page
     assert "- a note" in page
     row = next(line for line in page if line.startswith("| hf-lambda int8"))
     assert "| 0.20 (16.0x) | - | 2.0 (10.0x) | 250 (2.0x) |" in row
@@ -30,3 +31,18 @@ def test_cost_counts_whole_milliseconds_at_one_vcpu_or_the_memory_that_the_proce
     large, memory_mb = report.usd_per_million(1.0, 4_000)
     assert memory_mb == 4_416  # a tenth more than the process had, in steps of 64 MB
     assert large == pytest.approx(request + 4_416 / 1024 * report.GB_SECOND_USD * 1e6)
+
+
+def test_a_run_replaces_its_own_workloads_and_the_page_keeps_the_others(tmp_path: Path):
+    first = {"ancestor": {"first_s": [3.0]}, "hf-lambda int8": {"first_s": [0.123456789]}}
+    for workload in ("MiniLM", "DistilBERT", "download / S3"):
+        figures.write(Measured(workload, 1, "yesterday", first), tmp_path)
+    figures.write(Measured("DistilBERT", 2, "today", {"ancestor": {"first_s": [4.0]}}, ["a note"]), tmp_path)
+    found = figures.read(("DistilBERT", "BART-large", "MiniLM"), tmp_path)
+    assert [(each.workload, each.on) for each in found] == [
+        ("DistilBERT", "today"),
+        ("MiniLM", "yesterday"),
+        ("download / S3", "yesterday"),
+    ]
+    assert found[0].notes == ["a note"] and found[0].contenders == {"ancestor": {"first_s": [4.0]}}
+    assert found[1].contenders["hf-lambda int8"]["first_s"] == [0.1234567]

@@ -1,6 +1,7 @@
 """`python -m warmup`: the command over a loopback Lambda API, with the real handler and the embedded Hub."""
 
 import json
+import logging
 import time
 from pathlib import Path
 
@@ -38,8 +39,9 @@ def scripts(tmp_path: Path) -> Path:
 def api(warming: Warming, monkeypatch: pytest.MonkeyPatch):
     """The deployed functions: the warm-up and two endpoints that answer from memory."""
     monkeypatch.setattr("warmup.cli.run_jobs.POLL_SECONDS", (0.01, 0.05))
-    # The Lambda has a stdout of its own.
+    # The Lambda has a stdout of its own; an earlier test of this process may have let it log to ours.
     monkeypatch.setattr("warmup.worker.handler.log_to_stdout", lambda: None)
+    monkeypatch.setattr(logging.getLogger("warmup"), "handlers", [logging.NullHandler()])
     line = json.dumps({"event": "request", "engine": "torch", "cold": True, "load_ms": 5})
     functions = {
         "warmup": lambda event: handler(event, Context()),
