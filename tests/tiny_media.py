@@ -40,13 +40,11 @@ def build(family: str, folder: Path, head: str = "", **changes: Any) -> Path:
         setattr(config, name, value)
     model = model_of(config, head)
     lively(model)
-    if (
-        family == "rt_detr"
-    ):  # drawn as it is, everything scores the same, and which query comes first is chance
+    if spread := _SPREAD.get(family):
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.ndim > 1:
-                    parameter.normal_(0, 1.5 / parameter[0].numel() ** 0.5)
+                    parameter.normal_(0, spread / parameter[0].numel() ** 0.5)
     model.save_pretrained(folder)
     for processor in processors:
         processor.save_pretrained(folder)
@@ -71,6 +69,8 @@ def lively(model: Any) -> None:
 
 
 _HEADS = ("classifier", "class_embed", "lm_head", "score_head")
+_SPREAD = {"d_fine": 1.0, "rt_detr": 1.5}
+"""Of all matrices: drawn as they are, everything scores the same, and which query comes first is chance."""
 
 
 def square(size: int = SIZE) -> dict[str, int]:
@@ -98,9 +98,73 @@ def _swin() -> Any:
     return config, [t.ViTImageProcessorPil(size=square())]
 
 
+def _swinv2() -> Any:
+    config = t.Swinv2Config(
+        image_size=SIZE, patch_size=4, embed_dim=16, depths=[1, 2], num_heads=[2, 4], window_size=4
+    )
+    return config, [t.ViTImageProcessorPil(size=square())]
+
+
+def _vit_msn() -> Any:
+    return t.ViTMSNConfig(**_ENCODER, **_PATCHES), [t.ViTImageProcessorPil(size=square())]
+
+
+def _data2vec_vision() -> Any:
+    config = t.Data2VecVisionConfig(**_ENCODER, **_PATCHES, use_relative_position_bias=True)
+    return config, [t.BeitImageProcessorPil(size=square(36), crop_size=square())]
+
+
+def _pvt_v2() -> Any:
+    config = t.PvtV2Config(
+        image_size=SIZE,
+        num_encoder_blocks=4,
+        depths=[1] * 4,
+        sr_ratios=[2, 2, 1, 1],
+        hidden_sizes=[8, 8, 16, 16],
+        num_attention_heads=[1, 1, 2, 2],
+        mlp_ratios=[2] * 4,
+    )
+    return config, [_cropping("ConvNext")]
+
+
+def _focalnet() -> Any:
+    config = t.FocalNetConfig(
+        image_size=SIZE,
+        patch_size=4,
+        embed_dim=16,
+        depths=[1, 2],
+        hidden_sizes=[16, 32],
+        focal_levels=[2, 2],
+        focal_windows=[3, 3],
+    )
+    return config, [_cropping("Bit")]
+
+
+def _bit() -> Any:
+    config = t.BitConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 1], num_groups=4)
+    return config, [_cropping("Bit")]
+
+
+def _regnet() -> Any:
+    config = t.RegNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], groups_width=4)
+    return config, [_cropping("ConvNext")]
+
+
+def _mobilenet_v1() -> Any:
+    processor = t.MobileNetV1ImageProcessorPil(size={"shortest_edge": 36}, crop_size=square())
+    return t.MobileNetV1Config(depth_multiplier=0.25, image_size=SIZE), [processor]
+
+
+def _cropping(name: str) -> Any:
+    """The processor `name`, which scales to a little more than SIZE and takes the middle."""
+    if name == "ConvNext":
+        return t.ConvNextImageProcessorPil(size={"shortest_edge": SIZE}, crop_pct=0.875)
+    return getattr(t, f"{name}ImageProcessorPil")(size={"shortest_edge": 40}, crop_size=square())
+
+
 def _resnet() -> Any:
     config = t.ResNetConfig(embedding_size=8, hidden_sizes=[8, 16], depths=[1, 2], layer_type="bottleneck")
-    return config, [t.ConvNextImageProcessorPil(size={"shortest_edge": SIZE}, crop_pct=0.875)]
+    return config, [_cropping("ConvNext")]
 
 
 def _convnext() -> Any:
@@ -142,11 +206,26 @@ def _mobilevit() -> Any:
     return config, [t.MobileViTImageProcessorPil(size={"shortest_edge": 36}, crop_size=square())]
 
 
-def _dinov2() -> Any:
-    config = t.Dinov2Config(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, mlp_ratio=2, image_size=SIZE, patch_size=8
+def _dinov2(kind: type[Any] = t.Dinov2Config) -> Any:
+    config = kind(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=4, mlp_ratio=2, image_size=48, patch_size=8
     )
-    return config, [t.BitImageProcessorPil(size={"shortest_edge": 40}, crop_size=square())]
+    return config, [_cropping("Bit")]
+
+
+def _dinov2_with_registers() -> Any:
+    return _dinov2(t.Dinov2WithRegistersConfig)
+
+
+def _chinese_clip() -> Any:
+    tower = {**_ENCODER}
+    del tower["initializer_range"]
+    text = {**tower, "vocab_size": 100, "max_position_embeddings": 64}
+    config = t.ChineseCLIPConfig(
+        text_config=text, vision_config={**tower, **_PATCHES}, projection_dim=24, logit_scale_init_value=2.0
+    )
+    processor = t.ChineseCLIPImageProcessorPil(size={"shortest_edge": SIZE}, crop_size=square())
+    return config, [processor, _letters()]
 
 
 def _clip() -> Any:
@@ -238,6 +317,49 @@ def _rt_detr() -> Any:
         use_pretrained_backbone=False,
     )
     return config, [t.RTDetrImageProcessorPil(size=square(64))]
+
+
+def _d_fine() -> Any:
+    backbone = t.HGNetV2Config(
+        stem_channels=[3, 8, 16],
+        embedding_size=16,
+        depths=[1] * 4,
+        hidden_sizes=[16, 32, 32, 32],
+        stage_in_channels=[16, 16, 32, 32],
+        stage_mid_channels=[8, 8, 16, 16],
+        stage_out_channels=[16, 32, 32, 32],
+        stage_num_blocks=[1] * 4,
+        stage_downsample=[False, True, True, True],
+        stage_light_block=[False, False, True, True],
+        stage_kernel_size=[3, 3, 5, 5],
+        stage_numb_of_layers=[1] * 4,
+        out_features=["stage2", "stage3", "stage4"],
+    )
+    config = t.DFineConfig(
+        backbone_config=backbone,
+        encoder_hidden_dim=32,
+        encoder_in_channels=[32] * 3,
+        encoder_ffn_dim=32,
+        encoder_attention_heads=4,
+        d_model=32,
+        num_queries=12,
+        decoder_in_channels=[32] * 3,
+        decoder_ffn_dim=32,
+        decoder_layers=2,
+        decoder_attention_heads=4,
+        decoder_n_points=[4] * 3,
+        num_denoising=0,
+    )
+    return config, _rt_detr()[1]
+
+
+def _upernet() -> Any:
+    stages = ["stage1", "stage2", "stage3", "stage4"]
+    backbone = t.ConvNextConfig(hidden_sizes=[8, 8, 16, 16], depths=[1] * 4, out_features=stages)
+    config = t.UperNetConfig(
+        backbone_config=backbone, hidden_size=16, pool_scales=[1, 2], use_auxiliary_head=False
+    )
+    return config, [t.SegformerImageProcessorPil(size=square(64))]
 
 
 def _segformer() -> Any:
@@ -448,30 +570,42 @@ WHISPER_VOCABULARY = 400
 FAMILIES: dict[str, Callable[[], Any]] = {
     "ast": _ast,
     "beit": _beit,
+    "bit": _bit,
+    "chinese_clip": _chinese_clip,
     "clap": _clap,
     "clip": _clip,
     "conditional_detr": _conditional_detr,
     "convnext": _convnext,
+    "d_fine": _d_fine,
+    "data2vec-vision": _data2vec_vision,
     "deit": _deit,
     "depth_anything": _depth_anything,
     "detr": _detr,
     "dinov2": _dinov2,
+    "dinov2_with_registers": _dinov2_with_registers,
     "dpt": _dpt,
     "efficientnet": _efficientnet,
+    "focalnet": _focalnet,
     "glpn": _glpn,
     "hubert": _hubert,
     "layoutlm": _layoutlm,
+    "mobilenet_v1": _mobilenet_v1,
     "mobilenet_v2": _mobilenet_v2,
     "mobilevit": _mobilevit,
     "owlvit": _owlvit,
+    "pvt_v2": _pvt_v2,
+    "regnet": _regnet,
     "resnet": _resnet,
     "rt_detr": _rt_detr,
     "segformer": _segformer,
     "siglip": _siglip,
     "superglue": _superglue,
     "swin": _swin,
+    "swinv2": _swinv2,
     "table-transformer": _table_transformer,
+    "upernet": _upernet,
     "vit": _vit,
+    "vit_msn": _vit_msn,
     "vits": _vits,
     "wav2vec2": _wav2vec2,
     "wav2vec2-layer": _wav2vec2_layer,

@@ -31,7 +31,6 @@ HEADS = {
     "zero-shot-audio-classification": "",
 }
 ON_TORCH = {
-    "depth-estimation": ("depth_anything",),
     "audio-classification": ("ast", "hubert", "wav2vec2", "wavlm"),
     "automatic-speech-recognition": ("hubert", "wav2vec2", "wavlm"),
     "zero-shot-audio-classification": ("clap",),

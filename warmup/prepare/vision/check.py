@@ -21,7 +21,7 @@ from ..request import PrepareRequest, Tolerance
 from . import reference, zero_shot
 from .samples import pictures_of
 
-_UNORDERED = ("rt_detr",)
+_UNORDERED = ("d_fine", "rt_detr")
 """Families that choose their queries by score: which of two equals comes first is a matter of rounding."""
 _SHARE = 1000.0
 """Boxes are shares of a picture; a thousand pixels make its differences pixels."""

@@ -13,7 +13,7 @@ from ..onnx import weights
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig
 
-_RULES = {"conditional_detr": "focal-100", "rt_detr": "focal"}
+_RULES = {"conditional_detr": "focal-100", "d_fine": "focal", "rt_detr": "focal"}
 _CONVOLUTIONS = 8
 """From so many on their layout is worth choosing while the session opens."""
 

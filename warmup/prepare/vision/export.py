@@ -24,12 +24,14 @@ from ..request import PrepareRequest
 from . import reference, zero_shot
 from .contract import contract_of
 from .families import FAMILIES
+from .graphs import make_traceable
 from .recipe import recipe_of
 from .samples import pictures_of
 
 _OUTPUTS = {"object-detection": ("logits", "pred_boxes"), "depth-estimation": ("predicted_depth",)}
 _ANY_SIZE = (
     "conditional_detr",
+    "depth_anything",
     "detr",
     "glpn",
     "mobilevit",
@@ -75,6 +77,7 @@ def export(request: PrepareRequest, work: Path) -> None:
         if request.head == "depth-estimation":
             axes["predicted_depth"] |= {1: "deep", 2: "wide"}
     example = torch.from_numpy(np.stack([pixels[0], pixels[0][:, ::-1].copy()]))
+    make_traceable(model, example, is_fixed=recipe.is_fixed)
     export_graph(
         _Traced(model, outputs).eval(), {"pixel_values": example}, outputs, axes, folder / "model.onnx"
     )

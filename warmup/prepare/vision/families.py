@@ -4,23 +4,39 @@ from __future__ import annotations
 
 _ENCODERS = (
     "beit",
+    "bit",
     "convnext",
     "convnextv2",
+    "data2vec-vision",
     "deit",
     "dinov2",
+    "dinov2_with_registers",
     "efficientnet",
+    "focalnet",
+    "mobilenet_v1",
     "mobilenet_v2",
     "mobilevit",
+    "pvt_v2",
+    "regnet",
     "resnet",
     "swin",
+    "swinv2",
     "vit",
+    "vit_msn",
 )
 FAMILIES = {
     "image-classification": _ENCODERS,
     "image-feature-extraction": _ENCODERS,
-    "object-detection": ("conditional_detr", "detr", "rt_detr", "table-transformer", "yolos"),
-    "image-segmentation": ("mobilevit", "segformer"),
-    "depth-estimation": ("dpt", "glpn"),
-    "zero-shot-image-classification": ("clip", "siglip"),
+    "object-detection": (
+        "conditional_detr",
+        "d_fine",
+        "detr",
+        "rt_detr",
+        "table-transformer",
+        "yolos",
+    ),
+    "image-segmentation": ("dpt", "mobilenet_v2", "mobilevit", "segformer", "upernet"),
+    "depth-estimation": ("depth_anything", "dpt", "glpn"),
+    "zero-shot-image-classification": ("chinese_clip", "clip", "siglip"),
 }
 """`model_type`s by head whose graphs have been compared with transformers."""

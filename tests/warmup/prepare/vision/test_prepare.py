@@ -34,6 +34,7 @@ FAST = [
     ("object-detection", "detr"),
     ("image-segmentation", "segformer"),
     ("depth-estimation", "dpt"),
+    ("depth-estimation", "depth_anything"),
     ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
@@ -137,13 +138,12 @@ def test_a_graph_that_answers_otherwise_is_refused(tmp_path, monkeypatch):
             "yolos",
             "yolos models are not prepared for image-classification; these are: beit",
         ),
-        ("depth-estimation", "depth_anything", "depth_anything models are not prepared for depth-estimation"),
+        ("depth-estimation", "vit", "vit models are not prepared for depth-estimation"),
     ],
 )
 def test_another_family_stays_on_torch_with_the_reason(tmp_path, task, family, reason):
-    snapshot = build(
-        family, tmp_path / "snapshot", "ForObjectDetection" if family == "yolos" else IMAGE_HEADS[task]
-    )
+    trained_for = {"yolos": "ForObjectDetection", "vit": "ForImageClassification"}[family]
+    snapshot = build(family, tmp_path / "snapshot", trained_for)
     with pytest.raises(NotPrepared, match=reason):
         prepared(tmp_path, task, snapshot)
 
