@@ -39,6 +39,8 @@ class Script:
     streams: bool = False
     """Whether its handler can answer piece by piece: it yields, or speaks OpenAI's API."""
     speaks_openai: bool = False
+    speaks_tei: bool = False
+    """Whether its handler speaks text-embeddings-inference's API."""
     checks_keys: bool = False
     """Whether its handler is one of ours, which ask for an API key where the endpoint has some."""
     unseen: tuple[str, ...] = ()
@@ -87,7 +89,9 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     unseen = tuple(text for each in modules for text in each.unseen)
     handler, is_endpoint = _handler(module)
     speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
-    event = example(module, handler, is_endpoint, pipelines, speaks_openai=speaks_openai)
+    speaks_tei = handler is None and module.imports.is_tei(module.constants.node("handler"))
+    speaks = "openai" if speaks_openai else "tei" if speaks_tei else None
+    event = example(module, handler, is_endpoint, pipelines, speaks=speaks)
     streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
     imported = [name for each in modules for name in sorted(each.imports.modules)]
     own = {name.partition(".")[0] for name in imported if _module_path(path.parent, name)}
@@ -99,7 +103,8 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         event,
         streams=streams,
         speaks_openai=speaks_openai,
-        checks_keys=is_endpoint or speaks_openai or _calls_endpoint(module),
+        speaks_tei=speaks_tei,
+        checks_keys=is_endpoint or speaks is not None or _calls_endpoint(module),
         unseen=unseen,
         takes_raw_http=raw,
         beyond_slim=beyond_slim(imported, own),

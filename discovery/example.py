@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from typing import Literal
 
 from hf_lambda import tasks
 from hf_lambda.records import Json
@@ -45,15 +46,20 @@ def example(
     is_endpoint: bool,
     pipelines: tuple[Declared, ...],
     *,
-    speaks_openai: bool = False,
+    speaks: Literal["openai", "tei"] | None = None,
 ) -> dict[str, Json]:
     """The module constant EXAMPLE, else the required parameters or the `event["..."]` keys of `handler`."""
     node = module.constants.node("EXAMPLE")
     if node is not None:
         return _own(module, node)
-    if speaks_openai:
-        is_chat = any(declared.task == "text-generation" for declared in pipelines)
+    tasks_of_all = [declared.task for declared in pipelines]
+    if speaks == "openai":
+        is_chat = "text-generation" in tasks_of_all
         return {"messages": [{"role": "user", "content": _QUESTION}]} if is_chat else {"input": _TEXT}
+    if speaks == "tei":
+        if "feature-extraction" in tasks_of_all:
+            return {"inputs": _TEXT}
+        return {"query": _BY_NAME["query"], "texts": _BY_NAME["documents"]}
     if handler is None:
         return {}
     task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")

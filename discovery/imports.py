@@ -10,6 +10,7 @@ from hf_lambda.tasks import REFUSED, TASKS, task_of_architecture
 _HF_LAMBDA = {"hf_lambda.pipeline", "hf_lambda.pipeline.pipeline"}
 _TRANSFORMERS = {"transformers.pipeline", "transformers.pipelines.pipeline"}
 _OPENAI = {"hf_lambda.openai", "hf_lambda.openai_api.openai"}
+_TEI = {"hf_lambda.tei", "hf_lambda.tei_api.tei"}
 _ENDPOINTS = {"hf_lambda.endpoint", "hf_lambda.endpoint.endpoint"}
 
 ANY_TASK = "feature-extraction"
@@ -17,7 +18,7 @@ ANY_TASK = "feature-extraction"
 
 _STARRED: dict[str, tuple[str, ...] | None] = {
     "transformers": None,
-    "hf_lambda": ("Audio", "Image", "endpoint", "openai", "pipeline"),
+    "hf_lambda": ("Audio", "Image", "endpoint", "openai", "pipeline", "tei"),
     "huggingface_hub": ("HfApi", "hf_hub_download", "snapshot_download"),
     "sentence_transformers": ("CrossEncoder", "MultiVectorEncoder", "SentenceTransformer", "SparseEncoder"),
 }
@@ -68,6 +69,10 @@ class Imports:
     def is_openai(self, node: ast.expr | None) -> bool:
         """Whether `node` is a call of `hf_lambda.openai`."""
         return isinstance(node, ast.Call) and self.dotted(node.func) in _OPENAI
+
+    def is_tei(self, node: ast.expr | None) -> bool:
+        """Whether `node` is a call of `hf_lambda.tei`."""
+        return isinstance(node, ast.Call) and self.dotted(node.func) in _TEI
 
     def loader_task(self, call: ast.Call) -> str | None:
         """The task of `SomeClass.from_pretrained(...)` of transformers; None for every other call."""

@@ -46,7 +46,7 @@ class RequestHandler:
         """The body of an answer, or a Stream. Raises ServingError."""
         raise NotImplementedError
 
-    def _error_body(self, body: dict[str, Json], status: int) -> dict[str, Json]:
+    def _error_body(self, body: dict[str, Json], status: int, event: Json) -> dict[str, Json]:
         """`body`, which is {"error": {"type", "message", ...}}, as this API has errors."""
         return body
 
@@ -62,7 +62,7 @@ class RequestHandler:
         except Exception as error:  # noqa: BLE001 - the one edge that turns a fault into a 500
             log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error))
             status, body = 500, events.internal_error(request_id)
-        return events.error_answer(status, self._error_body(body, status), http=http)
+        return events.error_answer(status, self._error_body(body, status, event), http=http)
 
     def _log(self, watch: Stopwatch, trace: Trace, status: int, request_id: str) -> None:
         """The request is over, its deadline with it."""

@@ -9,11 +9,13 @@ from typing import TypeAlias
 
 from . import events
 from .completion import Completion
-from .errors import BadRequest, ServingError
+from .errors import BadRequest
 from .handler import LambdaHandler, RequestHandler
-from .inputs import Single
+from .openai_embeddings import embeddings
+from .openai_errors import openai_error
 from .pipeline import Pipeline
 from .records import Json
+from .routes import NotFound, check_model, method_and_path
 from .streaming import EVENT_STREAM, Stream, guarded
 
 _DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
@@ -94,8 +96,8 @@ class _Api(RequestHandler):
         headers = {"content-type": EVENT_STREAM, "cache-control": "no-cache"}
         return Stream(pieces, http=http, headers=headers)
 
-    def _error_body(self, body: dict[str, Json], status: int) -> dict[str, Json]:
-        return _error_body(body, status)
+    def _error_body(self, body: dict[str, Json], status: int, event: Json) -> dict[str, Json]:
+        return openai_error(body, status)
 
     def _dispatch(self, method: str, path: str, body: dict[str, Json], request_id: str) -> _Reply:
         """A body to answer, or the pieces of an event stream."""
@@ -108,17 +110,13 @@ class _Api(RequestHandler):
         if is_language_model:
             routes = {"/v1/chat/completions": self._chat, "/v1/completions": self._completions}
         else:
-            routes = {"/v1/embeddings": self._embeddings}
+            routes = {"/v1/embeddings": lambda body, _: embeddings(self._served, body)}
         if path not in routes:
             known = ", ".join(["/v1/models", *routes])
             raise NotFound(f"no such path: {method} {path}; this endpoint has {known}")
         if method != "POST":
             raise NotFound(f"{path} takes POST, not {method}")
-        named = body.get("model")
-        if named is not None and named != self._served.model:
-            raise NotFound(
-                f"the model {named!r} is not served here; this endpoint has {self._served.model!r}", "model"
-            )
+        check_model(body.get("model"), self._served.model)
         return routes[path](body, request_id)
 
     def _model(self) -> dict[str, Json]:
@@ -203,34 +201,6 @@ class _Api(RequestHandler):
             yield _event({**head, "choices": [], "usage": _usage([completion])})
         yield b"data: [DONE]\n\n"
 
-    def _embeddings(self, body: dict[str, Json], request_id: str) -> dict[str, Json]:
-        given = body.get("input")
-        texts = [given] if isinstance(given, str) else given
-        if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
-            raise BadRequest("input", "a text or an array of texts", "another value (tokens are not taken)")
-        known = {"model", "input", "encoding_format", "dimensions", "user"}
-        if unknown := sorted(set(body) - known):
-            raise BadRequest(unknown[0], f"one of {', '.join(sorted(known))}", "an unknown field")
-        form = body.get("encoding_format") or "float"
-        if form not in ("float", "base64"):
-            raise BadRequest("encoding_format", "float or base64", repr(form))
-        declared = self._served.defaults
-        # A pooling of the script's own says nothing of the length, which OpenAI's clients expect to be 1.
-        chosen: dict[str, Json] = {"normalize": True} if "pooling" in declared else {"pooling": "auto"}
-        chosen = {name: value for name, value in chosen.items() if name not in declared}
-        vectors = [_cut(vector, body.get("dimensions")) for vector in self._served(texts, **chosen)]
-        data = [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": vector if form == "float" else _base64(vector),
-            }
-            for index, vector in enumerate(vectors)
-        ]
-        tokens = self._served.count_tokens(texts)
-        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return {"object": "list", "data": data, "model": self._served.model, "usage": usage}
-
     def _head(self, prefix: str, kind: str, request_id: str) -> dict[str, Json]:
         return {
             "id": f"{prefix}-{request_id}",
@@ -241,19 +211,6 @@ class _Api(RequestHandler):
         }
 
 
-class NotFound(ServingError):  # noqa: N818 - as the other errors
-    """404: a path or a model that is not served here."""
-
-    status = 404
-
-    def __init__(self, message: str, field: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-
-    def _details(self) -> dict[str, Json]:
-        return {"field": self.field}
-
-
 def _route(event: Json, http: bool) -> tuple[str, str]:
     if not http:
         fields = event if isinstance(event, dict) else {}
@@ -261,17 +218,9 @@ def _route(event: Json, http: bool) -> tuple[str, str]:
         if path is None:
             raise BadRequest(None, f"an event with {', '.join(_DIRECT)}", "another event")
         return "POST", path
-    context = event["requestContext"]
-    described = context.get("http")
-    named = described.get("method") if isinstance(described, dict) else None
-    method = named or event.get("httpMethod") or "GET"
-    path = str(event.get("rawPath") or event.get("path") or "/")
-    if "%" in path:
-        from urllib.parse import unquote  # clients quote the slash of a model's id
-
-        path = unquote(path)
+    method, path = method_and_path(event)
     at = path.find("/v1/")  # a gateway's stage may come before it
-    return str(method).upper(), path[at:].rstrip("/") if at >= 0 else path
+    return method, path[at:] if at >= 0 else path
 
 
 def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
@@ -315,39 +264,9 @@ def _usage(completions: list[Completion]) -> dict[str, Json]:
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def _cut(vector: Json, dimensions: Json) -> list[float]:
-    """The first `dimensions` of a vector, made one of length 1 again (None: all of it)."""
-    if isinstance(vector, Single):
-        vector = vector[0]
-    if dimensions is None:
-        return list(vector)
-    if isinstance(dimensions, bool) or not isinstance(dimensions, int) or not 0 < dimensions <= len(vector):
-        raise BadRequest("dimensions", f"a whole number from 1 to {len(vector)}", repr(dimensions))
-    kept = vector[:dimensions]
-    length = sum(value * value for value in kept) ** 0.5 or 1.0
-    return [value / length for value in kept]
-
-
-def _base64(vector: list[float]) -> str:
-    import base64
-    import struct
-
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-
-
 def _event(document: dict[str, Json]) -> bytes:
     return b"data: " + json.dumps(document, ensure_ascii=False).encode() + b"\n\n"
 
 
 def _failed_event(body: dict[str, Json]) -> bytes:
-    return _event(_error_body(body, 500))
-
-
-def _error_body(body: dict[str, Json], status: int) -> dict[str, Json]:
-    """An error in OpenAI's shape."""
-    error = body["error"]
-    kinds = {401: "authentication_error", 404: "not_found_error"}
-    kind = kinds.get(status, "invalid_request_error" if 400 <= status < 500 else "server_error")
-    code = "invalid_api_key" if status == 401 else None
-    message = f"{error['message']}: {error['id']}" if "id" in error else error["message"]
-    return {"error": {"message": message, "type": kind, "param": error.get("field"), "code": code}}
+    return _event(openai_error(body, 500))

@@ -111,13 +111,14 @@ PARAMETERS = {
     "feature-extraction": (
         *_LENGTHS,
         "tokenize_kwargs",
+        "truncation_side",
         "pooling",
         "normalize",
         "prompt",
         "prompt_name",
     ),
     "zero-shot-classification": ("candidate_labels", "hypothesis_template", "multi_label"),
-    "text-ranking": ("top_n", "return_documents", "function_to_apply", *_LENGTHS),
+    "text-ranking": ("top_n", "return_documents", "function_to_apply", *_LENGTHS, "truncation_side"),
     "text-generation": (
         *GENERATION,
         "return_full_text",
@@ -257,6 +258,9 @@ def call_parameters(task: str, defaults: Mapping[str, Json], given: Mapping[str,
             continue
         if (expected := expected_value(task, name, value)) is not None:
             raise BadRequest(name, expected, _shown(value))
+    for one, other in (("prompt", "prompt_name"), ("prompt_name", "prompt")):
+        if one in given:  # the request's own comes instead of the script's, whichever way that is said
+            defaults = {name: value for name, value in defaults.items() if name != other}
     both = {**defaults, **given}
     chosen = {name: as_float(name, value) for name, value in both.items() if name not in unchanging}
     for name in ("tokenizer_kwargs", "tokenize_kwargs"):
@@ -505,6 +509,7 @@ _VALUES: dict[str, tuple[str, Check]] = {
     ),
     "early_stopping": _one_of(True, False, "never"),
     "truncation": _one_of(True, False, "longest_first", "only_first", "only_second", "do_not_truncate"),
+    "truncation_side": _one_of("left", "right"),
     "aggregation_strategy": _one_of("none", "simple", "first", "average", "max"),
     "function_to_apply": _one_of("sigmoid", "softmax", "none", "default"),
     "function_to_apply of a ranking": _one_of("sigmoid", "none", "default"),

@@ -210,10 +210,18 @@ class Pipeline:
         completion.on_end = lambda watch: self._account(loaded, watch)
         return completion
 
-    def count_tokens(self, texts: list[str]) -> int:
-        """How many tokens `texts` have, as far as the engine tells."""
+    def count_tokens(self, texts: list[Input]) -> int:
+        """How many tokens `texts`, or pairs of them, have, as far as the engine tells."""
         count = getattr(self._loaded().engine, "count_tokens", None)
         return int(count(texts)) if count is not None else 0
+
+    def loaded_as(self) -> str:
+        """The label of the engine that answers: "onnx-int8", "torch", ... Loads it. Raises ServingError."""
+        return self._loaded().label
+
+    def max_tokens(self) -> int | None:
+        """How many tokens of an input are read; None: any number, or the engine does not tell."""
+        return getattr(self._loaded().engine, "max_tokens", None)
 
     def _is_given(self, name: str, value: Json) -> bool:
         trace = current.get()

@@ -27,8 +27,9 @@ _LEGACY_MODES = {
 """In the order in which several of them are joined."""
 _SHORT_MODES = {"mean_sqrt_len": "mean_sqrt_len_tokens"}
 AUTO = "auto"
-POOLINGS = (AUTO, *POOLING_MODES, *_SHORT_MODES)
-"""Values of `pooling`; "auto" is what the repository's authors chose."""
+NO_POOLING = "none"
+POOLINGS = (AUTO, NO_POOLING, *POOLING_MODES, *_SHORT_MODES)
+"""Values of `pooling`; "auto" is what the repository's authors chose, "none" a vector for every token."""
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 _CONFIGS = tuple(
     f"sentence_{family}_config.json"
@@ -144,6 +145,8 @@ class Pooled:
     is_cut: bool
     most: int | None
     """Tokens that a text is cut to, where it is cut; None: as many as tokenizer and model take."""
+    side: str | None
+    """Where it is cut, "left" or "right"; None: where the tokenizer does it."""
     uses_tokenizer_limit: bool
     """Whether the tokenizer's own maximum counts too."""
 
@@ -167,7 +170,7 @@ def pooled(
     prompt that it does not know.
     """
     pooling = parameters.get("pooling")
-    if pooling is None:
+    if pooling in (None, NO_POOLING):
         return None
     rules = rules or EmbeddingRules()
     if pooling == AUTO and problem:
@@ -187,8 +190,14 @@ def pooled(
         prompt,
         is_cut=truncation not in (False, "do_not_truncate"),
         most=asked or rules.max_length or rules.table,
+        side=parameters.get("truncation_side"),
         uses_tokenizer_limit=not (asked or rules.max_length),
     )
+
+
+def prompt_before(parameters: Mapping[str, Json], rules: EmbeddingRules | None) -> str:
+    """What goes before every text where none is pooled. Raises BadRequest for a name that is not known."""
+    return _prompt(parameters, rules or EmbeddingRules(), is_auto=False)
 
 
 def prompt_tokens(ids: list[int], special_ids: Collection[int]) -> int:

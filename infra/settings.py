@@ -441,10 +441,11 @@ def _holds_api_keys(key: str, raw: str) -> bool:
 
 
 def _warn_of_open_models(settings: Settings, scripts: Sequence[Script]) -> None:
-    """Whoever finds the address of a language model can use it up."""
+    """Whoever finds the address of an API can use it up."""
     for script in scripts:
         endpoint = settings.endpoints[script.name]
-        if script.speaks_openai and endpoint.function_url == "public" and not endpoint.api_keys:
+        is_api = script.speaks_openai or script.speaks_tei
+        if is_api and endpoint.function_url == "public" and not endpoint.api_keys:
             pulumi.log.warn(
                 f"{script.name} answers anybody on the internet, and you pay; ask for a key: pulumi config "
                 f'set --secret --path "endpoints.{script.name}.apiKeys[0]" "$(openssl rand -hex 32)"'

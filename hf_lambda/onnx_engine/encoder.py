@@ -54,19 +54,21 @@ class Encoder:
         *,
         max_length: int | None = None,
         strategy: str = "longest_first",
+        side: str | None = None,
         stride: int = 0,
         pretokenized: bool = False,
         special_tokens: bool = True,
     ) -> list[Encoding]:
         """`tokenizers` encodings of `texts` (or pairs), cut to `max_length` tokens (None: not cut).
 
+        side: where it is cut, "left" or "right"; None: where the tokenizer does it.
         Raises Unprocessable where the strategy leaves too much of a pair.
         """
         deadline.check()  # a megabyte of text takes a second by itself
         if max_length is None:
             self.tokenizer.no_truncation()
         else:
-            side = self.contract.tokenizer.truncation_side
+            side = side or self.contract.tokenizer.truncation_side
             self.tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy, direction=side)
         try:
             encodings: list[Encoding] = self.tokenizer.encode_batch(

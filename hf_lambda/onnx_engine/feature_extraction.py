@@ -10,7 +10,15 @@ import numpy as np
 
 from ..limits import REMEDY, check_numbers
 from ..records import Json
-from ..sentence_embedding import Pooled, SentenceEmbedder, lowercasing, pooled, prompt_tokens
+from ..sentence_embedding import (
+    EmbeddingRules,
+    Pooled,
+    SentenceEmbedder,
+    lowercasing,
+    pooled,
+    prompt_before,
+    prompt_tokens,
+)
 from .encoder import Encoder
 
 _OLD = "it was prepared before this was known; warm it again"
@@ -34,7 +42,9 @@ class FeatureExtraction:
         if asked is not None:
             return self._vectors(inputs, asked)
         limit = self._encoder.limit(parameters.get("truncation"), parameters.get("max_length"))
-        encodings = self._encoder.encode(inputs, max_length=limit)
+        side = parameters.get("truncation_side")
+        prompt = prompt_before(parameters, contract.embedding)
+        encodings = self._encoder.encode([prompt + text for text in inputs], max_length=limit, side=side)
         self._encoder.note_truncated(encodings)
         tokens = sum(len(encoding.ids) for encoding in encodings)
         results: list[Any] = [None] * len(inputs)
@@ -47,13 +57,21 @@ class FeatureExtraction:
             results[index] = [states.tolist()]
         return results
 
+    @property
+    def max_tokens(self) -> int | None:
+        contract = self._encoder.contract
+        rules = contract.embedding or EmbeddingRules()
+        known = rules.max_length or contract.max_length
+        return min((length for length in (known, contract.max_position) if length), default=None)
+
     def count_tokens(self, texts: list[str]) -> int:
         return sum(len(encoding.ids) for encoding in self._encoder.encode(texts))
 
     def _vectors(self, inputs: list[str], asked: Pooled) -> list[Json]:
         encoder = self._lower if asked.rules.lowercase else self._encoder
         limit = asked.limit(encoder.contract.max_length, encoder.contract.max_position)
-        encodings = encoder.encode([asked.prompt + text for text in inputs], max_length=limit)
+        texts = [asked.prompt + text for text in inputs]
+        encodings = encoder.encode(texts, max_length=limit, side=asked.side)
         encoder.note_truncated(encodings)
         before = 0
         if asked.counts_prompt:

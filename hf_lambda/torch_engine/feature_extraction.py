@@ -22,6 +22,7 @@ from ..sentence_embedding import (
     SentenceEmbedder,
     lowercasing,
     pooled,
+    prompt_before,
     prompt_tokens,
     read_rules,
     read_text_rules,
@@ -30,6 +31,7 @@ from .loading import (
     MAX_PADDED_TOKENS,
     NO_LIMIT,
     check_length,
+    cut_at,
     dense_weights,
     encoded_to,
     heads_of,
@@ -52,7 +54,9 @@ class FeatureExtraction:
             return self._vectors(inputs, asked)
         known = (parameters.get("max_length"), max_length(self._tokenizer, self._model))
         most = min((length for length in known if length), default=None) if truncates(parameters) else None
-        encoded = self._encode(self._tokenizer, inputs, most)
+        prompt = prompt_before(parameters, self._rules)
+        with cut_at(self._tokenizer, parameters.get("truncation_side")):
+            encoded = self._encode(self._tokenizer, [prompt + text for text in inputs], most)
         tokens = sum(map(len, encoded["input_ids"]))
         check_numbers(tokens * int(getattr(self._model.config, "hidden_size", 1)), REMEDY)
 
@@ -61,6 +65,12 @@ class FeatureExtraction:
 
         return self._run(encoded, each)
 
+    @property
+    def max_tokens(self) -> int | None:
+        rules = self._rules or EmbeddingRules()
+        known = (rules.max_length, max_length(self._tokenizer, self._model))
+        return min((length for length in known if length), default=None)
+
     def count_tokens(self, texts: list[str]) -> int:
         return sum(map(len, self._tokenizer(texts, verbose=False)["input_ids"]))
 
@@ -68,7 +78,8 @@ class FeatureExtraction:
         tokenizer = self._lower if asked.rules.lowercase else self._tokenizer
         known = tokenizer.model_max_length
         limit = asked.limit(known if known < NO_LIMIT else None, self._max_position)
-        encoded = self._encode(tokenizer, [asked.prompt + text for text in inputs], limit)
+        with cut_at(tokenizer, asked.side):
+            encoded = self._encode(tokenizer, [asked.prompt + text for text in inputs], limit)
         before = 0
         if asked.counts_prompt:
             ids = self._encode(tokenizer, [asked.prompt], limit)["input_ids"][0]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -165,6 +166,17 @@ def encoded_to(limit: int | None, encode: Callable[..., BatchEncoding]) -> Batch
     cut = sum(limit is not None and len(ids) > limit for ids in encoded["input_ids"])
     note_truncated(cut)
     return encode(truncation=True, max_length=limit) if cut else encoded
+
+
+@contextmanager
+def cut_at(tokenizer: PreTrainedTokenizerBase, side: str | None) -> Iterator[None]:
+    """`tokenizer` cuts there, "left" or "right"; None: where it does by itself."""
+    before = tokenizer.truncation_side
+    tokenizer.truncation_side = side or before
+    try:
+        yield
+    finally:
+        tokenizer.truncation_side = before
 
 
 def max_length(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int | None:

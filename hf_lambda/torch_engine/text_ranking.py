@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 import transformers
+from transformers import BatchEncoding
 
 from ..batches import run_batches
 from ..ranking import Pair, not_a_ranker, rank, read_rules, scores
@@ -17,6 +18,7 @@ from .loading import (
     MAX_PADDED_TOKENS,
     NO_LIMIT,
     check_length,
+    cut_at,
     encoded_to,
     heads_of,
     load_model,
@@ -46,18 +48,34 @@ class TextRanking:
         """inputs: `{"query", "documents"}`; for each `[{"index", "score"}]`, best first."""
         return rank(inputs, lambda pairs: self._scores(pairs, parameters), parameters)
 
+    @property
+    def max_tokens(self) -> int | None:
+        return self._limit({})
+
     def _scores(self, pairs: Sequence[Pair], parameters: Mapping[str, Json]) -> list[float]:
-        known = self._tokenizer.model_max_length
-        limit = self._rules.limit(parameters, known if known < NO_LIMIT else None, self._max_position)
-        queries = [self._rules.prompt + query for query, _ in pairs]
-        documents = [document for _, document in pairs]
-        encoded = encoded_to(limit, lambda **cut: self._tokenizer(queries, documents, verbose=False, **cut))
+        encoded = encoded_to(self._limit(parameters), lambda **cut: self._encode(pairs, parameters, **cut))
         lengths = [len(ids) for ids in encoded["input_ids"]]
         remedy = "shorten it, or ask for truncation"
         check_length(lengths, self._max_position, remedy=remedy, heads=heads_of(self._model))
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(lengths))]
         logits = torch.stack(run_batches(rows, lengths, self._infer, MAX_PADDED_TOKENS))
         return scores(logits.numpy(), self._rules, parameters.get("function_to_apply"))
+
+    def count_tokens(self, pairs: Sequence[Pair]) -> int:
+        """How many are read of `pairs`, where nothing else is asked for."""
+        most = self._limit({})
+        encoded = self._encode(pairs, {}, truncation=most is not None, max_length=most)
+        return sum(map(len, encoded["input_ids"]))
+
+    def _limit(self, parameters: Mapping[str, Json]) -> int | None:
+        known = self._tokenizer.model_max_length
+        return self._rules.limit(parameters, known if known < NO_LIMIT else None, self._max_position)
+
+    def _encode(self, pairs: Sequence[Pair], parameters: Mapping[str, Json], **cut: Json) -> BatchEncoding:
+        queries = [self._rules.prompt + query for query, _ in pairs]
+        documents = [document for _, document in pairs]
+        with cut_at(self._tokenizer, parameters.get("truncation_side")):
+            return self._tokenizer(queries, documents, verbose=False, **cut)
 
     def _infer(self, rows: list[dict[str, list[int]]]) -> list[torch.Tensor]:
         """The model's one output for each of `rows`."""

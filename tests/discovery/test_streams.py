@@ -52,11 +52,23 @@ def test_an_endpoint_with_openais_api_is_asked_a_question(tmp_path):
     assert list(read_scripts(tmp_path)[0].example) == ["input"]
 
 
+def test_an_endpoint_with_the_api_of_tei_is_asked_for_what_it_has(tmp_path):
+    imports = "from hf_lambda import pipeline, tei\n"
+    rank = 'rank = pipeline("text-ranking", model="org/rank")\n'
+    (tmp_path / "script.py").write_text(f"{imports}{rank}handler = tei(rerank=rank)\n")
+    script = read_scripts(tmp_path)[0]
+    assert (set(script.example), script.speaks_tei, script.streams) == ({"query", "texts"}, True, False)
+    embed = 'embed = pipeline("feature-extraction", model="org/name")\n'
+    (tmp_path / "script.py").write_text(f"{imports}{rank}{embed}handler = tei(embed, rerank=rank)\n")
+    assert list(read_scripts(tmp_path)[0].example) == ["inputs"]
+
+
 @pytest.mark.parametrize(
     ("text", "checks"),
     [
         ("@endpoint\ndef handler(text: str):\n    return text\n", True),
         ("handler = openai(generate)\n", True),
+        ("import hf_lambda\nhandler = hf_lambda.tei(generate)\n", True),
         ("def answer(text: str): ...\nhandler = endpoint(answer)\n", True),
         ("def handler(event, context):\n    return event\n", False),
         ("handler = lambda event, context: event\n", False),

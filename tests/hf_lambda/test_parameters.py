@@ -87,7 +87,7 @@ def test_a_value_that_fits_passes(task, name, value):
             "feature-extraction",
             "pooling",
             "median",
-            "one of auto, cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, mean_sqrt_len",
+            "one of auto, none, cls, max, mean, mean_sqrt_len_tokens, weightedmean, lasttoken, mean_sqrt_len",
         ),
         ("feature-extraction", "prompt", 3, "text"),
         ("summarization", "bad_words_ids", [1], "an array of arrays of token ids"),
