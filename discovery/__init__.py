@@ -90,7 +90,7 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     handler, is_endpoint = _handler(module)
     speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
     speaks_tei = handler is None and module.imports.is_tei(module.constants.node("handler"))
-    speaks = "openai" if speaks_openai else "tei" if speaks_tei else None
+    speaks: Literal["openai", "tei"] | None = "openai" if speaks_openai else "tei" if speaks_tei else None
     event = example(module, handler, is_endpoint, pipelines, speaks=speaks)
     streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
     imported = [name for each in modules for name in sorted(each.imports.modules)]

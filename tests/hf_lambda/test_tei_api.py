@@ -142,7 +142,7 @@ def test_similarity_is_the_cosine(both):
 
 
 def test_documents_are_ranked_in_teis_shape_and_in_jinas(both, ranker):
-    body = {"query": "q", "texts": ["a", "bbb", "cc"]}
+    body: dict[str, Any] = {"query": "q", "texts": ["a", "bbb", "cc"]}
     assert call(both, "/rerank", body)[1] == [
         {"index": 1, "score": 0.3},
         {"index": 2, "score": 0.2},

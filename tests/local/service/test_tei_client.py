@@ -120,10 +120,12 @@ def test_openais_client_gets_the_same_vectors_and_both_forms_rank_alike(address)
 
 
 LANGCHAIN = """
+from huggingface_hub import InferenceClient
 from langchain_huggingface import HuggingFaceEndpointEmbeddings
 from langchain_openai import OpenAIEmbeddings
 
-tei = HuggingFaceEndpointEmbeddings(model=ADDRESS, huggingfacehub_api_token=KEY)
+tei = HuggingFaceEndpointEmbeddings(model="org/embed", huggingfacehub_api_token=KEY)
+tei.client = InferenceClient(model=ADDRESS, token=KEY)  # as its own `model` it takes no address
 of_openai = OpenAIEmbeddings(
     model="org/embed", base_url=ADDRESS + "/v1", api_key=KEY, check_embedding_ctx_length=False
 )
