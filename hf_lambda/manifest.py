@@ -66,6 +66,42 @@ class NotPreparedEntry(FlatRecord):
 
 
 @dataclass(frozen=True)
+class NotComparedEntry(FlatRecord):
+    """A task of which nobody knows whether the weights were trained for it, and why not."""
+
+    task: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Asked(FlatRecord):
+    """What a script asks of a model, as far as it decides whether the model can be served; "": whatever.
+
+    requested: as `requested_of` says it.
+    """
+
+    task: str = ""
+    engine: str = ""
+    requested: str = ""
+
+    def overlaps(self, other: Asked) -> bool:
+        pairs = (
+            (self.task, other.task),
+            (self.engine, other.engine),
+            (self.requested, other.requested),
+        )
+        return all(one == another or not one or not another for one, another in pairs)
+
+
+@dataclass(frozen=True)
+class RefusedUse(Asked):
+    """What the last warm-up refused of a model. commit: of the repository that was looked at, if any."""
+
+    reason: str = ""
+    commit: str = ""
+
+
+@dataclass(frozen=True)
 class CodeEntry(FlatRecord):
     """A repository whose code a script lets run."""
 
@@ -89,6 +125,7 @@ class Manifest:
     not_prepared: tuple[NotPreparedEntry, ...] = ()
     code: tuple[CodeEntry, ...] = ()
     """Where the code is that loads it: this repository, or others."""
+    not_compared: tuple[NotComparedEntry, ...] = ()
 
     def snapshot_path(self, cache: Path) -> Path:
         return cache / self.snapshot
@@ -109,6 +146,7 @@ class Manifest:
             prepared=tuple(map(PreparedEntry.from_json, document.get("prepared", ()))),
             not_prepared=tuple(map(NotPreparedEntry.from_json, document.get("not_prepared", ()))),
             code=tuple(map(CodeEntry.from_json, document.get("code", ()))),
+            not_compared=tuple(map(NotComparedEntry.from_json, document.get("not_compared", ()))),
         )
         texts = (manifest.model, manifest.revision, manifest.commit, manifest.snapshot, manifest.warmed_at)
         if not all(isinstance(text, str) for text in texts) or not isinstance(manifest.bytes, int):
@@ -126,7 +164,11 @@ class Manifest:
             "warmed_at": self.warmed_at,
             "prepared": [entry.to_json() for entry in self.prepared],
             "not_prepared": [entry.to_json() for entry in self.not_prepared],
-            **({"code": [entry.to_json() for entry in self.code]} if self.code else {}),
+            **{
+                name: [entry.to_json() for entry in entries]
+                for name, entries in (("code", self.code), ("not_compared", self.not_compared))
+                if entries
+            },
             "version": VERSION,
         }
 
@@ -164,17 +206,27 @@ def all_manifests(cache: Path, folder: str = "models--*") -> Iterator[tuple[Path
 
 
 def read_manifest(
-    cache: Path, model: str, revision: str | None, *, environ: Mapping[str, str] = os.environ
+    cache: Path,
+    model: str,
+    revision: str | None,
+    *,
+    asked: Asked | None = None,
+    environ: Mapping[str, str] = os.environ,
 ) -> Manifest:
     """The manifest that an endpoint loads from.
 
     A commit, whole or its first characters, is also found through a manifest that another name wrote.
-    Raises ColdCache, with the command from `WARM_COMMAND`, when there is none or its snapshot is gone.
+    Raises ColdCache, with the command from `WARM_COMMAND`, when there is none or its snapshot is gone, and
+    where the warm-up has refused what is `asked` of this commit; None: anything.
     """
     manifest = find_manifest(cache, model, revision) or _by_commit(cache, model, revision)
-    if manifest is None or not manifest.snapshot_path(cache).is_dir():
-        if message := refused_message(cache, model, revision):
+    is_there = manifest is not None and manifest.snapshot_path(cache).is_dir()
+    commit = manifest.commit if manifest is not None and is_there else None
+    if asked or not is_there:
+        message = refused_message(cache, model, revision, asked or Asked(), commit)
+        if message:
             raise ColdCache(message)
+    if manifest is None or not is_there:
         raise ColdCache(cold_message(model, revision, environ))
     return manifest
 
@@ -183,19 +235,28 @@ def refusal_path(cache: Path, model: str, revision: str | None) -> Path:
     return cache / "refusals" / repo_folder(model) / f"{_quoted(revision or DEFAULT_REVISION)}.json"
 
 
-def refusal(cache: Path, model: str, revision: str | None) -> str | None:
-    """Why the last warm-up refused the model; None: it did not."""
+def refusals(cache: Path, model: str, revision: str | None) -> list[RefusedUse]:
+    """What the last warm-up refused of the model."""
     try:
-        reason = json.loads(read_file(refusal_path(cache, model, revision)))["reason"]
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return reason if isinstance(reason, str) else None
+        document = json.loads(read_file(refusal_path(cache, model, revision)))
+        if "uses" not in document:  # of a warm-up that told no uses apart
+            return [RefusedUse.from_json({"reason": document["reason"]})]
+        return [RefusedUse.from_json(each) for each in document["uses"]]
+    except (OSError, ValueError, TypeError, AttributeError, LookupError, RecursionError):
+        return []
 
 
-def refused_message(cache: Path, model: str, revision: str | None) -> str | None:
-    """What callers are told of a model that the last warm-up refused; None: it did not."""
-    reason = refusal(cache, model, revision)
-    return reason and f"{model} at {revision or DEFAULT_REVISION} was refused by the warm-up: {reason}"
+def refused_message(
+    cache: Path, model: str, revision: str | None, asked: Asked, commit: str | None = None
+) -> str | None:
+    """What callers are told of what the last warm-up refused; None: it did not refuse what is `asked`.
+
+    commit: what is served otherwise; that another one was refused is no matter then.
+    """
+    for use in refusals(cache, model, revision):
+        if use.overlaps(asked) and commit in (None, use.commit):
+            return f"{model} at {revision or DEFAULT_REVISION} was refused by the warm-up: {use.reason}"
+    return None
 
 
 def write_manifest(cache: Path, manifest: Manifest) -> Path:

@@ -25,7 +25,7 @@ from .limits import (
     chunks,
     numbers,
 )
-from .manifest import cache_of, read_manifest, requested_of
+from .manifest import Asked, cache_of, read_manifest, requested_of
 from .parameters import (
     ENGINES,
     LOAD_OPTIONS,
@@ -263,7 +263,8 @@ class Pipeline:
         watch = Stopwatch()
         cache = cache_of(self._environ)
         try:
-            manifest = read_manifest(cache, self.model, self.revision, environ=self._environ)
+            asked = Asked(self.task, self.engine, self._requested)
+            manifest = read_manifest(cache, self.model, self.revision, asked=asked, environ=self._environ)
         except ColdCache:
             if self._environ.get("COLD_DOWNLOAD") != "1":
                 raise

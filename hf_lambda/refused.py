@@ -9,13 +9,15 @@ from __future__ import annotations
 import functools
 import os
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 
 from .errors import ColdCache, ServingError
-from .manifest import cache_of, refused_message
+from .manifest import Asked, cache_of, find_manifest, refused_message
 from .records import Json
 from .repo_id import is_repo_id
+from .tasks import ALIASES
 
 _LOADERS = {"transformers", "sentence_transformers", "huggingface_hub", "peft"}
 Handler = Callable[..., Json]
@@ -50,8 +52,9 @@ def naming_refusals(
 
 def _reason(error: BaseException, environ: Mapping[str, str]) -> str | None:
     """The refusal of a model that a library was loading when `error` was raised."""
-    cache = cache_of(environ)
-    for frame in _frames(error):
+    cache, frames = cache_of(environ), [*_frames(error)]
+    asked = Asked(_task(frames), "torch")
+    for frame in frames:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _LOADERS:
             continue
         known = frame.f_locals
@@ -60,9 +63,23 @@ def _reason(error: BaseException, environ: Mapping[str, str]) -> str | None:
         revisions = dict.fromkeys(options[name] for name in names) if names else {None: None}
         for name in dict.fromkeys(value for value in known.values() if isinstance(value, str)):
             for revision in (each for each in revisions if each is None or isinstance(each, str)):
-                if is_repo_id(name) and (reason := refused_message(cache, name, revision)):
+                if is_repo_id(name) and (reason := _refusal(cache, name, revision, asked)):
                     return reason
     return None
+
+
+def _refusal(cache: Path, model: str, revision: str | None, asked: Asked) -> str | None:
+    manifest = find_manifest(cache, model, revision)
+    return refused_message(cache, model, revision, asked, manifest.commit if manifest else None)
+
+
+def _task(frames: Iterable[FrameType]) -> str:
+    """What `transformers.pipeline` was asked for; "" where a class loads the model."""
+    for frame in frames:
+        task = frame.f_locals.get("task")
+        if frame.f_globals.get("__name__") == "transformers.pipelines" and isinstance(task, str):
+            return ALIASES.get(task, task)
+    return ""
 
 
 def _mapping(known: Mapping[str, object], name: str) -> Mapping[str, object]:

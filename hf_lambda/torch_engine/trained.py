@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..records import FlatRecord
 from ..tasks import task_of_architecture
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _BODY = ""
 
 
 @dataclass(frozen=True)
-class Untrained:
+class Untrained(FlatRecord):
     """Weights that would be random, or mean something else.
 
     missing: their names. trained_as: the class that the repository names. trained_for: that class's task.

@@ -18,6 +18,7 @@ from hf_lambda.pipeline import Pipeline
 from local.hub import Hub, serve
 from warmup.prepare import prepare
 from warmup.worker.handler import handler
+from warmup.worker.untrained import compare
 
 SMALL, LARGE = "org/small", "org/large"
 TEXT = "The train to Edinburgh leaves at 7:45, and the coffee is wonderful."
@@ -50,11 +51,13 @@ def entry(model: str, engine: str = "auto", **changes: Any) -> dict[str, Any]:
 
 @dataclass
 class Stage:
-    """A cache and what works on it. Steps of preparing run in this process, which has torch already."""
+    """A cache and what works on it. Unless `isolated`, what runs in a process of its own, because it needs
+    torch, runs in this one, which has it already."""
 
     hub: Hub
     url: str
     cache: Path
+    isolated: bool = False
 
     def variables(self, **more: str) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -74,16 +77,27 @@ class Stage:
     def invoke(self, event: Any, **variables: str) -> tuple[Mapping[str, Any], str]:
         """The warm-up's answer and all that it wrote."""
         log = io.StringIO()
-        quick = functools.partial(prepare, isolated=False)
         with (
             mock.patch.dict(os.environ, self.variables(**variables), clear=True),
-            mock.patch("warmup.worker.warm.prepare", quick),
+            self._in_process(),
             mock.patch("warmup.worker.hub.BACKOFF_SECONDS", 0.01),
             mock.patch("warmup.worker.hub.PATIENCE_SECONDS", 0.2),
             mock.patch("warmup.worker.hub.RATE_LIMIT_PATIENCE_SECONDS", 0.2),
             contextlib.redirect_stdout(log),
         ):
             return handler(event, Context()), log.getvalue()
+
+    @contextlib.contextmanager
+    def _in_process(self) -> Iterator[None]:
+        if self.isolated:
+            yield
+            return
+        quick = functools.partial(prepare, isolated=False)
+        with (
+            mock.patch("warmup.worker.warm.prepare", quick),
+            mock.patch("warmup.worker.suitability._compare", lambda path, tasks, _: compare(path, tasks)),
+        ):
+            yield
 
     def warm(self, *entries: Mapping[str, Any]) -> Mapping[str, Any]:
         return self.invoke({"action": "warm", "models": [*entries]})[0]

@@ -68,11 +68,22 @@ class Command:
         """Upload where there is no egress, warm every model, ask every endpoint."""
         runs = self._run(Action.WARM, display, upload=True)
         warmed = tuple(run.result for run in runs if isinstance(run.result, WarmedModel))
-        refused = self._try_code({run.key for run in runs if run.error is None}, display)
+        refused = tuple(
+            f"{run.key} is refused for {use.task}: {use.reason}"
+            for run in runs
+            if isinstance(run.result, WarmedModel)
+            for use in run.result.refused
+        )
+        failing_code = self._try_code({run.key for run in runs if run.error is None}, display)
         # In any case: what an endpoint serves may be there from an earlier run.
         endpoints = self._ask(warmed)
         failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
-        failures = (*_failures(runs), *refused, *(f"{each.name}: {each.error}" for each in failed))
+        failures = (
+            *_failures(runs),
+            *refused,
+            *failing_code,
+            *(f"{each.name}: {each.error}" for each in failed),
+        )
         advice = tuple(memory_advice(self._scripts, self._client.outputs.memory_mb, warmed))
         return Outcome(WarmReport(self._stack, warmed, endpoints, failures, advice=advice), failures)
 

@@ -91,6 +91,10 @@ def _prepared(model: WarmedModel) -> Iterator[str]:
             yield f"        a function takes {made.memory_mb} MB to serve a text of {made.context} tokens"
     for refused in model.not_prepared:
         yield f"    not prepared for {refused.task}, stays on torch: {refused.reason}"
+    for unknown in model.not_compared:
+        yield f"    NOT COMPARED whether its weights were trained for {unknown.task}: {unknown.reason}"
+    for use in model.refused:
+        yield f"    REFUSED for {use.task}: {use.reason}"
 
 
 def _plan(report: PlanReport) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Literal, TypeVar
 
-from hf_lambda.manifest import CodeEntry, NotPreparedEntry, PreparedEntry
+from hf_lambda.manifest import CodeEntry, NotComparedEntry, NotPreparedEntry, PreparedEntry, RefusedUse
 
 from .errors import ErrorKind, ErrorReport, WarmupError
 from .events import Action
@@ -19,7 +19,7 @@ from .records import OMIT_DEFAULT, Json, Key, Record, WrongShape
 class WarmedModel(Record):
     """A published model. `seconds`: what this run took; None where the cache was only looked at.
 
-    `code`: repositories whose code runs when it is loaded.
+    `code`: repositories whose code runs when it is loaded. `refused`: what scripts ask of it in vain.
     """
 
     repo_id: RepoId
@@ -32,6 +32,8 @@ class WarmedModel(Record):
     seconds: Annotated[float | None, OMIT_DEFAULT] = None
     warmed_at: Annotated[str | None, OMIT_DEFAULT] = None
     code: Annotated[tuple[CodeEntry, ...], OMIT_DEFAULT] = ()
+    not_compared: Annotated[tuple[NotComparedEntry, ...], OMIT_DEFAULT] = ()
+    refused: Annotated[tuple[RefusedUse, ...], OMIT_DEFAULT] = ()
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,10 @@ from hf_lambda.manifest import (
     CachedFile,
     CodeEntry,
     Manifest,
+    NotComparedEntry,
     NotPreparedEntry,
     PreparedEntry,
+    RefusedUse,
     find_manifest,
     repo_folder,
     write_manifest,
@@ -33,6 +35,7 @@ def publish(
     snapshot: Snapshot,
     prepared: Iterable[PreparedEntry],
     not_prepared: Iterable[NotPreparedEntry],
+    not_compared: Iterable[NotComparedEntry] = (),
 ) -> Manifest:
     """Write ref and manifest; from now on endpoints load this commit."""
     revision = model.revision or DEFAULT_REVISION
@@ -47,6 +50,7 @@ def publish(
         prepared=tuple(prepared),
         not_prepared=tuple(not_prepared),
         code=_code(model, snapshot),
+        not_compared=tuple(not_compared),
     )
     if revision != snapshot.commit:
         # transformers offline reads this file verbatim; the client would write it before the files are there.
@@ -68,7 +72,11 @@ def snapshot_of(cache: Path, manifest: Manifest) -> Snapshot:
 
 
 def warmed_model(
-    manifest: Manifest, *, seconds: float | None = None, warmed_at: str | None = None
+    manifest: Manifest,
+    *,
+    seconds: float | None = None,
+    warmed_at: str | None = None,
+    refused: Iterable[RefusedUse] = (),
 ) -> WarmedModel:
     """What the report says of a model."""
     return WarmedModel(
@@ -82,6 +90,8 @@ def warmed_model(
         seconds=seconds,
         warmed_at=warmed_at,
         code=manifest.code,
+        not_compared=manifest.not_compared,
+        refused=tuple(refused),
     )
 
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from hf_lambda.manifest import all_manifests
+from hf_lambda.manifest import all_manifests, refusals
 
 from ..protocol.answers import CacheStatus, ColdModel, UnusedModel, WarmedModel
 from ..protocol.models import ModelRequest
@@ -23,7 +23,8 @@ def status(cache: Path, models: Iterable[ModelRequest]) -> CacheStatus:
         if manifest is None:
             entries.append(ColdModel(model.repo_id, model.revision or "main"))
         else:
-            entries.append(warmed_model(manifest, warmed_at=manifest.warmed_at))
+            refused = refusals(cache, model.repo_id, model.revision)
+            entries.append(warmed_model(manifest, warmed_at=manifest.warmed_at, refused=refused))
             seen |= {(code.model, code.commit) for code in manifest.code}
     unused = tuple(
         UnusedModel(manifest.model, manifest.revision, manifest.bytes)

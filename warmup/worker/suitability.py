@@ -10,10 +10,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 from hf_lambda.atomic import replace_text
-from hf_lambda.manifest import repo_folder
+from hf_lambda.manifest import NotComparedEntry, repo_folder
 from hf_lambda.ranking import not_a_ranker, read_rules
 from hf_lambda.reading import read_file
 from hf_lambda.sentence_embedding import NotUnderstood
@@ -22,8 +24,9 @@ from hf_lambda.torch_engine.trained import Untrained
 
 from ..prepare.environment import child_environment
 from ..protocol.errors import ErrorKind, WarmupError
-from ..protocol.models import ModelRequest
-from ..protocol.records import Json
+from ..protocol.models import ModelRequest, Use
+from ..protocol.records import Json, WrongShape
+from .comparison import Comparison, TaskComparison
 from .jobs import Job, OutOfTime
 from .logs import log
 from .source import Snapshot
@@ -55,8 +58,18 @@ _WITHOUT_VOCABULARY = ("ByT5", "Canine", "Perceiver", "Myt5", "Rwkv")
 """Tokenizers that know characters or bytes, and need no file."""
 
 
-def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job: Job) -> None:
-    """Raises WarmupError that names what is missing, OutOfTime near the deadline.
+@dataclass(frozen=True)
+class Suitability:
+    """What was found of a snapshot. refused: uses that it cannot serve; not_compared: whose weights nobody
+    has compared with what their task needs, and why."""
+
+    refused: tuple[tuple[Use, WarmupError], ...]
+    not_compared: tuple[NotComparedEntry, ...]
+
+
+def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job: Job) -> Suitability:
+    """Which uses of `model` the snapshot can serve. Raises WarmupError where it can serve none at all,
+    OutOfTime near the deadline.
 
     Weights are compared in a process of its own, once per commit and task: before torch may serve the model,
     and so before it is exported, which may take more time or memory than this function has.
@@ -66,23 +79,75 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
     config = _read_json(snapshot.path / "config.json")
     # What the repository's own code needs only that code knows.
     uses = [use for use in model.uses if use.files is None and not use.remote_code]
-    tasks = list(dict.fromkeys(_base(use.task) for use in uses))
-    if any(use.own_tokenizer and _base(use.task) in _TEXT_TASKS for use in uses):
-        _check_tokenizer(model.repo_id, snapshot, config)
-    if "zero-shot-classification" in tasks:
-        _check_entailment(model.repo_id, config)
-    if "text-ranking" in tasks:
-        _check_ranking(model.repo_id, snapshot.path)
+    refused: list[tuple[Use, WarmupError]] = []
+    for use in uses:
+        try:
+            if use.own_tokenizer and _base(use.task) in _TEXT_TASKS:
+                _check_tokenizer(model.repo_id, snapshot, config)
+            if _base(use.task) == "zero-shot-classification":
+                _check_entailment(model.repo_id, config)
+            if _base(use.task) == "text-ranking":
+                _check_ranking(model.repo_id, snapshot.path)
+        except WarmupError as error:
+            refused.append((use, error))
+    suited = [use for use in uses if not any(use is each for each, _ in refused)]
+    compared = _compared(model, cache, snapshot, list(dict.fromkeys(_base(use.task) for use in suited)), job)
+    not_compared = []
+    for task, found in compared.items():
+        if problem := _error(model.repo_id, task, found):
+            refused += [(use, problem) for use in suited if _base(use.task) == task]
+        elif reason := found.not_comparable or found.failed:
+            not_compared.append(NotComparedEntry(task, reason))
+            log("weights not compared", model=model.key, task=task, reason=reason)
+    return Suitability(tuple(refused), tuple(not_compared))
+
+
+def _error(repo_id: str, task: str, found: TaskComparison) -> WarmupError | None:
+    if found.unusable:
+        return WarmupError(ErrorKind.UNUSABLE, found.unusable)
+    if found.untrained:
+        message = _untrained_message(repo_id, task, found.untrained)
+        return WarmupError(ErrorKind.UNTRAINED_HEAD, message)
+    return None
+
+
+def _compared(
+    model: ModelRequest, cache: Path, snapshot: Snapshot, tasks: list[str], job: Job
+) -> dict[str, TaskComparison]:
+    """What is known of each of `tasks`, from earlier warm-ups or compared now.
+
+    Raises WarmupError where the weights are of no use for any task.
+    """
+    if not _has_readable_weights(snapshot):
+        reason = "no weight file begins as its format does"
+        return {task: TaskComparison(failed=reason) for task in tasks}
     path = cache / "checks" / repo_folder(model.repo_id) / f"{snapshot.commit}.json"
-    passed = _read_json(path).get("trained")
-    known = {str(task) for task in passed} if isinstance(passed, list) else set()
+    known = _known(path)
     missing = [task for task in tasks if task not in known]
-    if missing and _has_readable_weights(snapshot):
+    if missing:
         job.progress(model.key, phase="check", note="trained weights")
-        for task, finding in _untrained(snapshot.path, missing, job).items():
-            if finding is not None:
-                raise WarmupError(ErrorKind.UNTRAINED_HEAD, _untrained_message(model.repo_id, task, finding))
-        replace_text(path, json.dumps({"trained": sorted({*known, *missing})}), within=cache)
+        comparison = _compare(snapshot.path, missing, job)
+        if comparison.needs_code:
+            raise WarmupError(ErrorKind.REMOTE_CODE, comparison.needs_code)
+        if comparison.unusable:
+            raise WarmupError(ErrorKind.UNUSABLE, comparison.unusable)
+        known |= comparison.tasks
+        settled = {task: found.to_json() for task, found in known.items() if not found.failed}
+        document = {"transformers": version("transformers"), "compared": settled}
+        replace_text(path, json.dumps(document), within=cache)
+    return {task: known[task] for task in tasks}
+
+
+def _known(path: Path) -> dict[str, TaskComparison]:
+    """What earlier warm-ups have found with these libraries. What does not say it so is found anew."""
+    document = _read_json(path)
+    found = document.get("compared")
+    if document.get("transformers") != version("transformers") or not isinstance(found, dict):
+        return {}
+    try:
+        return {task: TaskComparison.from_json(each) for task, each in found.items()}
+    except WrongShape:
+        return {}
 
 
 def _check_tokenizer(repo_id: str, snapshot: Snapshot, config: Mapping[str, Json]) -> None:
@@ -150,8 +215,8 @@ def _begins_well(path: Path) -> bool:
         return len(begin) == 9 and begin[8:] == b"{" and int.from_bytes(begin[:8], "little") < 100_000_000
 
 
-def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untrained | None]:
-    """Per task what `untrained` finds; nothing where it cannot tell."""
+def _compare(snapshot: Path, tasks: list[str], job: Job) -> Comparison:
+    """What `untrained` finds of every one of `tasks`; that it failed where it does not say."""
     command = [sys.executable, "-m", f"{__package__}.untrained", str(snapshot), *tasks]
     try:
         done = subprocess.run(
@@ -165,15 +230,15 @@ def _untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untraine
     except subprocess.TimeoutExpired as error:
         raise OutOfTime from error
     try:
-        found = json.loads(done.stdout.splitlines()[-1])
-        if reason := found.pop("needs_code", None):
-            raise WarmupError(ErrorKind.REMOTE_CODE, str(reason))
-        if reason := found.pop("unusable", None):
-            raise WarmupError(ErrorKind.UNUSABLE, str(reason))
-        return {task: each and Untrained(**each) for task, each in found.items()}
-    except (ValueError, IndexError, AttributeError, TypeError):
-        log("weights not compared", snapshot=str(snapshot), said=done.stderr[-500:])
-        return {}
+        comparison = Comparison.from_json(json.loads(done.stdout.splitlines()[-1]))
+    except (ValueError, IndexError, RecursionError):
+        comparison = Comparison()
+    if done.returncode < 0:
+        reason = f"the comparison was killed (signal {-done.returncode}), most likely out of memory"
+    else:
+        reason = f"the comparison failed: {' '.join(done.stderr.split())[-300:] or 'it said nothing'}"
+    failed = {task: TaskComparison(failed=reason) for task in tasks}
+    return replace(comparison, tasks={**failed, **comparison.tasks})
 
 
 def _untrained_message(repo_id: str, task: str, found: Untrained) -> str:

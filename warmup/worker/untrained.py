@@ -11,7 +11,6 @@ import pickle
 import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -22,16 +21,46 @@ from hf_lambda.tasks import AUTO_CLASSES, HEADS
 from hf_lambda.torch_engine.code import NEEDS_CODE, needs_code
 from hf_lambda.torch_engine.trained import Untrained, find_untrained
 
+from .comparison import Comparison, TaskComparison
+
+
+def compare(snapshot: Path, tasks: Sequence[str]) -> Comparison:
+    """What the weights of `snapshot` say of each of `tasks`."""
+    if needs_code(snapshot):
+        return Comparison(needs_code=NEEDS_CODE)
+    try:
+        check_numbers(snapshot)
+    except Unusable as reason:
+        return Comparison(unusable=str(reason))
+    except Exception as error:  # noqa: BLE001 - what any library says of weights that it cannot read
+        return Comparison({task: TaskComparison(failed=_said(error)) for task in tasks})
+    return Comparison({task: _compare(snapshot, task) for task in tasks})
+
+
+def _compare(snapshot: Path, task: str) -> TaskComparison:
+    try:
+        return TaskComparison(untrained_for(task, snapshot))
+    except Unusable as reason:
+        return TaskComparison(unusable=str(reason))
+    except NotComparable as reason:
+        return TaskComparison(not_comparable=str(reason))
+    except Exception as error:  # noqa: BLE001 - of one task; the others are compared
+        return TaskComparison(failed=_said(error))
+
+
+def _said(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+
 
 def untrained_for(task: str, snapshot: Path) -> Untrained | None:
-    """What the snapshot lacks for `task`; None where all is there or nobody can tell."""
+    """What the snapshot lacks for `task`; None where all is there. Raises NotComparable."""
     auto_class = AUTO_CLASSES.get(HEADS.get(task, ""))
     if auto_class is None:
-        return None
+        raise NotComparable(f"there is no one class of transformers that loads a model for {task}")
     config = transformers.AutoConfig.from_pretrained(str(snapshot), trust_remote_code=False)
     mapping = getattr(transformers, auto_class)._model_mapping
     if type(config) not in mapping:
-        return None
+        raise NotComparable(f"transformers' {auto_class} knows no {config.model_type}")
     model_class = mapping[type(config)]
     if isinstance(model_class, tuple):
         model_class = model_class[0]
@@ -54,6 +83,10 @@ def untrained_for(task: str, snapshot: Path) -> Untrained | None:
             f"{model_class.__name__} needs {_sizes(needed)}{more}. Name another model or revision"
         )
     return find_untrained(model, loading["missing_keys"])
+
+
+class NotComparable(Exception):  # noqa: N818 - a sentence for the operator
+    """Why nobody can tell which weights a task needs."""
 
 
 class Unusable(Exception):  # noqa: N818 - a sentence for the operator
@@ -135,17 +168,8 @@ def _shapes(snapshot: Path) -> Iterable[tuple[str, Sequence[int]]]:
 def main(arguments: list[str]) -> None:
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    snapshot, tasks = Path(arguments[0]), arguments[1:]
-    if needs_code(snapshot):
-        sys.stdout.write(f"{json.dumps({'needs_code': NEEDS_CODE})}\n")
-        return
-    try:
-        found = {task: untrained_for(task, snapshot) for task in tasks}
-        check_numbers(snapshot)
-    except Unusable as reason:
-        sys.stdout.write(f"{json.dumps({'unusable': str(reason)})}\n")
-        return
-    sys.stdout.write(f"{json.dumps({task: each and asdict(each) for task, each in found.items()})}\n")
+    comparison = compare(Path(arguments[0]), arguments[1:])
+    sys.stdout.write(f"{json.dumps(comparison.to_json())}\n")
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
 from discovery.hf_lambda_pipeline import ADAPTER_FILES
-from hf_lambda.atomic import make_folder, replace_text
-from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, refusal_path, repo_folder
+from hf_lambda.atomic import make_folder
+from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
 
 from ..prepare import (
@@ -37,9 +36,10 @@ from .jobs import MARGIN_SECONDS, Job, OutOfTime
 from .locks import lock, repository_lock
 from .logs import log
 from .publish import publish, published, snapshot_of, warmed_model
+from .refusals import Refusals, kept_refusals
 from .remote_code import fetch_code
 from .source import ModelSource, Snapshot
-from .suitability import check_suitability
+from .suitability import Suitability, check_suitability
 
 _TOLERANCE_KEYS = {
     "probability": "probability",
@@ -69,24 +69,43 @@ def warm(
     began = time.monotonic()
     with (
         lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)),
-        _refusal_kept(cache, model),
+        kept_refusals(cache, model) as refusals,
     ):
-        snapshot = fetch(model, cache, source, job)
-        fetch_code(model, snapshot.path, cache, source, job)
-        return _prepare_and_publish(model, cache, snapshot, job, environ, began, source)
+        served, snapshot = _fetch(model, cache, source, job, refusals)
+        return _prepare_and_publish(served, cache, snapshot, job, environ, began, refusals, source)
 
 
-@contextmanager
-def _refusal_kept(cache: Path, model: ModelRequest) -> Iterator[None]:
-    """What is wrong with the repository is what its endpoints answer, until a warm-up succeeds."""
-    path = refusal_path(cache, model.repo_id, model.revision)
+def _fetch(
+    model: ModelRequest, cache: Path, source: ModelSource, job: Job, refusals: Refusals
+) -> tuple[ModelRequest, Snapshot]:
+    """The snapshot, and `model` without the uses for which the repository lacks something."""
+
+    def fetch_for(*uses: Use) -> Snapshot:
+        asked = replace(model, uses=uses)
+        snapshot = fetch(asked, cache, source, job)
+        fetch_code(asked, snapshot.path, cache, source, job)
+        return snapshot
+
     try:
-        yield
+        return model, fetch_for(*model.uses)
     except WarmupError as error:
-        if error.kind.is_verdict:
-            replace_text(path, json.dumps({"reason": str(error)}), within=cache)
-        raise
-    path.unlink(missing_ok=True)
+        if len(model.uses) < 2 or not error.kind.is_verdict:
+            raise
+    served: list[Use] = []
+    refused: list[tuple[Use, WarmupError]] = []
+    commit = ""
+    for use in model.uses:
+        try:
+            snapshot = fetch_for(*served, use)
+            served.append(use)
+            commit = snapshot.commit
+        except WarmupError as error:
+            if not error.kind.is_verdict:
+                raise
+            refused.append((use, error))
+    for use, verdict in refused:
+        refusals.add(use, verdict, commit)
+    return refusals.others(model), snapshot
 
 
 def fetch_only(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> FetchedModel:
@@ -104,8 +123,12 @@ def prepare_only(
     manifest = published(cache, model)
     if manifest is None:
         raise WarmupError(ErrorKind.COLD, f"{model.key} is not in the cache: warm it first")
-    with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)):
-        return _prepare_and_publish(model, cache, snapshot_of(cache, manifest), job, environ, began)
+    with (
+        lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: _waits(model, job)),
+        kept_refusals(cache, model) as refusals,
+    ):
+        snapshot = snapshot_of(cache, manifest)
+        return _prepare_and_publish(model, cache, snapshot, job, environ, began, refusals)
 
 
 def tolerance_of(environ: Mapping[str, str]) -> Tolerance:
@@ -121,17 +144,24 @@ def _prepare_and_publish(
     job: Job,
     environ: Mapping[str, str],
     began: float,
+    refusals: Refusals,
     source: ModelSource | None = None,
 ) -> WarmedModel:
     """source: of adapters; None: they have to be in the cache."""
-    check_suitability(model, cache, snapshot, job)
+    suitability = check_suitability(model, cache, snapshot, job)
+    for use, error in suitability.refused:
+        refusals.add(use, error, snapshot.commit)
+    model = refusals.others(model)
     before = published(cache, model)
+    if before is not None and before.commit != snapshot.commit:
+        _check_suited(refusals.model, cache, before, snapshot, suitability, job)
     if before is None:
         # torch can serve it from now on. Never over another commit's manifest: endpoints that need the
         # prepared model would go down until the new one is prepared.
-        publish(cache, model, snapshot, [], [])
+        publish(cache, model, snapshot, [], [], suitability.not_compared)
     job.check()
-    prepared, refused = _prepare_uses(model, cache, snapshot, job, environ, source)
+    prepared, refused = _prepare_uses(model, cache, snapshot, job, environ, source, refusals)
+    model = refusals.others(model)
     _check_served(model, before, snapshot, refused)
     # What was refused just now is not served as it was prepared before, for other samples or bounds.
     settled = {(entry.head, entry.requested) for entry in prepared}
@@ -142,10 +172,33 @@ def _prepare_and_publish(
         if (entry.head, entry.requested) not in settled
     ]
     job.progress(model.key, phase="publish", note="")
-    manifest = publish(cache, model, snapshot, [*prepared, *older], refused)
+    manifest = publish(cache, model, snapshot, [*prepared, *older], refused, suitability.not_compared)
     seconds = round(time.monotonic() - began, 2)
     log("warm", model=model.key, commit=snapshot.commit, bytes=snapshot.bytes, seconds=seconds)
-    return warmed_model(manifest, seconds=seconds)
+    return warmed_model(manifest, seconds=seconds, refused=refusals.found)
+
+
+def _check_suited(
+    model: ModelRequest,
+    cache: Path,
+    before: Manifest,
+    snapshot: Snapshot,
+    suitability: Suitability,
+    job: Job,
+) -> None:
+    """Raises WarmupError rather than move an endpoint to a commit that is refused for it, from one that is
+    not."""
+    for use, error in suitability.refused:
+        try:
+            at_first = check_suitability(replace(model, uses=(use,)), cache, snapshot_of(cache, before), job)
+        except (WarmupError, OSError):
+            continue  # nor could that one be served
+        if not at_first.refused:
+            raise WarmupError(
+                ErrorKind.NOT_PREPARED,
+                f"{model.key} is now {snapshot.commit[:12]}, which is refused for {use.task}: "
+                f"{before.commit[:12]} goes on serving. {error}",
+            ) from error
 
 
 def _check_served(
@@ -175,6 +228,7 @@ def _prepare_uses(
     job: Job,
     environ: Mapping[str, str],
     source: ModelSource | None,
+    refusals: Refusals,
 ) -> tuple[list[PreparedEntry], list[NotPreparedEntry]]:
     """`prepared` and `not_prepared` of the manifest for every use that may run on onnxruntime.
 
@@ -187,7 +241,7 @@ def _prepare_uses(
         if use.engine == "torch":
             continue
         key = _folder_key(use)
-        if key in prepared:
+        if key in prepared or refusals.has(use):
             continue
         try:
             prepared[key] = _prepare(model, cache, snapshot, use, job, environ, source)
@@ -195,10 +249,17 @@ def _prepare_uses(
         except Unfinished as unfinished:
             raise OutOfTime from unfinished
         except PrepareFailed as failure:
-            # Nothing was learnt of the model, so what is published of it stays.
-            raise WarmupError(
-                failure.kind, f"{model.key} was not prepared for {use.task}: {failure.reason}"
-            ) from failure
+            message = f"{model.key} was not prepared for {use.task}: {failure.reason}"
+            if not failure.kind.is_verdict:
+                # Nothing was learnt of the model, so what is published of it stays.
+                raise WarmupError(failure.kind, message) from failure
+            for each in _sharing(model, key):
+                refusals.add(each, WarmupError(failure.kind, message), snapshot.commit)
+        except WarmupError as error:  # of its adapter
+            if not error.kind.is_verdict:
+                raise
+            for each in _sharing(model, key):
+                refusals.add(each, error, snapshot.commit)
         except NotPrepared as refusal:
             refused[key] = NotPreparedEntry(*key, refusal.reason, use.task)
             log("not prepared", model=model.key, task=use.task, reason=refusal.reason)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from hf_lambda.manifest import NotPreparedEntry, PreparedEntry
+from hf_lambda.manifest import NotComparedEntry, NotPreparedEntry, PreparedEntry, RefusedUse
 from warmup.cli.tables import lines_of, table_lines
 from warmup.protocol.answers import PruneResult, WarmedModel
 from warmup.protocol.reports import EndpointAnswer, EndpointFailure, PruneReport, WarmReport
@@ -62,6 +62,15 @@ def test_why_not_int8_and_why_not_prepared_are_said() -> None:
     lines = warm(prepared=(refused,), not_prepared=(stays,))
     assert lines[1].endswith("(same_labels 1); not int8: probabilities differ by 0.2")
     assert lines[2] == "    not prepared for fill-mask, stays on torch: no recipe"
+
+
+def test_what_was_not_compared_and_what_is_refused_is_said() -> None:
+    unknown = NotComparedEntry("decision", "the comparison was killed")
+    lines = warm(not_compared=(unknown,), refused=(RefusedUse("fill-mask", "auto", "auto", "no head"),))
+    assert lines[2:4] == [
+        "    NOT COMPARED whether its weights were trained for decision: the comparison was killed",
+        "    REFUSED for fill-mask: no head",
+    ]
 
 
 def test_a_long_answer_is_cut_and_an_endpoint_that_failed_has_no_row() -> None:

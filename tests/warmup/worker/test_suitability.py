@@ -17,10 +17,11 @@ from warmup.protocol.errors import ErrorKind, WarmupError
 from warmup.protocol.events import Action
 from warmup.protocol.models import ModelRequest, Use
 from warmup.worker import suitability
+from warmup.worker.comparison import Comparison
 from warmup.worker.jobs import Job, OutOfTime
 from warmup.worker.source import Snapshot
 from warmup.worker.suitability import check_suitability
-from warmup.worker.untrained import untrained_for
+from warmup.worker.untrained import NotComparable, compare, untrained_for
 
 HEADS = {
     "text-classification": "AutoModelForSequenceClassification",
@@ -35,19 +36,23 @@ def in_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Compares here, not in a process that has to import all anew; the tasks that were asked for."""
     asked: list[list[str]] = []
 
-    def untrained(snapshot: Path, tasks: list[str], job: Job) -> dict[str, Untrained | None]:
+    def compared(snapshot: Path, tasks: list[str], job: Job) -> Comparison:
         asked.append(tasks)
-        return {task: untrained_for(task, snapshot) for task in tasks}
+        return compare(snapshot, tasks)
 
-    monkeypatch.setattr(suitability, "_untrained", untrained)
+    monkeypatch.setattr(suitability, "_compare", compared)
     return asked
 
 
-def check(folder: Path, *uses: Use, cache: Path | None = None, remaining_s: float = 900.0) -> None:
+def check(folder: Path, *uses: Use, cache: Path | None = None, remaining_s: float = 900.0) -> dict[str, str]:
+    """Which tasks were not compared, and why. Raises what a use is refused for."""
     files = tuple(remote(str(path.relative_to(folder))) for path in folder.rglob("*") if path.is_file())
     model = ModelRequest("org/m", None, uses)
     job = Job("a", Action.WARM, lambda: remaining_s)
-    check_suitability(model, cache or folder / ".cache", Snapshot("c" * 40, folder, files), job)
+    found = check_suitability(model, cache or folder / ".cache", Snapshot("c" * 40, folder, files), job)
+    for _, error in found.refused:
+        raise error
+    return {each.task: each.reason for each in found.not_compared}
 
 
 def files(folder: Path, **content: Any) -> Path:
@@ -136,10 +141,10 @@ def test_zero_shot_needs_a_label_of_entailment(tmp_path: Path, config: dict[str,
     folder = files(tmp_path / "m", config_json=config, vocab_txt="a")
     check(folder, Use("text-classification"))
     if passes:
-        return check(folder, Use("zero-shot-classification"))
+        check(folder, Use("zero-shot-classification"))
+        return
     error = refused(folder, Use("zero-shot-classification"))
     assert error.kind is ErrorKind.UNTRAINED_HEAD and "no label that begins with 'entail'" in str(error)
-    return None
 
 
 def test_a_ranker_gives_one_score(tmp_path: Path) -> None:
@@ -191,8 +196,14 @@ def test_every_form_of_weights_is_read(tmp_path: Path, format_: str) -> None:
 
 
 @pytest.mark.parametrize("task", ["image-segmentation", "no-such-task"])
-def test_a_task_that_nobody_can_tell_of_passes(tmp_path: Path, task: str) -> None:
-    assert untrained_for(task, tiny_encoders.build("bert", tmp_path / "m")) is None
+@pytest.mark.usefixtures("in_process")
+def test_a_task_that_nobody_can_tell_of_passes_and_is_named(tmp_path: Path, task: str) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    with pytest.raises(NotComparable):
+        untrained_for(task, folder)
+    for _ in range(2):  # also where it is known from the run before
+        said = check(folder, Use(task), Use("fill-mask"), cache=tmp_path / "cache")
+        assert said.keys() == {task} and "transformers" in said[task]
 
 
 def test_weights_that_begin_as_no_weights_do_are_left_to_the_loader(
@@ -201,7 +212,8 @@ def test_weights_that_begin_as_no_weights_do_are_left_to_the_loader(
     folder = tiny_encoders.build("bert", tmp_path / "m")
     for content in (b"", b"no weights at all", b"\xff" * 100):
         (folder / "model.safetensors").write_bytes(content)
-        check(folder, Use("text-classification"))
+        said = check(folder, Use("text-classification"))
+        assert said == {"text-classification": "no weight file begins as its format does"}
     assert in_process == []
 
 
@@ -229,16 +241,43 @@ def test_a_head_that_the_config_promises_and_the_weights_lack_is_no_question_of_
     )
 
 
-@pytest.mark.parametrize("says", ["", "not JSON", "[]", "null", '{"text-classification": {"missing": 1}}'])
-def test_a_comparison_that_fails_leaves_it_to_the_loader(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str
+WRONG_SHAPE = '{"tasks": {"text-classification": {"untrained": 1}}}'
+
+
+@pytest.mark.parametrize(
+    ("says", "ends", "reason"),
+    [
+        ("", "exit 1", "the comparison failed: it said nothing"),
+        ("not JSON", "exit 1", "the comparison failed: it said nothing"),
+        ("[]", "echo Boom! >&2; exit 1", "the comparison failed: Boom!"),
+        ("null", "exit 1", "the comparison failed: it said nothing"),
+        (WRONG_SHAPE, "exit 0", "the comparison failed: it said nothing"),
+        ('{"tasks": {}}', "kill -9 $$", "the comparison was killed (signal 9), most likely out of memory"),
+    ],
+)
+def test_a_comparison_that_fails_leaves_it_to_the_loader_and_to_the_next_run_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says: str, ends: str, reason: str
 ) -> None:
     folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
     interpreter = tmp_path / "interpreter"
-    interpreter.write_text(f"#!/bin/sh\necho '{says}'\nexit 1\n")
+    interpreter.write_text(f"#!/bin/sh\necho x >> {tmp_path}/runs\necho '{says}'\n{ends}\n")
     interpreter.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(interpreter))
-    check(folder, Use("text-classification"))
+    for _ in range(2):
+        said = check(folder, Use("text-classification"), cache=tmp_path / "cache")
+        assert said == {"text-classification": reason}
+    assert (tmp_path / "runs").read_text() == "x\nx\n"
+
+
+def test_what_an_earlier_version_recorded_as_compared_is_compared(
+    tmp_path: Path, in_process: list[list[str]]
+) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    checks = tmp_path / "cache" / "checks" / "models--org--m" / f"{'c' * 40}.json"
+    checks.parent.mkdir(parents=True)
+    checks.write_text(json.dumps({"trained": ["text-classification"]}))
+    with pytest.raises(WarmupError, match="no trained weights for text-classification"):
+        check(folder, Use("text-classification"), cache=tmp_path / "cache")
 
 
 def test_weights_that_end_early_are_left_to_the_loader(
@@ -250,6 +289,8 @@ def test_weights_that_end_early_are_left_to_the_loader(
     assert suitability._has_readable_weights(Snapshot("c" * 40, folder, (remote("model.safetensors"),)))
     with pytest.raises(SafetensorError):
         untrained_for("text-classification", folder)
+    found = compare(folder, ["text-classification"]).tasks["text-classification"]
+    assert found.failed is not None and found.failed.startswith("SafetensorError: ")
 
 
 @pytest.mark.usefixtures("in_process")
