@@ -27,8 +27,8 @@ A seeded tenth runs with every `.ci/run` (of kills a fiftieth, of load nothing),
 
 - *Hub faults*: wrong statuses, bodies, headers, names and broken connections, once, twice or for ever, over a
   cache that is cold or warm.
-- *Kills*: SIGKILL in a warm-up that changes the commit and prepares the model: after a time, or before a change
-  of the cache, that is drawn; one of twenty with the processes that the steps of preparing run in.
+- *Kills*: SIGKILL in a warm-up that changes the commit and prepares the model: after a time, or before a
+  change of the cache, that is drawn; one of twenty with the processes that steps of preparing run in.
 - *Damaged caches*: a file, link or folder of the cache that is gone, empty, cut, flipped, longer, garbage,
   other JSON, a folder, a loop, a dangling link or a pipe, and halves of a killed preparation.
 - *Fuzzed requests*: up to three fields that are off, directly and over HTTP, on endpoints of {tasks} tasks
@@ -37,8 +37,8 @@ A seeded tenth runs with every `.ci/run` (of kills a fiftieth, of load nothing),
   1,769 MB and 10 seconds; each in a process of its own.
 - *Load*: two clients without a pause on one prepared endpoint.
 
-But for those kills, the steps of preparing run in one process, which has torch already. Times are those of the
-machine at hand, which may have had other things to do.
+But for those kills, the steps of preparing run in one process, which has torch already. Times are those of
+the machine at hand, which may have had other things to do.
 
 | | ended as it should | cases | seed | commit | date | minutes |
 |---|---|---|---|---|---|---|
