@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from .records import Json
+from .structure import Structure
 from .trace import Stopwatch
 
 
@@ -26,9 +27,10 @@ class Completion:
         prompt_tokens: int,
         run: Callable[[], list[Generated]],
         stream: Callable[[list[Generated]], Iterator[str]],
+        structure: Structure | None = None,
     ) -> None:
-        """stream: yields the pieces of one text and appends what they came to."""
-        self.prompt_tokens = prompt_tokens
+        """stream: yields the pieces of one text and appends what they came to. structure: of every text."""
+        self.prompt_tokens, self.structure = prompt_tokens, structure
         self._run, self._stream = run, stream
         self.generated: list[Generated] = []
         self.on_end: Callable[[Stopwatch], None] = lambda watch: None

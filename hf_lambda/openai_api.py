@@ -17,6 +17,7 @@ from .pipeline import Pipeline
 from .records import Json
 from .routes import NotFound, check_model, method_and_path
 from .streaming import EVENT_STREAM, Stream, guarded
+from .structure import Argued, Called, CallReader, Said, Structure, tools_of
 
 _DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
 """Which endpoint an event without a path is for, by the field that it has."""
@@ -44,12 +45,12 @@ _READ = {
 }
 _WITHOUT_EFFECT = {
     *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "verbosity"),
-    "parallel_tool_calls",
 }
 _NEUTRAL: dict[str, tuple[Json, ...]] = {
     "response_format": ({"type": "text"},),
     "tools": ([],),
     "tool_choice": ("none", "auto"),
+    "parallel_tool_calls": (True, False),
     "logprobs": (False,),
     "top_logprobs": (0,),
     "modalities": (["text"],),
@@ -58,7 +59,8 @@ _NEUTRAL: dict[str, tuple[Json, ...]] = {
     "suffix": ("",),
     "functions": ([],),
 }
-"""Fields that are not built here, with the values that ask for nothing."""
+"""Fields that are not built here, or of chats alone, with the values that ask for nothing."""
+_CALLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
 def openai(served: Pipeline) -> LambdaHandler:
@@ -129,20 +131,22 @@ class _Api(RequestHandler):
             raise BadRequest(
                 "messages", "an array of messages", "nothing" if messages is None else "another value"
             )
-        asked = _parameters(body, "messages")
+        structure = _structure(body)
+        plain = {name: value for name, value in body.items() if name not in (*_CALLS, "response_format")}
+        asked = {**_parameters(plain, "messages"), **structure}
+        messages = [_with_arguments(message, place) for place, message in enumerate(messages)]
         head = self._head("chatcmpl", "chat.completion", request_id)
         if body.get("stream"):
-            return self._streamed(messages, asked, head, body, is_chat=True)
+            return self._streamed(messages, asked, head, body, request_id, is_chat=True)
         completion = self._finished(messages, asked)
-        choices = [
-            {
-                "index": index,
-                "message": {"role": "assistant", "content": one.text, "refusal": None},
-                "logprobs": None,
-                "finish_reason": one.finish,
-            }
-            for index, one in enumerate(completion.generated)
-        ]
+        choices = []
+        for index, one in enumerate(completion.generated):
+            turn = _Turn(completion.structure, request_id, index)
+            turn.read(one.text)
+            turn.end()
+            message = {"role": "assistant", **turn.message, "refusal": None}
+            finish = turn.finish(one.finish)
+            choices.append({"index": index, "message": message, "logprobs": None, "finish_reason": finish})
         return {**head, "choices": choices, "usage": _usage([completion])}
 
     def _completions(self, body: dict[str, Json], request_id: str) -> _Reply:
@@ -155,7 +159,7 @@ class _Api(RequestHandler):
         if body.get("stream"):
             if len(prompts) != 1:
                 raise BadRequest("stream", "one prompt", f"{len(prompts)} prompts")
-            return self._streamed(prompts[0], asked, head, body, is_chat=False)
+            return self._streamed(prompts[0], asked, head, body, request_id, is_chat=False)
         completions = [self._finished(one, asked) for one in prompts]
         every = [generated for one in completions for generated in one.generated]
         choices = [
@@ -173,6 +177,7 @@ class _Api(RequestHandler):
         asked: dict[str, Json],
         head: dict[str, Json],
         body: dict[str, Json],
+        request_id: str,
         *,
         is_chat: bool,
     ) -> Iterator[bytes]:
@@ -183,20 +188,28 @@ class _Api(RequestHandler):
         completion = self._served.complete(prompt, **asked)
         if is_chat:
             head = {**head, "object": "chat.completion.chunk"}
-        return self._sse(completion, head, is_chat=is_chat, with_usage=with_usage)
+        turn = _Turn(completion.structure, request_id, 0) if is_chat else None
+        return self._sse(completion, head, turn, with_usage=with_usage)
 
     def _sse(
-        self, completion: Completion, head: dict[str, Json], *, is_chat: bool, with_usage: bool
+        self, completion: Completion, head: dict[str, Json], turn: _Turn | None, *, with_usage: bool
     ) -> Iterator[bytes]:
+        """turn: of a chat."""
+
         def chunk(part: dict[str, Json], finish: str | None = None) -> bytes:
             choice = {"index": 0, **part, "logprobs": None, "finish_reason": finish}
             return _event({**head, "choices": [choice], **({"usage": None} if with_usage else {})})
 
-        if is_chat:
-            yield chunk({"delta": {"role": "assistant", "content": ""}})
-        for piece in completion.pieces:
-            yield chunk({"delta": {"content": piece}} if is_chat else {"text": piece})
-        yield chunk({"delta": {}} if is_chat else {"text": ""}, completion.generated[0].finish)
+        if turn is None:
+            for piece in completion.pieces:
+                yield chunk({"text": piece})
+            yield chunk({"text": ""}, completion.generated[0].finish)
+        else:
+            yield chunk({"delta": {"role": "assistant", "content": "" if turn.may_say else None}})
+            for piece in completion.pieces:
+                yield from map(chunk, turn.read(piece))
+            yield from map(chunk, turn.end())
+            yield chunk({"delta": {}}, turn.finish(completion.generated[0].finish))
         if with_usage:
             yield _event({**head, "choices": [], "usage": _usage([completion])})
         yield b"data: [DONE]\n\n"
@@ -209,6 +222,60 @@ class _Api(RequestHandler):
             "model": self._served.model,
             "system_fingerprint": None,
         }
+
+
+class _Turn:
+    """One message of the assistant: its text and its calls, as they are read out of what is generated."""
+
+    def __init__(self, structure: Structure | None, request_id: str, choice: int) -> None:
+        form = structure.form if structure is not None else None
+        self.may_say = structure is None or not structure.must_call
+        self._reader = CallReader(form) if form is not None else None
+        self._seed = f"{request_id}/{choice}"
+        self._said: list[str] = []
+        self._calls: list[dict[str, Json]] = []
+
+    def read(self, piece: str) -> list[dict[str, Json]]:
+        """What `piece` adds to the message, as deltas."""
+        return self._deltas([Said(piece)] if self._reader is None else self._reader.feed(piece))
+
+    def end(self) -> list[dict[str, Json]]:
+        return self._deltas([] if self._reader is None else self._reader.end())
+
+    def finish(self, finish: str) -> str:
+        return "tool_calls" if self._calls and finish == "stop" else finish
+
+    @property
+    def message(self) -> dict[str, Json]:
+        text = "".join(self._said)
+        if not self._calls:
+            return {"content": text}
+        return {"content": text if text.strip() else None, "tool_calls": self._calls}
+
+    def _deltas(self, parts: list[Said | Called | Argued]) -> list[dict[str, Json]]:
+        deltas: list[dict[str, Json]] = []
+        for part in parts:
+            if isinstance(part, Said):
+                self._said.append(part.text)
+                deltas.append({"delta": {"content": part.text}})
+            elif isinstance(part, Called):
+                function = {"name": part.name, "arguments": ""}
+                call = {"id": _call_id(self._seed, part.index), "type": "function", "function": function}
+                self._calls.append(call)
+                first = {"index": part.index, **call, "function": dict(function)}
+                deltas.append({"delta": {"tool_calls": [first]}})
+            else:
+                self._calls[part.index]["function"]["arguments"] += part.text
+                more = {"index": part.index, "function": {"arguments": part.text}}
+                deltas.append({"delta": {"tool_calls": [more]}})
+        return deltas
+
+
+def _call_id(seed: str, index: int) -> str:
+    """Nine letters and digits: other characters, or another number of them, Mistral's templates refuse."""
+    import hashlib
+
+    return "call" + hashlib.sha256(f"{seed}/{index}".encode()).hexdigest()[:5]
 
 
 def _route(event: Json, http: bool) -> tuple[str, str]:
@@ -249,6 +316,45 @@ def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
     if asked.get("stop") == []:
         del asked["stop"]
     return asked
+
+
+def _structure(body: Mapping[str, Json]) -> dict[str, Json]:
+    """Of a chat: the tools that the model is shown, and what its answer is held to."""
+    form = body.get("response_format")
+    asked = {} if form in (None, {"type": "text"}) else {"response_format": form}
+    choice = body.get("tool_choice")
+    if not body.get("tools"):
+        if choice not in (None, "none", "auto"):
+            raise BadRequest("tool_choice", "tools beside it", "none")
+        return asked
+    tools_of(body["tools"])
+    if choice == "none":
+        return asked
+    asked |= {"tools": body["tools"], "tool_choice": choice or "auto"}
+    if (parallel := body.get("parallel_tool_calls")) is not None:
+        asked["parallel_tool_calls"] = parallel
+    return asked
+
+
+def _with_arguments(message: Json, place: int) -> Json:
+    """The message with the arguments of its calls as objects: OpenAI has them as text, templates do not."""
+    calls = message.get("tool_calls") if isinstance(message, dict) else None
+    if not isinstance(calls, list):
+        return message
+    made = []
+    for at, call in enumerate(calls):
+        where = f"messages[{place}].tool_calls[{at}].function"
+        function = call.get("function") if isinstance(call, dict) else None
+        if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+            raise BadRequest(where, 'an object {"name": string, "arguments": string}', "another value")
+        arguments = function.get("arguments")
+        if isinstance(arguments, str):
+            try:
+                arguments = json.loads(arguments or "{}")
+            except (ValueError, RecursionError):
+                raise BadRequest(f"{where}.arguments", "JSON", "a text that is none") from None
+        made.append({**call, "function": {**function, "arguments": arguments}})
+    return {**message, "tool_calls": made}
 
 
 def _biases(given: Json) -> list[Json]:

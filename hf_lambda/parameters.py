@@ -9,6 +9,7 @@ from .records import Json
 from .repo_id import is_repo_id
 from .sentence_embedding import POOLINGS
 from .signature import json_type
+from .structure import STRUCTURE
 from .tasks import TORCH_ONLY, base_of, head_of, languages
 
 Check = Callable[[Json], bool]
@@ -130,6 +131,7 @@ PARAMETERS = {
         "tools",
         "documents",
         "chat_template_kwargs",
+        *STRUCTURE,
     ),
     "summarization": _SEQ2SEQ,
     "translation": (*_SEQ2SEQ, "src_lang", "tgt_lang"),
@@ -424,6 +426,7 @@ def _one_of(*choices: object) -> tuple[str, Check]:
     )
 
 
+_TOOL_CHOICES = ("none", "auto", "required")
 _SWITCH = _one_of(True, False)
 _SHARE = ("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1)
 _ABOVE_ZERO = ("a number above 0", lambda value: _is_number(value) and value > 0)
@@ -490,6 +493,15 @@ _VALUES: dict[str, tuple[str, Check]] = {
                 for pair in value
             )
         ),
+    ),
+    "parallel_tool_calls": _SWITCH,
+    "response_format": (
+        'an object {"type": "json_schema", "json_schema": {"schema": ...}} or {"type": "json_object"}',
+        lambda value: isinstance(value, dict) and value.get("type") in ("text", "json_object", "json_schema"),
+    ),
+    "tool_choice": (
+        'none, auto, required or {"type": "function", "function": {"name": ...}}',
+        lambda value: value.get("type") == "function" if isinstance(value, dict) else value in _TOOL_CHOICES,
     ),
     "chat_template_kwargs": ("an object", lambda value: isinstance(value, dict)),
     "stop": (

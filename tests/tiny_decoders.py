@@ -118,11 +118,19 @@ def write_decoder(snapshot: Path, folder: Path, precision: str) -> None:
 
 
 TEMPLATE = (
+    "{%- if tools %}"
+    "{{- '<|im_start|>system\\nAnswer, or <tool_call>name and arguments</tool_call>: ' }}"
+    "{{- tools | tojson + '<|im_end|>\\n' }}"
+    "{%- endif %}"
     "{%- for message in messages %}"
-    "{%- if message.role not in ['system', 'user', 'assistant'] %}"
+    "{%- if message.role not in ['system', 'user', 'assistant', 'tool'] %}"
     "{{- raise_exception('Only system, user and assistant speak here, not ' + message.role) }}"
     "{%- endif %}"
-    "{{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}"
+    "{{- '<|im_start|>' + message.role + '\\n' + (message.content or '') }}"
+    "{%- for call in message.tool_calls %}"
+    "{{- '\\n<tool_call>\\n' + call.function | tojson + '\\n</tool_call>' }}"
+    "{%- endfor %}"
+    "{{- '<|im_end|>\\n' }}"
     "{%- endfor %}"
     "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{% endif %}"
 )

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from ..completion import with_answer
 from ..engines import Input
 from ..errors import BadRequest, Unprocessable
+from ..grammar import Held
 from ..onnx_engine.generation.options import (
     LENGTHS,
     InvalidOptionError,
@@ -21,6 +22,7 @@ from ..onnx_engine.generation.options import (
 )
 from ..parameters import generation_options
 from ..records import Json
+from ..structure import STRUCTURE
 
 _SHIPPED = tuple(field.name for field in fields(Options)) + LENGTHS
 
@@ -67,18 +69,30 @@ def check_prompt(prompt: int, asked: Mapping[str, Json], most: int | None) -> No
         raise Unprocessable("max_length", f"the model holds {most} tokens with the prompt: ask for fewer")
 
 
-def pipeline_options(chosen: Mapping[str, Json], tokenizer: PreTrainedTokenizerBase) -> dict[str, Json]:
-    """A call's parameters in the words of transformers' TextGenerationPipeline."""
-    asked = {name: value for name, value in chosen.items() if value is not None}
+def pipeline_options(
+    chosen: Mapping[str, Json],
+    tokenizer: PreTrainedTokenizerBase,
+    held: Held | None = None,
+    eos: Sequence[int] = (),
+) -> dict[str, Json]:
+    """A call's parameters in the words of transformers' TextGenerationPipeline.
+
+    held: to a structure; a text of it ends with one of `eos`.
+    """
+    asked = {name: value for name, value in chosen.items() if value is not None and name not in STRUCTURE}
     stop, endings = texts(asked.pop("stop", ())), texts(asked.pop("stop_sequence", ()))
     if stop or endings:
         asked["stopping_criteria"] = transformers.StoppingCriteriaList([_Stops(tokenizer, [*stop, *endings])])
     if stop:
         asked["return_full_text"] = False  # the prompt may hold the stop text as well
     frequency, presence = asked.pop("frequency_penalty", 0.0), asked.pop("presence_penalty", 0.0)
+    processors: list[transformers.LogitsProcessor] = []
     if frequency or presence:
-        penalties = _Penalties(frequency, presence)
-        asked["logits_processor"] = transformers.LogitsProcessorList([penalties])
+        processors.append(_Penalties(frequency, presence))
+    if held is not None:
+        processors.append(_Structured(held, eos))
+    if processors:
+        asked["logits_processor"] = transformers.LogitsProcessorList(processors)
     if variables := asked.pop("chat_template_kwargs", None):
         asked["tokenizer_encode_kwargs"] = dict(variables)
     return asked
@@ -146,3 +160,29 @@ class _Penalties(transformers.LogitsProcessor):  # type: ignore[misc]
             1, written, torch.ones_like(written, dtype=scores.dtype)
         )
         return scores - self._frequency * counts - self._presence * (counts > 0)
+
+
+class _Structured(transformers.LogitsProcessor):  # type: ignore[misc]
+    """Holds the text of each row to a structure."""
+
+    def __init__(self, held: Held, eos: Sequence[int]) -> None:
+        self._first, self._eos = held, frozenset(eos)
+        self._rows: list[Held | None] = []
+
+    def __call__(self, ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if not self._rows:
+            self._rows = [self._first.again() for _ in range(len(scores))]
+        else:
+            self._rows = [*map(self._after, self._rows, ids[:, -1].tolist())]
+        values = scores.float().numpy().copy()
+        for held, row in zip(self._rows, values, strict=True):
+            if held is not None:
+                held.restrict(row)
+        return torch.from_numpy(values).to(scores.dtype)
+
+    def _after(self, held: Held | None, token: int) -> Held | None:
+        """None: the text has ended."""
+        if held is None or token in self._eos:
+            return None
+        held.take(token)
+        return held

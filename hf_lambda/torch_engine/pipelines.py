@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from copy import copy
 from itertools import compress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 import transformers
@@ -15,10 +17,12 @@ from ..completion import Completion, Generated
 from ..engines import Input
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
+from ..grammar import Grammars, Held
 from ..limits import check_candidates, check_windows
 from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..records import Json
+from ..structure import Structure, structure_of
 from ..tasks import AUTO_CLASSES, canonical, head_of
 from ..trace import note_truncated
 from ..windows import overlap
@@ -34,6 +38,9 @@ from .loading import (
     max_position,
 )
 from .streaming import tokens_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _CANDIDATES = 5
 """Of fill-mask, where the request does not say."""
@@ -58,6 +65,7 @@ class TransformersPipeline:
         if self._tokenizer.model_max_length > (limit := max_length(self._tokenizer, self._model) or 10**30):
             self._tokenizer.model_max_length = limit
         self._max_position = max_position(self._model)
+        self._grammars: Grammars | None = None
         self._pipeline = transformers.pipeline(
             self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"
         )
@@ -114,6 +122,9 @@ class TransformersPipeline:
     def complete(self, item: Input, **parameters: Json) -> Completion:
         """The generations of one prompt, whole or piece by piece; beams are one piece, known at the end."""
         length = self._length(item, parameters)
+        structure = self._structure(parameters)
+        if structure is not None:
+            self._held(structure)  # what cannot be done is said before anything is streamed
 
         def run() -> list[Generated]:
             asked = {**parameters, "return_full_text": False}
@@ -126,7 +137,37 @@ class TransformersPipeline:
         def stream(ended: list[Generated]) -> Iterator[str]:
             return self._pieces(item, {**parameters, "return_full_text": False}, ended)
 
-        return Completion(length, run, stream if self._has_pieces(parameters) else at_once)
+        return Completion(length, run, stream if self._has_pieces(parameters) else at_once, structure)
+
+    def _structure(self, chosen: Mapping[str, Json]) -> Structure | None:
+        structure = structure_of(chosen, self._reads)
+        if structure is None:
+            return None
+        beams = chosen.get("num_beams") or self._model.generation_config.num_beams or 1
+        if beams > 1:
+            raise BadRequest("num_beams", "1 beside a response_format or a tool_choice", str(beams))
+        if not hasattr(self._tokenizer, "backend_tokenizer"):
+            raise Unprocessable(
+                "response_format", "the model's tokenizer is none that text can be held to a structure with"
+            )
+        return structure
+
+    def _held(self, structure: Structure) -> Held:
+        if self._grammars is None:
+            size = self._model.get_output_embeddings().out_features
+            self._grammars = Grammars(self._plain_tokenizer, size, self._ends({}))
+        return self._grammars.hold(structure)
+
+    def _plain_tokenizer(self) -> Tokenizer:
+        tokenizer: Tokenizer = copy(self._tokenizer.backend_tokenizer)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer
+
+    def _reads(self, name: str) -> bool:
+        """Whether any of the model's chat templates holds `name`."""
+        source = self._tokenizer.chat_template or ""
+        return any(name in each for each in ([source] if isinstance(source, str) else source.values()))
 
     def _has_pieces(self, asked: Mapping[str, Json]) -> bool:
         """Whether tokens are final as they come, and their text is put together by the tokenizer alone."""
@@ -276,7 +317,9 @@ class TransformersPipeline:
     def _translated(self, chosen: Mapping[str, Json]) -> dict[str, Json]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for what the model cannot do."""
         if self._task == "text-generation":
-            return pipeline_options(chosen, self._tokenizer)
+            structure = self._structure(chosen)
+            held = None if structure is None else self._held(structure)
+            return pipeline_options(chosen, self._tokenizer, held, self._ends(chosen))
         if self._task == "fill-mask":  # the one pipeline that takes these apart from its own
             lengths = {name: chosen[name] for name in ("truncation", "max_length") if name in chosen}
             rest = {name: value for name, value in chosen.items() if name not in lengths}

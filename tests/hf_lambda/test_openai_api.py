@@ -15,6 +15,7 @@ from hf_lambda.completion import Completion, Generated
 from hf_lambda.errors import ColdCache, Unprocessable
 from hf_lambda.pipeline import LoadedEngine
 from hf_lambda.streaming import STREAMS
+from hf_lambda.structure import FORMS, Structure, tools_of
 
 MODEL = "org/tiny-chat"
 CHAT = [{"role": "user", "content": "Hi"}]
@@ -202,6 +203,54 @@ def test_what_fails_on_the_way_is_an_error_event(chat, engine, monkeypatch, caps
     assert logged[0]["sent_pieces"] == 2
 
 
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+CALLING = 'I look. <tool_call>\n{"name": "weather", "arguments": {"city": "Rome"}}\n</tool_call>'
+
+
+@pytest.fixture
+def calling(engine, monkeypatch):
+    """An engine that answers with a call."""
+    form = next(form for form in FORMS if form.name == "hermes")
+
+    def complete(item: Any, **parameters: Any) -> Completion:
+        engine.asked.append((item, parameters))
+
+        def stream(ended: list[Generated]):
+            yield from CALLING
+            ended.append(Generated(CALLING, "stop", 2))
+
+        structure = Structure(None, tools_of([TOOL]), form)
+        return Completion(7, lambda: [Generated(CALLING, "stop", 2)], stream, structure)
+
+    monkeypatch.setattr(engine, "complete", complete)
+
+
+def test_a_call_is_part_of_the_message_and_no_text(chat, engine, calling):
+    status, answer = _call(chat, "/v1/chat/completions", {"messages": CHAT, "tools": [TOOL]})
+    assert status == 200
+    (choice,) = answer["choices"]
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] == "I look. "
+    (call,) = choice["message"]["tool_calls"]
+    assert call["function"] == {"name": "weather", "arguments": '{"city": "Rome"}'}
+    assert (call["type"], call["id"].isalnum(), len(call["id"])) == ("function", True, 9)
+    assert engine.asked[0][1] == {"tools": [TOOL], "tool_choice": "auto"}
+
+
+def test_what_the_model_called_before_is_shown_to_it_as_objects(chat, engine):
+    function = {"name": "weather", "arguments": '{"city": "Rome"}'}
+    messages = [
+        *CHAT,
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "a", "function": function}]},
+        {"role": "tool", "content": "rain", "tool_call_id": "a"},
+    ]
+    body = {"messages": messages, "tools": [TOOL], "tool_choice": "none"}
+    assert _call(chat, "/v1/chat/completions", body)[0] == 200
+    shown, asked = engine.asked[0]
+    assert shown[1]["tool_calls"][0]["function"]["arguments"] == {"city": "Rome"}
+    assert asked == {}  # tools that may not be called are not shown
+
+
 def test_models_are_the_one_that_is_served(chat, embed):
     for handler in (chat, embed):
         assert [each["id"] for each in _call(handler, "/v1/models", method="GET")[1]["data"]] == [MODEL]
@@ -238,15 +287,50 @@ def test_embeddings_are_numbers_or_their_bytes_and_may_be_cut(embed, engine):
             "/v1/chat/completions",
             {"messages": CHAT, "tools": [{"type": "function"}]},
             400,
-            "tools",
+            "tools[0]",
+            "expected an object",
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": CHAT, "response_format": {"type": "regex"}},
+            400,
+            "response_format",
+            "json_object",
+        ),
+        (
+            "/v1/completions",
+            {"prompt": "a", "response_format": {"type": "json_object"}},
+            400,
+            "response_format",
             "not supported",
         ),
         (
             "/v1/chat/completions",
-            {"messages": CHAT, "response_format": {"type": "json_object"}},
+            {"messages": CHAT, "tool_choice": "required"},
             400,
-            "response_format",
-            "",
+            "tool_choice",
+            "tools beside it",
+        ),
+        (
+            "/v1/chat/completions",
+            {"messages": CHAT, "functions": [{"name": "f"}]},
+            400,
+            "functions",
+            "not supported",
+        ),
+        (
+            "/v1/chat/completions",
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "tool_calls": [{"function": {"name": "f", "arguments": "{"}}],
+                    }
+                ]
+            },
+            400,
+            "messages[0].tool_calls[0].function.arguments",
+            "JSON",
         ),
         ("/v1/chat/completions", {"messages": CHAT, "logprobs": True}, 400, "logprobs", ""),
         ("/v1/chat/completions", {"messages": CHAT, "temperature": -1}, 400, "temperature", ""),

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from ...grammar import Held
 from ..generation.processors import Processor, processors_for
 from .model import Floats, Ids, Model
 from .options import Generation
@@ -15,8 +16,14 @@ from .sampling import draw
 class Row:
     """One text: its tokens so far, and how it chooses the next one."""
 
-    def __init__(self, prompt: Sequence[int], generation: Generation, seed: Sequence[int] | None) -> None:
-        """seed: None draws anew at every call."""
+    def __init__(
+        self,
+        prompt: Sequence[int],
+        generation: Generation,
+        seed: Sequence[int] | None,
+        held: Held | None = None,
+    ) -> None:
+        """seed: None draws anew at every call. held: to a structure."""
         options = generation.options
         self._ids = np.empty((1, options.max_length), np.int64)
         self._ids[0, : len(prompt)] = prompt
@@ -25,6 +32,7 @@ class Row:
         self._random = np.random.default_rng(seed) if options.do_sample else None
         self._chain = _chain(generation, prompt)
         self._eos = frozenset(options.eos_token_id)
+        self._held = held
         self.finish: str | None = None
         """Why it ended: "stop" (an end token, a stop text) or "length"; None: it has not."""
 
@@ -44,13 +52,17 @@ class Row:
         with np.errstate(invalid="ignore"):  # what is forbidden scores -inf, and stays so
             for process in self._chain:
                 scores = process(self._ids[:, : self._length], scores, _FIRST_ROW)
+            if self._held is not None:
+                self._held.restrict(scores[0])
         if self._random is None:
             token = int(scores[0].argmax())
         else:
             token = draw(scores[0], self._generation.options, self._random)
         self._ids[0, self._length] = token
         self._length += 1
-        if token in self._eos:
+        if self._held is not None and token not in self._eos:
+            self._held.take(token)
+        if token in self._eos or (self._held is not None and self._held.is_whole):
             self.finish = "stop"
         elif self._length >= self._generation.options.max_length:
             self.finish = "length"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from ...structure import overlap
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
@@ -60,13 +62,6 @@ class Text:
         if found:
             self.stopped, self._held = True, ""
             return text[: min(found)]
-        hold = max((_overlap(text, stop) for stop in self._stop), default=0)
+        hold = max((overlap(text, stop) for stop in self._stop), default=0)
         self._held = text[len(text) - hold :]
         return text[: len(text) - hold]
-
-
-def _overlap(text: str, stop: str) -> int:
-    """Characters at the end of `text` that `stop` begins with."""
-    return next(
-        (size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0
-    )

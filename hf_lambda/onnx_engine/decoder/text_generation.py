@@ -13,7 +13,9 @@ from ...background import Future
 from ...completion import Completion, Generated, with_answer
 from ...engines import Input
 from ...errors import BadRequest, Unprocessable
+from ...grammar import Grammars, Held
 from ...records import Json
+from ...structure import STRUCTURE, Structure, structure_of
 from ..contract import DecoderContract
 from ..tokenizer import load_tokenizer
 from .chat import Template
@@ -32,7 +34,7 @@ _CACHE_SHARE = 0.25
 """Of the function's memory that keys and values of all rows may take."""
 _CACHE_MB = 512
 """The same where nobody says how much memory there is."""
-_TEXT = ("return_full_text", "tools", "documents", "chat_template_kwargs")
+_TEXT = ("return_full_text", "tools", "documents", "chat_template_kwargs", *STRUCTURE)
 
 
 def load(contract: DecoderContract, prepared: Path, *, max_context: int | None = None) -> TextGeneration:
@@ -54,6 +56,9 @@ class TextGeneration:
         """room: bytes that keys and values may take; None: nobody says."""
         self._contract, self._tokenizer, self._model, self._room = contract, tokenizer, model, room
         self._template = Template(contract.chat_template, contract.special_tokens)
+        ends = contract.generation.get("eos_token_id")
+        eos = ends if isinstance(ends, list) else [] if ends is None else [ends]
+        self._grammars = Grammars(lambda: tokenizer, contract.vocabulary, eos)
 
     def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         """Per input a list of `num_return_sequences` dicts with "generated_text"."""
@@ -68,7 +73,10 @@ class TextGeneration:
         """The generations of one input, whole or piece by piece."""
         prompt = self._asked(item, parameters)
         return Completion(
-            len(prompt.tokens), lambda: self._generate([prompt])[0], lambda ended: self._pieces(prompt, ended)
+            len(prompt.tokens),
+            lambda: self._generate([prompt])[0],
+            lambda ended: self._pieces(prompt, ended),
+            prompt.structure,
         )
 
     def count_tokens(self, texts: list[str]) -> int:
@@ -89,7 +97,9 @@ class TextGeneration:
             vocabulary=self._contract.vocabulary,
         )
         self._check_room(len(prompt), generation.options.max_length)
-        return _Prompt(prompt, generation)
+        structure = structure_of(chosen, self.reads)
+        held = None if structure is None else self._grammars.hold(structure)
+        return _Prompt(prompt, generation, structure, held)
 
     def _check_room(self, prompt: int, length: int) -> None:
         """Raises Unprocessable where the function has not the memory for one text of `length` tokens."""
@@ -175,6 +185,8 @@ class _Prompt:
 
     tokens: list[int]
     generation: Generation
+    structure: Structure | None = None
+    held: Held | None = None
 
     @property
     def count(self) -> int:
@@ -185,7 +197,8 @@ class _Prompt:
 
     def row(self, index: int) -> Row:
         seed = self.generation.options.seed
-        return Row(self.tokens, self.generation, None if seed is None else [seed, index])
+        held = self.held and self.held.again()
+        return Row(self.tokens, self.generation, None if seed is None else [seed, index], held)
 
 
 def _generated(row: Row, text: str) -> Generated:

@@ -10,6 +10,7 @@ import subprocess
 import venv
 from pathlib import Path
 
+import jsonschema
 import onnxruntime
 import openai
 import pytest
@@ -32,7 +33,7 @@ CHAT: list[openai.types.chat.ChatCompletionMessageParam] = [
 CHAT_SCRIPT = f"""
 from hf_lambda import openai, pipeline
 
-handler = openai(pipeline("text-generation", model="{MODEL}", engine="onnx", max_context=128))
+handler = openai(pipeline("text-generation", model="{MODEL}", engine="onnx", max_context=512))
 """
 EMBED_SCRIPT = """
 from hf_lambda import openai, pipeline
@@ -57,7 +58,7 @@ handler = openai(embed)
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     parent = tmp_path_factory.mktemp("tiny")
-    source = snapshot("qwen2", parent / "snapshot", tie_word_embeddings=True)
+    source = snapshot("qwen2", parent / "snapshot", tie_word_embeddings=True, max_position_embeddings=512)
     return prepared(source, parent / "prepared", "int8")
 
 
@@ -160,17 +161,68 @@ def test_models_and_errors_are_what_the_client_knows(client):
     assert made.models.retrieve(MODEL).id == MODEL
     with pytest.raises(openai.NotFoundError, match="the model 'gpt-9' is not served here"):
         made.chat.completions.create(model="gpt-9", messages=CHAT)
-    with pytest.raises(openai.BadRequestError, match="tools") as refused:
-        made.chat.completions.create(
-            model=MODEL, messages=CHAT, tools=[{"type": "function", "function": {"name": "f"}}]
-        )
-    assert refused.value.param == "tools"
-    with pytest.raises(openai.UnprocessableEntityError, match="this endpoint holds 128 with the answer"):
-        made.completions.create(model=MODEL, prompt="the train " * 200)
+    with pytest.raises(openai.BadRequestError, match="Unimplemented keys") as refused:
+        made.chat.completions.create(model=MODEL, messages=CHAT, response_format=_schema({"not": {}}))
+    assert refused.value.param == "response_format"
+    with pytest.raises(openai.UnprocessableEntityError, match="this endpoint holds 512 with the answer"):
+        made.completions.create(model=MODEL, prompt="the train " * 600)
     with pytest.raises(openai.UnprocessableEntityError, match="Only system, user and assistant speak here"):
         made.chat.completions.create(
             model=MODEL, messages=[{"role": "developer", "content": "x"}], stream=True
         )
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "city": {"enum": ["Leeds", "York"]},
+        "platform": {"type": "integer", "minimum": 0, "maximum": 9},
+    },
+    "required": ["city", "platform"],
+    "additionalProperties": False,
+}
+TOOL: openai.types.chat.ChatCompletionToolParam = {
+    "type": "function",
+    "function": {"name": "next_train", "description": "The next one", "parameters": SCHEMA},
+}
+
+
+def _schema(schema) -> openai.types.shared_params.ResponseFormatJSONSchema:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+
+
+def test_an_answer_is_json_of_the_schema_whole_and_streamed(client):
+    chat = client().chat.completions
+    asked = {"model": MODEL, "messages": CHAT, "max_tokens": 60, "temperature": 0}
+    asked |= {"response_format": _schema(SCHEMA)}
+    whole = chat.create(**asked).choices[0]
+    assert whole.finish_reason == "stop"
+    jsonschema.validate(json.loads(whole.message.content), SCHEMA)
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chat.create(**asked, stream=True)]
+    assert "".join(pieces) == whole.message.content
+    assert sum(map(bool, pieces)) > 1
+
+
+def test_a_tool_is_called_whole_and_streamed_and_its_answer_goes_back(client):
+    chat = client().chat.completions
+    asked = {"model": MODEL, "messages": CHAT, "max_tokens": 150, "temperature": 0, "tools": [TOOL]}
+    asked |= {"tool_choice": {"type": "function", "function": {"name": "next_train"}}}
+    choice = chat.create(**asked).choices[0]
+    assert choice.finish_reason == "tool_calls"
+    (call,) = choice.message.tool_calls
+    assert call.function.name == "next_train"
+    jsonschema.validate(json.loads(call.function.arguments), SCHEMA)
+    with chat.stream(**asked) as stream:  # the client puts the pieces together and parses them
+        streamed = stream.get_final_completion().choices[0]
+    assert streamed.message.tool_calls[0].function.arguments == call.function.arguments
+    assert streamed.finish_reason == "tool_calls"
+    answered = [
+        *CHAT,
+        choice.message,
+        {"role": "tool", "tool_call_id": call.id, "content": "09:15"},
+    ]
+    last = chat.create(model=MODEL, messages=answered, tools=[TOOL], tool_choice="auto", max_tokens=5)
+    assert last.usage.prompt_tokens > 30
 
 
 def test_embeddings_come_as_numbers_whatever_crosses_the_wire(client):

@@ -8,6 +8,7 @@ import warnings
 import pytest
 import transformers
 
+from hf_lambda import torch_engine
 from hf_lambda.completion import Generated
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.onnx_engine.contract import DecoderContract
@@ -221,3 +222,51 @@ def test_template_variables_reach_the_template(folders, tmp_path):
     given = {"tools": [1], "documents": [2], "chat_template_kwargs": {"enable_thinking": False}}
     completion = engine.complete(CHAT, **given)
     assert completion.prompt_tokens == engine.count_tokens([CHAT[0]["content"] + "False[1][2]"])
+
+
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "train",
+        "parameters": {
+            "type": "object",
+            "properties": {"to": {"enum": ["Leeds", "York"]}, "note": {"type": "string", "maxLength": 6}},
+            "required": ["to", "note"],
+            "additionalProperties": False,
+        },
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"tools": [TOOL], "tool_choice": "required", "parallel_tool_calls": False},
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"schema": TOOL["function"]["parameters"]},
+            }
+        },
+    ],
+    ids=["tools", "response_format"],
+)
+def test_on_torch_a_text_is_held_to_the_same_structure(ours, folders, asked):
+    asked = {"max_new_tokens": 90, "return_full_text": False, **asked}
+    on_torch = torch_engine.load("text-generation", folders[0])
+    ((here,), (again,)) = ours([CHAT, CHAT], **asked)
+    ((there,),) = on_torch([CHAT], **asked)
+    assert here == again == there
+    text = here["generated_text"]
+    assert json.loads(text[text.index('{"to"') : text.index("}") + 1])["to"] in ("Leeds", "York")
+    for engine in (ours, on_torch):
+        completion = engine.complete(CHAT, **asked)
+        assert "".join(completion.pieces) == text
+        assert completion.generated[0].finish == "stop"
+
+
+def test_what_was_generated_before_does_not_count_for_the_next_structure(ours):
+    asked = {"response_format": {"type": "json_object"}, "max_new_tokens": 20, "return_full_text": False}
+    assert ours([CHAT], **asked) == ours([CHAT], **asked)
+    with pytest.raises(BadRequest, match="Invalid type"):
+        ours.complete(CHAT, response_format={"type": "json_schema", "json_schema": {"schema": {"type": "x"}}})
