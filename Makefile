@@ -17,7 +17,7 @@ LOCKED := requirements/dev.txt requirements/model.txt
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up invoke logs warm down test attack check fix bench lock
+.PHONY: help setup up add remove invoke logs warm down test attack check fix bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,17 @@ else
 	  pulumi up --stack $(STACK) $(if $(YES),--yes)
 	$(PY) -m warmup --stack $(STACK)
 endif
+
+# A stack in AWS is warmed from the Hub itself; locally the embedded Hub has what `make up` would serve.
+add: $(ENVIRONMENT) ## a script for a model: MODEL=org/name [TASK=...] [NAME=...] [REVISION=...] [HUB=url] [FORCE=1]
+	@test -n "$(MODEL)" || { echo 'which model? make add MODEL=org/name' >&2; exit 2; }
+	@$(PY) -m $(if $(filter local,$(STACK)),local,warmup) add '$(MODEL)' $(if $(TASK),--task '$(TASK)') $(if $(NAME),--name '$(NAME)') \
+	  $(if $(REVISION),--revision '$(REVISION)') $(if $(HUB),--hub '$(HUB)') \
+	  $(if $(filter local,$(STACK)),$(foreach each,$(MODELS),--models '$(each)')) $(if $(filter-out 0,$(FORCE)),--force) $(if $(filter-out 0,$(JSON)),--json)
+
+remove: $(ENVIRONMENT) ## take a script away: NAME=sentiment; a copy stays in .local/removed
+	@test -n "$(NAME)" || { echo 'which script? make remove NAME=sentiment' >&2; exit 2; }
+	@$(PY) -m warmup remove '$(NAME)' $(if $(filter-out 0,$(JSON)),--json)
 
 # EVENT goes through the environment: whatever it holds, neither make nor a shell reads it.
 invoke: override export EVENT := $(value EVENT)

@@ -14,7 +14,7 @@ from statistics import median
 from bench import download, generation
 from bench.figures import Measured
 from hf_lambda.records import Json
-from infra import prices
+from warmup import prices
 
 GB_SECOND_USD = prices.GB_SECOND_USD["x86_64"]
 REQUEST_USD = 0.20 / 1_000_000

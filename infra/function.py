@@ -12,13 +12,13 @@ from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.log import MESSAGES
 from hf_lambda.records import Json
 from hf_lambda.streaming import STREAMS
+from warmup.prices import ACCOUNT_INSTANCES, busy_month_usd
 
 from .cache import MOUNT_PATH, ModelCache
 from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
 from .naming import function_name
 from .network import Network
-from .prices import ACCOUNT_INSTANCES, busy_month_usd
 from .role import ExecutionRole
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket

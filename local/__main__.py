@@ -6,14 +6,17 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from local import stack
+from local.adding import NOTE, hub_for, stand_ins
 from local.invoke import invoke
 from local.layout import Folder
 from local.logs import cloudwatch_logs, local_logs
 from local.program.declare import ProgramError
 from local.report import complete, failures, notes, table
+from warmup import __main__ as warmup
 from warmup.cli.stack import access_to, read_outputs
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.outputs import LOCAL
@@ -92,6 +95,23 @@ def logs(options: argparse.Namespace) -> int:
     return 0
 
 
+def add(options: argparse.Namespace) -> int:
+    say: Callable[[str], None] = _say if not options.json else lambda line: print(line, file=sys.stderr)
+    with hub_for(FOLDER, options.model, options.hub or None, options.models, say) as (hub, is_embedded):
+        flags = ["--json"] * options.json + ["--force"] * options.force
+        for name in ("task", "name", "revision"):
+            flags += [f"--{name}={value}"] if (value := getattr(options, name)) else []
+        code = warmup.main(["add", *flags, *([f"--hub={hub}"] if hub else []), "--", options.model])
+    if is_embedded and not code:
+        say(NOTE)
+    if code == 1 and hub is None and not os.environ.get("HF_ENDPOINT"):
+        print(
+            f"the embedded Hub has {', '.join(stand_ins())}; MODELS=dir adds dir/<org>/<name>/",
+            file=sys.stderr,
+        )
+    return code
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -102,7 +122,7 @@ def _shown(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | down | invoke | logs")
+    commands = parser.add_subparsers(required=True, metavar="up | down | add | invoke | logs")
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
     )
@@ -118,6 +138,14 @@ def _parser() -> argparse.ArgumentParser:
     starting.set_defaults(run=up)
     stopping = commands.add_parser("down", help="stop it; the cache stays")
     stopping.set_defaults(run=down)
+    adding = commands.add_parser("add", help="a script for a model, as `python -m warmup add` writes it")
+    adding.add_argument("model", metavar="org/name")
+    for name in ("--task", "--name", "--revision", "--hub"):
+        adding.add_argument(name)
+    adding.add_argument("--models", action="append", default=[], metavar="DIR")
+    adding.add_argument("--force", action="store_true")
+    adding.add_argument("--json", action="store_true")
+    adding.set_defaults(run=add)
     asking = commands.add_parser("invoke", help="one request, answer on stdout")
     asking.add_argument("function", help="name of a script")
     asking.add_argument("event", nargs="?", help="JSON, @FILE or -; else $EVENT, else the script's example")

@@ -1,4 +1,7 @@
-"""python -m warmup: fills the model cache of a stack and asks every endpoint one question."""
+"""python -m warmup: fills the model cache of a stack and asks every endpoint one question.
+
+`add org/name` writes a script for a model, `remove NAME` takes it away.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from pathlib import Path
 from discovery import ScriptError, read_scripts
 from hf_lambda.atomic import replace_text
 
+from .add import __main__ as adding
 from .cli.command import Command, Outcome
 from .cli.display import display
 from .cli.stack import StackClient, access_to, read_outputs
@@ -24,7 +28,10 @@ _EPILOG = "Exit codes: 0 all is well, 1 something failed (named on stderr), 2 us
 
 
 def main(arguments: list[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] in (["add"], ["remove"]):
+        return adding.main(given)
+    options = _parser().parse_args(given)
     try:
         outcome = _run(options)
         document = json.dumps(outcome.report.to_json(), indent=2, ensure_ascii=False)

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, quote, unquote
 from hf_lambda.records import Json
 
 from .access import Access
+from .cards import architecture_of, card_of
 from .repositories import DEFAULT_BRANCH, File, Repository
 from .responses import (
     Response,
@@ -129,6 +130,7 @@ class Api:
         files = found.files()
         newest_s = max((file.source.stat().st_mtime for file in files), default=0.0)
         blobs = _flag(request.query, "blobs")
+        card = card_of(files)
         return json_response(
             {
                 "_id": commit[:24],
@@ -143,6 +145,9 @@ class Api:
                 "downloads": 0,
                 "likes": 0,
                 "tags": [],
+                **({"cardData": card} if card else {}),
+                **{key: card[key] for key in ("pipeline_tag", "library_name") if card.get(key)},
+                **({"config": config} if (config := architecture_of(files)) else {}),
                 "siblings": [_sibling(file, blobs) for file in files],
             },
             headers={"X-Repo-Commit": commit},

@@ -18,11 +18,13 @@ from huggingface_hub import HfApi, hf_hub_download, set_client_factory
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
+    NotASafetensorsRepoError,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
+    SafetensorsParsingError,
 )
-from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.hf_api import ModelInfo, RepoFile
 from huggingface_hub.utils._http import default_client_factory, parse_ratelimit_headers
 
 from ..protocol.errors import ErrorKind, WarmupError
@@ -69,11 +71,27 @@ class HubSource:
 
     def resolve(self, repo_id: str, revision: str | None, stop: threading.Event) -> str:
         """The commit that `revision` (None: the default branch) names now."""
+        return str(self.info(repo_id, revision, stop).sha)
+
+    def info(self, repo_id: str, revision: str | None, stop: threading.Event) -> ModelInfo:
+        """What the Hub says of the repository: commit, card, licence, gating."""
         api = HfApi(endpoint=self.endpoint, token=self._token)
-        info = self._call(
+        return self._call(
             lambda: api.model_info(repo_id, revision=revision, timeout=20), repo_id, revision, stop
         )
-        return str(info.sha)
+
+    def parameters(self, repo_id: str, commit: str, stop: threading.Event) -> int | None:
+        """How many numbers the weights hold, by the headers of the safetensors files; None without such."""
+        api = HfApi(endpoint=self.endpoint, token=self._token)
+
+        def count() -> int | None:
+            try:
+                found = api.get_safetensors_metadata(repo_id, revision=commit)
+            except (NotASafetensorsRepoError, SafetensorsParsingError):
+                return None
+            return sum(found.parameter_count.values())
+
+        return self._call(count, repo_id, commit, stop)
 
     def tree(self, repo_id: str, commit: str, stop: threading.Event) -> list[RemoteFile]:
         """Every file of `commit`."""

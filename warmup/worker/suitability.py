@@ -76,18 +76,12 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
     """
     if any(use.files is None for use in model.uses):
         check_usable(model.repo_id, snapshot)
-    config = _read_json(snapshot.path / "config.json")
     # What the repository's own code needs only that code knows.
     uses = [use for use in model.uses if use.files is None and not use.remote_code]
     refused: list[tuple[Use, WarmupError]] = []
     for use in uses:
         try:
-            if use.own_tokenizer and _base(use.task) in _TEXT_TASKS:
-                _check_tokenizer(model.repo_id, snapshot, config)
-            if _base(use.task) == "zero-shot-classification":
-                _check_entailment(model.repo_id, config)
-            if _base(use.task) == "text-ranking":
-                _check_ranking(model.repo_id, snapshot.path)
+            check_configs(model.repo_id, snapshot, use)
         except WarmupError as error:
             refused.append((use, error))
     suited = [use for use in uses if not any(use is each for each, _ in refused)]
@@ -148,6 +142,17 @@ def _known(path: Path) -> dict[str, TaskComparison]:
         return {task: TaskComparison.from_json(each) for task, each in found.items()}
     except WrongShape:
         return {}
+
+
+def check_configs(repo_id: str, snapshot: Snapshot, use: Use) -> None:
+    """Raises WarmupError for what `use` lacks by the names of the files and the configs alone."""
+    config = _read_json(snapshot.path / "config.json")
+    if use.own_tokenizer and _base(use.task) in _TEXT_TASKS:
+        _check_tokenizer(repo_id, snapshot, config)
+    if _base(use.task) == "zero-shot-classification":
+        _check_entailment(repo_id, config)
+    if _base(use.task) == "text-ranking":
+        _check_ranking(repo_id, snapshot.path)
 
 
 def _check_tokenizer(repo_id: str, snapshot: Snapshot, config: Mapping[str, Json]) -> None:

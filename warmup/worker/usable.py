@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hf_lambda.reading import read_file
@@ -22,14 +22,15 @@ _FIX = "Name another model or revision"
 def check_usable(repo_id: str, snapshot: Snapshot) -> None:
     """Raises WarmupError for an adapter, a broken config, a pointer for a file, a file that was cut."""
     names = {file.path for file in snapshot.files}
-    reason = _of_config(snapshot.path, names) or _of_index(snapshot.path, names)
+    reason = config_problem(snapshot.path, names) or _of_index(snapshot.path, names)
     for file in snapshot.files:
         reason = reason or _of_file(snapshot.path / file.path)
     if reason:
         raise WarmupError(ErrorKind.UNUSABLE, f"{repo_id} {reason}")
 
 
-def _of_config(folder: Path, names: set[str]) -> str | None:
+def config_problem(folder: Path, names: Collection[str]) -> str | None:
+    """Why the repository whose configs lie in `folder`, with files `names`, is no model; None: it is."""
     if "config.json" in names:
         try:
             document = json.loads(read_file(folder / "config.json"))

@@ -1,0 +1,118 @@
+"""`python -m warmup add org/name` writes a script for a model, `remove NAME` takes it away."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from discovery import ScriptError
+
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.records import Record
+from .command import AddReport, add, remove
+
+ROOT = Path(__file__).parents[2]
+_MB = 1_000_000
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit codes: 0 done, 1 the model cannot be served or the Hub says no, 2 usage."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.action == "add":
+            added = add(
+                options.model,
+                options.scripts,
+                task=options.task,
+                name=options.name,
+                revision=options.revision,
+                hub=options.hub,
+                force=options.force,
+                note=lambda text: _say([text] if text else [], 0),
+            )
+            report: Record = added
+            lines = _lines_of(added)
+        else:
+            removed = remove(options.name, options.scripts, options.kept)
+            report = removed
+            lines = [
+                f"removed {removed.path}; a copy lies in {removed.copy}",
+                "next: `make up`, or `pulumi up`, removes the endpoint; `python -m warmup prune` the model",
+            ]
+    except ScriptError as error:
+        return _say(error.problems, 2)
+    except WarmupError as error:
+        return _say([str(error)], 2 if error.kind is ErrorKind.USAGE else 1)
+    except KeyboardInterrupt:
+        return _say(["interrupted; nothing was written"], 1)
+    if options.json:
+        lines = [json.dumps(report.to_json(), indent=2, ensure_ascii=False)]
+    for line in lines:
+        print(line)
+    return 0
+
+
+def _lines_of(report: AddReport) -> list[str]:
+    """The report for people."""
+    cost = (
+        f"{report.measured}; requests of a second each are ${report.usd_per_million_seconds:.2f} per million"
+    )
+    if report.usd_per_million is not None:
+        cost = f"about ${report.usd_per_million:.2f} per million ({report.warm_ms:g} ms: {report.measured})"
+    shown = ", ".join(report.labels[:8]) + (
+        f" and {len(report.labels) - 8} more" if report.labels[8:] else ""
+    )
+    gating = (
+        f"; gated ({report.gated}): accept its terms at {report.hub}/{report.repo_id}" if report.gated else ""
+    )
+    fields = {
+        "task": report.task,
+        "model": f"{report.repo_id} at {report.commit[:12]}, of {report.hub}",
+        "licence": f"{report.licence or 'the card names none: ask its authors'}{gating}",
+        "labels": shown,
+        "engine": f"{report.engine}: {report.why}",
+        "image": report.image,
+        "memory": f"needs about {report.needs_mb:,} MB; memoryMb {report.memory_mb}",
+        "download": f"{_mb(report.download_bytes)} once, by the warm-up; "
+        f"up to {_mb(report.cold_read_bytes)} read at a cold start",
+        "cost": f"{cost}, at {report.memory_mb:,} MB on x86_64",
+    }
+    lines = [f"wrote {report.path}"]
+    lines += [f"  {key:9} {value}" for key, value in fields.items() if value]
+    lines += [f"note: {note}" for note in report.notes]
+    return [
+        *lines,
+        f"next: `make up`, or `pulumi up` and the warm-up; `make remove NAME={report.name}` is the way back",
+    ]
+
+
+def _mb(count: int) -> str:
+    return f"{count / _MB:,.0f} MB" if count >= 10 * _MB else f"{count / _MB:.1f} MB"
+
+
+def _say(lines: Sequence[str], code: int) -> int:
+    for line in lines:
+        print(f"warmup: {line}", file=sys.stderr)
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m warmup", description=__doc__)
+    commands = parser.add_subparsers(dest="action", required=True, metavar="add | remove")
+    adding = commands.add_parser("add", help="write a script for a model of the Hub")
+    adding.add_argument("model", metavar="org/name")
+    adding.add_argument("--task", help="default: what the model's card says, else its architecture")
+    adding.add_argument("--name", help="of the script and the endpoint; default: the model's")
+    adding.add_argument("--revision", help="branch, tag or commit; the script pins the commit. Default: main")
+    adding.add_argument("--hub", metavar="URL", help="default: HF_ENDPOINT, else https://huggingface.co")
+    adding.add_argument("--force", action="store_true", help="write over a script of this name")
+    removing = commands.add_parser("remove", help="take a script away; a copy stays in .local/removed")
+    removing.add_argument("name")
+    removing.add_argument("--kept", type=Path, default=ROOT / ".local/removed", help=argparse.SUPPRESS)
+    for each in (adding, removing):
+        each.add_argument("--json", action="store_true", help="the report as JSON")
+        each.add_argument("--scripts", type=Path, default=ROOT / "inference", help=argparse.SUPPRESS)
+    return parser
