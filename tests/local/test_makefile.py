@@ -1,6 +1,7 @@
 """What `make` makes of its variables; the commands behind it have tests of their own."""
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -94,9 +95,21 @@ def test_down_and_warm_take_a_stack(make):
     assert make("warm", "STACK=dev").stdout == "-m|warmup|--stack|dev|EVENT=\n"
 
 
+def test_add_and_remove_take_what_the_command_takes(make):
+    chosen = ("TASK=summarization", "NAME=short", "HUB=http://hub", "MODELS=a b", "FORCE=1")
+    assert make("add", "MODEL=org/name", *chosen).stdout == (
+        "-m|local|add|org/name|--task|summarization|--name|short|--hub|http://hub|--models|a|--models|b|--force|EVENT=\n"
+    )
+    assert make("add", "MODEL=org/name", "STACK=dev").stdout == "-m|warmup|add|org/name|EVENT=\n"
+    assert make("remove", "NAME=short").stdout == "-m|warmup|remove|short|EVENT=\n"
+    for target, missing in (("add", "MODEL=org/name"), ("remove", "NAME=sentiment")):
+        done = make(target)
+        assert done.returncode and f"make {target} {missing}" in done.stderr
+
+
 def test_help_names_every_target(make):
     text = make("help").stdout
-    for target in ("setup", "up", "invoke", "logs", "warm", "down", "test", "check", "fix", "bench", "lock"):
+    for target in re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE):
         assert f"make {target} " in text
     assert make().stdout == text
 

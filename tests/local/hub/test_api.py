@@ -188,3 +188,21 @@ def test_what_is_not_served_says_so(endpoint: str) -> None:
     with refused.value as answer:
         assert answer.code == 404
         assert json.load(answer) == {"error": "Not served here: /api/datasets/org/data"}
+
+
+CARDS = {
+    "---\npipeline_tag: fill-mask\nlicense: mit\ndate: 2026-01-02\n---\n# A card": ("fill-mask", "mit"),
+    "---\n{[\n---\n": (None, None),
+    "---\n- a\n---\n": (None, None),
+    "---\nno end": (None, None),
+    "no front matter": (None, None),
+}
+
+
+@pytest.mark.parametrize("text", CARDS)
+def test_model_info_says_what_the_card_and_the_config_say(text: str, models: Path, endpoint: str) -> None:
+    (models / "org/own/README.md").write_text(text)
+    (models / "org/own/config.json").write_text('{"architectures": ["A"], "model_type": "b", "c": 1}')
+    info = HfApi(endpoint).model_info("org/own")
+    assert (info.pipeline_tag, info.card_data and info.card_data.license) == CARDS[text]
+    assert info.config == {"architectures": ["A"], "model_type": "b"}

@@ -118,7 +118,13 @@ OF_EVERY_TASK = {
         card={"language": ["de"]},
         problem_type="multi_label_classification",
     ),
-    "text_ranking": model("cross-encoder/ms-marco", "bert", "BertForSequenceClassification", "text-ranking"),
+    "text_ranking": model(
+        "cross-encoder/ms-marco",
+        "bert",
+        "BertForSequenceClassification",
+        "text-ranking",
+        id2label={"0": "LABEL_0"},
+    ),
     "question_answering": model(
         "org/questions",
         "xlm-roberta",

@@ -1,18 +1,26 @@
-"""How well a passage answers a query."""
+"""Documents by how well they answer a query."""
 
 from hf_lambda import endpoint, pipeline
 
 # engine="onnx": the warm-up prepares this commit, so the small image without torch is enough.
-score = pipeline(
-    "text-classification",
+rank = pipeline(
+    "text-ranking",
     model="cross-encoder/ms-marco",
     revision="0123456789abcdef0123456789abcdef01234567",
     engine="onnx",
 )
 
-EXAMPLE = {"text": "Where do I live?", "text_pair": "My name is Sarah and I live in London."}
+EXAMPLE = {
+    "query": "Where do I live?",
+    "documents": ["My name is Sarah and I live in London.", "I love this! It works wonderfully."],
+}
 
 
 @endpoint
-def handler(text: str, text_pair: str) -> object:
-    return score({"text": text, "text_pair": text_pair})
+def handler(
+    query: str,
+    documents: list[str],
+    top_n: int | None = None,
+    return_documents: bool = False,
+) -> object:
+    return rank(query, documents, top_n=top_n, return_documents=return_documents)
