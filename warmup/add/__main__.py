@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> int:
                 revision=options.revision,
                 hub=options.hub,
                 force=options.force,
-                note=lambda text: _say([text] if text else [], 0),
+                note=_note,
             )
             report: Record = added
             lines = _lines_of(added)
@@ -91,6 +91,11 @@ def _lines_of(report: AddReport) -> list[str]:
 
 def _mb(count: int) -> str:
     return f"{count / _MB:,.0f} MB" if count >= 10 * _MB else f"{count / _MB:.1f} MB"
+
+
+def _note(text: str) -> None:
+    if text:
+        _say([text], 0)
 
 
 def _say(lines: Sequence[str], code: int) -> int:

@@ -113,7 +113,8 @@ def read_facts(source: HubSource, repo_id: str, revision: str | None, folder: Pa
     stop = threading.Event()
     info = source.info(repo_id, revision, stop)
     commit = str(info.sha)
-    card = _card(info.card_data.to_dict() if info.card_data else {}, info.pipeline_tag, info.gated)
+    said: dict[str, Json] = info.card_data.to_dict() if info.card_data else {}  # type: ignore[no-untyped-call]
+    card = _card(said, info.pipeline_tag, info.gated)
     tree = source.tree(repo_id, commit, stop)
     snapshot = folder / "hub" / repo_folder(repo_id) / "snapshots" / commit
 

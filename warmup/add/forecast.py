@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from hf_lambda.tasks import TORCH_ONLY, base_of, head_of
 
 from .. import prices
-from ..prepare.families import LANGUAGE_MODELS, families_of
+from ..prepare.decoder.families import FAMILIES as LANGUAGE_MODELS
+from ..prepare.families import families_of
 from ..prepare.request import MEMORY_MB
 from ..protocol.records import Json
 from .facts import ModelFacts
