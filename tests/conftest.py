@@ -1,6 +1,31 @@
 """What every test runs under."""
 
+import io
 import os
+import subprocess
+from contextlib import redirect_stdout
+from types import SimpleNamespace
+
+import pytest
 
 # Tiny models gain nothing from a second thread; on a busy machine torch threads wait seconds for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Compares weights here, not in a process that has to import all anew; the tasks that were asked for."""
+    asked: list[list[str]] = []
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        from warmup.worker.untrained import main
+
+        assert command[1:3] == ["-m", "warmup.worker.untrained"]
+        asked.append(command[4:])
+        with redirect_stdout(io.StringIO()) as said:
+            main(command[3:])
+        return subprocess.CompletedProcess(command, 0, said.getvalue(), "")
+
+    here = SimpleNamespace(run=run, DEVNULL=subprocess.DEVNULL, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr("warmup.worker.suitability.subprocess", here)
+    return asked

@@ -27,6 +27,7 @@ def held(outcomes: list[Outcome]) -> list[str]:
     return [f"{outcome.case}: {outcome.said}" for outcome in outcomes if not all(outcome.figures.values())]
 
 
+@pytest.mark.usefixtures("in_process")
 def test_faults_of_the_hub_are_named_and_leave_what_is_published(set_up: Stage, tmp_path: Path):
     models = set_up.cache.parent / "models"
     assert not held(run("hub", hub.cases(set_up, models, tmp_path, 4, 3)).outcomes)

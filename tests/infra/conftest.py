@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pulumi
 import pytest
+from pulumi.runtime.proto import source_pb2
 
 from tests.infra.asked import Deployed
 from tests.infra.program import ROOT, Deploy, run_program
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_stack_traces() -> Iterator[None]:
+    """Pulumi sends the stack with every resource, to be shown beside it: below a test runner it is deep, and
+    took a quarter of the time of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pulumi.runtime.resource._get_stack_trace", source_pb2.StackTrace)
+        yield
 
 
 @pytest.fixture(scope="session")

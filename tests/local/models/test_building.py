@@ -46,6 +46,7 @@ def test_what_is_current_is_left_alone(built: Path) -> None:
     assert not [line for line in lines if line.startswith("built")]
 
 
+@pytest.mark.slow
 def test_what_was_built_from_other_sources_is_built_again_and_the_same_bytes(built: Path) -> None:
     before = _hashes(built / SUMMARIZER.repo_id)
     stamp = next((built / ".stamps").iterdir())

@@ -127,6 +127,7 @@ def test_the_second_warm_up_says_that_the_code_loads_it(own, warming: Warming) -
     assert sorted(warming.cache.rglob("*")) == before
 
 
+@pytest.mark.slow
 def test_the_second_warm_up_tells_why_it_does_not(own, warming: Warming) -> None:
     model = own("raise RuntimeError('needs a package')")
     warming.warm(model)

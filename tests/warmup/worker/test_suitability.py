@@ -17,7 +17,6 @@ from warmup.protocol.errors import ErrorKind, WarmupError
 from warmup.protocol.events import Action
 from warmup.protocol.models import ModelRequest, Use
 from warmup.worker import suitability
-from warmup.worker.comparison import Comparison
 from warmup.worker.jobs import Job, OutOfTime
 from warmup.worker.source import Snapshot
 from warmup.worker.suitability import check_suitability
@@ -29,19 +28,6 @@ HEADS = {
     "question-answering": "AutoModelForQuestionAnswering",
     "fill-mask": "AutoModelForMaskedLM",
 }
-
-
-@pytest.fixture
-def in_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Compares here, not in a process that has to import all anew; the tasks that were asked for."""
-    asked: list[list[str]] = []
-
-    def compared(snapshot: Path, tasks: list[str], job: Job) -> Comparison:
-        asked.append(tasks)
-        return compare(snapshot, tasks)
-
-    monkeypatch.setattr(suitability, "_compare", compared)
-    return asked
 
 
 def check(folder: Path, *uses: Use, cache: Path | None = None, remaining_s: float = 900.0) -> dict[str, str]:
@@ -217,6 +203,7 @@ def test_weights_that_begin_as_no_weights_do_are_left_to_the_loader(
     assert in_process == []
 
 
+@pytest.mark.usefixtures("in_process")
 def test_an_untrained_head_is_an_error_of_the_warm_up_and_nothing_is_published(
     warming: Warming, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,6 +131,7 @@ def test_it_is_named_by_the_warm_up_and_by_the_endpoint(warming: Warming, models
         ),
     ],
 )
+@pytest.mark.usefixtures("in_process")
 def test_weights_that_cannot_answer_are_named(
     warming: Warming, models: Path, change: Callable[[dict[str, torch.Tensor]], None], said: str
 ) -> None:
@@ -198,6 +199,7 @@ def test_the_pickle_beside_safetensors_is_not_what_is_loaded_and_modules_of_a_se
         check_numbers(folder)
 
 
+@pytest.mark.usefixtures("in_process")
 def test_a_refusal_ends_with_the_warm_up_that_succeeds(warming: Warming, models: Path, good: Path) -> None:
     as_adapter(models / "org" / "bad")
     warming.error(BAD)
