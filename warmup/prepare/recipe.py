@@ -37,6 +37,7 @@ _MARGIN_S = 10.0
 """Time that the caller keeps to write down what happened."""
 _ATTEMPTS = 3
 _LOCK = "lock"
+_STAMP = "key.json"
 _KEEPS_STEPS = (ErrorKind.OUT_OF_MEMORY, ErrorKind.NOT_PREPARED, ErrorKind.CACHE)
 """Failures after which the finished steps stay; the others give the room back."""
 
@@ -115,6 +116,7 @@ def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> Prepa
         prepared_at=datetime.now(UTC).isoformat(timespec="seconds"),
     )
     document = prepared_folder.Document(entry, request.gate_key, request.repo_id, request.commit, files)
+    remove(runner.work / _STAMP)  # what is left without the candidate is of no use to another run
     prepared_folder.publish(candidate, folder, document)
     return entry
 
@@ -188,7 +190,7 @@ def keep_finished_steps(request: PrepareRequest, work: Path) -> None:
     """Keep what an earlier run left in `work` only if it was asked for the same, wherever the files lie."""
     memory = [request.memory_mb, request.max_context]
     key = json.dumps([request.task, request.commit, request.gate_key, *memory])
-    stamp = work / "key.json"
+    stamp = work / _STAMP
     if not stamp.is_file() or stamp.is_symlink() or stamp.read_bytes() != key.encode():
         for left in work.iterdir():
             if left.name != _LOCK:

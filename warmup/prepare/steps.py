@@ -72,6 +72,9 @@ def run_step(work: Path, step: str) -> None:
         failure = ErrorReport(kind, f"the step {step!r} failed: {error or type(error).__name__}")
     record = StepRecord(round(time.monotonic() - started, 2), _peak_mb(), verdict, refusal, failure)
     replace_text(record_path(work, step), json.dumps(record.to_json()), within=work)
+    if name == "optimize" and failure is None:
+        # A copy of the weights less on the disk. Not before it is recorded that nothing needs it any more.
+        remove(work / "export")
 
 
 def what_is_lacking(error: Exception, work: Path) -> ErrorKind | None:
@@ -106,7 +109,6 @@ def _optimize(request: PrepareRequest, work: Path, _: str) -> None:
     for graph in _graphs(work / "export"):
         prefetch[f"{graph.name}.data"] = optimize(graph, target / graph.name)
     _copy_contract(work / "export", target, prefetch)
-    shutil.rmtree(work / "export")  # a copy of the weights less on the disk
 
 
 def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | None:

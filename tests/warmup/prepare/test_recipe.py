@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import pkgutil
 import subprocess
 from pathlib import Path
 
@@ -54,6 +55,36 @@ def test_a_damaged_folder_is_made_again(snapshot, tmp_path, name):
     path.write_bytes(path.read_bytes()[:-1])
     prepared(snapshot, tmp_path, precision="fp32", progress=steps.append)
     assert steps == ["export", "optimize", "check-fp32"]
+    assert load("text-classification", Path(entry.path))(["ok"])
+
+
+class Killed(BaseException):
+    """Ends a run where it stands, as a signal does."""
+
+
+@pytest.mark.parametrize("number", range(12))
+def test_a_run_that_was_killed_between_two_changes_is_finished_by_the_next(
+    snapshot, tmp_path, monkeypatch, number
+):
+    """At every record that a step or the folder leaves, and at every folder that is removed or moved."""
+    left = [number]
+
+    def killing(function):
+        def call(*arguments, **options):
+            left[0] -= 1
+            if left[0] == -1:
+                raise Killed
+            return function(*arguments, **options)
+
+        return call
+
+    with monkeypatch.context() as patched:
+        for name in ("steps.replace_text", "steps.remove", "folder.publish", "recipe.shutil.rmtree"):
+            path = f"warmup.prepare.{name}"
+            patched.setattr(path, killing(pkgutil.resolve_name(path)))
+        with pytest.raises(Killed):
+            prepared(snapshot, tmp_path)
+    entry = prepared(snapshot, tmp_path)
     assert load("text-classification", Path(entry.path))(["ok"])
 
 
