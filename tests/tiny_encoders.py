@@ -135,6 +135,10 @@ def _byte_pairs(family: str) -> Any:
     return tokenizer
 
 
+def _likeliest(entry: tuple[str, float]) -> tuple[float, str]:
+    return -entry[1], entry[0]
+
+
 def _sentencepiece(family: str) -> Any:
     special = {
         "albert": ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"],
@@ -148,7 +152,10 @@ def _sentencepiece(family: str) -> Any:
     )
     import json
 
-    vocab = [tuple(entry) for entry in json.loads(raw.to_str())["model"]["vocab"]]
+    entries = json.loads(raw.to_str())["model"]["vocab"]
+    # The trainer's last digits, and so the order of what is as likely, differ from run to run.
+    learned = sorted(((token, round(score, 3)) for token, score in entries[len(special) :]), key=_likeliest)
+    vocab = [*((token, score) for token, score in entries[: len(special)]), *learned]
     name = {
         "albert": "AlbertTokenizer",
         "camembert": "CamembertTokenizer",
