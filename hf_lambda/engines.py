@@ -15,6 +15,8 @@ from .records import Json
 from .remote_code import Consent
 from .tasks import head_of
 
+STATIC = "static"
+"""Precision and label of a table of token vectors, which needs no network."""
 Input: TypeAlias = Any
 """What a call is given, once it is checked: JSON, or an Image or Audio, as the task takes it."""
 
@@ -28,7 +30,8 @@ class Engine(Protocol):
 
 @dataclass(frozen=True)
 class EngineChoice:
-    """`label` is that of logs and reports: "onnx-int8", "onnx-fp32" or "torch"; `prepared`: onnx' folder."""
+    """`label` is that of logs and reports: "onnx-int8", "onnx-fp32", "static" or "torch"; `prepared`: the
+    folder of the first three."""
 
     label: str
     prepared: Path | None = None
@@ -55,7 +58,8 @@ def choose(
         for entry in manifest.prepared:
             key = (entry.head, entry.requested, entry.machine, entry.onnxruntime)
             if key == (head, requested, machine, onnxruntime):
-                return EngineChoice(f"onnx-{entry.precision}", cache / entry.path)
+                label = STATIC if entry.precision == STATIC else f"onnx-{entry.precision}"
+                return EngineChoice(label, cache / entry.path)
     # A model that the first request downloaded was never prepared.
     may_fall_back = engine != "onnx" or environ.get("COLD_DOWNLOAD") == "1"
     if torch and may_fall_back:
@@ -72,6 +76,10 @@ def load(
     consent: Consent | None = None,
 ) -> Engine:
     """The engine, ready to answer; `options` are those of `parameters.LOAD_OPTIONS`."""
+    if choice.prepared is not None and choice.label == STATIC:
+        from .static_embedding import load as load_static
+
+        return load_static(choice.prepared)
     if choice.prepared is not None:
         from .onnx_engine import load as load_onnx
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -228,7 +228,12 @@ class SentenceEmbedder:
 
         start = 0 if self._rules.include_prompt else min(prompt_tokens, len(states) - 1)
         parts = [_POOL[mode](states, start) for mode in self._rules.pooling]
-        vector = np.concatenate(parts).astype(np.float32)
+        return self.finished(np.concatenate(parts).astype(np.float32))
+
+    def finished(self, vector: NDArray[Any]) -> NDArray[Any]:
+        """What the layers after the pooling make of its vector."""
+        import numpy as np
+
         for index, layer in enumerate(self._rules.layers):
             if layer.kind == "normalize":
                 vector = vector / max(float(np.linalg.norm(vector)), 1e-12)
@@ -346,8 +351,31 @@ def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:
     if kinds[:2] != ["Transformer", "Pooling"]:
         raise NotUnderstood(f"its modules are {', '.join(kinds)}; Transformer and Pooling come first here")
     pooling, include_prompt = _pooling(snapshot / modules[1][1])
+    return pooling, include_prompt, _layers(snapshot, modules[2:])
+
+
+def static_folder(snapshot: Path) -> Path | None:
+    """Where the table of a repository's StaticEmbedding is; None where its first module is another."""
+    try:
+        modules = read_json(snapshot / "modules.json", None)
+        first, *_ = modules if isinstance(modules, list) else [None]
+        kind = _kind(first) if isinstance(first, dict) else None
+    except (NotUnderstood, ValueError):
+        return None
+    return snapshot / str(first.get("path", "")) if kind == "StaticEmbedding" else None
+
+
+def read_static_rules(snapshot: Path) -> EmbeddingRules:
+    """The rules of a repository of StaticEmbedding. Raises NotUnderstood."""
+    texts = read_text_rules(snapshot)
+    layers = _layers(snapshot, (read_modules(snapshot) or [])[1:])
+    return replace(texts, table=None, max_length=None, lowercase=False, layers=layers)
+
+
+def _layers(snapshot: Path, modules: Sequence[tuple[str, str]]) -> tuple[Layer, ...]:
+    """What comes after the module that makes the vector."""
     layers = []
-    for kind, folder in modules[2:]:
+    for kind, folder in modules:
         config = read_json(snapshot / folder / "config.json", {})
         if config.get("module_input_name", _VECTOR) != _VECTOR:
             raise NotUnderstood(f"its {kind} reads {config['module_input_name']!r}, not the text's vector")
@@ -357,7 +385,7 @@ def _modules(snapshot: Path) -> tuple[tuple[str, ...], bool, tuple[Layer, ...]]:
             layers.append(_dense(config, folder))
         elif kind != "Dropout":
             raise NotUnderstood(f"its module {kind} is not done here")
-    return pooling, include_prompt, tuple(layers)
+    return tuple(layers)
 
 
 def _kind(module: Mapping[str, Json]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..media.inputs import KINDS
 from ..remote_code import Consent
+from ..sentence_embedding import static_folder
 from ..tasks import base_of, head_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,10 @@ def _load(task: str, snapshot: Path) -> Engine:
         from .question_answering import QuestionAnswering
 
         return QuestionAnswering(snapshot)
+    if base == "feature-extraction" and (folder := static_folder(snapshot)) is not None:
+        from .static import load_static
+
+        return load_static(snapshot, folder)
     if base == "feature-extraction":
         from .feature_extraction import FeatureExtraction
 

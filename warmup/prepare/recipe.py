@@ -18,6 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hf_lambda.atomic import make_folder, remove, replace_text
+from hf_lambda.engines import STATIC
 from hf_lambda.manifest import PreparedEntry
 from hf_lambda.reading import read_file
 from hf_lambda.tasks import TORCH_ONLY
@@ -90,6 +91,7 @@ def _prepare(request: PrepareRequest, folder: Path, runner: StepRunner) -> Prepa
     try:
         _check_space(request, runner.work)
         candidate_of = _language_model if request.is_language_model else _converted
+        candidate_of = _static if request.is_static else candidate_of
         precision, agreement, reason = candidate_of(request, runner)
     except NotPrepared as error:
         # The next warm-up starts anew: a newer library may manage. With more memory or time the steps that
@@ -146,6 +148,15 @@ def _converted(request: PrepareRequest, runner: StepRunner) -> Candidate:
         if verdict.refused is None:
             return "int8", agreement, None
     return "fp32", agreement, verdict.refused
+
+
+def _static(request: PrepareRequest, runner: StepRunner) -> Candidate:
+    """The one form of a table of token vectors."""
+    runner.run("export")
+    verdict = runner.check("check-static")
+    if verdict.refused:
+        raise NotPrepared(f"numpy and torch disagree: {verdict.refused}")
+    return STATIC, {STATIC: verdict.figures}, None
 
 
 _NEXT_BETTER = {"int4": ("int4", "int8", "fp32"), "int8": ("int8", "fp32"), "fp32": ("fp32",)}

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hf_lambda.manifest import requested_of
+from hf_lambda.sentence_embedding import static_folder
 from hf_lambda.tasks import canonical, head_of
 
 from ..protocol.records import Json
@@ -90,6 +91,11 @@ class PrepareRequest:
     @property
     def head(self) -> str:
         return head_of(self.task)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a table of token vectors, without a network."""
+        return self.head == "feature-extraction" and static_folder(self.snapshot) is not None
 
     @property
     def is_language_model(self) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hf_lambda.atomic import remove, replace_text
+from hf_lambda.engines import STATIC
 from hf_lambda.onnx_engine.contract import VISION, read_contract, write_contract
 from hf_lambda.sentence_embedding import WEIGHTS
 
@@ -88,7 +89,9 @@ def what_is_lacking(error: Exception, work: Path) -> ErrorKind | None:
 def _export(request: PrepareRequest, work: Path, _: str) -> None:
     """fp32 graphs, tokenizer.json, serving.json in `export/`; transformers' own answers to the samples."""
     _fresh(work / "export")
-    if request.head == "seq2seq-lm":
+    if request.is_static:
+        from .static import export
+    elif request.head == "seq2seq-lm":
         from .seq2seq.export import export
     elif request.head == "causal-lm":
         from .decoder.export import export
@@ -166,6 +169,10 @@ def _bytes(folder: Path) -> int:
 
 def _check(request: PrepareRequest, work: Path, candidate: str) -> Verdict:
     """candidate: "fp32", or "int8-20" for the one that "quantize-20" made."""
+    if candidate == STATIC:
+        from .static import check as check_static
+
+        return check_static(request, work)
     if request.head == "seq2seq-lm":
         from .seq2seq.check import check
     elif request.head == "causal-lm":

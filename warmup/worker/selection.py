@@ -65,12 +65,16 @@ def select(repo_id: str, files: Iterable[RemoteFile], index: str | None = None) 
     """
     by_path = {file.path: file for file in files}
     chosen = _of_folder(by_path, "", index)
-    if not any(_is_weight(path) for path in chosen):
-        raise WarmupError(ErrorKind.NO_WEIGHTS, _no_weights(repo_id, by_path))
+    of_modules: set[str] = set()
     if "modules.json" in by_path:
         folders = {path.split("/")[0] for path in by_path if "/" in path}
         for folder in sorted(name for name in folders if _MODULE.fullmatch(name)):
-            chosen |= _of_folder(by_path, f"{folder}/", None)
+            of_modules |= _of_folder(by_path, f"{folder}/", None)
+    # A first module of its own folder, as StaticEmbedding is, takes the place of a model in the root.
+    first = {path for path in of_modules if path.startswith("0_")}
+    if not any(_is_weight(path) for path in chosen | first):
+        raise WarmupError(ErrorKind.NO_WEIGHTS, _no_weights(repo_id, by_path))
+    chosen |= of_modules
     chosen |= {path for path in by_path if re.fullmatch(r"additional_chat_templates/[^/]+\.jinja", path)}
     return tuple(by_path[path] for path in sorted(chosen))
 

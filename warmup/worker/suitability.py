@@ -18,7 +18,7 @@ from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import NotComparedEntry, repo_folder
 from hf_lambda.ranking import not_a_ranker, read_rules
 from hf_lambda.reading import read_file
-from hf_lambda.sentence_embedding import NotUnderstood
+from hf_lambda.sentence_embedding import NotUnderstood, read_static_rules, static_folder
 from hf_lambda.tasks import base_of
 from hf_lambda.torch_engine.trained import Untrained
 
@@ -45,6 +45,7 @@ _TEXT_TASKS = {
         "text2text-generation",
     ),
 }
+_OTHER = "Name another model or revision"
 _VOCABULARIES = (".model", ".spm", ".bpe", ".codes", ".tiktoken", ".vocab")
 _VOCABULARY_NAMES = {
     "tokenizer.json",
@@ -85,7 +86,10 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
         except WarmupError as error:
             refused.append((use, error))
     suited = [use for use in uses if not any(use is each for each, _ in refused)]
-    compared = _compared(model, cache, snapshot, list(dict.fromkeys(_base(use.task) for use in suited)), job)
+    tasks = list(dict.fromkeys(_base(use.task) for use in suited))
+    if static_folder(snapshot.path) is not None and "feature-extraction" in tasks:
+        tasks.remove("feature-extraction")  # transformers has no model of it; its table is read when prepared
+    compared = _compared(model, cache, snapshot, tasks, job) if tasks else {}
     not_compared = []
     for task, found in compared.items():
         if problem := _error(model.repo_id, task, found):
@@ -146,6 +150,8 @@ def _known(path: Path) -> dict[str, TaskComparison]:
 
 def check_configs(repo_id: str, snapshot: Snapshot, use: Use) -> None:
     """Raises WarmupError for what `use` lacks by the names of the files and the configs alone."""
+    if _base(use.task) == "feature-extraction" and (folder := static_folder(snapshot.path)) is not None:
+        return _check_static(repo_id, snapshot.path, folder)
     config = _read_json(snapshot.path / "config.json")
     if use.own_tokenizer and _base(use.task) in _TEXT_TASKS:
         _check_tokenizer(repo_id, snapshot, config)
@@ -153,6 +159,7 @@ def check_configs(repo_id: str, snapshot: Snapshot, use: Use) -> None:
         _check_entailment(repo_id, config)
     if _base(use.task) == "text-ranking":
         _check_ranking(repo_id, snapshot.path)
+    return None
 
 
 def _check_tokenizer(repo_id: str, snapshot: Snapshot, config: Mapping[str, Json]) -> None:
@@ -195,6 +202,18 @@ def _check_entailment(repo_id: str, config: Mapping[str, Json]) -> None:
         has = f"no label that begins with 'entail' (it has {', '.join(labels[:6])})"
         fix = "zero-shot-classification needs a model that was trained on natural language inference"
         raise WarmupError(ErrorKind.UNTRAINED_HEAD, f"{repo_id} has {has}: {fix}")
+
+
+def _check_static(repo_id: str, snapshot: Path, folder: Path) -> None:
+    """Of a table of token vectors in `folder`: that what comes after it is done here, and its tokenizer."""
+    try:
+        read_static_rules(snapshot)
+    except NotUnderstood as problem:
+        message = f"{repo_id} cannot be loaded: {problem}. {_OTHER}"
+        raise WarmupError(ErrorKind.UNUSABLE, message) from problem
+    if not (folder / "tokenizer.json").is_file():
+        message = f"{repo_id} has no tokenizer.json beside its table. {_OTHER}"
+        raise WarmupError(ErrorKind.NO_TOKENIZER, message)
 
 
 def _check_ranking(repo_id: str, snapshot: Path) -> None:

@@ -23,6 +23,13 @@ def test_safetensors_are_taken_and_no_other_format() -> None:
     assert kept(*BASICS, "model.safetensors", *others) == BASICS | {"model.safetensors"}
 
 
+def test_a_first_module_in_a_folder_of_its_own_takes_the_place_of_a_model() -> None:
+    table = {"0_StaticEmbedding/model.safetensors", "0_StaticEmbedding/tokenizer.json", "modules.json"}
+    assert kept(*table, "onnx/model.onnx") == table
+    with pytest.raises(WarmupError, match="org/name"):
+        kept("modules.json", "2_Dense/model.safetensors", "config.json")
+
+
 def test_pickle_is_taken_only_where_there_is_nothing_else() -> None:
     assert kept("config.json", "pytorch_model.bin", "tf_model.h5") == {"config.json", "pytorch_model.bin"}
 

@@ -133,6 +133,17 @@ def test_zero_shot_needs_a_label_of_entailment(tmp_path: Path, config: dict[str,
     assert error.kind is ErrorKind.UNTRAINED_HEAD and "no label that begins with 'entail'" in str(error)
 
 
+def test_a_table_of_token_vectors_needs_no_tokenizer_of_transformers(tmp_path: Path) -> None:
+    modules = [{"type": "sentence_transformers.models.StaticEmbedding", "path": "0_StaticEmbedding"}]
+    folder = files(tmp_path / "m", modules_json=modules)
+    assert refused(folder, Use("feature-extraction")).kind is ErrorKind.NO_TOKENIZER
+    files(folder / "0_StaticEmbedding", tokenizer_json={})
+    check(folder, Use("feature-extraction"))
+    files(folder, modules_json=[*modules, {"type": "own.Layer", "path": "1_Layer"}])
+    error = refused(folder, Use("feature-extraction"))
+    assert error.kind is ErrorKind.UNUSABLE and "own.Layer is code of its own" in str(error)
+
+
 def test_a_ranker_gives_one_score(tmp_path: Path) -> None:
     check(files(tmp_path / "one", config_json={"id2label": {"0": "x"}}, vocab_txt="a"), Use("text-ranking"))
     error = refused(files(tmp_path / "two", config_json={}, vocab_txt="a"), Use("text-ranking"))
