@@ -151,18 +151,25 @@ def check_windows(item: Input, new: int, window: int) -> None:
         )
 
 
-def check_attention(tokens: int, heads: int | None) -> None:
-    """Raises Unprocessable for a text whose attention does not fit into the function's memory.
+def check_attention(tokens: int, heads: int | None, *, is_sound: bool = False) -> None:
+    """Raises Unprocessable for a text, or a sound, whose attention does not fit into the function's memory.
 
     heads: of a layer, which keeps a score for every pair of tokens; None: 16, what large models have.
     """
     most = int((_ATTENTION * _room_bytes() / (4 * (heads or 16))) ** 0.5)
-    if tokens > most:
+    if tokens <= most:
+        return
+    if is_sound:
         raise Unprocessable(
             None,
-            f"the text has {tokens} tokens, the function's memory takes {most} at once: shorten it, ask for "
-            "truncation, or raise memoryMb",
+            f"the sound has {tokens} steps, the function's memory takes {most} at once: ask for "
+            "chunk_length_s, or raise memoryMb",
         )
+    raise Unprocessable(
+        None,
+        f"the text has {tokens} tokens, the function's memory takes {most} at once: shorten it, ask for "
+        "truncation, or raise memoryMb",
+    )
 
 
 REMEDY = 'send fewer texts, or ask for one vector of each (pooling="mean")'

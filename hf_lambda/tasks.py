@@ -100,8 +100,6 @@ _TASK_OF_ARCHITECTURE = {
 """By how the name of a model's class ends, the first that fits."""
 
 TORCH_ONLY = (
-    "audio-classification",
-    "automatic-speech-recognition",
     "decision",
     "document-question-answering",
     "image-text-to-text",

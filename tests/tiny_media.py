@@ -562,10 +562,55 @@ def _whisper() -> Any:
         decoder_start_token_id=301,
     )
     extractor = t.WhisperFeatureExtractor(feature_size=16, chunk_length=1)
-    return config, [extractor]
+    return config, [extractor, _whisper_tokenizer(), _whisper_generation()]
 
 
 WHISPER_VOCABULARY = 400
+_WHISPER_TOKENS = (
+    *("<|endoftext|>", "<|startoftranscript|>", "<|en|>", "<|fr|>", "<|de|>", "<|translate|>"),
+    *("<|transcribe|>", "<|startoflm|>", "<|startofprev|>", "<|nospeech|>", "<|notimestamps|>"),
+)
+"""From 300 on; the timestamps of a second follow them."""
+
+
+def _whisper_tokenizer() -> Any:
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    words = {letter: place for place, letter in enumerate([*letters, *(f"w{i}" for i in range(44))])}
+    tokenizer = Tokenizer(models.BPE(words, []))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in _WHISPER_TOKENS])
+    tokenizer.add_tokens([AddedToken(f"<|{0.02 * step:.2f}|>", special=False) for step in range(51)])
+    return t.WhisperTokenizer(
+        tokenizer_object=tokenizer,
+        additional_special_tokens=list(_WHISPER_TOKENS[1:]),
+        unk_token="<|endoftext|>",
+        bos_token="<|endoftext|>",
+        eos_token="<|endoftext|>",
+        pad_token="<|endoftext|>",
+    )
+
+
+def _whisper_generation() -> Any:
+    ids = {token: 300 + place for place, token in enumerate(_WHISPER_TOKENS)}
+    return t.GenerationConfig(
+        decoder_start_token_id=301,
+        bos_token_id=300,
+        eos_token_id=300,
+        pad_token_id=300,
+        max_length=40,
+        is_multilingual=True,
+        lang_to_id={token: ids[token] for token in ("<|en|>", "<|fr|>", "<|de|>")},
+        task_to_id={"translate": 305, "transcribe": 306},
+        no_timestamps_token_id=ids["<|notimestamps|>"],
+        max_initial_timestamp_index=10,
+        return_timestamps=False,
+        suppress_tokens=[1, 2, 7, *range(301, 310), *range(362, 400)],
+        begin_suppress_tokens=[220, 300],
+    )
+
 
 FAMILIES: dict[str, Callable[[], Any]] = {
     "ast": _ast,

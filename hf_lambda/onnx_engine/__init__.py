@@ -9,6 +9,7 @@ from ..background import Future
 from ..tasks import base_of
 from .contract import DecoderContract, EncoderContract, Seq2SeqContract, read_contract
 from .session import Prefetch
+from .sound.contract import SoundContract
 from .tokenizer import load_tokenizer
 from .vision.contract import VisionContract
 
@@ -36,6 +37,10 @@ def load(task: str, prepared: Path, *, max_context: int | None = None) -> Engine
         from .vision.loading import load as load_vision
 
         return load_vision(task, contract, prepared)
+    if isinstance(contract, SoundContract):
+        from .sound.loading import load as load_sound
+
+        return load_sound(contract, prepared)
     return _load_encoder(task, contract, prepared)
 
 

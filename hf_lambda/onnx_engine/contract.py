@@ -10,6 +10,7 @@ from pathlib import Path
 from ..ranking import RankingRules
 from ..records import Json
 from ..sentence_embedding import EmbeddingRules
+from .sound.contract import SoundContract
 from .vision.contract import VisionContract
 
 FILE = "serving.json"
@@ -285,7 +286,7 @@ class DecoderContract:
         }
 
 
-Contract = EncoderContract | Seq2SeqContract | DecoderContract | VisionContract
+Contract = EncoderContract | Seq2SeqContract | DecoderContract | VisionContract | SoundContract
 VISION = (
     "image-classification",
     "image-feature-extraction",
@@ -295,10 +296,13 @@ VISION = (
     "zero-shot-image-classification",
 )
 """Heads of models of images."""
+SOUND = ("audio-classification", "automatic-speech-recognition")
+"""Heads of models of sound."""
 _KINDS: dict[str, type[Contract]] = {
     "seq2seq-lm": Seq2SeqContract,
     "causal-lm": DecoderContract,
     **dict.fromkeys(VISION, VisionContract),
+    **dict.fromkeys(SOUND, SoundContract),
 }
 
 

@@ -8,6 +8,7 @@ from .decoder.families import FAMILIES as LANGUAGE_MODELS
 from .encoder.families import ENCODER_DECODERS
 from .encoder.families import FAMILIES as ENCODERS
 from .seq2seq.families import FAMILIES as SEQ2SEQ
+from .sound.families import FAMILIES as SOUND
 from .vision.families import FAMILIES as VISION
 
 
@@ -18,6 +19,8 @@ def families_of(task: str) -> tuple[str, ...]:
         return ()
     if head in VISION:
         return VISION[head]
+    if head in SOUND:
+        return SOUND[head]
     if head == "seq2seq-lm":
         return tuple(sorted(SEQ2SEQ))
     if head == "causal-lm":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hf_lambda.atomic import remove, replace_text
 from hf_lambda.engines import STATIC
-from hf_lambda.onnx_engine.contract import VISION, read_contract, write_contract
+from hf_lambda.onnx_engine.contract import SOUND, VISION, read_contract, write_contract
 from hf_lambda.sentence_embedding import WEIGHTS
 
 from ..protocol.errors import ErrorKind, ErrorReport
@@ -99,6 +99,8 @@ def _export(request: PrepareRequest, work: Path, _: str) -> None:
         from .decoder.embedding import export
     elif request.head in VISION:
         from .vision.export import export
+    elif request.head in SOUND:
+        from .sound.export import export
     else:
         from .encoder.export import export
     export(request, work)
@@ -129,35 +131,49 @@ def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | Non
     return None
 
 
-def _quantize(request: PrepareRequest, work: Path, fp32_percent: str) -> Verdict | None:
-    """Refused where int8 would save next to nothing."""
+def _quantize(request: PrepareRequest, work: Path, fp32: str) -> Verdict | None:
+    """fp32: percent of the matrices that stay so, or "encoder". Refused where int8 saves next to nothing."""
     from .onnx.quantize import quantize
 
     target = _fresh(work / "int8")
+    graphs = _graphs(work / "fp32")
+    prefetch = {}
+    if fp32 == ENCODER:
+        encoder = graphs.pop([graph.name for graph in graphs].index("encoder.onnx"))
+        for path in (encoder, encoder.with_name(f"{encoder.name}.data")):
+            shutil.copyfile(path, target / path.name)
+        prefetch = {f"{encoder.name}.data": read_contract(work / "fp32").prefetch[f"{encoder.name}.data"]}
     feeds = None
-    if request.head not in ("seq2seq-lm", "zero-shot-image-classification"):
+    if (
+        request.head not in ("seq2seq-lm", "zero-shot-image-classification")
+        and len(graphs) == 1
+        and fp32 != ENCODER
+    ):
         if request.head in VISION:
             from .vision.check import calibration_feeds
+        elif request.head in SOUND:
+            from .sound.check import calibration_feeds
         else:
             from .encoder.check import calibration_feeds
 
         feeds = calibration_feeds(work)
-    prefetch = {}
-    for graph in _graphs(work / "fp32"):
+    for graph in graphs:
         prefetch[f"{graph.name}.data"] = quantize(
             graph,
             target / graph.name,
             machine=request.machine,
             feeds=feeds,
-            fp32_fraction=int(fp32_percent) / 100,
+            fp32_fraction=0.0 if fp32 == ENCODER else int(fp32) / 100,
         )
     _copy_contract(work / "fp32", target, prefetch)
     share = _bytes(target) / _bytes(work / "fp32")
-    if request.head in VISION and share > _WORTH:
+    if request.head in (*VISION, *SOUND) and share > _WORTH and fp32 != ENCODER:
         return Verdict({}, f"int8 would leave {share:.0%} of the bytes: most weights are not matrices")
     return None
 
 
+ENCODER = "encoder"
+"""Argument of "quantize": Whisper's encoder stays as it is, which its texts depend on most."""
 _WORTH = 0.8
 """Largest share of fp32's bytes that is worth an answer that is not quite the same: what networks of
 convolutions, which stay in fp32, never come to."""
@@ -179,6 +195,8 @@ def _check(request: PrepareRequest, work: Path, candidate: str) -> Verdict:
         from .decoder.check import check
     elif request.head in VISION:
         from .vision.check import check
+    elif request.head in SOUND:
+        from .sound.check import check
     else:
         from .encoder.check import check
     return check(request, work, candidate.partition("-")[0])

@@ -34,7 +34,9 @@ def generate(
     rows = len(searches[0].tokens)
     decoder, chain = start(rows * len(held)), _chain(options, sources)
     origin = np.arange(rows * len(held))
-    length = 0
+    for token in options.begin[:-1]:
+        decoder.step(np.full(len(origin), token, np.int64), origin)
+    length = len(options.begin) - 1
     while not all(search.done for search in searches):
         length += 1
         tokens = np.concatenate([_padded(searches[at].tokens, length, options.fill) for at in held])

@@ -26,6 +26,14 @@ class InvalidOptionError(ValueError):
         self.name, self.value, self.expected = name, value, expected
 
 
+@dataclass(frozen=True)
+class Timestamps:
+    """Tokens that say when: from `first` (0 seconds) on. latest: the largest index that may come first."""
+
+    first: int
+    latest: int | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """One `generate` call, resolved: every name means what transformers' GenerationConfig means by it."""
@@ -34,7 +42,7 @@ class Options:
     eos_token_id: tuple[int, ...] = ()
     pad_token_id: int | None = None
     max_length: int = DEFAULT_NEW_TOKENS + 1
-    """Tokens of a finished sequence, the decoder start token included."""
+    """Tokens of a finished sequence, those that it started with included."""
     min_length: int = 0
     num_beams: int = 1
     num_return_sequences: int = 1
@@ -60,6 +68,14 @@ class Options:
     min_p: float | None = None
     typical_p: float = 1.0
     seed: int | None = None
+    prompt: tuple[int, ...] = ()
+    """Tokens that every sequence starts with, the decoder start token among them; empty: that one alone."""
+    timestamps: Timestamps | None = None
+
+    @property
+    def begin(self) -> tuple[int, ...]:
+        """What every sequence starts with."""
+        return self.prompt or (self.decoder_start_token_id,)
 
     @property
     def fill(self) -> int:
@@ -68,7 +84,8 @@ class Options:
 
 
 LENGTHS = ("max_new_tokens", "min_new_tokens")
-SUPPORTED = frozenset({field.name for field in fields(Options)}) | {*LENGTHS, "bos_token_id"}
+_OURS = {"prompt", "timestamps"}
+SUPPORTED = frozenset({field.name for field in fields(Options)} - _OURS) | {*LENGTHS, "bos_token_id"}
 
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "num_beam_groups": (1,),
@@ -99,6 +116,9 @@ WITHOUT_EFFECT = frozenset({
 """Say how to compute, not what: they change no token."""
 
 
+_FIELDS = frozenset(Options.__dataclass_fields__)
+
+
 def resolve(
     shipped: Mapping[str, Json],
     request: Mapping[str, Json],
@@ -122,7 +142,7 @@ def resolve(
             "decoder_start_token_id", start, "the id of the token that decoding starts with"
         )
     lengths = _lengths(merged, max_position)
-    known = {name: _plain(value) for name, value in merged.items() if name in Options.__dataclass_fields__}
+    known = {name: _plain(value) for name, value in merged.items() if name in SUPPORTED & _FIELDS}
     known |= {"decoder_start_token_id": start, **lengths}
     for name in ("eos_token_id", "forced_eos_token_id"):
         if isinstance(known.get(name), int):

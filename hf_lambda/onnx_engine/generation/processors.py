@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from .options import Options
+from .options import Options, Timestamps
 
 Scores = NDArray[np.float32]
 Ids = NDArray[np.int64]
@@ -15,12 +15,11 @@ Processor = Callable[[Ids, Scores, Ids], Scores]
 """(tokens so far (rows, length), scores (rows, vocabulary), input of each row (rows)) -> scores, perhaps
 the same array."""
 
-START_LENGTH = 1  # the decoder start token: every sequence starts with that one alone
-
 
 def processors_for(options: Options, sources: Sequence[Sequence[int]]) -> list[Processor]:
     """`sources` are the encoder's tokens per input, without padding: some penalties look at them."""
     chain: list[Processor] = []
+    start = len(options.begin)
     eos = list(options.eos_token_id)
     if options.sequence_bias:
         chain.append(_sequence_bias(options.sequence_bias))
@@ -38,18 +37,20 @@ def processors_for(options: Options, sources: Sequence[Sequence[int]]) -> list[P
     if eos and options.min_length > 0:
         chain.append(_at(lambda length: length < options.min_length, eos))
     if options.forced_bos_token_id is not None:
-        chain.append(_forced(START_LENGTH, [options.forced_bos_token_id]))
+        chain.append(_forced(start, [options.forced_bos_token_id]))
     if options.forced_eos_token_id:
         chain.append(_forced(options.max_length - 1, list(options.forced_eos_token_id)))
     if options.remove_invalid_values:
         chain.append(_without_invalid)
     if options.exponential_decay_length_penalty is not None and eos:
-        chain.append(_exponential_decay(*options.exponential_decay_length_penalty, eos))
+        chain.append(_exponential_decay(*options.exponential_decay_length_penalty, eos, start))
     if options.suppress_tokens:
         chain.append(_at(lambda length: True, list(options.suppress_tokens)))
     if options.begin_suppress_tokens:
-        begin = START_LENGTH + (options.forced_bos_token_id is not None)
+        begin = start + (options.forced_bos_token_id is not None)
         chain.append(_at(lambda length: length == begin, list(options.begin_suppress_tokens)))
+    if options.timestamps is not None:
+        chain.append(_timestamps(options.timestamps, start, eos[0]))
     return chain
 
 
@@ -156,9 +157,9 @@ def _sequence_bias(biases: Sequence[tuple[tuple[int, ...], float]]) -> Processor
     return process
 
 
-def _exponential_decay(start: int, factor: float, eos: list[int]) -> Processor:
+def _exponential_decay(after: int, factor: float, eos: list[int], start: int) -> Processor:
     def process(ids: Ids, scores: Scores, inputs: Ids) -> Scores:
-        past = ids.shape[1] - (start + START_LENGTH)
+        past = ids.shape[1] - (after + start)
         if past > 0:
             values = scores[:, eos]
             finite = np.isfinite(values)
@@ -173,3 +174,35 @@ def _without_invalid(ids: Ids, scores: Scores, inputs: Ids) -> Scores:
     limits = np.finfo(np.float32)
     most, least = float(limits.max), float(limits.min)
     return np.nan_to_num(scores, copy=False, nan=0.0, posinf=most, neginf=least)
+
+
+def _timestamps(rules: Timestamps, start: int, eos: int) -> Processor:
+    """Whisper's: they come in pairs but for the first and the last, never go back, and are taken where all of
+    them together are likelier than any text. The text's ids lie below `eos`, theirs at the end."""
+    first = rules.first
+
+    def process(ids: Ids, scores: Scores, inputs: Ids) -> Scores:
+        scores[:, first - 1] = -np.inf  # <|notimestamps|>
+        for row, tokens in enumerate(ids[:, start:].tolist()):
+            is_last = bool(tokens) and tokens[-1] >= first
+            is_before = len(tokens) < 2 or tokens[-2] >= first
+            if is_last and is_before:
+                scores[row, first:] = -np.inf
+            elif is_last:
+                scores[row, :eos] = -np.inf
+            known = [token for token in tokens if token >= first]
+            if known:
+                scores[row, first : known[-1] + (not (is_last and not is_before))] = -np.inf
+        if ids.shape[1] == start:
+            scores[:, :first] = -np.inf
+            if rules.latest is not None:
+                scores[:, first + rules.latest + 1 :] = -np.inf
+        peak = scores[:, first:].max(axis=1)
+        together = np.full(len(scores), -np.inf, np.float32)
+        possible = np.isfinite(peak)
+        shifted = scores[possible, first:] - peak[possible, None]
+        together[possible] = np.log(np.exp(shifted).sum(axis=1)) + peak[possible]
+        scores[together > scores[:, :first].max(axis=1), :first] = -np.inf
+        return scores
+
+    return process

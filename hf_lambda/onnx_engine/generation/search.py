@@ -26,7 +26,7 @@ class Search(Protocol):
     def advance(self, scores: Scores) -> Ids: ...
 
     def results(self) -> list[list[int]]:
-        """num_return_sequences sequences, best first, with the start token, up to eos or the last length."""
+        """num_return_sequences sequences, best first, from their start up to eos or the last length."""
 
 
 def search_for(options: Options) -> Search:
@@ -40,9 +40,9 @@ class IndependentRows:
     def __init__(self, options: Options, random: np.random.Generator | None) -> None:
         rows = options.num_return_sequences
         self.options, self.random, self.done = options, random, False
-        self.tokens = np.full((rows, 1), options.decoder_start_token_id, np.int64)
+        self.tokens = np.tile(np.array(options.begin, np.int64), (rows, 1))
         self._open = np.ones(rows, bool)
-        self._lengths = np.ones(rows, np.int64)
+        self._lengths = np.full(rows, len(options.begin))
         self._stay = np.arange(rows)
 
     def advance(self, scores: Scores) -> Ids:
@@ -68,7 +68,7 @@ class BeamSearch:
     def __init__(self, options: Options, random: np.random.Generator | None) -> None:
         beams = options.num_beams
         self.options, self.random, self.done = options, random, False
-        self.tokens = np.full((beams, 1), options.decoder_start_token_id, np.int64)
+        self.tokens = np.tile(np.array(options.begin, np.int64), (beams, 1))
         # All beams start alike: only the first may branch, or they would all choose the same tokens.
         self.scores = np.full(beams, DISCARDED)
         self.scores[0] = 0
@@ -110,7 +110,7 @@ class BeamSearch:
         just = ends & (np.arange(len(ends)) < beams)
         if not just.any():
             return
-        penalised = values / np.float32((length - 1) ** self.options.length_penalty)
+        penalised = values / np.float32((length - len(self.options.begin)) ** self.options.length_penalty)
         merged = np.concatenate([self._finished_scores, penalised + np.where(just, _NOTHING, DISCARDED)])
         flags = np.concatenate([self._is_finished, just])
         # Best first; of equals what ended before what never did: a beam that cannot branch scores like none.
@@ -133,7 +133,7 @@ class BeamSearch:
         reach = (
             options.max_length if options.early_stopping == "never" and options.length_penalty > 0 else length
         )
-        hope = self.scores[0] / np.float32((reach - 1) ** options.length_penalty)
+        hope = self.scores[0] / np.float32((reach - len(options.begin)) ** options.length_penalty)
         return not hope > self._finished_scores.min()
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from onnxruntime import InferenceSession
 
 from hf_lambda.onnx_engine.contract import Seq2SeqContract
 from hf_lambda.onnx_engine.generation.decoder import Decoder
-from hf_lambda.onnx_engine.generation.encoder_decoder import EncoderDecoder
+from hf_lambda.onnx_engine.generation.encoder_decoder import Encoded, EncoderDecoder
 from hf_lambda.onnx_engine.generation.options import Options, resolve
 from hf_lambda.onnx_engine.generation.processors import log_softmax
 
@@ -27,10 +28,22 @@ Not asked for where `same_text` is 0: then nothing is, as a benchmark of random 
 """
 
 
+Source = TypeVar("Source", contravariant=True)
+
+
+class Encodes(Protocol[Source]):
+    """An encoder-decoder of texts or of sound."""
+
+    @property
+    def decoder(self) -> InferenceSession: ...
+
+    def encode(self, sources: Sequence[Source]) -> Encoded: ...
+
+
 def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     """How far `<work>/<precision>` is from transformers, refused beyond the tolerance of `request`.
 
-    same_text: share of samples that generate the very same tokens (fp32: or as likely ones, see `_is_tie`);
+    same_text: share of samples that generate the very same tokens (fp32: or as likely ones, see `is_tie`);
     same_choice and score_difference: along transformers' own answers, token by token, the share of equal
     best tokens and the scores' difference (fp32: the largest, relative to the largest score; int8: the mean,
     relative to their spread).
@@ -45,10 +58,10 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     for source, answer, generated in zip(
         expected.sources, model.generate(expected.sources, options), expected.generated, strict=True
     ):
-        wanted = _ended(generated, options.eos_token_id)
+        wanted = ended(generated, options.eos_token_id)
         is_same = answer[0] == wanted
         if not is_same and precision == "fp32":
-            is_same = _is_tie(model, source, answer[0], wanted, options, request.tolerance.fp32)
+            is_same = is_tie(model, source, answer[0], wanted, options, request.tolerance.fp32)
         same.append(is_same)
     pairs = _scores_along(model, expected)
     best = np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs])
@@ -56,25 +69,25 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
         "samples": len(same),
         "same_text": round(sum(same) / len(same), 4),
         "same_choice": round(float(best.mean()), 4),
-        "score_difference": float(f"{_difference(pairs, precision):.3g}"),
+        "score_difference": float(f"{difference(pairs, precision):.3g}"),
     }
     problem = (
-        _fp32_problem(figures, request.tolerance)
+        fp32_problem(figures, request.tolerance)
         if precision == "fp32"
-        else _int8_problem(figures, request.tolerance)
+        else int8_problem(figures, request.tolerance)
     )
     return Verdict(figures, problem and f"{precision}: {problem}")
 
 
-def _ended(tokens: list[int], eos: tuple[int, ...]) -> list[int]:
+def ended(tokens: list[int], eos: tuple[int, ...]) -> list[int]:
     """`tokens` up to the first end of sequence; the start token may be one."""
     ends = [place for place, token in enumerate(tokens) if place and token in eos]
     return tokens[: ends[0] + 1] if ends else tokens
 
 
-def _is_tie(
-    model: EncoderDecoder,
-    source: list[int],
+def is_tie(
+    model: Encodes[Source],
+    source: Source,
     got: list[int],
     wanted: list[int],
     options: Options,
@@ -86,16 +99,16 @@ def _is_tie(
     """
     if options.num_beams == 1:
         part = next(at for at, (a, b) in enumerate(zip(got, wanted, strict=False)) if a != b)
-        scores = _forced_scores(model, source, got[:part])[-1]
+        scores = forced_scores(model, source, got[:part])[-1]
         difference = abs(scores[got[part]] - scores[wanted[part]]) / max(1.0, abs(scores).max())
         return bool(difference <= tolerance)
     likelihoods = [_likelihood(model, source, tokens, options) for tokens in (got, wanted)]
     return abs(likelihoods[0] - likelihoods[1]) <= tolerance * max(1.0, abs(likelihoods[1]))
 
 
-def _likelihood(model: EncoderDecoder, source: list[int], tokens: list[int], options: Options) -> float:
+def _likelihood(model: Encodes[Source], source: Source, tokens: list[int], options: Options) -> float:
     """What beam search ranks finished sequences by; tokens that are forced count nothing."""
-    logs = log_softmax(_forced_scores(model, source, tokens[:-1]))
+    logs = log_softmax(forced_scores(model, source, tokens[:-1]))
     counted = list(range(1, len(tokens)))
     if options.forced_bos_token_id is not None:
         counted.remove(1)
@@ -108,12 +121,12 @@ def _likelihood(model: EncoderDecoder, source: list[int], tokens: list[int], opt
 def _scores_along(model: EncoderDecoder, expected: Reference) -> list[tuple[NDArray[Any], NDArray[Any]]]:
     """(our scores, transformers' scores), each (tokens, vocabulary), along transformers' own answers."""
     return [
-        (_forced_scores(model, expected.sources[index], expected.generated[index][: len(wanted)]), wanted)
+        (forced_scores(model, expected.sources[index], expected.generated[index][: len(wanted)]), wanted)
         for index, wanted in expected.scores.items()
     ]
 
 
-def _forced_scores(model: EncoderDecoder, source: list[int], tokens: list[int]) -> NDArray[Any]:
+def forced_scores(model: Encodes[Source], source: Source, tokens: list[int]) -> NDArray[Any]:
     """Scores (tokens, vocabulary) after each of `tokens`, fed one by one as while generating."""
     encoder_kv, mask = model.encode([source])
     decoder = Decoder(model.decoder, encoder_kv, mask, 1)
@@ -121,7 +134,7 @@ def _forced_scores(model: EncoderDecoder, source: list[int], tokens: list[int]) 
     return np.concatenate([decoder.step(np.array([token]), origin) for token in tokens])
 
 
-def _difference(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], precision: str) -> float:
+def difference(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], precision: str) -> float:
     if precision == "fp32":
         return max(
             float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs
@@ -129,7 +142,7 @@ def _difference(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], precision: s
     return float(np.mean([np.abs(got - wanted).mean() / wanted.std() for got, wanted in pairs]))
 
 
-def _fp32_problem(figures: Figures, tolerance: Tolerance) -> str | None:
+def fp32_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     if not figures["score_difference"] <= tolerance.fp32:
         return f"scores differ by {figures['score_difference']:.2g}, allowed {tolerance.fp32:g}"
     if figures["same_text"] < 1.0:
@@ -137,7 +150,7 @@ def _fp32_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     return None
 
 
-def _int8_problem(figures: Figures, tolerance: Tolerance) -> str | None:
+def int8_problem(figures: Figures, tolerance: Tolerance) -> str | None:
     if not figures["same_text"] >= tolerance.same_text:
         share = figures["same_text"]
         return f"{share:.0%} of the samples generate the same text, {tolerance.same_text:.0%} are asked"

@@ -40,7 +40,7 @@ def export_encoder(model: PreTrainedModel, path: Path) -> None:
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     axes = dict.fromkeys(inputs, batch)
     for layer in range(len(outputs) // 2):
-        axes |= _cross_axes(layer)
+        axes |= cross_axes(layer)
     export_graph(EncoderGraph(model).eval(), inputs, outputs, axes, path)
 
 
@@ -65,12 +65,12 @@ def export_decoder(model: PreTrainedModel, path: Path) -> None:
             axes[f"past_{part}_{layer}"] = {0: "past_rows", 2: "past"}
         inputs[f"cross_k_{layer}"] = torch.zeros(batch, own.heads, source, size)
         inputs[f"cross_v_{layer}"] = torch.zeros(batch, own.heads, size, source)
-        axes |= _cross_axes(layer)
+        axes |= cross_axes(layer)
         for part in "kv":
             outputs.append(f"new_{part}_{layer}")
             axes[f"new_{part}_{layer}"] = {0: "rows", 2: "now"}
     export_graph(module, inputs, outputs, axes, path)
 
 
-def _cross_axes(layer: int) -> dict[str, dict[int, str]]:
+def cross_axes(layer: int) -> dict[str, dict[int, str]]:
     return {f"cross_k_{layer}": {0: "batch", 2: "source"}, f"cross_v_{layer}": {0: "batch", 3: "source"}}

@@ -35,8 +35,10 @@ class EncoderGraph(nn.Module):
         self.heads = [_heads(cross) for cross in crosses]
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        hidden = self.encoder(input_ids=input_ids, attention_mask=additive(attention_mask))[0]
-        rows, length = input_ids.shape
+        return self.crossed(self.encoder(input_ids=input_ids, attention_mask=additive(attention_mask))[0])
+
+    def crossed(self, hidden: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows, length = hidden.shape[:2]
         encoder_kv: list[torch.Tensor] = []
         for key, value, heads in zip(self.keys, self.values, self.heads, strict=True):
             encoder_kv.append(key(hidden).view(rows, length, heads, -1).transpose(1, 2))
