@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..errors import BadRequest, Unprocessable
 from ..records import Json
 from ..signature import Mismatch, json_type
-from .audio import Audio
+from .audio import RATES, Audio
 from .image import Image
 
 if TYPE_CHECKING:
@@ -75,8 +75,29 @@ def _sound(value: Input) -> Input:
     if hasattr(value, "dtype"):
         return value
     if isinstance(value, dict) and ("raw" in value or "array" in value) and "sampling_rate" in value:
-        return {"raw": value.get("raw", value.get("array")), "sampling_rate": value["sampling_rate"]}
+        return {"raw": _samples(value.get("raw", value.get("array"))), "sampling_rate": _rate(value)}
     return Audio.from_json(value)
+
+
+def _samples(value: Input) -> Input:
+    """(n,) float32. Raises Mismatch for what is no array of finite numbers."""
+    import numpy as np
+
+    try:
+        samples = np.asarray(value, np.float32)
+    except (TypeError, ValueError, OverflowError):
+        samples = np.zeros(0)
+    if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
+        raise Mismatch(".raw", "an array of one channel's samples, finite numbers", json_type(value))
+    return samples
+
+
+def _rate(value: dict[str, Json]) -> int:
+    rate = value["sampling_rate"]
+    if not isinstance(rate, int | float) or isinstance(rate, bool) or not RATES[0] <= rate <= RATES[1]:
+        expected = f"a rate of {RATES[0]:,} to {RATES[1]:,} Hz"
+        raise Mismatch(".sampling_rate", expected, json_type(rate))
+    return int(rate)
 
 
 def _is_pair(value: Input) -> bool:
@@ -94,16 +115,21 @@ def _document(value: Input) -> Input:
     fields = _fields(value, ("image", "question"), ("word_boxes",))
     if not isinstance(fields["question"], str) or not fields["question"].strip():
         raise Mismatch(".question", "text", json_type(fields["question"]))
-    if (boxes := fields.get("word_boxes")) is not None:
+    boxes = fields.pop("word_boxes", None)
+    if boxes is not None:
         if not isinstance(boxes, list) or not all(map(_is_word_box, boxes)):
             raise Mismatch(".word_boxes", _WORD_BOXES, json_type(boxes))
+        if not boxes:
+            raise Mismatch(".word_boxes", "at least one word", "an empty array")
         fields["word_boxes"] = [(word, tuple(box)) for word, box in boxes]
     return {**fields, "image": picture(fields["image"])}
 
 
 def _is_word_box(value: Input) -> bool:
     is_pair = isinstance(value, list | tuple) and len(value) == 2 and isinstance(value[0], str)
-    return is_pair and isinstance(value[1], list | tuple) and len(value[1]) == 4
+    if not is_pair or not value[0].strip() or not isinstance(value[1], list | tuple) or len(value[1]) != 4:
+        return False
+    return all(isinstance(edge, int) and 0 <= edge <= 1000 for edge in value[1])
 
 
 def _images_and_text(value: Input) -> Input:
@@ -114,6 +140,8 @@ def _images_and_text(value: Input) -> Input:
     images = fields["images"] if isinstance(fields["images"], list | tuple) else [fields["images"]]
     if not isinstance(fields["text"], str):
         raise Mismatch(".text", "text", json_type(fields["text"]))
+    if not images:
+        raise Mismatch(".images", "at least one image", "an empty array")
     return {"images": [picture(each) for each in images], "text": fields["text"]}
 
 

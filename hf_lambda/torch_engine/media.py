@@ -44,8 +44,13 @@ _TOKENIZED = (
 _SENTENCES = {
     "zero-shot-audio-classification": "This is a sound of {}.",
     "zero-shot-image-classification": "This is a photo of {}.",
+    "zero-shot-object-detection": "{}",
 }
 """What transformers' pipelines write around a label."""
+_LOUDEST = 1e6
+"""Samples that are larger overflow in features, and the answer is no number."""
+_SHORTEST_S = 0.1
+"""Sound that is shorter may have no window of features, which each model says in another way."""
 _OWN_GENERATION = ("language", "task", "prompt")
 
 
@@ -64,10 +69,15 @@ class MediaPipeline:
         return [self._answer(item, dict(chosen)) for item in inputs]
 
     def _answer(self, item: Input, chosen: dict[str, Json]) -> Json:
+        arguments = self._arguments(item, chosen)
         try:
             with torch.inference_mode():
-                answer = self._pipeline(*self._arguments(item, chosen), **chosen)
-        except ValueError as problem:
+                answer = self._pipeline(*arguments, **chosen)
+        except (IndexError, RuntimeError, ValueError) as problem:
+            if KINDS.get(self._task) == "audio":
+                self._check_duration(arguments[0], problem)
+            if not isinstance(problem, ValueError):
+                raise
             raiser = _raiser(problem)
             if _scales_pictures(raiser) and (small := _first_picture(item)) is not None:
                 raise too_small(small.width, small.height) from problem
@@ -93,15 +103,31 @@ class MediaPipeline:
         if kind == "images and text":
             chosen.update(images=[_pillow(each) for each in item["images"]], text=item["text"])
             return ()
+        if self._task == "text-to-audio" and not self._pipeline.tokenizer(item)["input_ids"]:
+            raise Unprocessable(None, "the text has nothing that the model can say")
         return (item,)
 
     def _samples(self, item: Input) -> Input:
         rate = self._pipeline.feature_extractor.sampling_rate
+        samples = item
         if isinstance(item, Audio):
-            return item.samples(rate)
-        if isinstance(item, dict):
-            return resampled(item["raw"], int(item["sampling_rate"]), rate)
-        return item
+            samples = item.samples(rate)
+        elif isinstance(item, dict):
+            samples = resampled(item["raw"], int(item["sampling_rate"]), rate)
+        loudest = abs(samples).max(initial=0.0)
+        if not loudest <= _LOUDEST:  # NaN is not either
+            raise Unprocessable(
+                None, f"the sound has samples of {loudest:.3g}, where full scale is 1: no model can hear that"
+            )
+        return samples
+
+    def _check_duration(self, samples: NDArray[Any], problem: Exception) -> None:
+        """Raises Unprocessable where the sound is shorter than anything that can be heard in it."""
+        seconds = len(samples) / self._pipeline.feature_extractor.sampling_rate
+        if seconds < _SHORTEST_S:
+            raise Unprocessable(
+                None, f"{seconds:.3f} seconds of sound are too short for this model: send more"
+            ) from problem
 
     def _translated(self, chosen: Mapping[str, Json]) -> dict[str, Json]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for labels that are missing."""
@@ -232,10 +258,16 @@ def _first_picture(item: Input) -> PillowImage | None:
 
 
 def _is_refusal(raiser: str) -> bool:
-    """Whether a pipeline or `generate` raised it: so they say that a model cannot do what is asked."""
-    return raiser.startswith(("transformers.pipelines", "transformers.generation")) or (
+    """Whether a pipeline, `generate`, a processor or the reader of questions raised it: so they say that a
+    model cannot do what is asked."""
+    return raiser.startswith(_REFUSING) or (
         raiser.startswith("transformers.models") and ".generation_" in raiser
     )
+
+
+_REFUSING = tuple(
+    f"transformers.{module}" for module in ("pipelines", "generation", "decision", "processing_utils")
+)
 
 
 def _pillow(item: Input) -> Input:

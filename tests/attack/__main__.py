@@ -119,7 +119,7 @@ def _requests(set_up: Stage, models: Path, root: Path, seed: int, count: int) ->
 
 
 def _memory(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:
-    return memory.cases(requests.targets(root / "targets"), seed, count)
+    return memory.cases(requests.targets(root / "targets", requests.TEXTS), seed, count)
 
 
 def _load(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:

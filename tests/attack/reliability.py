@@ -31,8 +31,9 @@ A seeded tenth runs with every `.ci/run` (of kills a fiftieth, of load nothing),
   change of the cache, that is drawn; one of twenty with the processes that steps of preparing run in.
 - *Damaged caches*: a file, link or folder of the cache that is gone, empty, cut, flipped, longer, garbage,
   other JSON, a folder, a loop, a dangling link or a pipe, and halves of a killed preparation.
-- *Fuzzed requests*: up to three fields that are off, directly and over HTTP, on endpoints of {tasks} tasks
-  with tiny models on onnxruntime and torch; plain scripts; events of the warm-up. Each has 10 seconds.
+- *Fuzzed requests*: up to three fields that are off, pictures and sound that are cut, changed or promise more
+  than they have, directly and over HTTP, on endpoints of all {tasks} tasks with tiny models, on torch and,
+  where the task is prepared, on onnxruntime; plain scripts; events of the warm-up. Each has 10 seconds.
 - *Worst requests*: of each task and engine what each parameter multiplies most, up to a megabyte, against
   1,769 MB and 10 seconds; each in a process of its own.
 - *Load*: two clients without a pause on one prepared endpoint.
@@ -73,7 +74,7 @@ class Record:
 
 
 def write_report(records: Sequence[Record], path: Path) -> None:
-    from .requests import ENCODERS, WRITERS
+    from .requests import TASKS
 
     lines = []
     for record in records:
@@ -89,5 +90,5 @@ def write_report(records: Sequence[Record], path: Path) -> None:
         for said in record.failures
     ]
     tail = ["", "What did not hold:", "", *failures] if failures else []
-    text = _HEAD.format(tasks=len(ENCODERS) + len(WRITERS)) + "\n".join([*lines, *tail]) + "\n"
+    text = _HEAD.format(tasks=len(TASKS)) + "\n".join([*lines, *tail]) + "\n"
     path.write_text(text)

@@ -20,12 +20,14 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from hf_lambda import endpoint
+from hf_lambda import Audio, Image, endpoint
 from hf_lambda.background import Future
 from hf_lambda.engines import Engine
+from hf_lambda.media.inputs import KINDS
 from hf_lambda.parameters import parameters_of
 from hf_lambda.pipeline import LoadedEngine, Pipeline
 
+from . import files
 from .campaign import Outcome
 from .stage import SMALL, Stage, entry, shown
 
@@ -45,12 +47,12 @@ _WARM_UP_SHARE, _PLAIN_SHARE = 0.06, 0.06
 
 @dataclass(frozen=True)
 class Target:
-    """A handler, the task that it serves and inputs that it takes."""
+    """A handler, the task that it serves and what draws an input that it takes."""
 
     name: str
     task: str
     handler: Callable[[Any, Any], Any]
-    inputs: tuple[Any, ...]
+    input: Callable[[random.Random], Any]
 
 
 class _Context:
@@ -66,6 +68,7 @@ class _Context:
 _TEXTS = (f"{MARKER} loves the train to Edinburgh", f"{MARKER} wrote [MASK] to Paris", f"Wer ist {MARKER}?")
 _QUESTIONS = ({"question": f"Who is {MARKER}?", "context": f"{MARKER} lives in Paris with Anna. " * 9},)
 _CHATS = ([{"role": "user", "content": f"Hello {MARKER}"}],)
+_RANKINGS = ({"query": MARKER, "documents": [f"{MARKER} is here", "a train", ""]},)
 ENCODERS = {
     "text-classification": "AutoModelForSequenceClassification",
     "token-classification": "AutoModelForTokenClassification",
@@ -73,40 +76,59 @@ ENCODERS = {
     "fill-mask": "AutoModelForMaskedLM",
     "feature-extraction": "AutoModel",
     "zero-shot-classification": "AutoModelForSequenceClassification",
+    "text-ranking": "AutoModelForSequenceClassification",
 }
-WRITERS = ("summarization", "text-generation")
+WRITERS = ("summarization", "translation", "text2text-generation", "text-generation")
+TEXTS = (*ENCODERS, *WRITERS)
+TASKS = (*TEXTS, *files.MODELS)
+"""Every task that there is."""
 
 
 _INFERENCE = ("contradiction", "neutral", "entailment")
 
 
-def targets(root: Path, tasks: tuple[str, ...] = (*ENCODERS, *WRITERS)) -> list[Target]:
+def targets(root: Path, tasks: tuple[str, ...] = TASKS) -> list[Target]:
     """Endpoints of `tasks` on tiny models, prepared and on torch; every parameter is a field of the event."""
     found = []
     for task in tasks:
         snapshot = _snapshot(task, root / task)
-        for name, load in (("onnx", _load_onnx), ("torch", _load_torch)):
+        loaders: dict[str, Callable[[str, Path, Path], Engine]] = {"onnx": _load_onnx, "torch": _load_torch}
+        if task in files.MODELS and task not in files.PREPARED:
+            del loaders["onnx"]
+        for name, load in loaders.items():
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 engine = load(task, snapshot, root)
-            found.append(Target(f"{task} on {name}", task, _handler(task, engine), _inputs(task)))
+            for form, handler in _handlers(task, engine).items():
+                found.append(Target(f"{task} on {name}{form}", task, handler, _drawn(task)))
     return found
 
 
-def _inputs(task: str) -> tuple[Any, ...]:
-    if task == "question-answering":
-        return _QUESTIONS
-    return (*_TEXTS, *_CHATS) if task == "text-generation" else _TEXTS
+def _drawn(task: str) -> Callable[[random.Random], Any]:
+    if task in files.MODELS:
+        return lambda draw: files.inputs(task, draw, MARKER)
+    known = {
+        "question-answering": _QUESTIONS,
+        "text-ranking": _RANKINGS,
+        "text-generation": (*_TEXTS, *_CHATS),
+    }
+    return lambda draw: draw.choice(known.get(task, _TEXTS))
 
 
 def _snapshot(task: str, folder: Path) -> Path:
     from tests import tiny_decoders, tiny_encoders, tiny_seq2seq
 
+    if task in files.MODELS:
+        return files.snapshot(task, folder)
     if task == "text-generation":
         return tiny_decoders.snapshot("llama", folder)
-    if task == "summarization":
+    if task in WRITERS:
         return tiny_seq2seq.build("t5", folder)
-    labels = {"question-answering": ["start", "end"], "zero-shot-classification": [*_INFERENCE]}.get(task)
+    labels = {
+        "question-answering": ["start", "end"],
+        "zero-shot-classification": [*_INFERENCE],
+        "text-ranking": ["LABEL_0"],
+    }.get(task)
     tiny_encoders.build("bert", folder, labels=labels)
     return tiny_encoders.save_head(folder, ENCODERS[task])
 
@@ -130,19 +152,32 @@ def _load_torch(task: str, snapshot: Path, root: Path) -> Engine:
     return load(task, snapshot)
 
 
-def _handler(task: str, engine: Engine) -> Callable[[Any, Any], Any]:
+def _handlers(task: str, engine: Engine) -> dict[str, Callable[[Any, Any], Any]]:
+    """Of endpoints that take whatever JSON there is and, for tasks of files, files by their type."""
     served = Pipeline(task, "org/name", None, {}, {})
     loaded = LoadedEngine(engine, "attack", 0.0, [])
     served._engine = Future(lambda: loaded)
 
-    @endpoint
-    def handler(inputs: Any, **parameters: Any) -> Any:
+    def answer(inputs: Any, **parameters: Any) -> Any:
         return served(inputs, **{**_SHORT.get(task, {}), **parameters})
 
-    return handler
+    @endpoint
+    def handler(inputs: Any, **parameters: Any) -> Any:
+        return answer(inputs, **parameters)
+
+    @endpoint
+    def of_picture(inputs: Image | list[Image], **parameters: Any) -> Any:
+        return answer(inputs, **parameters)
+
+    @endpoint
+    def of_sound(inputs: Audio | list[Audio], **parameters: Any) -> Any:
+        return answer(inputs, **parameters)
+
+    typed = {"image": {" by type": of_picture}, "audio": {" by type": of_sound}}
+    return {"": handler, **typed.get(KINDS.get(task, ""), {})}
 
 
-_SHORT = {task: {"max_new_tokens": 4} for task in WRITERS}
+_SHORT = {task: {"max_new_tokens": 4} for task in (*WRITERS, "image-text-to-text")}
 
 
 def value(draw: random.Random, depth: int = 0) -> Any:
@@ -226,8 +261,8 @@ _LIKELY: Mapping[str, tuple[Any, ...]] = {
 
 def event(target: Target, draw: random.Random) -> Any:
     """An event of the target with up to three fields that are off, directly or over HTTP."""
-    fields: dict[str, Any] = {"inputs": draw.choice(target.inputs)}
-    if target.task == "zero-shot-classification":
+    fields: dict[str, Any] = {"inputs": target.input(draw)}
+    if target.task.startswith("zero-shot"):
         fields["candidate_labels"] = ["travel", MARKER]
     names = sorted(parameters_of(target.task))
     for _ in range(draw.choice((0, 1, 1, 1, 2, 3))):
@@ -235,10 +270,26 @@ def event(target: Target, draw: random.Random) -> Any:
         known = _LIKELY.get(name)
         fields[name] = draw.choice(known) if known and draw.random() < 0.6 else value(draw)
     if draw.random() < 0.15:
-        fields["inputs"] = [draw.choice(target.inputs) for _ in range(draw.choice((0, 1, 2, 40)))]
+        fields["inputs"] = [target.input(draw) for _ in range(draw.choice((0, 1, 2, 40)))]
     if draw.random() < 0.1:
         return value(draw)
+    if KINDS.get(target.task) in ("image", "audio") and draw.random() < 0.2:
+        return _as_body(target.task, fields, draw)
     return _over_http(fields, draw) if draw.random() < 0.4 else fields
+
+
+def _as_body(task: str, fields: dict[str, Any], draw: random.Random) -> dict[str, Any]:
+    """The file itself over HTTP, and the other fields in the query."""
+    data = files.picture(draw) if KINDS[task] == "image" else files.sound(draw)
+    query = {name: str(each) for name, each in fields.items() if name != "inputs"}
+    return {
+        "version": "2.0",
+        "requestContext": {"http": {"method": "POST"}},
+        "headers": {"content-type": files.media_type(task, draw)},
+        "queryStringParameters": query or None,
+        "body": base64.b64encode(data).decode(),
+        "isBase64Encoded": True,
+    }
 
 
 def _over_http(fields: dict[str, Any], draw: random.Random) -> dict[str, Any]:

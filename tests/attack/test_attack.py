@@ -54,8 +54,8 @@ def test_requests_that_nobody_means_well_are_answered_and_not_logged(set_up: Sta
     snapshot = tiny_encoders.build("bert", tmp_path / "model")
     tiny_encoders.save_head(snapshot, "AutoModelForSequenceClassification")
     task = "text-classification"
-    handler = requests._handler(task, load(task, snapshot))
-    target = requests.Target(task, task, handler, requests._inputs(task))
+    handler = requests._handlers(task, load(task, snapshot))[""]
+    target = requests.Target(task, task, handler, requests._drawn(task))
     outcomes = run("requests", requests.cases(set_up, [target], 2, 300)).outcomes
     assert not held(outcomes)
     assert {outcome.case for outcome in outcomes} == {task, "a plain script", "a warm-up event"}
@@ -65,7 +65,7 @@ def test_what_is_wrong_is_seen_and_written_down(tmp_path: Path):
     def fails(given: object, context: object) -> object:
         return {"statusCode": 500}
 
-    target = requests.Target("broken", "text-classification", fails, requests._TEXTS)
+    target = requests.Target("broken", "text-classification", fails, requests._drawn("text-classification"))
     outcome = requests._ask(target, random.Random(1))
     assert not outcome.figures[requests.ANSWERED]
     record = Record("requests", "a" * 40, "2026-11-27", 1, 1, 6.0, {"no 500": [0, 1]}, ["broken: 500"])
