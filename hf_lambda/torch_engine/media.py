@@ -14,11 +14,10 @@ from ..engines import Input
 from ..errors import BadRequest, EngineUnavailable, Unprocessable
 from ..events import jsonable
 from ..media import answers
-from ..media.audio import Audio
 from ..media.image import Image
 from ..media.inputs import KINDS
 from ..media.limits import label_too_long, too_small
-from ..media.resampling import resampled
+from ..media.samples import check_duration, heard
 from ..parameters import GENERATION
 from ..records import Json
 from .code import code_options
@@ -47,10 +46,6 @@ _SENTENCES = {
     "zero-shot-object-detection": "{}",
 }
 """What transformers' pipelines write around a label."""
-_LOUDEST = 1e6
-"""Samples that are larger overflow in features, and the answer is no number."""
-_SHORTEST_S = 0.1
-"""Sound that is shorter may have no window of features, which each model says in another way."""
 _OWN_GENERATION = ("language", "task", "prompt")
 
 
@@ -75,7 +70,7 @@ class MediaPipeline:
                 answer = self._pipeline(*arguments, **chosen)
         except (IndexError, RuntimeError, ValueError) as problem:
             if KINDS.get(self._task) == "audio":
-                self._check_duration(arguments[0], problem)
+                check_duration(arguments[0], self._rate, problem)
             if not isinstance(problem, ValueError):
                 raise
             raiser = _raiser(problem)
@@ -86,11 +81,15 @@ class MediaPipeline:
             raise Unprocessable(None, str(problem).partition("\n")[0]) from problem
         return jsonable(self._plain(answer))
 
+    @property
+    def _rate(self) -> int:
+        return int(self._pipeline.feature_extractor.sampling_rate)
+
     def _arguments(self, item: Input, chosen: dict[str, Json]) -> tuple[Input, ...]:
         """`item` as this task's pipeline takes it; what it takes by name goes into `chosen`."""
         kind = KINDS.get(self._task)
         if kind == "audio":
-            return (self._samples(item),)
+            return (heard(item, self._rate),)
         if self._task == "zero-shot-object-detection":
             labels = chosen.pop("candidate_labels")
             return ([{"image": _pillow(item), "candidate_labels": labels}],)
@@ -106,28 +105,6 @@ class MediaPipeline:
         if self._task == "text-to-audio" and not self._pipeline.tokenizer(item)["input_ids"]:
             raise Unprocessable(None, "the text has nothing that the model can say")
         return (item,)
-
-    def _samples(self, item: Input) -> Input:
-        rate = self._pipeline.feature_extractor.sampling_rate
-        samples = item
-        if isinstance(item, Audio):
-            samples = item.samples(rate)
-        elif isinstance(item, dict):
-            samples = resampled(item["raw"], int(item["sampling_rate"]), rate)
-        loudest = abs(samples).max(initial=0.0)
-        if not loudest <= _LOUDEST:  # NaN is not either
-            raise Unprocessable(
-                None, f"the sound has samples of {loudest:.3g}, where full scale is 1: no model can hear that"
-            )
-        return samples
-
-    def _check_duration(self, samples: NDArray[Any], problem: Exception) -> None:
-        """Raises Unprocessable where the sound is shorter than anything that can be heard in it."""
-        seconds = len(samples) / self._pipeline.feature_extractor.sampling_rate
-        if seconds < _SHORTEST_S:
-            raise Unprocessable(
-                None, f"{seconds:.3f} seconds of sound are too short for this model: send more"
-            ) from problem
 
     def _translated(self, chosen: Mapping[str, Json]) -> dict[str, Json]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for labels that are missing."""

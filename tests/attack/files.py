@@ -36,7 +36,7 @@ MODELS: Mapping[str, tuple[str, str]] = {
     "decision": ("llama", "ForCausalLM"),
 }
 """Family and head of a tiny model for each task that takes files, or is one of torch's alone."""
-PREPARED = tuple(tiny_media.IMAGE_HEADS)
+PREPARED = (*tiny_media.IMAGE_HEADS, "audio-classification", "automatic-speech-recognition")
 
 
 def snapshot(task: str, folder: Path) -> Path:

@@ -7,10 +7,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ...engines import Input
+from ...media.samples import heard
 from ...records import Json
 from ..vision.classification import TOP_K, applied, ranked
 from .contract import SoundContract
-from .model import SoundModel, heard
+from .model import SoundModel
 
 
 class AudioClassification:

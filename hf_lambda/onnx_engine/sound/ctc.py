@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from ...engines import Input
 from ...errors import BadRequest, Unprocessable
+from ...media.samples import heard
 from ...records import Json
 from ..tokenizer import cleaned_up
 from .contract import CtcRules
-from .model import SoundModel, heard
+from .model import SoundModel
 
 
 @dataclass(frozen=True)

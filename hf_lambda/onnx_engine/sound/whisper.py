@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ... import deadline
 from ...engines import Input
 from ...errors import BadRequest, Unprocessable
+from ...media.samples import heard
 from ...parameters import generation_options
 from ...records import Json
 from ..generation.decoder import Decoder
@@ -21,7 +22,6 @@ from ..generation.options import InvalidOptionError, Options, Timestamps, Unsupp
 from .contract import SoundRecipe, WhisperRules
 from .ctc import chunks
 from .features import Features
-from .model import heard
 from .transcript import Heard, Overlap, transcript
 
 if TYPE_CHECKING:
