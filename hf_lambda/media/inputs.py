@@ -86,7 +86,7 @@ def _samples(value: Input) -> Input:
     try:
         samples = np.asarray(value, np.float32)
     except (TypeError, ValueError, OverflowError):
-        samples = np.zeros(0)
+        samples = np.zeros(0, np.float32)
     if samples.ndim != 1 or not len(samples) or not np.isfinite(samples).all():
         raise Mismatch(".raw", "an array of one channel's samples, finite numbers", json_type(value))
     return samples

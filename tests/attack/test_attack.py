@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hf_lambda.integrity import DOCUMENT
-from tests.attack import caches, hub, requests
+from tests.attack import caches, files, hub, requests
 from tests.attack.campaign import Outcome, run
 from tests.attack.reliability import Record, write_report
 from tests.attack.stage import SMALL, Stage, build_models, entry, stage
@@ -59,6 +59,17 @@ def test_requests_that_nobody_means_well_are_answered_and_not_logged(set_up: Sta
     outcomes = run("requests", requests.cases(set_up, [target], 2, 300)).outcomes
     assert not held(outcomes)
     assert {outcome.case for outcome in outcomes} == {task, "a plain script", "a warm-up event"}
+
+
+@pytest.mark.parametrize("task", ["image-classification", "audio-classification"])
+def test_files_that_nobody_means_well_are_answered_and_not_logged(tmp_path: Path, task: str):
+    from hf_lambda.torch_engine import load
+
+    engine = load(task, files.snapshot(task, tmp_path / "model"))
+    for handler in requests._handlers(task, engine).values():
+        target = requests.Target(task, task, handler, requests._drawn(task))
+        outcomes = [requests._ask(target, random.Random(seed)) for seed in range(40)]
+        assert not held(outcomes)
 
 
 def test_what_is_wrong_is_seen_and_written_down(tmp_path: Path):

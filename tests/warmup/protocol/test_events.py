@@ -73,6 +73,10 @@ def test_a_model_of_a_wrong_shape_is_shown_with_a_valid_one(entry: dict[str, obj
         ({"action": "status", "jobs": "a"}, "event: jobs: expected a list, got 'a'"),
         ({"action": "status", "jobs": [1]}, r"event: jobs\[0\]: expected text, got 1"),
         ({"action": "prune", "only": 1}, "event: only: expected text, got 1"),
+        ({"action": "prune", "only": "a\0"}, "x00' is not a repository. Write for instance"),
+        ({"action": "prune", "only": "../x"}, "only: '../x' is not a repository. Write for instance"),
+        ({"action": "prune", "only": "a" * 300}, "is not a repository. Write for instance"),
+        ({"action": "prune", "only": ""}, "only: '' is not a repository. Write for instance"),
         ({"action": "prune", "dry_run": "yes"}, "event: dry_run: expected true or false, got 'yes'"),
     ],
 )
