@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import struct
+from collections.abc import Mapping
 
 from .errors import BadRequest
 from .inputs import Single
@@ -13,18 +14,20 @@ from .records import Json
 _KNOWN = {"model", "input", "encoding_format", "dimensions", "user"}
 
 
-def embeddings(served: Pipeline, body: dict[str, Json]) -> dict[str, Json]:
-    """The answer to a request. Raises ServingError."""
+def embeddings(
+    served: Pipeline, body: dict[str, Json], how: Mapping[str, Json] | None = None
+) -> dict[str, Json]:
+    """The answer to a request. how: the pipeline's parameters; None: what OpenAI's clients expect.
+
+    Raises ServingError.
+    """
     texts = texts_of(body.get("input"), "input")
     if unknown := sorted(set(body) - _KNOWN):
         raise BadRequest(unknown[0], f"one of {', '.join(sorted(_KNOWN))}", "an unknown field")
     form = body.get("encoding_format") or "float"
     if form not in ("float", "base64"):
         raise BadRequest("encoding_format", "float or base64", repr(form))
-    declared = served.defaults
-    # A pooling of the script's own says nothing of the length, which OpenAI's clients expect to be 1.
-    chosen: dict[str, Json] = {"normalize": True} if "pooling" in declared else {"pooling": "auto"}
-    chosen = {name: value for name, value in chosen.items() if name not in declared}
+    chosen = _chosen(served.defaults) if how is None else how
     vectors = [cut(vector, body.get("dimensions")) for vector in served(texts, **chosen)]
     data = [
         {
@@ -37,6 +40,12 @@ def embeddings(served: Pipeline, body: dict[str, Json]) -> dict[str, Json]:
     tokens = served.count_tokens(texts)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return {"object": "list", "data": data, "model": served.model, "usage": usage}
+
+
+def _chosen(declared: Mapping[str, Json]) -> dict[str, Json]:
+    # A pooling of the script's own says nothing of the length, which OpenAI's clients expect to be 1.
+    chosen: dict[str, Json] = {"normalize": True} if "pooling" in declared else {"pooling": "auto"}
+    return {name: value for name, value in chosen.items() if name not in declared}
 
 
 def texts_of(given: Json, field: str) -> list[str]:

@@ -176,16 +176,21 @@ class _Embedding:
         return [sum(a * b for a, b in zip(first, other, strict=True)) for other in others]
 
     def openai(self, body: dict[str, Json]) -> Json:
-        return embeddings(self._served, {**body, "input": _without_ids(body.get("input"), "input")})
+        given = {**body, "input": _without_ids(body.get("input"), "input")}
+        return embeddings(self._served, given, {"normalize": True, **self._pooling({})})
 
     def _vectors(self, texts: list[str], body: Mapping[str, Json], *, normalize: bool) -> list[Json]:
+        chosen = {"normalize": normalize, **self._pooling(body), **_reading(body)}
+        vectors: list[Json] = self._served(texts, **chosen)
+        return vectors
+
+    def _pooling(self, body: Mapping[str, Json]) -> dict[str, Json]:
         declared = self._served.defaults
         chosen: dict[str, Json] = {} if "pooling" in declared else {"pooling": "auto"}
         # "If not set, no prompt will be applied", whatever the repository's default is; but for the script's.
         if not {"prompt", "prompt_name"} & declared.keys() and body.get("prompt_name") is None:
             chosen["prompt"] = ""
-        vectors: list[Json] = self._served(texts, normalize=normalize, **chosen, **_reading(body))
-        return vectors
+        return chosen
 
 
 class _Ranking:
