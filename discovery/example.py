@@ -54,6 +54,8 @@ def example(
         return _own(module, node)
     tasks_of_all = [declared.task for declared in pipelines]
     if speaks == "openai":
+        if "automatic-speech-recognition" in tasks_of_all:
+            return {"file": sound()}
         is_chat = "text-generation" in tasks_of_all
         return {"messages": [{"role": "user", "content": _QUESTION}]} if is_chat else {"input": _TEXT}
     if speaks == "tei":

@@ -52,6 +52,26 @@ def read(event: Json) -> Request:
     return request
 
 
+def read_files(event: Json) -> Request:
+    """As `read`, where a form with files may come too: a file's field is bytes, one that came several times
+    an array. Raises BadRequest."""
+    if not is_http(event) or not _header(event, "content-type").lower().startswith("multipart/"):
+        return read(event)
+    from .forms import read_form  # few requests are one
+
+    form = read_form(_header(event, "content-type"), _file(event))
+    fields: dict[str, Json] = {name: texts for name, texts in form.texts.items() if name.endswith("[]")}
+    fields = {name.removesuffix("[]"): texts for name, texts in fields.items()}
+    single = {name: texts for name, texts in form.texts.items() if not name.endswith("[]")}
+    fields |= {name: texts[0] if len(texts) == 1 else texts for name, texts in single.items()}
+    _check_values(fields)
+    for name, files in form.files.items():
+        if len(files) > 1:
+            raise BadRequest(name, "one file", f"{len(files)}")
+        fields[name] = files[0]
+    return Request(fields)
+
+
 def _read(event: Json) -> Request:
     if not is_http(event):
         return Request(_object(event, "the event"))

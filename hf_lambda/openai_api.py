@@ -13,13 +13,21 @@ from .errors import BadRequest
 from .handler import LambdaHandler, RequestHandler
 from .openai_embeddings import embeddings
 from .openai_errors import openai_error
+from .openai_transcriptions import Transcript, transcript
 from .pipeline import Pipeline
 from .records import Json
 from .routes import NotFound, check_model, method_and_path
 from .streaming import EVENT_STREAM, Stream, guarded
 from .structure import Argued, Called, CallReader, Said, Structure, tools_of
 
-_DIRECT = {"messages": "/v1/chat/completions", "prompt": "/v1/completions", "input": "/v1/embeddings"}
+_SPEECH = "automatic-speech-recognition"
+_TASKS = ("text-generation", "feature-extraction", _SPEECH)
+_DIRECT = {
+    "file": "/v1/audio/transcriptions",
+    "messages": "/v1/chat/completions",
+    "prompt": "/v1/completions",
+    "input": "/v1/embeddings",
+}
 """Which endpoint an event without a path is for, by the field that it has."""
 _SAMPLING = {
     "top_p": "top_p",
@@ -67,10 +75,11 @@ def openai(served: Pipeline) -> LambdaHandler:
     """A Lambda handler that OpenAI's clients talk to: `handler = openai(generate)`.
 
     A pipeline of text-generation answers /v1/chat/completions and /v1/completions, one of feature-extraction
-    /v1/embeddings, each of them /v1/models. Raises TypeError for another one.
+    /v1/embeddings, one of automatic-speech-recognition /v1/audio/transcriptions and
+    /v1/audio/translations, each of them /v1/models. Raises TypeError for another one.
     """
-    if served.task not in ("text-generation", "feature-extraction"):
-        raise TypeError(f"openai({served.task}): it takes text-generation or feature-extraction")
+    if served.task not in _TASKS:
+        raise TypeError(f"openai({served.task}): it takes {', '.join(_TASKS)}")
     api = _Api(served)
 
     def handler(event: Json, context: object = None) -> Stream | dict[str, Json]:
@@ -79,8 +88,8 @@ def openai(served: Pipeline) -> LambdaHandler:
     return handler
 
 
-_Reply: TypeAlias = dict[str, Json] | Iterator[bytes]
-"""A body to answer, or the pieces of an event stream."""
+_Reply: TypeAlias = dict[str, Json] | Iterator[bytes] | Transcript
+"""A body to answer, the pieces of an event stream, or what was heard."""
 
 
 class _Api(RequestHandler):
@@ -90,8 +99,13 @@ class _Api(RequestHandler):
 
     def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
         method, path = _route(event, http)
-        body = {} if method == "GET" else events.read(event).fields
+        body = {} if method == "GET" else events.read_files(event).fields
         result = self._dispatch(method, path, body, request_id)
+        if isinstance(result, Transcript):
+            if isinstance(result.content, dict):
+                return result.content
+            headers = {"content-type": result.content_type}
+            return Stream([result.content.encode()], http=http, headers=headers)
         if isinstance(result, dict):
             return result
         pieces = guarded(result, _failed_event, request_id=request_id)
@@ -111,6 +125,11 @@ class _Api(RequestHandler):
         routes: dict[str, Callable[[dict[str, Json], str], _Reply]] = {}
         if is_language_model:
             routes = {"/v1/chat/completions": self._chat, "/v1/completions": self._completions}
+        elif self._served.task == _SPEECH:
+            routes = {
+                "/v1/audio/transcriptions": lambda body, _: transcript(self._served, body),
+                "/v1/audio/translations": lambda body, _: transcript(self._served, body, translates=True),
+            }
         else:
             routes = {"/v1/embeddings": lambda body, _: embeddings(self._served, body)}
         if path not in routes:

@@ -7,6 +7,7 @@ the same as in https://huggingface.github.io/text-embeddings-inference/.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
@@ -198,6 +199,8 @@ class _Ranking:
         self._served = served
 
     def rerank(self, body: dict[str, Json]) -> Json:
+        if "documents" in body and "texts" not in body:  # some clients send /v1/rerank's form here
+            return self.openai(body)
         query, texts = _query(body), body.get("texts")
         if texts == []:
             raise Empty("texts", "a text", "nothing", "`texts` cannot be empty")
@@ -238,7 +241,8 @@ class _Ranking:
         ]
         tokens = self._served.count_tokens([(query, text) for text in texts])
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-        return {"object": "list", "model": self._served.model, "results": results, "usage": usage}
+        head = {"id": f"rerank-{os.urandom(12).hex()}", "object": "list", "model": self._served.model}
+        return {**head, "results": results, "usage": usage}
 
 
 _READING = ("truncate", "truncation_direction", "prompt_name")

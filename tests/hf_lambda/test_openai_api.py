@@ -401,5 +401,7 @@ def test_keys_are_asked_for_where_they_are_set(chat, monkeypatch):
 
 
 def test_other_tasks_have_no_such_api():
-    with pytest.raises(TypeError, match="it takes text-generation or feature-extraction"):
+    with pytest.raises(
+        TypeError, match="it takes text-generation, feature-extraction, automatic-speech-recognition"
+    ):
         openai(pipeline("fill-mask", model="org/x"))

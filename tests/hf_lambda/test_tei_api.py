@@ -156,6 +156,8 @@ def test_documents_are_ranked_in_teis_shape_and_in_jinas(both, ranker):
     assert status == 200
     assert answer["results"][0] == {"index": 1, "relevance_score": 0.3, "document": {"text": "bbb"}}
     assert len(answer["results"]) == 2 and answer["usage"]["total_tokens"] == 14
+    assert answer["id"].startswith("rerank-")
+    assert "results" in call(both, "/rerank", {"query": "q", "documents": ["a"]})[1]
 
 
 def test_openais_embeddings_are_there_under_both_names(both):

@@ -21,6 +21,7 @@ from hf_lambda.streaming import STREAMS
 from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare
+from tests.media_support import sound, tones
 from tests.tiny_decoders import prepared, snapshot
 from warmup.prepare.folder import Document, hashes, publish
 
@@ -54,6 +55,23 @@ embed._loaded = lambda: LoadedEngine(Engine(), "onnx-int8", 0.0, [])
 handler = openai(embed)
 """
 
+HEAR_SCRIPT = """
+from hf_lambda import openai, pipeline
+from hf_lambda.pipeline import LoadedEngine
+
+hear = pipeline("automatic-speech-recognition", model="org/hear")
+
+
+class Engine:
+    def __call__(self, sounds, **parameters):
+        text = f"{sounds[0].seconds} seconds, {sorted(parameters)}"
+        return [{"text": text, "chunks": [{"timestamp": (0.0, None), "text": text}]}]
+
+
+hear._loaded = lambda: LoadedEngine(Engine(), "torch", 0.0, [])
+handler = openai(hear)
+"""
+
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
@@ -81,10 +99,11 @@ def address(emulators, root, tiny):
     write_manifest(cache, Manifest(MODEL, "main", "c" * 40, "snapshot", (), 0, "now", (entry,)))
     (root / "inference/chat.py").write_text(CHAT_SCRIPT)
     (root / "inference/embed.py").write_text(EMBED_SCRIPT)
+    (root / "inference/hear.py").write_text(HEAR_SCRIPT)
     environment = {**declare().environment, STREAMS: "1", API_KEYS: digest_of(KEY)}
     functions = [
         declare(name, command=f"{name}.handler", environment=environment, memory_mb=1769)
-        for name in ("chat", "embed")
+        for name in ("chat", "embed", "hear")
     ]
     with serve(Gateway(functions, emulators)) as url:
         yield lambda name: f"{url}/urls/{name}/v1"
@@ -233,6 +252,22 @@ def test_embeddings_come_as_numbers_whatever_crosses_the_wire(client):
         assert [each.embedding for each in answer.data] == [pytest.approx([0.6, 0.0, 0.8])] * 2
     assert as_bytes.usage.prompt_tokens == 5
     assert embeddings.create(model="org/embed", input="a", dimensions=1).data[0].embedding == [1.0]
+
+
+def test_a_file_is_transcribed_in_the_format_that_is_asked_for(client, tmp_path):
+    path = tmp_path / "a b.wav"
+    path.write_bytes(sound(tones(0.5)))
+    hear = client("hear").audio.transcriptions
+    plain = hear.create(model="org/hear", file=path, language="en")
+    assert plain.text == "0.5 seconds, ['language']"
+    told = hear.create(
+        model="org/hear", file=path, response_format="verbose_json", timestamp_granularities=["segment"]
+    )
+    assert (told.duration, told.segments[0].end) == (0.5, 0.5)
+    subtitles = hear.create(model="org/hear", file=("x.flac", path.read_bytes()), response_format="srt")
+    assert subtitles.startswith("1\n00:00:00,000 --> 00:00:00,500\n0.5 seconds")
+    with pytest.raises(openai.UnprocessableEntityError, match="expected sound"):
+        hear.create(model="org/hear", file=b"no sound at all")
 
 
 def test_a_key_that_is_not_known_is_an_authentication_error(client):

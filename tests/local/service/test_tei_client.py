@@ -139,11 +139,11 @@ LITELLM = """
 import litellm
 
 ranked = litellm.rerank(
-    model="jina_ai/org/rank",
+    model="infinity/org/rank",
     query=TEXTS[0],
     documents=TEXTS,
     top_n=2,
-    api_base=ADDRESS + "/v1/rerank",
+    api_base=ADDRESS + "/v1",
     api_key=KEY,
 )
 found = {"ranked": [each["index"] for each in ranked.results]}
