@@ -36,7 +36,7 @@ def read(module: ParsedModule, call: ast.Call) -> list[Declared]:
     model, revision = values["model"], values["revision"]
     if model is None:
         model, revision = _default(module, call.lineno, task, revision)
-    module.check_model(call.lineno, model, revision)
+    module.check_model_or_folder(call.lineno, model, revision)
     declared = Declared(
         task,
         model,

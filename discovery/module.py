@@ -11,7 +11,7 @@ from hf_lambda import tasks
 from hf_lambda.parameters import POSITIONAL
 from hf_lambda.records import Json
 from hf_lambda.remote_code import consent_problem
-from hf_lambda.repo_id import is_repo_id
+from hf_lambda.repo_id import is_model_folder, is_repo_id
 
 from .imports import Imports
 from .literals import Constants, NotLiteralError
@@ -108,6 +108,18 @@ class ParsedModule:
             raise self.refuse(line, f'`model={model!r}` is not a Hub repository: write model="org/name"')
         if revision is not None and (not isinstance(revision, str) or not revision.strip()):
             raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")
+
+    def check_model_or_folder(self, line: int, model: Json, revision: Json) -> None:
+        """Like `check_model`, for what may also be a folder beside the scripts."""
+        if isinstance(model, str) and model.startswith((".", "/")):
+            if not is_model_folder(model):
+                fix = 'write model="org/name", or "./models/mine" for a folder beside the script'
+                raise self.refuse(line, f"`model={model!r}` is not a Hub repository: {fix}")
+            if revision is not None:
+                text = "a folder has none: what is in it says which model it is. Leave it out"
+                raise self.refuse(line, f"`revision={revision!r}`: {text}")
+            return
+        self.check_model(line, model, revision)
 
     def consent(
         self, line: int, given: Mapping[str, ast.expr], revision: Json, engine: Json

@@ -1,4 +1,4 @@
-"""What may be the id of a repository on the Hub."""
+"""What may be the id of a repository on the Hub, or the folder of a model beside the scripts."""
 
 from __future__ import annotations
 
@@ -32,3 +32,17 @@ def _looks_like_a_repo_id(text: str) -> bool:
 
 
 _PART = re.compile(r"(?=[\w.-]{1,96}\Z)\w([\w.-]*\w)?", re.ASCII)
+
+
+_LONGEST_FOLDER = 150
+_STEP = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
+
+
+def is_model_folder(text: object) -> TypeGuard[str]:
+    """Whether `text` is a folder below that of the scripts, `./models/mine`.
+
+    It stands in the place of a repository's id everywhere: no such id begins with a dot.
+    """
+    if not isinstance(text, str) or not text.startswith("./") or len(text) > _LONGEST_FOLDER:
+        return False
+    return "--" not in text and all(map(_STEP.fullmatch, text[2:].split("/")))

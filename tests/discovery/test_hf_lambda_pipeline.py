@@ -37,6 +37,7 @@ def declared(folder, text):
                 "714eb0fa89d2f80546fda750413ed43d93601a13",
             ),
         ),
+        ('pipeline("ner", model="./models/mine")', Declared("token-classification", "./models/mine", None)),
         ('pipeline("ner", model=None, revision="v9")', Declared(
             "token-classification", "dbmdz/bert-large-cased-finetuned-conll03-english", "v9")),
     ],
@@ -130,3 +131,16 @@ def test_samples_must_be_inputs(folder, content, problem):
     script(folder, ours('pipeline("ner", model="a/b", samples="s.jsonl")'))
     assert "`samples='s.jsonl'`" in problems(folder)[0]
     assert problem in problems(folder)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ('model="../mine"', 'write model="org/name", or "./models/mine" for a folder beside the script'),
+        ('model="./mine--1"', "`model='./mine--1'` is not a Hub repository"),
+        ('model="./mine", revision="main"', "`revision='main'`: a folder has none"),
+    ],
+)
+def test_a_folder_that_is_none_says_how_to_write_it(folder, options, expected):
+    (problem,) = problems(script(folder, ours(f'pipeline("ner", {options})')))
+    assert expected in problem

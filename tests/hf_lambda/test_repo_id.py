@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hf_lambda.repo_id import is_repo_id
+from hf_lambda.repo_id import is_model_folder, is_repo_id
 
 VALID = ["gpt2", "org/name", "org/_name", "_org/name", "a/b.c-d_e", "123", "a" * 96 + "/" + "b" * 96, "x_/y_"]
 INVALID = [
@@ -50,3 +50,19 @@ def test_an_id_is_one(client, text):
 @pytest.mark.parametrize("text", INVALID)
 def test_what_is_no_id_is_none(client, text):
     assert not is_repo_id(text)
+
+
+@pytest.mark.parametrize("text", ["./mine", "./models/mine", "./a.b/c_d-e", "./1"])
+def test_a_folder_beside_the_scripts_is_no_id(client, text):
+    assert is_model_folder(text) and not is_repo_id(text)
+
+
+NO_FOLDERS = [
+    *("", ".", "./", "./a/", "./a//b", "../a", "./../a", "./a/../b", "./.git", "./a/.b", "/a", "a/b", "~/a"),
+    *("./a--b", "./a b", "./a\n", "./a\0", "./café", "./a\\b", "./" + "a" * 200, None, 7, ["./a"]),
+]
+
+
+@pytest.mark.parametrize("text", NO_FOLDERS)
+def test_what_leads_elsewhere_or_could_be_taken_for_another_is_no_folder(text):
+    assert not is_model_folder(text)

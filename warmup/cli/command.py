@@ -9,6 +9,7 @@ from pathlib import Path
 
 from discovery import Script
 from hf_lambda.manifest import requested_of
+from hf_lambda.repo_id import is_model_folder
 from hf_lambda.tasks import head_of
 
 from ..protocol.answers import (
@@ -21,7 +22,7 @@ from ..protocol.answers import (
 )
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action, ModelEvent, PruneEvent, StatusEvent
-from ..protocol.models import models_of_scripts
+from ..protocol.models import ModelRequest, models_of_scripts
 from ..protocol.reports import (
     EndpointFailure,
     EndpointReport,
@@ -146,6 +147,7 @@ class Command:
         set_client_defaults(os.environ)
         from huggingface_hub import get_token
 
+        from ..worker.folder import FolderSource
         from ..worker.hub import HubSource
         from .upload import upload_model
 
@@ -160,11 +162,17 @@ class Command:
                 run.progress = replace(progress, phase=f"upload: {progress.phase}", note=run.progress.note)
                 display.show(run.key, run.progress)
 
-            source = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ) or get_token(), note)
+            hub = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ) or get_token(), note)
             try:
+                source = FolderSource(self._folder_of(model)) if is_model_folder(model.repo_id) else hub
                 upload_model(model, bucket, source, cache, self._client.access, show)
             except WarmupError as error:
                 run.error = error
+
+    def _folder_of(self, model: ModelRequest) -> Path:
+        """Where the scripts lie that use `model`, which is a folder beside them."""
+        users = (s for s in self._scripts if any(each.model == model.repo_id for each in s.pipelines))
+        return next(users).path.parent
 
     def _ask(self, warmed: Sequence[WarmedModel]) -> tuple[EndpointReport, ...]:
         commits = {(model.repo_id, model.revision): model.commit for model in warmed}

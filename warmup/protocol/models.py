@@ -11,13 +11,13 @@ from typing import Annotated, TypeAlias
 from discovery import Declared, Script, read_scripts
 from discovery.imports import ANY_TASK
 from hf_lambda.manifest import requested_of
-from hf_lambda.repo_id import is_repo_id
+from hf_lambda.repo_id import is_model_folder, is_repo_id
 
 from .errors import ErrorKind, WarmupError
 from .records import OMIT_DEFAULT, Json, Key, Record, WrongShape, shown
 
 RepoId: TypeAlias = Annotated[str, Key("model")]
-"""`org/name`; called `model` in JSON."""
+"""`org/name`, or a folder beside the scripts, `./models/mine`; called `model` in JSON."""
 
 
 @dataclass(frozen=True)
@@ -171,6 +171,8 @@ def _entry(raw: Json) -> ModelEntry:
         raise WarmupError(
             ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID} ({wrong})"
         ) from wrong
+    if is_model_folder(entry.repo_id) and entry.revision is None:
+        return entry
     if not is_repo_id(entry.repo_id):
         raise WarmupError(ErrorKind.USAGE, f"models: {shown(raw)} is not a model. {_VALID}")
     if entry.revision is not None and not is_revision(entry.revision):

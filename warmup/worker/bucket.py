@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import threading
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,9 +17,9 @@ from hf_lambda.manifest import DEFAULT_REVISION, repo_folder
 
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.records import WrongShape
+from .blobs import place
 from .source import RemoteFile
 from .threads import Stopped
-from .verify import snapshot_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -62,18 +60,10 @@ class BucketSource:
         received: Callable[[int], None],
         stop: threading.Event,
     ) -> None:
-        repository = hub_cache / repo_folder(repo_id)
-        blob = repository / "blobs" / file.blob
-        if not blob.is_file():
-            blob.parent.mkdir(parents=True, exist_ok=True)
-            # The Hub client's own name for a partial file: one rule finds the orphans of both.
-            partial = blob.with_name(f"{file.blob}.{uuid.uuid4().hex[:8]}.incomplete")
-            try:
-                self._copy(blob_key(repo_id, file), repo_id, partial, received, stop)
-                partial.replace(blob)
-            finally:
-                partial.unlink(missing_ok=True)
-        _point(snapshot_file(repository / "snapshots" / commit, file), blob)
+        def write(target: Path) -> None:
+            self._copy(blob_key(repo_id, file), repo_id, target, received, stop)
+
+        place(hub_cache, repo_id, commit, file, write)
 
     def _copy(
         self, key: str, repo_id: str, target: Path, received: Callable[[int], None], stop: threading.Event
@@ -123,10 +113,3 @@ def tree_key(repo_id: str, commit: str) -> str:
 
 def blob_key(repo_id: str, file: RemoteFile) -> str:
     return f"{repo_folder(repo_id)}/blobs/{file.blob}"
-
-
-def _point(pointer: Path, blob: Path) -> None:
-    """A relative link, as the Hub's client makes it: the cache may be mounted elsewhere."""
-    pointer.parent.mkdir(parents=True, exist_ok=True)
-    pointer.unlink(missing_ok=True)
-    pointer.symlink_to(os.path.relpath(blob, pointer.parent))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from discovery import ScriptError, read_scripts
 from hf_lambda.log import fault, logs_messages
+from hf_lambda.repo_id import is_model_folder
 
 from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, PruneResult, Result
 from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
@@ -45,11 +46,15 @@ class Environment:
         )
 
     def source(self, model: ModelRequest, job: Job) -> ModelSource:
-        """The staging bucket where the stack has one, else the Hub."""
+        """The staging bucket where the stack has one; a folder beside the scripts; else the Hub."""
         if bucket := self.variables.get("STAGING_BUCKET"):
             from .bucket import BucketSource
 
             return BucketSource(bucket)
+        if is_model_folder(model.repo_id):
+            from .folder import FolderSource
+
+            return FolderSource(self.scripts)
         from .hub import HubSource
         from .hub_token import read_token
 

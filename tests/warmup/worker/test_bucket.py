@@ -12,7 +12,7 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from hf_lambda.manifest import repo_folder
-from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming
+from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming, model_folder
 from warmup.cli.access import Access
 from warmup.cli.upload import upload_model
 from warmup.protocol.answers import ModelProgress
@@ -20,6 +20,7 @@ from warmup.protocol.errors import WarmupError
 from warmup.protocol.events import event_from_json
 from warmup.protocol.models import ModelRequest, models_of_json
 from warmup.worker.bucket import BucketSource
+from warmup.worker.folder import FolderSource
 from warmup.worker.hub import HubSource
 from warmup.worker.threads import Stopped
 
@@ -88,6 +89,21 @@ def test_a_staged_model_is_warmed_without_the_hub_and_looks_the_same(
     manifest = warming.manifest()
     assert manifest is not None and len(manifest.files) == 3
     assert (warming.cache / "hub" / FOLDER / "refs" / "main").read_text() == manifest.commit
+
+
+def test_a_folder_beside_the_scripts_is_staged_as_a_model_of_the_hub(
+    warming: Warming, staged: Any, tmp_path: Path
+) -> None:
+    own = model_folder(tmp_path / "desk/models/mine", seed=5)
+    mine = {**TINY, "model": "./models/mine"}
+    [model] = models_of_json([mine])
+    access, cache = Access("us-east-1"), tmp_path / "own"
+    upload_model(model, BUCKET, FolderSource(tmp_path / "desk"), cache, access, lambda _: None)
+    assert warming.warm(mine)["state"] == "done"
+    manifest = warming.manifest("./models/mine")
+    assert manifest is not None
+    snapshot = manifest.snapshot_path(warming.cache)
+    assert (snapshot / "model.safetensors").read_bytes() == (own / "model.safetensors").read_bytes()
 
 
 def test_what_the_bucket_has_is_not_sent_again(staged: Any, s3: Any) -> None:
