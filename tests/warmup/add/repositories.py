@@ -54,16 +54,23 @@ def model(
     return Model(repo_id, config, {key: value for key, value in card.items() if value}, files)
 
 
-NLI = {"id2label": {"0": "contradiction", "1": "neutral", "2": "entailment"}}
-EMBEDDER = {
+NLI: dict[str, Any] = {"id2label": {"0": "contradiction", "1": "neutral", "2": "entailment"}}
+EMBEDDER: dict[str, Any] = {
     "modules.json": [
         {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
         {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
     ],
     "1_Pooling/config.json": {"word_embedding_dimension": 8, "pooling_mode_mean_tokens": True},
 }
-T5 = {"task_specific_params": {"summarization": {}, "translation_en_to_de": {}, "translation_en_to_fr": {}}}
-SHAPE = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "max_position_embeddings": 8192}
+T5: dict[str, Any] = {
+    "task_specific_params": {"summarization": {}, "translation_en_to_de": {}, "translation_en_to_fr": {}}
+}
+SHAPE: dict[str, Any] = {
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "hidden_size": 16,
+    "max_position_embeddings": 8192,
+}
 
 OF_THE_EMBEDDED_HUB = {
     "embedded_sentiment": model(

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from huggingface_hub.utils._http import close_session
@@ -131,7 +132,7 @@ def test_it_says_what_the_endpoint_will_be(command):
 
 def test_the_figures_are_those_of_the_models_that_were_measured(command, offered):
     """67 million parameters: docs/cost.md has 5 ms and $0.44, bench/results.md 68 MB to read."""
-    shape = {"vocab_size": 30522, "dim": 768, "id2label": {"0": "A", "1": "B"}}
+    shape: dict[str, Any] = {"vocab_size": 30522, "dim": 768, "id2label": {"0": "A", "1": "B"}}
     big = {"model.safetensors": weights(66_955_010)}
     architecture = "DistilBertForSequenceClassification"
     offered(model("org/full", "distilbert", architecture, "text-classification", files=big, **shape))
