@@ -34,7 +34,8 @@ def _questions(base: str) -> Iterator[tuple[tuple[Input, ...], dict[str, Json]]]
     if KINDS.get(base) == "image":
         from PIL import Image
 
-        yield (Image.new("RGB", (64, 64)), *zero_shot), {}
+        parameters = {"max_new_tokens": 1} if base == "image-to-text" else {}
+        yield (Image.new("RGB", (64, 64)), *zero_shot), parameters
     elif base in KINDS or base == "text-to-audio":
         return
     elif base == "fill-mask":

@@ -59,7 +59,7 @@ def answer_to_one(task: str, result: Json, given: Input) -> Json:
 
 def answer_in_list(task: str, result: Json) -> Json:
     is_one = isinstance(result, list) and len(result) == 1
-    return Single(result) if task == "text-generation" and is_one else result
+    return Single(result) if task in ("text-generation", "image-to-text") and is_one else result
 
 
 def _is_one(base: str, items: list[Input], is_split: bool) -> bool:

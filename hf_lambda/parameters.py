@@ -141,6 +141,7 @@ PARAMETERS = {
     "image-segmentation": ("subtask", "threshold", "mask_threshold", "overlap_mask_area_threshold"),
     "object-detection": ("threshold",),
     "depth-estimation": (),
+    "image-to-text": (*GENERATION, "prompt"),
     "zero-shot-image-classification": _LABELLED,
     "zero-shot-object-detection": ("candidate_labels", "threshold", "top_k"),
     "keypoint-matching": ("threshold",),
@@ -176,7 +177,13 @@ _BATCHING = ("batch_size", "num_workers")
 ALL_LABELS = (("text-classification", "top_k"), ("audio-classification", "top_k"))
 """Parameters whose None asks for every label, as in transformers; elsewhere None is as good as left out."""
 
-_GENERATING = ("seq2seq-lm", "causal-lm", "image-text-to-text", "automatic-speech-recognition")
+_GENERATING = (
+    "seq2seq-lm",
+    "causal-lm",
+    "image-text-to-text",
+    "image-to-text",
+    "automatic-speech-recognition",
+)
 """Heads that sample: their `top_k` is a number of tokens, not of answers."""
 LOAD_OPTIONS = {"text-generation": ("max_context",)}
 """What a declaration takes beside the defaults of its calls, for loading the model."""

@@ -25,6 +25,7 @@ HEADS = {
             "image-segmentation",
             "object-detection",
             "depth-estimation",
+            "image-to-text",
             "zero-shot-image-classification",
             "zero-shot-object-detection",
             "keypoint-matching",
@@ -95,6 +96,7 @@ _TASK_OF_ARCHITECTURE = {
     "ForTextToWaveform": "text-to-audio",
     "ForTextToSpectrogram": "text-to-audio",
     "ForMultipleChoice": "multiple choice",
+    "VisionEncoderDecoderModel": "image-to-text",
     "Model": "feature-extraction",
 }
 """By how the name of a model's class ends, the first that fits."""
@@ -133,7 +135,7 @@ ANSWER_KEYS = {
 }
 """Key of the text in the answers of transformers 4's encoder-decoder pipelines."""
 
-DROPPED = ("summarization", "translation", "text2text-generation", "question-answering")
+DROPPED = ("summarization", "translation", "text2text-generation", "question-answering", "image-to-text")
 """Gone from transformers 5 (as is every translation_xx_to_yy); `hf_lambda.pipeline` still has them."""
 
 DEFAULTS = {
@@ -162,6 +164,7 @@ DEFAULTS = {
     "image-segmentation": ("facebook/detr-resnet-50-panoptic", "d53b52a"),
     "object-detection": ("facebook/detr-resnet-50", "1d5f47b"),
     "depth-estimation": ("Intel/dpt-large", "bc15f29"),
+    "image-to-text": ("ydshieh/vit-gpt2-coco-en", "5bebf1e"),
     "zero-shot-image-classification": ("openai/clip-vit-base-patch32", "3d74acf"),
     "zero-shot-object-detection": ("google/owlvit-base-patch32", "cbc355f"),
     "keypoint-matching": ("magic-leap-community/superglue_outdoor", "f4041f8"),

@@ -52,6 +52,8 @@ def build(family: str, folder: Path, head: str = "", **changes: Any) -> Path:
 
 
 def model_of(config: Any, head: str) -> Any:
+    if isinstance(config, t.VisionEncoderDecoderConfig):
+        return t.VisionEncoderDecoderModel(config).eval()
     config.architectures = config.architectures or []  # where a type has two classes, they are looked through
     return getattr(t, f"AutoModel{head}").from_config(config).eval()
 
@@ -429,6 +431,69 @@ def _depth_anything() -> Any:
     return config, [processor]
 
 
+def _written(encoder: Any, decoder: Any, processor: Any) -> Any:
+    """A model that writes what is in a picture, and what prepares its inputs."""
+    config = t.VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder)
+    config.decoder_start_token_id, config.eos_token_id, config.pad_token_id = 1, 2, 0
+    return config, [processor, _letters()]
+
+
+_DECODER = {
+    "vocab_size": 100,
+    "d_model": 24,
+    "decoder_layers": 2,
+    "decoder_attention_heads": 4,
+    "decoder_ffn_dim": 32,
+    "max_position_embeddings": 48,
+    "init_std": 0.6,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 1,
+}
+
+
+def _trocr() -> Any:
+    decoder = t.TrOCRConfig(**_DECODER, cross_attention_hidden_size=32)
+    return _written(t.ViTConfig(**_ENCODER, **_PATCHES), decoder, t.ViTImageProcessorPil(size=square()))
+
+
+def _trocr_small() -> Any:
+    """Positions that are computed, and another encoder."""
+    decoder = t.TrOCRConfig(
+        **_DECODER,
+        cross_attention_hidden_size=32,
+        use_learned_position_embeddings=False,
+        scale_embedding=True,
+    )
+    encoder, (processor,) = _deit()
+    return _written(encoder, decoder, processor)
+
+
+def _donut() -> Any:
+    """As wide as its decoder is not, so that a layer stands between them."""
+    encoder = t.DonutSwinConfig(
+        image_size=[48, 32],
+        patch_size=4,
+        embed_dim=16,
+        depths=[1, 1],
+        num_heads=[2, 4],
+        window_size=4,
+        initializer_range=0.5,
+    )
+    decoder = t.MBartConfig(**_DECODER, scale_embedding=True, add_final_layer_norm=True)
+    size = {"height": 48, "width": 32}
+    return _written(encoder, decoder, t.DonutImageProcessorPil(size=size, do_align_long_axis=True))
+
+
+def _blip() -> Any:
+    tower = {**_ENCODER, "initializer_range": 0.3}
+    text = {**tower, "vocab_size": 100, "max_position_embeddings": 48, "encoder_hidden_size": 32}
+    text |= {"bos_token_id": 1, "sep_token_id": 2, "eos_token_id": 2, "pad_token_id": 0}
+    config = t.BlipConfig(text_config=text, vision_config={**tower, **_PATCHES}, projection_dim=24)
+    return config, [t.BlipImageProcessorPil(size=square()), _letters()]
+
+
 def _superglue() -> Any:
     config = t.SuperGlueConfig(
         keypoint_detector_config={
@@ -616,6 +681,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "ast": _ast,
     "beit": _beit,
     "bit": _bit,
+    "blip": _blip,
     "chinese_clip": _chinese_clip,
     "clap": _clap,
     "clip": _clip,
@@ -628,6 +694,7 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "detr": _detr,
     "dinov2": _dinov2,
     "dinov2_with_registers": _dinov2_with_registers,
+    "donut": _donut,
     "dpt": _dpt,
     "efficientnet": _efficientnet,
     "focalnet": _focalnet,
@@ -648,6 +715,8 @@ FAMILIES: dict[str, Callable[[], Any]] = {
     "swin": _swin,
     "swinv2": _swinv2,
     "table-transformer": _table_transformer,
+    "trocr": _trocr,
+    "trocr-small": _trocr_small,
     "upernet": _upernet,
     "vit": _vit,
     "vit_msn": _vit_msn,

@@ -20,6 +20,7 @@ KINDS = {
     "image-segmentation": "image",
     "object-detection": "image",
     "depth-estimation": "image",
+    "image-to-text": "image",
     "zero-shot-image-classification": "image",
     "zero-shot-object-detection": "image",
     "keypoint-matching": "pair of images",

@@ -11,7 +11,7 @@ from .contract import DecoderContract, EncoderContract, Seq2SeqContract, read_co
 from .session import Prefetch
 from .sound.contract import SoundContract
 from .tokenizer import load_tokenizer
-from .vision.contract import VisionContract
+from .vision.contract import ImageToTextContract, VisionContract
 
 if TYPE_CHECKING:
     from ..engines import Engine
@@ -41,6 +41,10 @@ def load(task: str, prepared: Path, *, max_context: int | None = None) -> Engine
         from .sound.loading import load as load_sound
 
         return load_sound(contract, prepared)
+    if isinstance(contract, ImageToTextContract):
+        from .vision.image_to_text import load as load_image_to_text
+
+        return load_image_to_text(contract, prepared)
     return _load_encoder(task, contract, prepared)
 
 

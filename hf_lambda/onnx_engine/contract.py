@@ -11,7 +11,7 @@ from ..ranking import RankingRules
 from ..records import Json
 from ..sentence_embedding import EmbeddingRules
 from .sound.contract import SoundContract
-from .vision.contract import VisionContract
+from .vision.contract import ImageToTextContract, VisionContract
 
 FILE = "serving.json"
 MASK_INDEX_INPUT = "positions"
@@ -286,7 +286,9 @@ class DecoderContract:
         }
 
 
-Contract = EncoderContract | Seq2SeqContract | DecoderContract | VisionContract | SoundContract
+Contract = (
+    EncoderContract | Seq2SeqContract | DecoderContract | VisionContract | SoundContract | ImageToTextContract
+)
 VISION = (
     "image-classification",
     "image-feature-extraction",
@@ -301,6 +303,7 @@ SOUND = ("audio-classification", "automatic-speech-recognition")
 _KINDS: dict[str, type[Contract]] = {
     "seq2seq-lm": Seq2SeqContract,
     "causal-lm": DecoderContract,
+    "image-to-text": ImageToTextContract,
     **dict.fromkeys(VISION, VisionContract),
     **dict.fromkeys(SOUND, SoundContract),
 }

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..background import Future
-from ..errors import BadRequest, Unprocessable
+from ..errors import Unprocessable
 from ..limits import check_attention
-from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
+from ..parameters import language_pair, truncates
 from ..records import Json
 from ..tasks import ANSWER_KEYS, base_of
 from .contract import Seq2SeqContract
-from .generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
+from .generation.asked import asked_options
+from .generation.options import Options
 from .seq2seq_tokenizer import Seq2SeqTokenizer
 from .tokenizer import load_tokenizer
 
@@ -64,27 +65,14 @@ class Seq2Seq:
         return language_pair(self._task, parameters, known)
 
     def _generation(self, parameters: Mapping[str, Json], target: str | None) -> Options:
-        request = generation_options(parameters)
-        shipped = dict(self._shipped)
-        if request.get("max_length") is not None and request.get("max_new_tokens") is None:
-            shipped.pop("max_new_tokens", None)  # else the model's own would win over the caller's max_length
-        elif all((shipped | request).get(name) is None for name in ("max_length", "max_new_tokens")):
-            request["max_new_tokens"] = min(NEW_TOKENS, self._contract.max_position or NEW_TOKENS)
-        if target is not None:
-            request["forced_bos_token_id"] = self._tokenizer.languages[target].forced_bos
-        try:
-            return resolve(
-                shipped,
-                request,
-                max_position=self._contract.max_position,
-                vocabulary=self._contract.vocabulary,
-            )
-        except InvalidOptionError as error:
-            raise BadRequest(error.name, error.expected, repr(error.value)) from error
-        except UnsupportedOptionError as error:
-            raise BadRequest(
-                error.name, "an option of greedy, beam search or sampling", repr(error.value)
-            ) from error
+        forced = None if target is None else self._tokenizer.languages[target].forced_bos
+        return asked_options(
+            parameters,
+            self._shipped,
+            max_position=self._contract.max_position,
+            vocabulary=self._contract.vocabulary,
+            forced_bos=forced,
+        )
 
     def _limit(self) -> int | None:
         """Tokens to truncate to; None where neither tokenizer nor model has a limit."""

@@ -48,6 +48,10 @@ def _load(task: str, snapshot: Path) -> Engine:
         from .text_ranking import TextRanking
 
         return TextRanking(snapshot)
+    if base == "image-to-text":
+        from .image_to_text import ImageToText
+
+        return ImageToText(snapshot)
     if base in KINDS or base == "text-to-audio":
         from .media import MediaPipeline
 

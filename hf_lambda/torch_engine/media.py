@@ -35,6 +35,7 @@ _TOKENIZED = (
     "automatic-speech-recognition",
     "decision",
     "document-question-answering",
+    "image-to-text",
     "text-to-audio",
     "zero-shot-audio-classification",
     "zero-shot-image-classification",
@@ -55,7 +56,7 @@ class MediaPipeline:
     def __init__(self, task: str, snapshot: Path) -> None:
         self._task = task
         model = load_model(_auto_class(task, snapshot), snapshot)
-        self._pipeline = transformers.pipeline(task, model=model, device="cpu", **_processors(task, snapshot))
+        self._pipeline = transformers.pipeline(task, model=model, device="cpu", **processors(task, snapshot))
         if (tokenizer := self._pipeline.tokenizer) is not None and task != "text-to-audio":
             tokenizer.model_max_length = min(tokenizer.model_max_length, 10**6)
 
@@ -177,7 +178,7 @@ def _auto_class(task: str, snapshot: Path) -> type[AutoModel]:
     )
 
 
-def _processors(task: str, snapshot: Path) -> dict[str, Json]:
+def processors(task: str, snapshot: Path) -> dict[str, Json]:
     """What prepares the inputs and reads the outputs.
 
     Image processors are pinned to Pillow: the other back end answers otherwise where somebody installs it.

@@ -162,6 +162,13 @@ _TEMPLATES = {
         "answer(image, question=question)",
         _IMAGE,
     ),
+    "image-to-text": Template(
+        "What is written or to be seen in the picture, as text.",
+        "write",
+        "image: Image | list[Image], max_new_tokens: int | None = None, prompt: str | None = None",
+        "write(image, max_new_tokens=max_new_tokens, prompt=prompt)",
+        _IMAGE,
+    ),
     "image-text-to-text": Template(
         "An answer to a text about a picture.",
         "generate",

@@ -108,7 +108,12 @@ def _check_head(facts: ModelFacts, task: str) -> None:
     both = {trained, task}
     # One class for several tasks: `ForConditionalGeneration` writes of texts, pictures and sound.
     writes = "text2text-generation" in both and both & {
-        *("image-text-to-text", "automatic-speech-recognition", "document-question-answering"),
+        *(
+            "image-text-to-text",
+            "image-to-text",
+            "automatic-speech-recognition",
+            "document-question-answering",
+        ),
         *("text-to-audio", "text-generation"),
     }
     is_speech = both == {"text-generation", "text-to-audio"}

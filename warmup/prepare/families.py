@@ -10,6 +10,7 @@ from .encoder.families import FAMILIES as ENCODERS
 from .seq2seq.families import FAMILIES as SEQ2SEQ
 from .sound.families import FAMILIES as SOUND
 from .vision.families import FAMILIES as VISION
+from .vision.families import IMAGE_TO_TEXT
 
 
 def families_of(task: str) -> tuple[str, ...]:
@@ -21,6 +22,8 @@ def families_of(task: str) -> tuple[str, ...]:
         return VISION[head]
     if head in SOUND:
         return SOUND[head]
+    if head == "image-to-text":
+        return IMAGE_TO_TEXT
     if head == "seq2seq-lm":
         return tuple(sorted(SEQ2SEQ))
     if head == "causal-lm":

@@ -34,6 +34,8 @@ from .steps import ENCODER, StepRecord, record_path, run_step, what_is_lacking
 
 _FP32_PERCENTS = ("0", "20", "40")
 """Percent of the matrices that int8 candidates leave in fp32, in the order in which they are tried."""
+_GENERATING = ("seq2seq-lm", "image-to-text")
+"""Heads of two graphs, which generate: int8 throughout or not at all."""
 _MARGIN_S = 10.0
 """Time that the caller keeps to write down what happened."""
 _ATTEMPTS = 3
@@ -162,7 +164,7 @@ def _static(request: PrepareRequest, runner: StepRunner) -> Candidate:
 
 def _candidates(request: PrepareRequest) -> tuple[str, ...]:
     """What of an int8 model stays in fp32, in the order in which it is tried."""
-    if request.head == "seq2seq-lm":
+    if request.head in _GENERATING:
         return _FP32_PERCENTS[:1]
     if (
         request.head == "automatic-speech-recognition"

@@ -101,6 +101,8 @@ def _export(request: PrepareRequest, work: Path, _: str) -> None:
         from .vision.export import export
     elif request.head in SOUND:
         from .sound.export import export
+    elif request.head == "image-to-text":
+        from .image_to_text.export import export
     else:
         from .encoder.export import export
     export(request, work)
@@ -197,6 +199,8 @@ def _check(request: PrepareRequest, work: Path, candidate: str) -> Verdict:
         from .vision.check import check
     elif request.head in SOUND:
         from .sound.check import check
+    elif request.head == "image-to-text":
+        from .image_to_text.check import check
     else:
         from .encoder.check import check
     return check(request, work, candidate.partition("-")[0])

@@ -14,7 +14,7 @@ class Recipe:
 
     kind: str = "plain"
     """How `size` is meant: "plain", "crop_pct" (ConvNeXT), "multiple" (DPT), "floor" (GLPN), "floored"
-    (YOLOS: plain, then down to a multiple)."""
+    (YOLOS: plain, then down to a multiple), "page" (Donut: no larger than that, the rest is black)."""
     size: Mapping[str, int] = field(default_factory=dict)
     resize: bool = True
     resample: int = 2
@@ -24,6 +24,12 @@ class Recipe:
     multiple: int = 1
     keep_aspect_ratio: bool = False
     size_divisor: int = 32
+    align_long_axis: bool = False
+    """Of a page: turn a picture that lies where `size` stands, or stands where it lies."""
+    thumbnail: bool = False
+    """Of a page: scale down until it fits."""
+    pad: bool = False
+    """Of a page: fill it up with black."""
     bgr: bool = False
     rescale: bool = True
     rescale_factor: float = 1 / 255
@@ -49,6 +55,8 @@ class Recipe:
     @property
     def is_fixed(self) -> bool:
         """Whether every picture comes out at one size."""
+        if self.kind == "page":
+            return self.pad
         if self.crop is not None or not self.resize:
             return self.crop is not None
         if self.kind == "crop_pct":
@@ -78,6 +86,33 @@ class TextTower:
     @classmethod
     def from_json(cls, document: Mapping[str, Json]) -> TextTower:
         return cls(**{**document, "inputs": tuple(document["inputs"])})
+
+
+@dataclass(frozen=True)
+class ImageToTextContract:
+    """A model whose encoder's graph reads `pixel_values`, and whose decoder's writes text token by token."""
+
+    head: str
+    model_type: str
+    recipe: Recipe
+    vocabulary: int
+    max_position: int | None
+    """Tokens that the decoder can take at all, those of a prompt included; None: any number."""
+    generation: Mapping[str, Json]
+    """The model's own generation options, as transformers names them."""
+    starts_with_prompt: bool = False
+    """Whether a prompt stands in place of the decoder's start token, as Donut has it, and not after it."""
+    cleanup: bool = False
+    """Whether decoded text loses the spaces before punctuation."""
+    prefetch: Mapping[str, int] = field(default_factory=dict)
+    """Bytes at the start of each weight file that every run reads."""
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Json]) -> ImageToTextContract:
+        return cls(**{**document, "recipe": Recipe.from_json(document["recipe"])})
+
+    def to_json(self) -> dict[str, Json]:
+        return {**asdict(self), "generation": dict(self.generation)}
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,16 @@ class PixelMaker:
 
     def __call__(self, image: PIL.Image.Image) -> NDArray[Any]:
         """(3, height, width) float32 of an RGB picture of Pillow's."""
-        if self._recipe.resize:
+        if self._recipe.kind == "page":
+            image = self._page(image)
+        elif self._recipe.resize:
             height, width = self.target(image.height, image.width)
             if not (height and width):
                 raise too_small(image.width, image.height)
             image = image.resize((width, height), self._recipe.resample)
         values = np.asarray(image)
+        if self._recipe.pad:
+            values = _filled(values, self._recipe.size["height"], self._recipe.size["width"])
         if self._recipe.crop is not None:
             values = _cropped(values, *self._recipe.crop)
         if self._recipe.bgr:
@@ -37,6 +41,27 @@ class PixelMaker:
         for channel in range(3):
             np.take(self._table[channel], values[..., channel], out=result[channel])
         return result
+
+    def _page(self, image: PIL.Image.Image) -> PIL.Image.Image:
+        recipe = self._recipe
+        tall, wide = recipe.size["height"], recipe.size["width"]
+        if recipe.align_long_axis and (tall - wide) * (image.height - image.width) < 0:
+            from PIL.Image import Transpose
+
+            image = image.transpose(Transpose.ROTATE_270)  # clockwise: Pillow counts the other way round
+        if recipe.resize:
+            height, width = _shortest(min(tall, wide), image.height, image.width)
+            image = image.resize((width, height), recipe.resample)
+        if recipe.thumbnail and (image.height > tall or image.width > wide):
+            height, width = min(image.height, tall), min(image.width, wide)
+            if image.height > image.width:
+                width = int(image.width * height / image.height)
+            elif image.width > image.height:
+                height = int(image.height * width / image.width)
+            if not (height and width):
+                raise too_small(image.width, image.height)
+            image = image.resize((width, height), recipe.resample)
+        return image
 
     def target(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that a picture of this size is resized to."""
@@ -100,6 +125,14 @@ def _bounded(edge: int, longest: int, height: int, width: int) -> tuple[int, int
     if width < height:
         return int(exact * height / width), edge
     return edge, int(exact * width / height)
+
+
+def _filled(values: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """(h, w, 3) in the middle of (height, width, 3) black."""
+    top, left = (height - values.shape[0]) // 2, (width - values.shape[1]) // 2
+    page = np.zeros((height, width, 3), values.dtype)
+    page[top : top + values.shape[0], left : left + values.shape[1]] = values
+    return page
 
 
 def _cropped(values: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -174,6 +174,9 @@ OF_EVERY_TASK = {
     "document_question_answering": model(
         "org/layoutlm", "layoutlm", "LayoutLMForQuestionAnswering", "document-question-answering"
     ),
+    "image_to_text": model(
+        "microsoft/trocr-small", "vision-encoder-decoder", "VisionEncoderDecoderModel", "image-to-text"
+    ),
     "image_text_to_text": model("org/llava", "llava", "LlavaForConditionalGeneration", "image-text-to-text"),
     "audio_classification": model(
         "org/ast", "audio-spectrogram-transformer", "ASTForAudioClassification", "audio-classification"

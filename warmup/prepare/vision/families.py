@@ -40,3 +40,6 @@ FAMILIES = {
     "zero-shot-image-classification": ("chinese_clip", "clip", "siglip"),
 }
 """`model_type`s by head whose graphs have been compared with transformers."""
+IMAGE_TO_TEXT = ("vision-encoder-decoder",)
+ENCODERS, DECODERS = ("beit", "deit", "donut-swin", "swin", "vit"), ("mbart", "trocr")
+"""Of image-to-text: `model_type`s of the two parts of such a model."""

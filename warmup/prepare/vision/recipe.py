@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from transformers import BaseImageProcessor
 
-_KINDS = {"ConvNext": "crop_pct", "DPT": "multiple", "GLPN": "floor", "Yolos": "floored"}
+_KINDS = {"ConvNext": "crop_pct", "DPT": "multiple", "GLPN": "floor", "Yolos": "floored", "Donut": "page"}
 
 _YOLOS_MULTIPLE = 16
 """A default of a function of transformers, which no processor overrides."""
@@ -64,6 +64,9 @@ def _read(processor: BaseImageProcessor) -> Recipe:
         crop_pct=float(get("crop_pct", 1.0)),
         multiple=_YOLOS_MULTIPLE if kind == "floored" else int(get("ensure_multiple_of", 1)),
         keep_aspect_ratio=bool(get("keep_aspect_ratio", False)),
+        align_long_axis=bool(get("do_align_long_axis", False)),
+        thumbnail=bool(get("do_thumbnail", False)),
+        pad=kind == "page" and bool(get("do_pad", False)),
         size_divisor=int(get("size_divisor", 32)),
         bgr=bool(get("do_flip_channel_order", False)),
         rescale=bool(get("do_rescale", False)),
