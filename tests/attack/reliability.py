@@ -23,7 +23,8 @@ _HEAD = """\
 # Reliability
 
 What the attack suite saw, written by `make attack`; nobody edits it. `tests/attack/` says what each case is.
-A seeded tenth runs with every `.ci/run` (of kills a fiftieth, of load nothing), some cases with `make test`.
+A seeded tenth runs with every `.ci/run` (of load nothing), some cases with `make test`. Each row is of
+the commit and the date that it names.
 
 - *Hub faults*: wrong statuses, bodies, headers, names and broken connections, once, twice or for ever, over a
   cache that is cold or warm.
