@@ -26,7 +26,7 @@ class SoundRecipe:
     fft: int = 0
     """Samples that one column of a spectrogram looks at."""
     hop: int = 0
-    """Samples from one column to the next."""
+    """Samples from one column to the next; "wave": from one step of the network to the next."""
     window: int = 0
     """"log-mel": samples that the network hears at once."""
     frames: int = 0

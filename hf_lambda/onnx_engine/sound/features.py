@@ -84,6 +84,8 @@ class Features:
 
 def frames(wave: NDArray[Any], size: int, hop: int) -> NDArray[Any]:
     """Views of `size` samples each, `hop` apart; only whole ones."""
+    if len(wave) < size:
+        return np.empty((0, size), wave.dtype)
     return np.lib.stride_tricks.sliding_window_view(wave, size)[::hop]
 
 

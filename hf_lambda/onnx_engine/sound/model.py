@@ -21,12 +21,13 @@ class SoundModel:
 
     def run(self, wave: NDArray[Any]) -> NDArray[Any]:
         """The network's scores for samples (n,): of the whole (labels,), or (tokens, vocabulary)."""
-        if (ctc := self.contract.ctc) is not None:
-            check_attention(len(wave) // ctc.stride, None, is_sound=True)
+        recipe = self.contract.recipe
+        if recipe.kind == "wave":  # the others' features are of one length
+            check_attention(len(wave) // recipe.hop, None, is_sound=True)
         try:
             (scores,) = self._session.run(["logits"], {"features": self._features(wave)[None]})
         except Exception as problem:  # each graph and numpy have their own
-            check_duration(wave, self.contract.recipe.rate, problem)
+            check_duration(wave, recipe.rate, problem)
             raise
         result: NDArray[Any] = scores[0]
         return result

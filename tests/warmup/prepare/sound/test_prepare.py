@@ -216,5 +216,5 @@ def test_what_letters_cannot_do_is_refused_with_the_reason(tmp_path):
         engine([Audio(file)], return_timestamps=True)
     with pytest.raises(BadRequest, match="`prompt`: expected no prompt"):
         engine([Audio(file)], prompt="cat")
-    with pytest.raises(Unprocessable, match=r"0\.001 s long, the model needs 0\.001 s|send a longer one"):
+    with pytest.raises(Unprocessable, match="too short for this model"):
         engine([Audio(sound(tones(0.1)[:15]))])
