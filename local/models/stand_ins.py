@@ -51,6 +51,22 @@ TOPICS = StandIn(
     does="It knows 700 words of two dozen topics, and looks in a text for words of the label's topic.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "rust_model.ot"),
 )
+RANKER = StandIn(
+    builder="ranker",
+    repo_id="cross-encoder/ms-marco-MiniLM-L6-v2",
+    commit=None,
+    task="text-ranking",
+    does="It counts a query's words that a text has, and those of its topics: its weights are constructed.",
+    other_formats=("flax_model.msgpack", "pytorch_model.bin", "onnx/model.onnx"),
+)
+TOKEN_VECTORS = StandIn(
+    builder="token_vectors",
+    repo_id="minishlab/potion-base-8M",
+    commit=None,
+    task="feature-extraction",
+    does="It knows the words of a few lists, those of a topic near each other; of others it makes one vector.",
+    other_formats=("onnx/model.onnx",),
+)
 NAMES = StandIn(
     builder="names",
     repo_id="dslim/bert-base-NER",
@@ -75,5 +91,5 @@ SHAPES = StandIn(
     does="It knows discs, squares and triangles in five colours, drawn on a pale ground.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"),
 )
-STAND_INS = (TRANSLATOR, CHATTER, SHAPES, SENTIMENT, NAMES, SUMMARIZER, TOPICS)
+STAND_INS = (TRANSLATOR, CHATTER, SHAPES, SENTIMENT, NAMES, SUMMARIZER, TOPICS, RANKER, TOKEN_VECTORS)
 """Longest to build first."""

@@ -27,7 +27,9 @@ def test_the_examples_can_be_copied_in():
     scripts = {one.name: one for one in read_scripts(ROOT / "examples")}
     assert scripts.keys() >= {"translate-en2fr", "embeddings", "zero-shot", "plain-ner", "plain-sentiment"}
     assert scripts["translate-en2fr"].pipelines[0].task == "translation_en_to_fr"
-    assert [scripts[name].image for name in ("translate-en2fr", "embeddings", "zero-shot")] == ["slim"] * 3
+    assert [scripts[name].image for name in ("translate-en2fr", "embeddings", "zero-shot", "rerank")] == [
+        "slim"
+    ] * 4
     assert scripts["plain-ner"].image == "full"
     assert scripts["plain-ner"].pipelines[0].plain
 

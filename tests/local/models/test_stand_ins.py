@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import (
@@ -18,9 +19,20 @@ from transformers import (
 )
 
 from discovery import example_files
+from hf_lambda.torch_engine import load
 from local.hub import find_repositories
 from local.models import STAND_INS, StandIn, shapes
-from local.models.stand_ins import CHATTER, NAMES, SENTIMENT, SHAPES, SUMMARIZER, TOPICS, TRANSLATOR
+from local.models.stand_ins import (
+    CHATTER,
+    NAMES,
+    RANKER,
+    SENTIMENT,
+    SHAPES,
+    SUMMARIZER,
+    TOKEN_VECTORS,
+    TOPICS,
+    TRANSLATOR,
+)
 from local.models.translator import phrases
 from tests.local.models.articles import ARTICLES
 from tests.local.models.conftest import CONSTRUCTED
@@ -105,6 +117,43 @@ def test_sentiment_tells_held_out_sentences_apart(stand_ins: Path) -> None:
 )
 def test_sentiment_gets_the_readmes_sentences_right(stand_ins: Path, text: str, label: str) -> None:
     assert _judge(stand_ins)(text) == label
+
+
+@pytest.mark.parametrize(
+    ("query", "documents"),
+    [
+        (
+            "How many people live in Berlin?",
+            ["Many people live in Berlin.", "Berlin is large.", "New York is famous for its museums."],
+        ),
+        (
+            "which country won the football match",
+            ["The match was won by a small country.", "She scored a goal in the final.", "Cook the rice."],
+        ),
+        (
+            "Where does Sarah live?",
+            ["My name is Sarah and I live in London.", "Sarah is a name.", "The phone has a good camera."],
+        ),
+    ],
+)
+def test_the_ranker_puts_first_what_says_more_of_the_query(
+    constructed: Path, query: str, documents: list[str]
+) -> None:
+    engine = load("text-ranking", constructed / RANKER.repo_id)
+    [ranked] = engine([{"query": query, "documents": documents[::-1]}])
+    assert [found["index"] for found in ranked] == [2, 1, 0]
+    assert ranked[0]["score"] > 0 > ranked[-1]["score"]
+
+
+def test_static_vectors_are_near_where_sentences_are(constructed: Path) -> None:
+    engine = load("feature-extraction", constructed / TOKEN_VECTORS.repo_id)
+    team, match, phone = np.array(
+        engine(
+            ["The team won the match.", "The player scored a goal.", "A phone with a camera"], pooling="auto"
+        )
+    )
+    assert team @ match > 0.5 > abs(team @ phone) + 0.2
+    assert np.allclose(np.linalg.norm([team, match, phone], axis=1), 1, atol=1e-3)
 
 
 @pytest.mark.parametrize("article", ARTICLES, ids=lambda article: article.lead[:20])
