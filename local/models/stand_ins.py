@@ -64,7 +64,7 @@ TOKEN_VECTORS = StandIn(
     repo_id="minishlab/potion-base-8M",
     commit=None,
     task="feature-extraction",
-    does="It knows the words of a few lists, those of a topic near each other; of others it makes one vector.",
+    does="It knows the words of some lists, those of a topic near each other, and all others as one.",
     other_formats=("onnx/model.onnx",),
 )
 NAMES = StandIn(
