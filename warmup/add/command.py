@@ -15,7 +15,6 @@ from discovery.names import NAME_LIMIT, name_problem
 from hf_lambda.atomic import replace_text
 from hf_lambda.remote_code import names_code
 from hf_lambda.repo_id import is_repo_id
-from hf_lambda.sentence_embedding import NotUnderstood, read_rules
 from hf_lambda.tasks import base_of
 
 from ..protocol.errors import ErrorKind, WarmupError
@@ -213,11 +212,8 @@ def _notes(facts: ModelFacts, task: str, expected: Forecast, name: str) -> list[
     if base_of(task) == "feature-extraction":
         if not facts.is_embedder:
             notes.append("it answers with a vector for each token; pooling= in the script makes it one")
-        else:
-            try:
-                read_rules(facts.folder)
-            except (NotUnderstood, ValueError, TypeError, KeyError, AttributeError, OSError) as reason:
-                notes.append(f"without its own pooling, a vector for each token: {plain(str(reason))}")
+        elif reason := facts.embedding_problem:
+            notes.append(f"without its own pooling, a vector for each token: {plain(reason)}")
     return notes
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from hf_lambda.manifest import repo_folder
 from hf_lambda.reading import read_file
+from hf_lambda.sentence_embedding import NotUnderstood, read_rules, read_static_rules, static_folder
 from hf_lambda.tasks import task_of_architecture
 
 from ..protocol.models import Use
@@ -93,6 +94,20 @@ class ModelFacts:
     def is_embedder(self) -> bool:
         """Whether sentence-transformers made it."""
         return "modules.json" in self.names or self.card.library == "sentence-transformers"
+
+    @property
+    def is_static(self) -> bool:
+        """Whether it is a table of token vectors, sentence-transformers' StaticEmbedding."""
+        return static_folder(self.folder) is not None
+
+    @property
+    def embedding_problem(self) -> str | None:
+        """Why its vectors cannot be made as its authors meant; None: they can."""
+        try:
+            (read_static_rules if self.is_static else read_rules)(self.folder)
+        except (NotUnderstood, ValueError, TypeError, KeyError, AttributeError, OSError) as reason:
+            return str(reason)
+        return None
 
     @property
     def has_chat_template(self) -> bool:

@@ -57,8 +57,11 @@ class Forecast:
 
 def forecast(facts: ModelFacts, task: str) -> Forecast:
     families, family = families_of(task), facts.family
-    prepared = family in families
-    if base_of(task) in TORCH_ONLY:
+    is_static = facts.is_static and base_of(task) == "feature-extraction"
+    prepared = is_static or family in families
+    if is_static:
+        why = "static embeddings are, as a table that is mapped"
+    elif base_of(task) in TORCH_ONLY:
         why = f"models for {base_of(task)} are not prepared"
     elif prepared:
         why = f"{family} models are, for {base_of(task)}; the warm-up compares it with transformers first"
@@ -69,7 +72,9 @@ def forecast(facts: ModelFacts, task: str) -> Forecast:
     parameters = facts.parameters or weights // _stored_bytes(facts.config)
     language_model = prepared and family in LANGUAGE_MODELS
     if prepared:
-        cold = int(parameters * (1.125 if language_model else 4 if family in _CONVOLUTIONS else 1.05))
+        cold = int(
+            parameters * (1.125 if language_model else 4 if is_static or family in _CONVOLUTIONS else 1.05)
+        )
         # docs/prepared.md: what language models take; encoders stay below it (bench/results.md).
         needs = 200 + 1.5 * cold / 2**20 + (_cache_mb(facts.config) if language_model else 0)
     else:
@@ -124,7 +129,12 @@ def _warm_ms(facts: ModelFacts, task: str, prepared: bool, parameters: int) -> t
     article of 525 tokens and a summary of 60, with four beams.
     """
     head, config = head_of(task), facts.config
-    if head in _TEXT_ENCODERS and facts.family not in LANGUAGE_MODELS and facts.family != "bart":
+    if (
+        head in _TEXT_ENCODERS
+        and not facts.is_static
+        and facts.family not in LANGUAGE_MODELS
+        and facts.family != "bart"
+    ):
         wide = _whole(config, "vocab_size") * (_whole(config, "hidden_size") or _whole(config, "dim"))
         millions = max(0, parameters - wide) / 1e6
         per_pass = 1.43 + 0.080 * millions if prepared else 4.66 + 0.43 * millions

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from hf_lambda.media.inputs import KINDS
-from hf_lambda.sentence_embedding import NotUnderstood, read_rules
 from hf_lambda.tasks import base_of
 
 from ..protocol.records import Json
@@ -235,7 +234,7 @@ def template_of(facts: ModelFacts, task: str) -> Template:
     template = _TEMPLATES.get(base) or _plain_template(base)
     if base == "text-classification" and facts.config.get("problem_type") == "multi_label_classification":
         return replace(template, options={"function_to_apply": "sigmoid", "top_k": None})
-    if base == "feature-extraction" and facts.is_embedder and _is_understood(facts):
+    if base == "feature-extraction" and facts.is_embedder and facts.embedding_problem is None:
         return replace(template, options={"pooling": "auto"})
     if is_multilingual(facts, task):
         parameters = template.parameters.replace(", ", ", src_lang: str, tgt_lang: str, ", 1)
@@ -308,11 +307,3 @@ def _plain_template(task: str) -> Template:
     return Template(
         "One input, or a list of them.", "run", f"{name}: {kind} | list[{kind}]", f"run({name})", imports
     )
-
-
-def _is_understood(facts: ModelFacts) -> bool:
-    try:
-        read_rules(facts.folder)
-    except (NotUnderstood, ValueError, TypeError, KeyError, AttributeError, OSError):
-        return False
-    return True

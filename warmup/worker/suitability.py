@@ -151,7 +151,7 @@ def _known(path: Path) -> dict[str, TaskComparison]:
 def check_configs(repo_id: str, snapshot: Snapshot, use: Use) -> None:
     """Raises WarmupError for what `use` lacks by the names of the files and the configs alone."""
     if _base(use.task) == "feature-extraction" and (folder := static_folder(snapshot.path)) is not None:
-        return _check_static(repo_id, snapshot.path, folder)
+        return _check_static(repo_id, snapshot, folder)
     config = _read_json(snapshot.path / "config.json")
     if use.own_tokenizer and _base(use.task) in _TEXT_TASKS:
         _check_tokenizer(repo_id, snapshot, config)
@@ -204,14 +204,15 @@ def _check_entailment(repo_id: str, config: Mapping[str, Json]) -> None:
         raise WarmupError(ErrorKind.UNTRAINED_HEAD, f"{repo_id} has {has}: {fix}")
 
 
-def _check_static(repo_id: str, snapshot: Path, folder: Path) -> None:
+def _check_static(repo_id: str, snapshot: Snapshot, folder: Path) -> None:
     """Of a table of token vectors in `folder`: that what comes after it is done here, and its tokenizer."""
     try:
-        read_static_rules(snapshot)
+        read_static_rules(snapshot.path)
     except NotUnderstood as problem:
         message = f"{repo_id} cannot be loaded: {problem}. {_OTHER}"
         raise WarmupError(ErrorKind.UNUSABLE, message) from problem
-    if not (folder / "tokenizer.json").is_file():
+    tokenizer = os.path.relpath(folder / "tokenizer.json", snapshot.path)  # modules.json may say anything
+    if not any(file.path == tokenizer for file in snapshot.files):
         message = f"{repo_id} has no tokenizer.json beside its table. {_OTHER}"
         raise WarmupError(ErrorKind.NO_TOKENIZER, message)
 

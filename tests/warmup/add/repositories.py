@@ -148,6 +148,25 @@ OF_EVERY_TASK = {
         files={"tokenizer_config.json": {"mask_token": {"content": "<mask>"}}},
     ),
     "feature_extraction": model("org/bert", "bert", "BertModel", "feature-extraction"),
+    "feature_extraction_static": Model(
+        "org/static",
+        {},
+        {"library_name": "sentence-transformers", "license": "mit"},
+        {
+            "config.json": None,
+            "model.safetensors": None,
+            "modules.json": [
+                {
+                    "idx": 0,
+                    "name": "0",
+                    "path": "0_StaticEmbedding",
+                    "type": "sentence_transformers.models.StaticEmbedding",
+                }
+            ],
+            "0_StaticEmbedding/model.safetensors": weights(),
+            "0_StaticEmbedding/tokenizer.json": TOKENIZER["tokenizer.json"],
+        },
+    ),
     "text_generation": model("org/gpt2", "gpt2", "GPT2LMHeadModel", "text-generation"),
     "translation": model(
         "facebook/nllb-200-distilled-600M", "m2m_100", "M2M100ForConditionalGeneration", "translation"

@@ -151,7 +151,14 @@ def test_a_large_model_is_told_how_much_memory_it_needs(command, offered):
     assert "note: pulumi config set --path endpoints.large.memoryMb 4224" in out
 
 
+def _table_at(path: str) -> Model:
+    module = {"idx": 0, "name": "0", "path": path, "type": "sentence_transformers.models.StaticEmbedding"}
+    files = {"modules.json": [module], "config.json": None, "0_Static/tokenizer.json": "{}"}
+    return Model("org/astray", {}, {"library_name": "sentence-transformers"}, files)
+
+
 REFUSED = {
+    "no tokenizer.json beside its table": _table_at("../../0_Static"),
     "neither the card nor config.json": Model("org/silent", {"model_type": "bert"}, {}, {}),
     "says its task is text-to-image, its library diffusers": model(
         "org/diffusion", "unet", "UNet", "text-to-image", card={"library_name": "diffusers"}
