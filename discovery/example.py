@@ -36,6 +36,8 @@ _BY_NAME = {
     "candidate_labels": ["technology", "sports", "politics"],
     "labels": ["technology", "sports", "politics"],
 }
+_LABELS_OF_PICTURE = ["a red disc", "a blue square", "a green triangle"]
+"""The picture is the first of them."""
 _FILES = {"Image": picture, "Audio": sound, "bytes": picture}
 _BY_TYPE: dict[str, Json] = {"int": 1, "float": 1.0, "bool": True, "dict": {}}
 
@@ -116,6 +118,8 @@ def _annotation(parameter: ast.arg) -> str:
 
 
 def _value(name: str, annotation: str, task: str, model: str) -> Json:
+    if task == "zero-shot-image-classification" and name in ("candidate_labels", "labels"):
+        return _LABELS_OF_PICTURE
     if name in _BY_NAME:
         return _BY_NAME[name]
     kinds = [kind.strip() for kind in annotation.split("|")]

@@ -91,5 +91,24 @@ SHAPES = StandIn(
     does="It knows discs, squares and triangles in five colours, drawn on a pale ground.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"),
 )
-STAND_INS = (TRANSLATOR, CHATTER, SHAPES, SENTIMENT, NAMES, SUMMARIZER, TOPICS, RANKER, TOKEN_VECTORS)
+PICTURES = StandIn(
+    builder="pictures",
+    repo_id="openai/clip-vit-base-patch32",
+    commit=None,
+    task="zero-shot-image-classification",
+    does="It tells the colours of drawn shapes by words for them, and mostly discs, squares and triangles.",
+    other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"),
+)
+STAND_INS = (
+    TRANSLATOR,
+    CHATTER,
+    SHAPES,
+    PICTURES,
+    SENTIMENT,
+    NAMES,
+    SUMMARIZER,
+    TOPICS,
+    RANKER,
+    TOKEN_VECTORS,
+)
 """Longest to build first."""

@@ -51,6 +51,7 @@ def test_required_parameters_get_a_value_of_their_type(tmp_path):
         ("fill-mask", "a/xlm-roberta", "text", "The capital of France is <mask>."),
         ("question-answering", "a/b", "question", "Where do I live?"),
         ("zero-shot-classification", "a/b", "candidate_labels", ["technology"]),
+        ("zero-shot-image-classification", "a/b", "candidate_labels", ["a red disc"]),
     ],
 )
 def test_the_task_and_the_name_choose_the_words(tmp_path, task, model, parameter, start):

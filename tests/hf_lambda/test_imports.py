@@ -21,7 +21,7 @@ HEAVY = {
     "soundfile",
     "importlib.metadata",
 }
-EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot", "chat", "image-classification", "rerank"]
+EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot", "chat", "image-classification", "rerank", "clip"]
 
 
 def loaded_after(code: str) -> set[str]:

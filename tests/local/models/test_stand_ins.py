@@ -25,6 +25,7 @@ from local.models import STAND_INS, StandIn, shapes
 from local.models.stand_ins import (
     CHATTER,
     NAMES,
+    PICTURES,
     RANKER,
     SENTIMENT,
     SHAPES,
@@ -288,6 +289,28 @@ def test_shapes_that_it_never_saw_are_named(stand_ins: Path) -> None:
 def test_the_picture_that_endpoints_are_asked_with_is_a_red_disc(stand_ins: Path) -> None:
     classify = pipeline("image-classification", model=str(stand_ins / SHAPES.repo_id), device="cpu")
     assert classify(example_files.picture())[0]["label"] == "red disc"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("template", ["{}", "a {}", "This is a photo of {}."])
+def test_words_for_shapes_that_it_never_saw_fit_them(stand_ins: Path, template: str) -> None:
+    source = random.Random(7)
+    compare = pipeline(
+        "zero-shot-image-classification",
+        model=str(stand_ins / PICTURES.repo_id),
+        device="cpu",
+        dtype="float32",
+    )
+    labels = [*shapes.LABELS]
+    found = [
+        compare(shapes.drawn(label, source), candidate_labels=labels, hypothesis_template=template)[0][
+            "label"
+        ]
+        for label in labels
+    ]
+    assert sum(one == other for one, other in zip(found, labels, strict=True)) >= 0.8 * len(labels)
+    wanted = ["a red disc", "a blue square", "a green triangle"]
+    assert compare(example_files.picture(), candidate_labels=wanted)[0]["label"] == wanted[0]
 
 
 @pytest.mark.slow
