@@ -15,7 +15,7 @@ from pathlib import Path
 from bench import download, figures, generation, report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
-from bench.environments import PACKAGES, lay_out
+from bench.environments import PACKAGES, is_installed, lay_out
 from bench.figures import Measured
 from bench.measure import REPOSITORY, Bench
 from bench.results import Results
@@ -23,6 +23,11 @@ from bench.workloads import WORKLOADS, Workload
 from hf_lambda.records import Json
 
 WORK = REPOSITORY / ".local" / "bench"
+LLAMA_CPP = (
+    "CMAKE_ARGS='-DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON' pip install --no-deps "
+    "--target .local/bench/site llama-cpp-python gguf diskcache"
+)
+"""What installs it; pip compiles it, which takes a quarter of an hour."""
 DOWNLOAD = "download"
 """Beside the workloads: how fast the warm-up downloads."""
 DOWNLOAD_ROUNDS = 5
@@ -68,7 +73,11 @@ def _set_up() -> Bench:
     sys.path.append(str(site))
     _say("laying out an environment for each")
     bench = Bench(
-        environments={name: lay_out(name, WORK / "environments") for name in ("slim", "full", *PACKAGES)},
+        environments={
+            name: lay_out(name, WORK / "environments")
+            for name in ("slim", "full", *PACKAGES)
+            if is_installed(name)
+        },
         site=site,
         generated=WORK / "scripts",
         cache=WORK / "efs",
@@ -123,6 +132,10 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     if "bench/bart-large" in folders:
         rivals.ctranslate2_bart(models / "bench/bart-large", bench.rivals / "ct2-bart")
     for name in workloads.LANGUAGE_MODELS.keys() & folders.keys():
+        if rivals.has_llama_cpp():
+            rivals.llama_cpp_language_model(models / name, bench.rivals / "llama-cpp" / Path(name).name)
+        else:
+            notes.append(f"llama.cpp is not compared with: {LLAMA_CPP}.")
         target = bench.rivals / "ct2-language-models" / Path(name).name
         try:
             rivals.ctranslate2_language_model(models / name, target)
@@ -173,6 +186,8 @@ def _one_round(bench: Bench, contender: Contender, workload: Workload, measured:
         measured.setdefault(f"warm:{event}", []).extend(seconds)
     one_cpu = bench.warm(contender, workload, repeats, cpus="0")
     if workload.task == "text-generation":
+        measured["weight_bytes"] = generation.weight_bytes(contender, workload, bench.cache, bench.rivals)
+        measured.setdefault("copied_bytes_per_s", []).append(generation.copied_bytes_per_s())
         for prefix, seconds_by_event in (("", warm), ("one_cpu_", one_cpu)):
             for name, token_s in generation.figures(seconds_by_event).items():
                 measured.setdefault(f"{prefix}{name}", []).append(token_s)

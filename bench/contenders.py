@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
 
+from bench.rivals import has_llama_cpp
 from bench.workloads import Workload
 from infra.function import CACHE_ENVIRONMENT
 
@@ -41,9 +42,9 @@ def contenders(workload: Workload, generated: Path) -> list[Contender]:
         (generated / f"{module}.py").write_text(_script(workload, engine, precision))
         image = "full" if engine == "torch" else "slim"
         found.append(Contender(f"hf-lambda {name}", module, generated, image, variables=_OURS))
-    for rival in ("ctranslate2", "openvino", "sentence-transformers"):
+    for rival in ("ctranslate2", "llama-cpp", "openvino", "sentence-transformers"):
         module = f"{rival.replace('-', '_')}_{kind}"
-        if (HANDLERS / f"{module}.py").exists():
+        if (HANDLERS / f"{module}.py").exists() and (rival != "llama-cpp" or has_llama_cpp()):
             found.append(Contender(rival, module, HANDLERS, rival, is_converted=True, variables=named))
     return found
 

@@ -24,6 +24,7 @@ PACKAGES = {
     "ctranslate2": ("ctranslate2", "tokenizers"),
     "openvino": ("openvino", "tokenizers"),
     "sentence-transformers": ("sentence-transformers",),
+    "llama-cpp": ("llama_cpp_python", "tokenizers"),
 }
 """By environment, beside the runtime client and all that they require; "slim" and "full" are the images'."""
 
@@ -38,6 +39,11 @@ class Environment:
     @property
     def python(self) -> Path:
         return self.folder / "bin" / Path(sys.executable).name
+
+
+def is_installed(name: str) -> bool:
+    """Whether the packages of the environment `name` are: those of llama.cpp are compiled, and optional."""
+    return all(map(_is_installed, PACKAGES.get(name, ())))
 
 
 def lay_out(name: str, into: Path) -> Environment:

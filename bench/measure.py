@@ -136,4 +136,5 @@ class Bench:
             "BENCH_CT2_DISTILBERT": str(rivals / "ct2-distilbert"),
             "BENCH_CT2_BART": str(rivals / "ct2-bart"),
             "BENCH_CT2_LANGUAGE_MODELS": str(rivals / "ct2-language-models"),
+            "BENCH_LLAMA_CPP": str(rivals / "llama-cpp"),
         }

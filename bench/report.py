@@ -42,6 +42,21 @@ TARGETS = (
         )
     ),
 )
+AGAINST = tuple(
+    # what, ratio, and whose figure stands beside ours: another contender's, or another one of ours
+    (model, what, "hf-lambda int8", ratio, key, base)
+    for model in ("Qwen2.5-0.5B", "Llama-3.2-1B")
+    for what, ratio, key, base in (
+        (
+            "prompt tokens on one CPU, llama.cpp's",
+            2,
+            "one_cpu_prompt_token_s",
+            ("llama-cpp", "one_cpu_prompt_token_s"),
+        ),
+        ("answer tokens on one CPU, llama.cpp's", 0.9, "one_cpu_token_s", ("llama-cpp", "one_cpu_token_s")),
+        ("tokens of eight answers, those of one", 3, "batch_token_s", ("hf-lambda int8", "token_s")),
+    )
+)
 
 _METHOD = (
     "Written by `make bench`: one run, everybody in turn, medians; in brackets how many times better",
@@ -61,9 +76,14 @@ _GENERATION_METHOD = (
     "Language models are of full size with random weights, greedy, with prompts that differ in their first",
     "character: nothing of one is known from the one before. First token: as first answer, for one token. A",
     "prompt's tokens: 512 of them and one new one. An answer's: 64 after the first, and 65 of each of eight",
-    "prompts in one call. The ancestor is in fp32. Cost: an answer's tokens on one CPU.",
+    "prompts in one call. The ancestor is in fp32. One thread: seconds of its CPU alone, whatever else the",
+    "machine did. Memory bandwidth: bytes of the weights times an answer's tokens a second, of what a copy",
+    "of 512 MB reaches. Cost: an answer's tokens on one CPU.",
 )
-_VERSIONS = ("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers")
+_VERSIONS = (
+    *("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers"),
+    "llama_cpp_python",
+)
 
 
 def middle(values: Json) -> float | None:
@@ -142,12 +162,14 @@ def _table(field: Mapping[str, dict[str, Json]]) -> list[str]:
     rates = generation.COLUMNS if is_generation else ()
     cost = "USD per million tokens" if is_generation else "USD per million"
     titles = [title for title, *_ in (*columns, *rates)]
+    titles += ["of memory bandwidth, one thread"] if is_generation else []
     lines = ["| | " + " | ".join([*titles, cost]) + " |"]
     lines.append("|---|" + "---|" * (len(titles) + 1))
     ancestor = field.get("ancestor", {})
     for name, measured in field.items():
         cells = [_cell(measured, ancestor, key, scale, form, name) for _, key, scale, form in columns]
         cells += [_rate(measured, ancestor, key, name) for _, key in rates]
+        cells += [generation.bandwidth_share(measured)] if is_generation else []
         lines.append(f"| {name} | " + " | ".join([*cells, _cost(measured)]) + " |")
     return lines
 
@@ -187,15 +209,17 @@ def _cost(measured: dict[str, Json]) -> str:
 def _targets(measured: Mapping[str, Measured]) -> list[str]:
     """Ratios of the medians, and how far the single rounds are apart: a machine may not be alone."""
     lines = ["| | target | seen | by round | |", "|---|---|---|---|---|"]
-    for workload, what, contender, target, key in TARGETS:
+    of_the_ancestor = [(*each, ("ancestor", each[-1])) for each in TARGETS]
+    for workload, what, contender, target, key, (other, beside) in (*of_the_ancestor, *AGAINST):
         field = measured[workload].contenders if workload in measured else {}
-        base, value = (middle(field.get(name, {}).get(key)) for name in ("ancestor", contender))
+        base = middle(field.get(other, {}).get(beside))
+        value = middle(field.get(contender, {}).get(key))
         if not base or not value:
             lines.append(f"| {workload}: {what} | {target}x | not measured | | |")
             continue
         ratio = base / value
         verdict = "held" if ratio >= target else f"missed by {100 * (1 - ratio / target):.0f} %"
-        single = _by_round(field["ancestor"][key], field[contender][key], measured[workload].rounds)
+        single = _by_round(field[other][beside], field[contender][key], measured[workload].rounds)
         lines.append(
             f"| {workload}: {what} | {target}x | {ratio:.1f}x | {single} | {verdict} |".replace("|  |", "| |")
         )

@@ -3,10 +3,12 @@
 import pytest
 
 from bench import generation, report, workloads
+from bench.contenders import Contender
 from bench.contenders import contenders as contenders_of
 from bench.figures import Measured
 from bench.warm import _varied
 from bench.workloads import BATCH, LANGUAGE_MODELS, LONG_ANSWER, LONG_PROMPT, ONE_TOKEN, WORKLOADS
+from hf_lambda.manifest import CachedFile, Manifest, PreparedEntry, write_manifest
 
 GENERATE = [workload for workload in WORKLOADS if workload.task == "text-generation"]
 MEASURED = {ONE_TOKEN: [0.1, 0.1, 9.9], LONG_PROMPT: [2.0], LONG_ANSWER: [3.3], BATCH: [5.2]}
@@ -37,6 +39,42 @@ def test_the_page_shows_tokens_a_second_and_what_a_million_of_them_cost():
     assert "| Qwen2.5-0.5B: answer tokens | 5x | 5.0x | | held |" in page
     assert "| Qwen2.5-0.5B: first token | 8x | 5.0x | | missed by 38 % |" in page
     assert any("random weights, greedy" in line for line in page)
+
+
+def test_the_page_compares_with_llama_cpp_with_one_answer_and_with_the_memory():
+    ours = {"one_cpu_token_s": [0.02], "one_cpu_prompt_token_s": [0.002], "token_s": [0.02]}
+    ours |= {"batch_token_s": [0.005], "weight_bytes": 1e8, "copied_bytes_per_s": [1e10, 2e10, 1e10]}
+    theirs = {"one_cpu_token_s": [0.02], "one_cpu_prompt_token_s": [0.003]}
+    field = {"hf-lambda int8": ours, "llama-cpp": theirs}
+    page = report.page([Measured("Qwen2.5-0.5B", 1, "a machine", field)])
+    assert "| Qwen2.5-0.5B: prompt tokens on one CPU, llama.cpp's | 2x | 1.5x | | missed by 25 % |" in page
+    assert "| Qwen2.5-0.5B: answer tokens on one CPU, llama.cpp's | 0.9x | 1.0x | | held |" in page
+    assert "| Qwen2.5-0.5B: tokens of eight answers, those of one | 3x | 4.0x | | held |" in page
+    row = next(line for line in page.splitlines() if line.startswith("| hf-lambda int8"))
+    assert "| 50 % |" in row
+    assert "| - |" in next(line for line in page.splitlines() if line.startswith("| llama-cpp"))
+
+
+def test_the_weights_of_a_contender_are_what_its_files_hold(tmp_path):
+    workload = GENERATE[0]
+    for folder, size in (("ct2-language-models", 70), ("llama-cpp", 90)):
+        target = tmp_path / folder / workload.model.partition("/")[2]
+        target.mkdir(parents=True)
+        (target / "model").write_bytes(b"0" * size)
+        (target / "tokenizer.json").write_bytes(b"0")
+    converted = Contender("llama-cpp", "m", tmp_path, "llama-cpp", is_converted=True)
+    assert generation.weight_bytes(converted, workload, tmp_path, tmp_path) == 90
+    (tmp_path / "prepared").mkdir()
+    (tmp_path / "prepared" / "decoder.onnx.data").write_bytes(b"0" * 50)
+    (tmp_path / "hub").mkdir()
+    entry = PreparedEntry("causal-lm", "int8", "int8", "prepared", "x86_64", "1.32.0")
+    files = (CachedFile("model.safetensors", 100), CachedFile("tokenizer.json", 7))
+    write_manifest(tmp_path, Manifest(workload.model, "main", "c" * 40, "hub", files, 107, "now", (entry,)))
+    seen = {
+        name: generation.weight_bytes(Contender(name, "m", tmp_path, "slim"), workload, tmp_path, tmp_path)
+        for name in ("ancestor", "hf-lambda torch", "hf-lambda int8")
+    }
+    assert seen == {"ancestor": 200, "hf-lambda torch": 100, "hf-lambda int8": 50}
 
 
 def test_no_prompt_begins_as_the_one_before_it_and_none_is_longer():

@@ -139,7 +139,7 @@ def read_facts(source: HubSource, repo_id: str, revision: str | None, folder: Pa
 
     snapshot.mkdir(parents=True, exist_ok=True)
     download([file for file in tree if file.problem is None and _is_config(file)])
-    reason = config_problem(snapshot, {file.path for file in tree})
+    reason = config_problem(repo_id, snapshot, {file.path for file in tree})
     if reason:
         return ModelFacts(repo_id, commit, card, snapshot, (), problem=reason)
     uses = [Use("feature-extraction")]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from hf_lambda.reading import read_file
+from hf_lambda.repo_id import is_repo_id
 
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.records import Json
@@ -16,21 +18,22 @@ from .source import Snapshot
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _LARGEST_HEADER = 100_000_000
 """What safetensors itself takes."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _FIX = "Name another model or revision"
 
 
 def check_usable(repo_id: str, snapshot: Snapshot) -> None:
     """Raises WarmupError for an adapter, a broken config, a pointer for a file, a file that was cut."""
     names = {file.path for file in snapshot.files}
-    reason = config_problem(snapshot.path, names) or _of_index(snapshot.path, names)
+    reason = config_problem(repo_id, snapshot.path, names) or _of_index(snapshot.path, names)
     for file in snapshot.files:
         reason = reason or _of_file(snapshot.path / file.path)
     if reason:
         raise WarmupError(ErrorKind.UNUSABLE, f"{repo_id} {reason}")
 
 
-def config_problem(folder: Path, names: Collection[str]) -> str | None:
-    """Why the repository whose configs lie in `folder`, with files `names`, is no model; None: it is."""
+def config_problem(repo_id: str, folder: Path, names: Collection[str]) -> str | None:
+    """Why `repo_id`, whose configs lie in `folder`, with files `names`, is no model; None: it is."""
     if "config.json" in names:
         try:
             document = json.loads(read_file(folder / "config.json"))
@@ -40,11 +43,15 @@ def config_problem(folder: Path, names: Collection[str]) -> str | None:
             return f"has a config.json that is not an object. {_FIX}"
         return None
     if "adapter_config.json" in names:
-        base = _object(folder / "adapter_config.json").get("base_model_name_or_path")
-        of = f" of {base}" if isinstance(base, str) else ""
+        config = _object(folder / "adapter_config.json")
+        base, revision = (config.get(key) for key in ("base_model_name_or_path", "revision"))
+        known = isinstance(base, str) and is_repo_id(base)
+        is_commit = isinstance(revision, str) and _COMMIT.fullmatch(revision)
+        pinned = f'revision="{revision}"' if is_commit else "revision=... (pin it)"
+        named = f'model="{base}", {pinned}' if known else f"model=..., {pinned}"
         return (
-            f"is an adapter{of}, not a model: name the model itself, and the adapter beside it where it is "
-            'LoRA (`adapter=...`, engine="onnx")'
+            f"is an adapter{f' of {base}' if known else ''}, not a model: name the model itself, and the "
+            f'adapter beside it where it is LoRA: {named}, adapter="{repo_id}", engine="onnx"'
         )
     if "modules.json" in names:
         return None  # sentence-transformers has modules without one

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,11 @@ def cut(share: float) -> Callable[[Path], None]:
     return apply
 
 
-def as_adapter(folder: Path) -> None:
+def as_adapter(folder: Path, base: str = "org/base", revision: str | None = None) -> None:
     for name in ("config.json", "model.safetensors"):
         (folder / name).unlink()
-    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "org/base"}))
+    config = {"base_model_name_or_path": base, "revision": revision}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
     save_file({"a": torch.zeros(2)}, folder / "adapter_model.safetensors")
 
 
@@ -80,7 +82,19 @@ def cut_pickle(folder: Path) -> None:
 
 
 CASES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "adapter": (as_adapter, "org/bad is an adapter of org/base, not a model: name the model itself"),
+    "adapter": (
+        as_adapter,
+        'where it is LoRA: model="org/base", revision=... (pin it), adapter="org/bad", engine="onnx"',
+    ),
+    "adapter of a commit": (
+        partial(as_adapter, revision="a" * 40),
+        "org/bad is an adapter of org/base, not a model: name the model itself, and the adapter beside it "
+        f'where it is LoRA: model="org/base", revision="{"a" * 40}", adapter="org/bad"',
+    ),
+    "adapter of a folder": (
+        partial(as_adapter, base="/home/me/base", revision="main"),
+        "org/bad is an adapter, not a model",
+    ),
     "pointer": (
         lambda folder: (folder / "model.safetensors").write_bytes(POINTER),
         "org/bad holds a pointer of Git LFS in the place of model.safetensors: the file itself was never",
