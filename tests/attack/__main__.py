@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             _attack(name, max(1, round(COUNTS[name] * asked.share)), asked.seed, 60 * asked.minutes)
     records = [Record.read(path) for name in COUNTS if (path := RECORDS / f"{name}.json").is_file()]
     if asked.write:
-        write_report(records, REPORT)
+        write_report(records, REPORT, COUNTS)
     for record in records:
         print(record.line())
     return int(any(record.failures for record in records))

@@ -74,7 +74,8 @@ class Record:
         return f"{_TITLES[self.name]}: {figures} ({self.seconds / 60:.1f} min, seed {self.seed})"
 
 
-def write_report(records: Sequence[Record], path: Path) -> None:
+def write_report(records: Sequence[Record], path: Path, whole: Mapping[str, int]) -> None:
+    """`whole`: by campaign how many cases a whole run of it has."""
     from .requests import TASKS
 
     lines = []
@@ -90,6 +91,15 @@ def write_report(records: Sequence[Record], path: Path) -> None:
         for record in records
         for said in record.failures
     ]
-    tail = ["", "What did not hold:", "", *failures] if failures else []
+    cases = {record.name: record.cases for record in records}
+    parts = [
+        f"- {_TITLES[name]}: {cases[name]:,} of the {count:,} cases of a whole run"
+        if name in cases
+        else f"- {_TITLES[name]}: none"
+        for name, count in whole.items()
+        if cases.get(name, 0) < count
+    ]
+    tail = ["", "What was run in part:", "", *parts] if parts else []
+    tail += ["", "What did not hold:", "", *failures] if failures else []
     text = _HEAD.format(tasks=len(TASKS)) + "\n".join([*lines, *tail]) + "\n"
     path.write_text(text)

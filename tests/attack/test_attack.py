@@ -80,11 +80,13 @@ def test_what_is_wrong_is_seen_and_written_down(tmp_path: Path):
     outcome = requests._ask(target, random.Random(1))
     assert not outcome.figures[requests.ANSWERED]
     record = Record("requests", "a" * 40, "2026-11-27", 1, 1, 6.0, {"no 500": [0, 1]}, ["broken: 500"])
-    write_report([record], tmp_path / "report.md")
+    write_report([record], tmp_path / "report.md", {"requests": 50, "kills": 5})
     written = (tmp_path / "report.md").read_text()
     row = "| fuzzed requests, both engines: no 500 | **0** | 1 | 1 | aaaaaaaaaaaa | 2026-11-27 | 0.1 |"
     assert row in written.splitlines()
     assert "broken: 500" in written
+    assert "- fuzzed requests, both engines: 1 of the 50 cases of a whole run\n" in written
+    assert "- kills of a warm-up: none\n" in written
 
 
 def test_after_the_time_that_it_was_given_no_case_begins():
