@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import contextlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeGuard
 
 from discovery import hf_lambda_pipeline, other_loads, transformers_calls
 from discovery.example import example
+from discovery.fields import fields
 from discovery.module import Declared, ParsedModule, Skip, where
 from discovery.names import beyond_slim, hidden_module, name_problem
 from hf_lambda.records import Json
@@ -49,6 +51,10 @@ class Script:
     """Modules that it imports and the slim image does not have."""
     takes_raw_http: bool = False
     """Whether its handler gets HTTP requests as Lambda hands them on, and reads no body of these."""
+    fields: Mapping[str, Json] = field(default_factory=dict, compare=False)
+    """JSON Schema of the events that its handler takes."""
+    summary: str = ""
+    """First line of what it says of itself."""
 
     @property
     def image(self) -> Literal["slim", "full"]:
@@ -108,6 +114,8 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         unseen=unseen,
         takes_raw_http=raw,
         beyond_slim=beyond_slim(imported, own),
+        fields=fields(module, handler, is_endpoint, event, speaks=speaks),
+        summary=(ast.get_docstring(module.tree) or "").partition("\n")[0],
     )
     return script, module.problems
 

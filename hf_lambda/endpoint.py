@@ -12,6 +12,7 @@ from .errors import BadRequest
 from .handler import LambdaHandler, RequestHandler
 from .inputs import Single
 from .records import Json
+from .routes import method_and_path
 from .signature import Signature, json_type
 from .streaming import JSON_LINES, Stream, guarded, joined, json_lines
 from .trace import current
@@ -42,6 +43,8 @@ class _Endpoint(RequestHandler):
         self._yields = inspect.isgeneratorfunction(function)
 
     def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
+        if http and _asks_for_schema(event):
+            return self._document()
         request = events.read(event)
         fields = dict(request.fields)
         as_lines = self._yields and self._asks_for_lines(fields)
@@ -62,6 +65,12 @@ class _Endpoint(RequestHandler):
             raise BadRequest("stream", "boolean", json_type(given))
         return given in (True, "true")
 
+    def _document(self) -> dict[str, Json]:
+        from . import schema  # few requests ask for it, and every module is part of a cold start
+
+        parameters = inspect.signature(self._function, eval_str=True).parameters.values()
+        return schema.document(self._name, schema.of_parameters(parameters), streams=self._yields)
+
     def _lines(self, result: Json, http: bool, request_id: str) -> Stream:
         values = iter(result)
         # What fails before the first value still has a status of its own.
@@ -69,6 +78,11 @@ class _Endpoint(RequestHandler):
         pieces = json_lines(chain(first, values))
         guard = guarded(pieces, lambda body: next(json_lines([body])), request_id=request_id)
         return Stream(guard, http=http, headers={"content-type": JSON_LINES})
+
+
+def _asks_for_schema(event: Json) -> bool:
+    method, path = method_and_path(event)
+    return method == "GET" and path.endswith("/openapi.json")
 
 
 def _unwrapped(result: Json) -> Json:

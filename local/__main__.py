@@ -59,6 +59,7 @@ def up(options: argparse.Namespace) -> int:
     if answered := next((each for each in report.endpoints if isinstance(each, EndpointAnswer)), None):
         event = json.dumps(answered.request, ensure_ascii=False)
         print(f"ask:   make invoke FN={answered.name} EVENT={shlex.quote(event)}")
+    print(f"page:  {FOLDER.page.read_text()}")
     print(f"read:  {_shown(FOLDER.report)}, `make logs`")
     print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
     if code:

@@ -38,6 +38,11 @@ class Folder:
         return self.path / "gateway.port"
 
     @property
+    def page(self) -> Path:
+        """Address of the page, with its secret; while the gateway runs."""
+        return self.run / "page.url"
+
+    @property
     def emulator(self) -> Path:
         return self.path / "bin/aws-lambda-rie"
 

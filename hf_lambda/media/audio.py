@@ -32,6 +32,7 @@ class Audio(MediaFile):
 
     noun = "sound"
     json_name = f"sound ({WANTED})"
+    media_type = "audio/*"
     accepted = ACCEPTED
 
     def __init__(self, data: bytes) -> None:

@@ -15,6 +15,8 @@ class MediaFile:
 
     noun: ClassVar[str]
     json_name: ClassVar[str]
+    media_type: ClassVar[str]
+    """As schemas say it."""
     accepted: ClassVar[tuple[str, ...]]
     """Formats that are read."""
 

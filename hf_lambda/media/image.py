@@ -39,6 +39,7 @@ class Image(MediaFile):
 
     noun = "image"
     json_name = f"an image ({WANTED})"
+    media_type = "image/*"
     accepted = ACCEPTED
 
     def __init__(self, data: bytes) -> None:

@@ -12,6 +12,8 @@ from pathlib import Path
 from hf_lambda.atomic import replace_text
 from local.hub.address import HubAddress
 from local.layout import Folder
+from local.playground.on_this_machine import LocalBackend
+from local.playground.server import PlaygroundServer
 from local.program.functions import Program
 from local.service.emulator import Emulators
 from local.service.environment import machine_environment
@@ -30,9 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
     program = Program.from_json(json.loads(folder.program.read_text()))
     hub = HubAddress(options.hub, options.upstream)
     extra = {each.name: machine_environment(each, hub, os.environ) for each in program.functions}
-    api = HttpApi(Gateway(program.functions, _runtime(folder, options, extra)), port=options.port)
+    gateway = Gateway(program.functions, _runtime(folder, options, extra))
+    api = HttpApi(gateway, port=options.port)
+    # An origin of its own: what functions answer at their addresses must not be able to read the page.
+    page = PlaygroundServer(LocalBackend(gateway, folder, api.url))
+    threading.Thread(target=page.serve_forever, name="page", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=api.close).start())
+    folder.page.touch(mode=0o600)
+    folder.page.write_text(page.address)
     replace_text(options.port_file, api.url.rpartition(":")[2])
     api.serve_forever()
     return 0

@@ -271,6 +271,10 @@ class StreamingEmulator(Emulator):
                 self.log.note(f"END RequestId: {request_id}\n")
                 self.log.note(f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\n")
 
+    def said(self) -> str:
+        """What was logged of the last request, with the handler's own line, which comes through a pipe."""
+        return self.log.end(0, own_line=True)[1]
+
     def stop(self) -> None:
         self._api.close()
         super().stop()

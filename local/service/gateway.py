@@ -5,7 +5,8 @@ import contextlib
 import json
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from local.program.functions import Function, FunctionUrl
 from local.service import function_urls
@@ -30,6 +31,21 @@ IDLE_S = 300
 """Instances unused for so long are ended, as Lambda does after a while."""
 RETRY_DELAYS_S = (60.0, 120.0)
 """Lambda's waits before it tries a failed asynchronous invocation again."""
+
+
+@dataclass(frozen=True)
+class Streaming:
+    """An answer that has begun: its pieces, once; then what the instance logged of it."""
+
+    pieces: Iterator[bytes]
+    """Raise Cut where the answer breaks off."""
+    finish: Callable[[], None]
+    """Ends the request; its last line is in the log then. Safe to repeat."""
+    log: Callable[[], str]
+
+    @classmethod
+    def of(cls, result: InvocationResult) -> "Streaming":
+        return cls(iter([result.payload]), lambda: None, lambda: result.log)
 
 
 class Gateway:
@@ -82,6 +98,42 @@ class Gateway:
             headers["X-Amz-Log-Result"] = base64.b64encode(answer.log.encode()[-LOG_TAIL_BYTES:]).decode()
         return Reply(200, answer.payload, {"Content-Type": "application/json", **headers})
 
+    def endpoint(self, name: str) -> Function:
+        """The function of the script `name`. Raises ApiError."""
+        function = next((each for each in self.functions.values() if each.name == name), None)
+        if function is None or not function.is_endpoint:
+            names = ", ".join(sorted(each.name for each in self.functions.values() if each.is_endpoint))
+            raise ApiError(
+                404, "ResourceNotFoundException", f"No endpoint is called {name!r}; there are: {names}"
+            )
+        return function
+
+    def ask(self, name: str, payload: bytes) -> InvocationResult:
+        """What the script `name` answers to an event, with its log. Raises ApiError."""
+        function = self.endpoint(name)
+        check_payload(payload, "RequestResponse")
+        return self._run(function, payload, None)
+
+    @contextlib.contextmanager
+    def ask_streaming(self, name: str, payload: bytes) -> Iterator[Streaming]:
+        """As `ask`, while the answer is made. Leaving the block ends it. Raises ApiError."""
+        function = self.endpoint(name)
+        check_payload(payload, "RequestResponse")
+        with self._refusals(function), self._pools[function.function_name].lease() as instance:
+            if not isinstance(instance, StreamingEmulator):  # a container, whose emulator waits for all of it
+                yield Streaming.of(instance.invoke(payload))
+                return
+            with contextlib.ExitStack() as request:
+                opened = request.enter_context(instance.open(payload))
+                if isinstance(opened, InvocationResult):
+                    yield Streaming.of(opened)
+                else:
+                    yield Streaming(opened.answer.pieces, request.close, instance.said)
+
+    def retire(self, name: str) -> int:
+        """Stop the idle instances of the script `name`: its next request is a cold start. Raises ApiError."""
+        return self._pools[self.endpoint(name).function_name].retire(0)
+
     def describe(self, name: str | None, what: str) -> Reply:
         """ListFunctions, GetFunction, GetFunctionConfiguration or GetFunctionConcurrency. Raises ApiError."""
         if name is None:
@@ -96,12 +148,7 @@ class Gateway:
 
     def call_url(self, name: str, request: UrlRequest) -> Reply:
         """One request to the Function URL of the script `name`. Raises ApiError."""
-        function = next((each for each in self.functions.values() if each.name == name), None)
-        if function is None or not function.is_endpoint:
-            names = ", ".join(sorted(each.name for each in self.functions.values() if each.is_endpoint))
-            raise ApiError(
-                404, "ResourceNotFoundException", f"No endpoint is called {name!r}; there are: {names}"
-            )
+        function = self.endpoint(name)
         # On AWS `functionUrl` asks for an address; on loopback one costs nothing and opens nothing.
         function_url = function.url or FunctionUrl(needs_signature=False)
         cors = function_url.cors

@@ -1,13 +1,16 @@
 """HTTP in front of the gateway."""
 
 import contextlib
+import functools
 import json
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BufferedIOBase
+from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from local.service import function_urls
@@ -17,30 +20,45 @@ from local.service.lambda_api import ApiError, Pieces, Reply, parse_path
 from local.service.streaming import Cut
 
 _LONGEST_LINE = 65_536
+Route: TypeAlias = Callable[[UrlRequest], Reply]
+"""Answers one request; it may raise ApiError."""
 
 
-class HttpApi:
-    """Serves a gateway on loopback, at `url`, until closed.
+class HttpServer:
+    """Answers by `route` on loopback, at `url`, until closed.
 
     port: taken if it is free, else any other; 0 for any.
     """
 
-    def __init__(self, gateway: Gateway, *, port: int = 0) -> None:
-        self.gateway = gateway
+    def __init__(self, route: Route, *, port: int = 0) -> None:
         try:
-            self._server = _Server(("127.0.0.1", port), _handler(gateway))
+            self._server = _Server(("127.0.0.1", port), _handler(route))
         except OSError:
             if not port:
                 raise
-            self._server = _Server(("127.0.0.1", 0), _handler(gateway))
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+            self._server = _Server(("127.0.0.1", 0), _handler(route))
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def serve_forever(self) -> None:
         """Answer requests, each in a thread of its own, until `close`."""
         self._server.serve_forever(poll_interval=0.05)
 
     def close(self) -> None:
-        """Stop answering and end all instances. Call it from another thread than `serve_forever`."""
+        """Stop answering. Call it from another thread than `serve_forever`."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class HttpApi(HttpServer):
+    """Serves a gateway."""
+
+    def __init__(self, gateway: Gateway, *, port: int = 0) -> None:
+        super().__init__(functools.partial(_route, gateway), port=port)
+        self.gateway = gateway
+
+    def close(self) -> None:
+        """Also ends all instances."""
         self._server.shutdown()
         self.gateway.close()
         self._server.server_close()
@@ -71,7 +89,26 @@ class _Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
-def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
+def _route(gateway: Gateway, request: UrlRequest) -> Reply:
+    """Raises ApiError."""
+    path = request.path
+    if path.startswith(function_urls.PREFIX):
+        script, _, rest = path.removeprefix(function_urls.PREFIX).partition("/")
+        return gateway.call_url(script, replace(request, path=f"/{rest}"))
+    name, what = parse_path(path)
+    if request.method == "GET" and what != "invocations":
+        return gateway.describe(name, what)
+    if request.method != "POST" or name is None or what != "invocations":
+        raise ApiError(405, "MethodNotAllowedException", f"{request.method} {path} is not served here")
+    kind = request.headers.get("x-amz-invocation-type", "RequestResponse")
+    tail = request.headers.get("x-amz-log-type") == "Tail"
+    context = request.headers.get("x-amz-client-context")
+    if (qualifier := parse_qs(request.query).get("Qualifier")) and ":" not in name:
+        name = f"{name}:{qualifier[0]}"
+    return gateway.invoke(name, kind, request.body, tail=tail, client_context=context)
+
+
+def _handler(route: Route) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True  # with delayed ACKs it costs 40 ms per answer
@@ -82,10 +119,14 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
         def answer(self) -> None:
             address = urlsplit(self.path)
             try:
-                reply = self.route(address.path, address.query, self.body())
+                headers = {key.lower(): value for key, value in self.headers.items()}
+                source_ip = self.client_address[0]
+                reply = route(
+                    UrlRequest(self.command, address.path, address.query, headers, self.body(), source_ip)
+                )
             except ApiError as error:
-                headers = {"Content-Type": "application/json", "x-amzn-ErrorType": error.kind}
-                reply = Reply(error.status, json.dumps(error.body).encode(), headers)
+                named = {"Content-Type": "application/json", "x-amzn-ErrorType": error.kind}
+                reply = Reply(error.status, json.dumps(error.body).encode(), named)
             self.send_response(reply.status)
             for name, value in reply.headers.items():
                 self.send_header(name, value)
@@ -120,25 +161,6 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 message = f"the body is not well formed: {error}"
                 raise ApiError(400, "InvalidRequestContentException", message) from None
-
-        def route(self, path: str, query: str, body: bytes) -> Reply:
-            if path.startswith(function_urls.PREFIX):
-                script, _, rest = path.removeprefix(function_urls.PREFIX).partition("/")
-                headers = {key.lower(): value for key, value in self.headers.items()}
-                source_ip = self.client_address[0]
-                request = UrlRequest(self.command, f"/{rest}", query, headers, body, source_ip)
-                return gateway.call_url(script, request)
-            name, what = parse_path(path)
-            if self.command == "GET" and what != "invocations":
-                return gateway.describe(name, what)
-            if self.command != "POST" or name is None or what != "invocations":
-                raise ApiError(405, "MethodNotAllowedException", f"{self.command} {path} is not served here")
-            kind = self.headers.get("X-Amz-Invocation-Type", "RequestResponse")
-            tail = self.headers.get("X-Amz-Log-Type") == "Tail"
-            context = self.headers.get("X-Amz-Client-Context")
-            if (qualifier := parse_qs(query).get("Qualifier")) and ":" not in name:
-                name = f"{name}:{qualifier[0]}"
-            return gateway.invoke(name, kind, body, tail=tail, client_context=context)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = answer  # noqa: N815
 

@@ -89,14 +89,15 @@ class Pool:
         finally:
             self._give_back(instance)
 
-    def retire(self, idle_s: float) -> None:
-        """Stop the instances that nobody has used for `idle_s`."""
+    def retire(self, idle_s: float) -> int:
+        """Stop the instances that nobody has used for `idle_s`; returns how many these were."""
         before = time.monotonic() - idle_s
         with self._changed:
             old = [instance for since, instance in self._idle if since <= before]
             self._idle = [(since, instance) for since, instance in self._idle if since > before]
         for instance in old:
             instance.stop()
+        return len(old)
 
     def close(self) -> None:
         """Stop everything, also what is busy."""

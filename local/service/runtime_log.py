@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
@@ -9,6 +10,7 @@ REPORT_WAIT_S = 0.5
 """How long to wait for the last line of a request; none comes where the runtime was killed."""
 _START = re.compile(r"START RequestId: (\S+)")
 _LAST = re.compile(r"^REPORT RequestId:|\(rapid\) Invoke DONE failed")
+_OWN = re.compile(r'^\{"event": "request"')
 _EMULATOR_CHATTER = re.compile(r"^\d+ \w+ \d+ [\d:,]+ \[(DEBUG|INFO|WARNING)\] \(rapid\)")
 
 
@@ -32,10 +34,14 @@ class RuntimeLog:
                 self._lines.clear()
             return len(self._lines)
 
-    def end(self, mark: int) -> tuple[str | None, str]:
-        """Id of the request begun at `mark`, if it got one, and all lines up to its REPORT."""
+    def end(self, mark: int, *, own_line: bool = False) -> tuple[str | None, str]:
+        """Id of the request begun at `mark`, if it got one, and all lines up to its REPORT.
+
+        own_line: also the one that the handler writes of a request.
+        """
+        needed = (_LAST, _OWN) if own_line else (_LAST,)
         with self._news:
-            self._news.wait_for(lambda: self._ended or self._reported(mark), REPORT_WAIT_S)
+            self._news.wait_for(lambda: self._ended or self._has(mark, needed), REPORT_WAIT_S)
             starts = (_START.match(line) for line in self._lines[mark:])
             request_id = next((start[1] for start in starts if start), None)
             return request_id, "".join(self._lines)
@@ -52,8 +58,8 @@ class RuntimeLog:
         """Wait for the end of the stream, which comes when the last process that writes to it is gone."""
         self._reader.join(REPORT_WAIT_S)
 
-    def _reported(self, mark: int) -> bool:
-        return any(_LAST.search(line) for line in self._lines[mark:])
+    def _has(self, mark: int, needed: Sequence[re.Pattern[str]]) -> bool:
+        return all(any(each.search(line) for line in self._lines[mark:]) for each in needed)
 
     def _read(self) -> None:
         with self.path.open("ab") as file, self._stream:

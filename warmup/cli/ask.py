@@ -38,6 +38,11 @@ def ask_endpoints(
         return list(pool.map(ask, scripts))
 
 
+def request_line(log: str) -> dict[str, Json]:
+    """The endpoint's own line about the request; a plain script has none."""
+    return _line(log, "request")
+
+
 def _about(script: Script, commits: Commits) -> dict[str, Json]:
     first = script.pipelines[0] if script.pipelines else None
     return {
@@ -55,7 +60,7 @@ def _asked_twice(client: StackClient, script: Script, commits: Commits) -> Endpo
     for invocation in (first, second):
         if fault := _fault(invocation):
             raise WarmupError(ErrorKind.ENDPOINT, fault + _hint(script, invocation))
-    at_first, at_second = _request_line(first.log), _request_line(second.log)
+    at_first, at_second = request_line(first.log), request_line(second.log)
     return EndpointAnswer(
         **_about(script, commits),
         engine=at_second.get("engine") or at_first.get("engine"),
@@ -90,11 +95,6 @@ def _hint(script: Script, invocation: Invocation) -> str:
         name = script.path.name
         return f"; it was asked with {{}}, as nothing says what it takes: write EXAMPLE = {{...}} in {name}"
     return ""
-
-
-def _request_line(log: str) -> dict[str, Json]:
-    """The endpoint's own line about the request; a plain script has none."""
-    return _line(log, "request")
 
 
 def _line(log: str, event: str) -> dict[str, Json]:

@@ -1,0 +1,118 @@
+"""The local stack, asked within its gateway."""
+
+import contextlib
+import json
+import platform
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from discovery import Script, read_scripts
+from local.layout import Folder
+from local.logs import LINES, local_logs
+from local.playground.backend import BackendError, endpoint_info
+from local.playground.cost import cost_of
+from local.playground.records import Answered, Cost, Ended, EndpointInfo, StackInfo
+from local.service.gateway import Gateway
+from local.service.lambda_api import ApiError
+from local.service.streaming import Cut
+from warmup.protocol.answers import CacheStatus
+from warmup.protocol.errors import WarmupError
+from warmup.protocol.models import models_of_scripts
+from warmup.protocol.outputs import LOCAL
+from warmup.protocol.records import Json
+from warmup.worker.status import status
+
+ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
+
+
+class LocalBackend:
+    """Of the functions that `gateway` runs, as they were declared; their scripts are read as they are now."""
+
+    def __init__(self, gateway: Gateway, folder: Folder, url: str) -> None:
+        """url: of the gateway."""
+        self._gateway, self._folder, self._url = gateway, folder, url
+
+    def stack(self) -> StackInfo:
+        cache = self.cache()
+        functions = [each for each in self._gateway.functions.values() if each.is_endpoint]
+        scripts = {script.name: script for script in self.scripts()}
+        found: list[EndpointInfo] = []
+        for function in sorted(functions, key=lambda each: each.name):
+            if script := scripts.get(function.name):  # one whose file is gone needs `make up`
+                url = f"{self._url}/urls/{function.name}/"
+                memory_mb = function.memory_mb
+                found.append(endpoint_info(script, function.arn, cache, memory_mb=memory_mb, url=url))
+        region = functions[0].arn.split(":")[3] if functions else "us-east-1"
+        return StackInfo(LOCAL, region, self._url, tuple(found))
+
+    def scripts(self) -> tuple[Script, ...]:
+        return read_scripts(self._folder.root / "inference")
+
+    def cache(self) -> CacheStatus:
+        return status(self._folder.efs, models_of_scripts(self.scripts()))
+
+    def invoke(self, name: str, event: bytes) -> Answered:
+        with _worded():
+            began = time.monotonic()
+            result = self._gateway.ask(name, event)
+            cost = self._cost(name, result.log, time.monotonic() - began)
+        return answered(result.payload, result.error, cost, result.log)
+
+    @contextlib.contextmanager
+    def stream(self, name: str, event: bytes) -> Iterator[Iterator[bytes | Ended]]:
+        with _worded():
+            began = time.monotonic()
+            with self._gateway.ask_streaming(name, event) as answer:
+
+                def parts() -> Iterator[bytes | Ended]:
+                    error = None
+                    try:
+                        yield from answer.pieces
+                    except Cut as cut:
+                        error = str(cut)
+                    seconds = time.monotonic() - began
+                    answer.finish()
+                    log = answer.log()
+                    yield Ended(self._cost(name, log, seconds), tuple(log.splitlines()), error)
+
+                yield parts()
+
+    def logs(self, name: str) -> Sequence[str]:
+        with _worded():
+            self._gateway.endpoint(name)
+            try:
+                return list(local_logs(self._folder.logs, name))[-LINES:]
+            except WarmupError:  # it was not asked yet
+                return []
+
+    def retire(self, name: str) -> int:
+        with _worded():
+            return self._gateway.retire(name)
+
+    def _cost(self, name: str, log: str, seconds: float) -> Cost:
+        memory_mb = self._gateway.endpoint(name).memory_mb
+        cost = cost_of(log, seconds, memory_mb=memory_mb, architecture=ARCHITECTURE)
+        return replace(cost, peak_mb=None)  # the emulator writes what the function has, not what it used
+
+
+def answered(payload: bytes, failed: bool, cost: Cost, log: str) -> Answered:
+    """A function's answer taken apart: one of ours is `{"statusCode", "body"}`, any other is the body."""
+    try:
+        value: Json = json.loads(payload) if payload else None
+    except ValueError:
+        value = payload.decode(errors="replace")
+    lines = tuple(log.splitlines())
+    if failed:
+        return Answered(500, value, cost, lines)
+    if isinstance(value, dict) and isinstance(value.get("statusCode"), int):
+        return Answered(value["statusCode"], value.get("body"), cost, lines)
+    return Answered(200, value, cost, lines)
+
+
+@contextlib.contextmanager
+def _worded() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        raise BackendError(str(error), error.status) from error
