@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from discovery import Declared, Script
 from hf_lambda import schema
 from hf_lambda.manifest import DEFAULT_REVISION, requested_of
+from hf_lambda.repo_id import is_repo_id
 from hf_lambda.tasks import head_of
 from local.playground.records import Answered, Ended, EndpointInfo, ModelInfo, StackInfo
 from warmup.protocol.answers import CacheStatus, WarmedModel
@@ -99,7 +100,7 @@ def _model_info(declared: Declared, cache: CacheStatus | None) -> ModelInfo:
         ),
         None,
     )
-    link = f"{HUB}/{declared.model}/tree/{revision}"
+    link = f"{HUB}/{declared.model}/tree/{revision}" if is_repo_id(declared.model) else None
     if warmed is None:
         return ModelInfo(
             *(declared.model, declared.task, revision, link, None, None),

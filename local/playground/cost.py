@@ -25,7 +25,7 @@ def cost_of(log: str, seconds: float, *, memory_mb: int | None, architecture: st
     memory = memory_mb or _whole(_number(_MEMORY, report))
     said = request_line(log)
     total_ms = seconds * 1000
-    known = billed is not None and memory is not None
+    price = None if billed is None or memory is None else prices.million_usd(memory, billed, architecture)
     return Cost(
         total_ms=round(total_ms, 1),
         cold=said.get("cold"),
@@ -34,7 +34,7 @@ def cost_of(log: str, seconds: float, *, memory_mb: int | None, architecture: st
         billed_ms=billed,
         memory_mb=memory,
         peak_mb=_whole(_number(_PEAK, report)),
-        million_usd=prices.million_usd(memory, billed, architecture) if known else None,
+        million_usd=price,
     )
 
 

@@ -120,7 +120,7 @@ class AwsBackend:
     def _streaming(self) -> Client:
         """Asks once, and waits as long as a function may run."""
         once = {"mode": "standard", "total_max_attempts": 1}
-        return self._client.access.client("lambda", read_timeout=ANSWER_TIMEOUT_SECONDS, retries=once)
+        return self._client.lambda_client(ANSWER_TIMEOUT_SECONDS, retries=once)
 
     def _cost(self, name: str, log: str, seconds: float) -> Cost:
         memory_mb = self._client.outputs.memory_mb.get(name)

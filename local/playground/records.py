@@ -9,12 +9,12 @@ from warmup.protocol.records import Json, Record
 
 @dataclass(frozen=True)
 class ModelInfo(Record):
-    """A model of an endpoint, with what the cache says of it."""
+    """A model of an endpoint, with what the cache says of it. A folder beside the scripts has no link."""
 
     repo_id: str
     task: str
     revision: str
-    link: str
+    link: str | None
     commit: str | None
     """None: not in the cache."""
     bytes: int | None

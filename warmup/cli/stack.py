@@ -125,10 +125,10 @@ class StackClient:
     def __init__(self, outputs: StackOutputs, access: Access) -> None:
         """Raises WarmupError where there are no usable credentials."""
         self.outputs, self.access = outputs, access
-        self._quick = self._client(POLL_TIMEOUT_SECONDS)
+        self._quick = self.lambda_client(POLL_TIMEOUT_SECONDS)
         # A model's answer is asked for once: a second request would not be the first one's cold start.
         once = {"mode": "standard", "total_max_attempts": 1}
-        self._patient = self._client(ANSWER_TIMEOUT_SECONDS, retries=once)
+        self._patient = self.lambda_client(ANSWER_TIMEOUT_SECONDS, retries=once)
 
     def start(self, event: Event) -> None:
         """Hand `event` to the warm-up; it runs for up to 15 minutes and nobody waits on the line."""
@@ -179,7 +179,8 @@ class StackClient:
         except (BotoCoreError, ClientError) as error:
             raise self._worded(error, arn) from error
 
-    def _client(self, read_timeout_s: int, **config: Json) -> Client:
+    def lambda_client(self, read_timeout_s: int, **config: Json) -> Client:
+        """A client of this stack's Lambda API. Raises WarmupError where there are no usable credentials."""
         config |= {
             "connect_timeout": 10,
             "read_timeout": read_timeout_s,

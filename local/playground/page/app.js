@@ -124,7 +124,7 @@ const fact = (name, value) => (value ? make("div", {}, make("dt", {}, name), mak
 function modelOf(model) {
   const agreement = Object.entries(model.agreement).map(([precision, measured]) => `${precision}: ${Object.entries(measured).map(([name, value]) => `${name.replaceAll("_", " ")} ${number(value)}`).join(", ")}`);
   return make("div", { class: "model" },
-    make("a", { href: model.link, target: "_blank", rel: "noopener noreferrer" }, model.repo_id),
+    model.link ? make("a", { href: model.link, target: "_blank", rel: "noopener noreferrer" }, model.repo_id) : make("strong", {}, model.repo_id),
     make("dl", { class: "facts" },
       fact("task", model.task), fact("commit", model.commit ? model.commit.slice(0, 12) : "not in the cache"),
       fact("engine", model.precision ? `${model.engine}, ${model.precision}` : model.engine), fact("size", model.bytes ? bytes(model.bytes) : null),
