@@ -20,11 +20,12 @@ def main(chromium, address, stranger):
         seen["address"] = page.evaluate("location.href")
         seen["labels"] = labels(page)
         seen["streamed"], seen["stopped"] = words(page)
+        seen["chat"] = chat(page)
         seen["error"] = failing(page)
         seen["objects"] = objects(page)
         seen["snippets"] = page.get_by_role("heading", level=4).all_inner_texts()
         page.get_by_role("button", name="Cache").click()
-        seen["cache"] = page.get_by_role("row").nth(1).inner_text()
+        seen["cache"] = page.get_by_role("row", name="org/name").inner_text()
         page.reload()  # the secret is kept as long as the tab
         expect(page.get_by_role("heading", name="objects")).to_be_visible()
         seen["narrow"] = narrow(browser, seen, address)
@@ -85,6 +86,18 @@ def words(page):
     page.get_by_label("forever").uncheck()
     send(page)  # the instance was given back
     return streamed, page.locator("#answer .prose").inner_text()
+
+
+def chat(page):
+    choose(page, "chat")
+    said = [page.get_by_label("messages").input_value()]
+    for streamed in (True, False):
+        page.get_by_label("stream").set_checked(streamed)
+        send(page)
+        said.append(page.locator("#answer .prose").inner_text())
+    page.get_by_text("Call it from elsewhere").click()
+    said.append(page.locator(".snippet pre").first.inner_text().split("'")[1].partition("/urls")[2])
+    return said
 
 
 def failing(page):

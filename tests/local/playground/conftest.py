@@ -74,6 +74,23 @@ EXAMPLE = {"number": 0}
 def handler(number: int):
     return 1 / number
 ''',
+    "chat": '''"""Speaks OpenAI's API."""
+
+from hf_lambda import openai, pipeline
+from hf_lambda.completion import Completion, Generated
+
+generate = pipeline("text-generation", model="org/chat")
+
+
+def stream(generated):
+    yield from ("It ", "is ", "Paris.")
+    generated.append(Generated("It is Paris.", "stop", 3))
+
+
+whole = [Generated("It was Rome.", "stop", 3)]
+generate.complete = lambda prompt, **asked: Completion(4, lambda: whole, stream)
+handler = openai(generate)
+''',
     "vectors": '''"""Sentences as vectors."""
 
 from hf_lambda import endpoint
@@ -143,6 +160,6 @@ def playground(tmp_path_factory):
 
 def _declared(name):
     function = declare(name)
-    streams = {"RESPONSE_STREAM": "1"} if name == "words" else {}
+    streams = {"RESPONSE_STREAM": "1"} if name in ("chat", "words") else {}
     environment = {**function.environment, **streams}
     return declare(name, command=f"{name}.handler", environment=environment)

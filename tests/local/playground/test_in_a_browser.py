@@ -72,6 +72,11 @@ def test_a_streamed_answer_is_read_and_one_without_end_is_stopped(seen):
     assert seen["streamed"] == seen["stopped"] == "one two three "
 
 
+def test_a_chat_is_asked_as_openai_s_clients_do(seen):
+    path = "/chat/v1/chat/completions"
+    assert seen["chat"] == ["What is the capital of France?", "It is Paris.", "It was Rome.", path]
+
+
 def test_errors_are_shown_the_endpoint_s_and_the_form_s(seen):
     failed, empty = seen["error"]
     assert failed == "500: the endpoint failed; its log has this id"

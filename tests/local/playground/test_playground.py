@@ -7,6 +7,7 @@ from openapi_spec_validator import validate
 
 from local.playground.records import Answered, StackInfo
 from local.playground.server import PAGE, SECRET_HEADER
+from tests.local.playground.conftest import SCRIPTS
 from warmup.protocol.answers import CacheStatus
 
 
@@ -87,14 +88,7 @@ def test_only_the_page_s_own_files_are_served(playground, path):
 
 def test_every_endpoint_is_told_with_its_form_and_its_model(playground):
     stack = StackInfo.from_json(json.loads(playground.ask("GET", "/api/stack").text))
-    assert [each.name for each in stack.endpoints] == [
-        "fails",
-        "labels",
-        "names",
-        "objects",
-        "vectors",
-        "words",
-    ]
+    assert [each.name for each in stack.endpoints] == sorted(SCRIPTS)
     labels = next(each for each in stack.endpoints if each.name == "labels")
     assert labels.summary == "Which language is it?"
     assert labels.fields["properties"]["kind"] == {"enum": ["plain", "formal"], "default": "plain"}
@@ -109,7 +103,10 @@ def test_every_endpoint_is_told_with_its_form_and_its_model(playground):
 
 def test_the_cache_is_what_the_warm_up_says_of_it(playground):
     status = CacheStatus.from_json(json.loads(playground.ask("GET", "/api/cache").text))
-    assert [(each.repo_id, each.cold) for each in status.models] == [("org/name", True)]
+    assert [(each.repo_id, each.cold) for each in status.models] == [
+        ("org/chat", True),
+        ("org/name", True),
+    ]
 
 
 def test_an_answer_comes_with_its_cost_and_its_log_first_cold_then_warm_then_cold_again(playground):
