@@ -143,6 +143,7 @@ ranked = litellm.rerank(
     query=TEXTS[0],
     documents=TEXTS,
     top_n=2,
+    return_documents=False,  # Infinity, whose client this is, has them as texts
     api_base=ADDRESS + "/v1",
     api_key=KEY,
 )
