@@ -138,7 +138,9 @@ def _warm_ms(facts: ModelFacts, task: str, prepared: bool, parameters: int) -> t
         wide = _whole(config, "vocab_size") * (_whole(config, "hidden_size") or _whole(config, "dim"))
         millions = max(0, parameters - wide) / 1e6
         per_pass = 1.43 + 0.080 * millions if prepared else 4.66 + 0.43 * millions
-        each = " and label" if base_of(task) == "zero-shot-classification" else ""
+        each = {"zero-shot-classification": " and label", "text-ranking": " and document"}.get(
+            base_of(task), ""
+        )
         return per_pass, f"a short text{each}, warm, scaled from DistilBERT and MiniLM"
     if head == "seq2seq-lm":
         millions = parameters / 1e6

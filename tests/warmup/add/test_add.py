@@ -143,6 +143,10 @@ def test_the_figures_are_those_of_the_models_that_were_measured(command, offered
     assert 118 < report["needs_mb"] < 400 and report["memory_mb"] == 3008
 
 
+def test_what_runs_once_for_each_label_or_document_is_priced_so(command):
+    assert "a short text and document, warm" in command("add", "cross-encoder/ms-marco")[1]
+
+
 def test_a_large_model_is_told_how_much_memory_it_needs(command, offered):
     big = {"model.safetensors": weights(2_500_000_000)}
     offered(model("org/large", "llama", "LlamaForCausalLM", "text-generation", files=big, **SHAPE))
