@@ -107,12 +107,15 @@ def _wordpiece(family: str) -> Any:
         if roberta_like
         else ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     )
-    raw = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    raw.normalizer = normalizers.BertNormalizer()
-    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    raw.train_from_iterator(TEXTS, trainers.WordPieceTrainer(vocab_size=300, special_tokens=special))
+    # Not trained: which of two pairs that are as frequent becomes a piece differs from run to run.
+    pieces: set[str] = set()
+    for text in TEXTS:
+        normal = normalizers.BertNormalizer().normalize_str(text)
+        for word, _ in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(normal):
+            pieces |= {word, *word, *(f"##{each}" for each in word)}
+    vocab = {piece: number for number, piece in enumerate([*special, *sorted(pieces)])}
     name = "MPNetTokenizer" if roberta_like else "BertTokenizer"
-    return getattr(transformers, name)(vocab=raw.get_vocab(), model_max_length=_MAX_LENGTH)
+    return getattr(transformers, name)(vocab=vocab, model_max_length=_MAX_LENGTH)
 
 
 def _byte_pairs(family: str) -> Any:
