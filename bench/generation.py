@@ -28,6 +28,7 @@ COLUMNS = (
     ("of eight answers", "batch_token_s"),
     ("prompt tokens/s, one thread", "one_cpu_prompt_token_s"),
     ("answer tokens/s, one thread", "one_cpu_token_s"),
+    ("of eight answers, one thread", "one_cpu_batch_token_s"),
 )
 """Titles, and the figure whose inverse is shown."""
 
@@ -84,4 +85,5 @@ def bandwidth_share(measured: Mapping[str, Json]) -> str:
 
 def is_generation(field: Mapping[str, Mapping[str, Json]]) -> bool:
     """Whether the contenders' figures are of a language model."""
-    return any("token_s" in measured or f"warm:{ONE_TOKEN}" in measured for measured in field.values())
+    known = ("token_s", "one_cpu_token_s", f"warm:{ONE_TOKEN}")
+    return any(name in measured for measured in field.values() for name in known)

@@ -54,7 +54,12 @@ AGAINST = tuple(
             ("llama-cpp", "one_cpu_prompt_token_s"),
         ),
         ("answer tokens on one CPU, llama.cpp's", 0.9, "one_cpu_token_s", ("llama-cpp", "one_cpu_token_s")),
-        ("tokens of eight answers, those of one", 3, "batch_token_s", ("hf-lambda int8", "token_s")),
+        (
+            "tokens of eight answers on one CPU, those of one",
+            3,
+            "one_cpu_batch_token_s",
+            ("hf-lambda int8", "one_cpu_token_s"),
+        ),
     )
 )
 
