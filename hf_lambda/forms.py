@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from .errors import BadRequest
 
 if TYPE_CHECKING:
-    from email.message import EmailMessage
+    from email.message import MIMEPart
 
 CONTENT_TYPE = "multipart/form-data"
 _MOST_PARTS = 100
@@ -48,7 +48,7 @@ def read_form(content_type: str, body: bytes) -> Form:
     return form
 
 
-def _add(form: Form, part: EmailMessage) -> None:
+def _add(form: Form, part: MIMEPart) -> None:
     name = part.get_param("name", header="content-disposition")
     content = part.get_payload(decode=True)
     is_plain = isinstance(content, bytes) and part.get_content_maintype() not in ("multipart", "message")
