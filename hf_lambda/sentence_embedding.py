@@ -358,11 +358,12 @@ def static_folder(snapshot: Path) -> Path | None:
     """Where the table of a repository's StaticEmbedding is; None where its first module is another."""
     try:
         modules = read_json(snapshot / "modules.json", None)
-        first, *_ = modules if isinstance(modules, list) else [None]
-        kind = _kind(first) if isinstance(first, dict) else None
-    except (NotUnderstood, ValueError):
+        first = modules[0] if isinstance(modules, list) and modules else None
+        if not isinstance(first, dict) or _kind(first) != "StaticEmbedding":
+            return None
+    except NotUnderstood:
         return None
-    return snapshot / str(first.get("path", "")) if kind == "StaticEmbedding" else None
+    return snapshot / str(first.get("path", ""))
 
 
 def read_static_rules(snapshot: Path) -> EmbeddingRules:

@@ -16,7 +16,7 @@ from tests.media_support import sound, tones
 from tests.tiny_media import build
 
 SOUND = sound(tones(0.6))
-CHUNKS = [
+CHUNKS: list[dict[str, Any]] = [
     {"timestamp": (0.0, 1.5), "text": " Hello there."},
     {"timestamp": (61.25, None), "text": " Good --> bye."},
 ]
@@ -88,7 +88,12 @@ def test_json_is_the_text_alone(handler, ears):
 
 
 def test_options_become_parameters_of_the_pipeline(handler, ears):
-    asked = {"language": "en", "prompt": "Names: Ada.", "temperature": "0.4", "response_format": "text"}
+    asked: dict[str, Any] = {
+        "language": "en",
+        "prompt": "Names: Ada.",
+        "temperature": "0.4",
+        "response_format": "text",
+    }
     assert upload(handler, **asked) == (200, "Hello there. Good bye.\n")
     assert ears.asked == [{"language": "en", "prompt": "Names: Ada.", "do_sample": True, "temperature": 0.4}]
     assert upload(handler, "/v1/audio/translations", temperature="0")[0] == 200

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,7 +45,9 @@ def save(folder: Path, state: dict[str, torch.Tensor], *, path: str = "", then: 
     table.mkdir(parents=True, exist_ok=True)
     save_file(state, table / "model.safetensors")
     tokenizer(more.get("cut")).save(str(table / "tokenizer.json"))
-    modules = [{"idx": 0, "name": "0", "path": path, "type": f"{KINDS}.StaticEmbedding"}]
+    modules: list[dict[str, Any]] = [
+        {"idx": 0, "name": "0", "path": path, "type": f"{KINDS}.StaticEmbedding"}
+    ]
     for index, kind in enumerate(then, start=1):
         modules.append({"idx": index, "name": "x", "path": f"{index}_{kind}", "type": f"{KINDS}.{kind}"})
         (folder / f"{index}_{kind}").mkdir()
@@ -97,7 +100,7 @@ def theirs(snapshot: Path, texts: list[str], **options) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = SentenceTransformer(str(snapshot), device="cpu", local_files_only=True)
-        return model.encode(texts, show_progress_bar=False, **options)
+        return np.asarray(model.encode(texts, show_progress_bar=False, **options))
 
 
 @pytest.mark.parametrize("name", REPOSITORIES)
