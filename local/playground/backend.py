@@ -35,6 +35,9 @@ class Backend(Protocol):
     def scripts(self) -> tuple[Script, ...]:
         """Those of the checkout. Raises ScriptError."""
 
+    def url(self, name: str) -> str | None:
+        """The endpoint's own address, where it has one."""
+
     def cache(self) -> CacheStatus:
         """What is in its cache."""
 

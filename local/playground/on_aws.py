@@ -48,7 +48,7 @@ class AwsBackend:
                 outputs.functions[script.name],
                 cache,
                 memory_mb=outputs.memory_mb.get(script.name),
-                url=outputs.function_urls.get(script.name),
+                url=self.url(script.name),
             )
             for script in self.scripts()
             if script.name in outputs.functions
@@ -57,6 +57,9 @@ class AwsBackend:
 
     def scripts(self) -> tuple[Script, ...]:
         return read_scripts(self._root / "inference")
+
+    def url(self, name: str) -> str | None:
+        return self._client.outputs.function_urls.get(name)
 
     def cache(self) -> CacheStatus:
         with _worded():

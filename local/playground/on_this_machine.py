@@ -40,14 +40,16 @@ class LocalBackend:
         found: list[EndpointInfo] = []
         for function in sorted(functions, key=lambda each: each.name):
             if script := scripts.get(function.name):  # one whose file is gone needs `make up`
-                url = f"{self._url}/urls/{function.name}/"
-                memory_mb = function.memory_mb
+                memory_mb, url = function.memory_mb, self.url(function.name)
                 found.append(endpoint_info(script, function.arn, cache, memory_mb=memory_mb, url=url))
         region = functions[0].arn.split(":")[3] if functions else "us-east-1"
         return StackInfo(LOCAL, region, self._url, tuple(found))
 
     def scripts(self) -> tuple[Script, ...]:
         return read_scripts(self._folder.root / "inference")
+
+    def url(self, name: str) -> str:
+        return f"{self._url}/urls/{name}/"
 
     def cache(self) -> CacheStatus:
         return status(self._folder.efs, models_of_scripts(self.scripts()))
@@ -68,7 +70,10 @@ class LocalBackend:
                 def parts() -> Iterator[bytes | Ended]:
                     error = None
                     try:
-                        yield from answer.pieces
+                        if answer.is_error:
+                            error = b"".join(answer.pieces).decode(errors="replace")
+                        else:
+                            yield from answer.pieces
                     except Cut as cut:
                         error = str(cut)
                     seconds = time.monotonic() - began

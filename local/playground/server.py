@@ -111,8 +111,7 @@ class PlaygroundServer(HttpServer):
         script = next((each for each in self._backend.scripts() if each.name == name), None)
         if script is None:
             raise BackendError(f"there is no script {name!r}", 404)
-        url = next((each.url for each in self._backend.stack().endpoints if each.name == name), None)
-        return openapi(script, url)
+        return openapi(script, self._backend.url(name))
 
 
 class _Streamed:

@@ -42,10 +42,12 @@ class Streaming:
     finish: Callable[[], None]
     """Ends the request; its last line is in the log then. Safe to repeat."""
     log: Callable[[], str]
+    is_error: bool = False
+    """The function failed, and the pieces are Lambda's error object."""
 
     @classmethod
     def of(cls, result: InvocationResult) -> "Streaming":
-        return cls(iter([result.payload]), lambda: None, lambda: result.log)
+        return cls(iter([result.payload]), lambda: None, lambda: result.log, result.error)
 
 
 class Gateway:
@@ -128,7 +130,8 @@ class Gateway:
                 if isinstance(opened, InvocationResult):
                     yield Streaming.of(opened)
                 else:
-                    yield Streaming(opened.answer.pieces, request.close, instance.said)
+                    answer = opened.answer
+                    yield Streaming(answer.pieces, request.close, instance.said, answer.is_error)
 
     def retire(self, name: str) -> int:
         """Stop the idle instances of the script `name`: its next request is a cold start. Raises ApiError."""

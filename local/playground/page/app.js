@@ -145,7 +145,7 @@ async function request(endpoint, event, isStreamed, signal, answer, after) {
   const reader = streamReader(endpoint.speaks === "openai", (piece) => text.append(piece));
   const end = await api.stream(endpoint.name, JSON.stringify({ ...event, stream: true }), signal, reader.take);
   const whole = reader.finish();
-  if (end.error) throw new Error(end.error);
+  if (end.error) throw new Error(problemOf(end.error));
   return finished(endpoint, event, { ...end, ...whole }, answer, after);
 }
 

@@ -23,6 +23,11 @@ def main(chromium, address, stranger):
         seen["chat"] = chat(page)
         seen["error"] = failing(page)
         seen["objects"] = objects(page)
+        seen["segments"] = segments(page)
+        seen["broken"] = broken(page)
+        choose(page, "objects")
+        page.get_by_text("Call it from elsewhere").click()
+        expect(page.locator(".snippet pre")).to_have_count(3)
         seen["snippets"] = page.get_by_role("heading", level=4).all_inner_texts()
         page.get_by_role("button", name="Cache").click()
         seen["cache"] = page.get_by_role("row", name="org/name").inner_text()
@@ -113,9 +118,30 @@ def objects(page):
     choose(page, "objects")
     send(page)
     expect(page.locator("svg.overlay rect")).to_have_count(1)
-    page.get_by_text("Call it from elsewhere").click()
-    expect(page.locator(".snippet pre")).to_have_count(3)
     return page.locator("svg.overlay text").text_content()
+
+
+def segments(page):
+    """How opaque the mask is, left and right."""
+    choose(page, "segments")
+    send(page)
+    page.wait_for_function("document.querySelector('canvas.overlay').width !== 300")  # until it is drawn
+    return page.evaluate(
+        """() => {
+          const canvas = document.querySelector("canvas.overlay"), context = canvas.getContext("2d");
+          const middle = canvas.height / 2;
+          const opacity = (share) => context.getImageData(canvas.width * share, middle, 1, 1).data[3];
+          return [opacity(0.25), opacity(0.75)];
+        }"""
+    )
+
+
+def broken(page):
+    choose(page, "broken")
+    page.get_by_role("button", name="Send").click()
+    alert = page.locator("#answer [role=alert]")
+    expect(alert).to_be_visible(timeout=60_000)
+    return alert.inner_text()
 
 
 def narrow(browser, seen, address):

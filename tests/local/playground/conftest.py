@@ -103,6 +103,31 @@ def handler(text: str | list[str]):
     known = {"a cat": [1, 0, 0, 0.0], "a kitten": [0.8, 0.6, 0, 0], "interest rates": [0, 0, 1, 0]}
     return [known[each] for each in text]
 ''',
+    "segments": '''"""Which pixels are it?"""
+
+import numpy as np
+
+from hf_lambda import Image, endpoint
+from hf_lambda.media.answers import png
+
+
+@endpoint
+def handler(image: Image):
+    mask = np.zeros((image.height, image.width), np.uint8)
+    mask[:, : image.width // 2] = 255
+    return [{"label": "left", "score": 0.5, "mask": png(mask)}]
+''',
+    "broken": '''"""Is not loaded: a package is missing."""
+
+import no_such_package
+
+from hf_lambda import endpoint
+
+
+@endpoint
+def handler(prompt: str = "x"):
+    yield prompt
+''',
     "objects": '''"""What is where in the picture?"""
 
 from hf_lambda import Image, endpoint
@@ -160,6 +185,6 @@ def playground(tmp_path_factory):
 
 def _declared(name):
     function = declare(name)
-    streams = {"RESPONSE_STREAM": "1"} if name in ("chat", "words") else {}
+    streams = {"RESPONSE_STREAM": "1"} if name in ("broken", "chat", "words") else {}
     environment = {**function.environment, **streams}
     return declare(name, command=f"{name}.handler", environment=environment)

@@ -88,6 +88,16 @@ def test_a_picture_has_boxes_over_it_and_the_request_lines_to_copy(seen):
     assert [each.split()[0] for each in seen["snippets"]] == ["curl", "aws", "boto3"]
 
 
+def test_a_mask_lies_over_its_half_of_the_picture(seen):
+    left, right = seen["segments"]
+    assert left > 100
+    assert right == 0
+
+
+def test_a_script_that_does_not_load_is_told_with_its_reason(seen):
+    assert "No module named 'no_such_package'" in seen["broken"]
+
+
 def test_the_cache_names_a_model_that_is_not_warm(seen):
     assert "org/name abc" in seen["cache"]
     assert "not in the cache: run the warm-up" in seen["cache"]

@@ -144,6 +144,15 @@ def test_a_streamed_answer_comes_in_pieces_and_ends_with_its_cost(playground):
     assert any('"event": "request"' in line for line in lines[-1]["end"]["log"])
 
 
+def test_a_function_that_does_not_load_says_why_streamed_or_not(playground):
+    streamed = playground.ask("POST", "/api/endpoints/broken/stream", {"stream": True})
+    ended = json.loads(streamed.text.splitlines()[-1])["end"]
+    whole = json.loads(playground.ask("POST", "/api/endpoints/broken/invoke", {}).text)
+    assert "no_such_package" in ended["error"]
+    assert whole["status"] == 500
+    assert "no_such_package" in whole["body"]["errorMessage"]
+
+
 def test_what_is_not_served_is_said(playground):
     assert said(playground.ask("POST", "/api/endpoints/nope/invoke", {})).startswith(
         "No endpoint is called 'nope'"
@@ -175,11 +184,11 @@ def test_each_openapi_document_is_valid_and_says_where(playground):
 
 
 def test_a_script_that_does_not_load_is_named(playground):
-    path = playground.folder.root / "inference/broken.py"
+    path = playground.folder.root / "inference/half.py"
     path.write_text("def handler(:\n")
     try:
         answer = playground.ask("GET", "/api/stack")
     finally:
         path.unlink()
     assert answer.status == 422
-    assert "inference/broken.py:1" in said(answer)
+    assert "inference/half.py:1" in said(answer)
