@@ -9,6 +9,7 @@ from bench.figures import Measured
 from bench.warm import _varied
 from bench.workloads import BATCH, LANGUAGE_MODELS, LONG_ANSWER, LONG_PROMPT, ONE_TOKEN, WORKLOADS
 from hf_lambda.manifest import CachedFile, Manifest, PreparedEntry, write_manifest
+from hf_lambda.records import Json
 
 GENERATE = [workload for workload in WORKLOADS if workload.task == "text-generation"]
 MEASURED = {ONE_TOKEN: [0.1, 0.1, 9.9], LONG_PROMPT: [2.0], LONG_ANSWER: [3.3], BATCH: [5.2]}
@@ -42,7 +43,11 @@ def test_the_page_shows_tokens_a_second_and_what_a_million_of_them_cost():
 
 
 def test_the_page_compares_with_llama_cpp_with_one_answer_and_with_the_memory():
-    ours = {"one_cpu_token_s": [0.02], "one_cpu_prompt_token_s": [0.002], "one_cpu_batch_token_s": [0.005]}
+    ours: dict[str, Json] = {
+        "one_cpu_token_s": [0.02],
+        "one_cpu_prompt_token_s": [0.002],
+        "one_cpu_batch_token_s": [0.005],
+    }
     ours |= {"weight_bytes": 1e8, "copied_bytes_per_s": [1e10, 2e10, 1e10]}
     theirs = {"one_cpu_token_s": [0.02], "one_cpu_prompt_token_s": [0.003]}
     field = {"hf-lambda int8": ours, "llama-cpp": theirs}

@@ -92,6 +92,7 @@ def test_reading_a_script_and_running_it_say_the_same(tmp_path):
     )
     found = fields(tmp_path, text)
     spec = importlib.util.spec_from_file_location("read_and_run", tmp_path / "script.py")
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     event = {"version": "2.0", "requestContext": {"http": {"method": "GET"}}, "rawPath": "/openapi.json"}

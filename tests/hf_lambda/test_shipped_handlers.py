@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -57,7 +59,7 @@ def test_the_plain_script_takes_it_too(monkeypatch):
 
         return classify
 
-    monkeypatch.setattr("transformers.pipeline", pipeline)
+    monkeypatch.setitem(sys.modules, "transformers", SimpleNamespace(pipeline=pipeline))
     path = ROOT / "examples" / "plain-sentiment.py"
     spec = importlib.util.spec_from_file_location("plain_sentiment", path)
     assert spec is not None and spec.loader is not None

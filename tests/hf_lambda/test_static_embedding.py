@@ -53,7 +53,7 @@ def save(folder: Path, state: dict[str, torch.Tensor], *, path: str = "", then: 
         (folder / f"{index}_{kind}").mkdir()
     if "Dense" in then:
         dense = {"linear.weight": torch.randn(6, 8), "linear.bias": torch.randn(6)}
-        config = {"in_features": 8, "out_features": 6, "bias": True}
+        config: dict[str, object] = {"in_features": 8, "out_features": 6, "bias": True}
         config |= {"activation_function": "torch.nn.modules.activation.Tanh"}
         (folder / "1_Dense/config.json").write_text(json.dumps(config))
         save_file(dense, folder / "1_Dense/model.safetensors")

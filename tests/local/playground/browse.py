@@ -7,13 +7,13 @@ address of a page of another origin.
 import json
 import sys
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Response, expect, sync_playwright
 
 
 def main(chromium, address, stranger):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        seen = {"problems": []}
+        seen: dict[str, list[str]] = {"problems": []}
         page = opened(browser, seen, color_scheme="light", viewport={"width": 1000, "height": 900})
         page.goto(address)
         expect(page.get_by_role("heading", name="hf-lambda stack local")).to_be_visible()
@@ -172,8 +172,13 @@ def asked_from(browser, stranger, address):
     """What a page of another origin gets, though it knows the secret: by fetch, by a form, and in a frame."""
     url, _, secret = address.partition("#")
     page = browser.new_context().new_page()
-    answers = []
-    page.on("response", lambda answer: answer.url.startswith(url) and answers.append(answer.status))
+    answers: list[int] = []
+
+    def note(answer: Response) -> None:
+        if answer.url.startswith(url):
+            answers.append(answer.status)
+
+    page.on("response", note)
     page.goto(stranger)
     fetched = page.evaluate(
         """async ([url, secret]) => {

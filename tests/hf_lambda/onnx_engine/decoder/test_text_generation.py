@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from typing import Any
 
 import pytest
 import transformers
@@ -224,16 +225,17 @@ def test_template_variables_reach_the_template(folders, tmp_path):
     assert completion.prompt_tokens == engine.count_tokens([CHAT[0]["content"] + "False[1][2]"])
 
 
-TOOL = {
+SCHEMA = {
+    "type": "object",
+    "properties": {"to": {"enum": ["Leeds", "York"]}, "note": {"type": "string", "maxLength": 6}},
+    "required": ["to", "note"],
+    "additionalProperties": False,
+}
+TOOL: dict[str, Any] = {
     "type": "function",
     "function": {
         "name": "train",
-        "parameters": {
-            "type": "object",
-            "properties": {"to": {"enum": ["Leeds", "York"]}, "note": {"type": "string", "maxLength": 6}},
-            "required": ["to", "note"],
-            "additionalProperties": False,
-        },
+        "parameters": SCHEMA,
     },
 }
 
@@ -245,7 +247,7 @@ TOOL = {
         {
             "response_format": {
                 "type": "json_schema",
-                "json_schema": {"schema": TOOL["function"]["parameters"]},
+                "json_schema": {"schema": SCHEMA},
             }
         },
     ],
@@ -253,7 +255,7 @@ TOOL = {
 )
 def test_on_torch_a_text_is_held_to_the_same_structure(ours, folders, asked):
     asked = {"max_new_tokens": 90, "return_full_text": False, **asked}
-    on_torch = torch_engine.load("text-generation", folders[0])
+    on_torch: Any = torch_engine.load("text-generation", folders[0])
     ((here,), (again,)) = ours([CHAT, CHAT], **asked)
     ((there,),) = on_torch([CHAT], **asked)
     assert here == again == there

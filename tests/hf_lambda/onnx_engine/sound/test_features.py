@@ -34,7 +34,7 @@ def test_features_are_those_of_the_extractor(kind, options, seconds):
     made = extractor(wave, sampling_rate=16_000, return_tensors="np")
     wanted = made[extractor.model_input_names[0]][0]
     got = Features(recipe_of(extractor, WAVE2VEC, []))(wave)
-    assert (got.shape, got.dtype) == (wanted.shape, np.float32)
+    assert got.shape == wanted.shape and got.dtype == np.float32
     apart = np.abs(got - wanted)
     # Next to silence a logarithm is rounding: transformers' own ways are 3e-5 apart there.
     assert apart.mean() <= 1e-6 and apart.max() <= 3e-5
