@@ -45,6 +45,8 @@ POLL_SECONDS = 1.0
 RELAY_GONE_SECONDS = 240.0
 """Without a sign of a relay for so long, the warm-up no longer waits for it: the command had time to start
 another one."""
+_UNPLANNED = ("", "resolve", "failed", "incomplete")
+"""Phases of a relay that may have written no ref."""
 _MISSING = ("NoSuchKey", "404")
 _FIXES = {
     "AccessDenied": "The function's role may not, or the policy of a VPC endpoint is in between: pulumi up",
@@ -124,15 +126,18 @@ class Bucket:
                 raise Stopped
             sent(number)
 
+        metadata = {"blob": file.blob}
         try:
-            self._s3.upload_file(
-                str(path),
-                self.name,
-                key,
-                ExtraArgs={"ChecksumAlgorithm": "SHA256", "Metadata": {"blob": file.blob}},
-                Callback=count,
-                Config=_PARTS,
-            )
+            if file.size < PART_BYTES:
+                with path.open("rb") as body:
+                    count(0)
+                    self._s3.put_object(
+                        Bucket=self.name, Key=key, Body=body, ChecksumAlgorithm="SHA256", Metadata=metadata
+                    )
+                sent(file.size)
+                return
+            extra = {"ChecksumAlgorithm": "SHA256", "Metadata": metadata}
+            self._s3.upload_file(str(path), self.name, key, ExtraArgs=extra, Callback=count, Config=_PARTS)
         except (BotoCoreError, ClientError, S3UploadFailedError) as error:
             if stop.is_set():
                 raise Stopped from error
@@ -250,7 +255,7 @@ class BucketSource:
 
             def is_planned(state: JobState | None) -> bool:
                 # What an earlier relay left may be another commit.
-                return state is not None and state.progress(asked).phase not in ("", "resolve")
+                return state is not None and state.progress(asked).phase not in _UNPLANNED
 
             self._wait(is_planned, repo_id, stop)
         return self._read(key, repo_id).decode(errors="replace").strip()
