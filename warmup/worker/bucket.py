@@ -112,7 +112,8 @@ class Bucket:
         checksum = head.get("ChecksumSHA256", "")
         if head["ContentLength"] != file.size or not checksum or head["Metadata"].get("blob") != file.blob:
             return False
-        whole = "-" not in checksum  # of several parts it is the hash of their hashes
+        # Of several parts it is the hash of their hashes: both then end in how many there are.
+        whole = "-" not in checksum and "-" not in head["ETag"]
         return not (whole and file.sha256) or base64.b64decode(checksum).hex() == file.sha256
 
     def upload(
