@@ -144,7 +144,8 @@ class Command:
     def _job(self, action: Action, model: ModelRequest) -> JobRun:
         """What resolves a revision, or fetches, goes through the relay where there is one."""
         event, relay = ModelEvent(action, (model,)), self._client.relay
-        if relay is None or action not in (Action.WARM, Action.PLAN):
+        by_itself = action not in (Action.WARM, Action.PLAN) or is_model_folder(model.repo_id)
+        if relay is None or by_itself:
             return JobRun(model.key, event)
         if action is Action.PLAN:
             return JobRun(model.key, event, client=relay)

@@ -384,4 +384,3 @@ def _cause(error: Exception) -> Exception:
         assert isinstance(inner, Exception)
         error = inner
     return error
-

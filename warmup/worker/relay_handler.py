@@ -19,6 +19,8 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from hf_lambda.repo_id import is_model_folder
+
 from ..cli.access import Client
 from ..cli.stack import SwitchedOff, invoke_when_ready
 from ..protocol.answers import (
@@ -122,6 +124,9 @@ def _act(
         job.progress(model.key, note=text)
 
     variables, warmup = environment.variables, _Warmup(environment.warmup_arn)
+    if is_model_folder(model.repo_id):  # the warm-up finds it, or says where it has to be
+        warmup.start(ModelEvent(Action.WARM, (model,), job.name))
+        return RelayedModel(model.repo_id, "", 0, 0, 0, 0.0)
     source = HubSource(variables.get("HF_ENDPOINT"), read_token(variables), note, job.remaining_s)
     capacity = min(environment.storage_mb << 20, shutil.disk_usage(scratch).free) - _OTHER_FILES_BYTES
     relay = Relay(bucket, source, scratch, capacity, warmup.ask, job)
