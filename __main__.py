@@ -8,10 +8,10 @@ import pulumi_aws as aws
 from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
 from infra.existing_network import NetworkReader, find_network, read_network
-from infra.function import InferenceFunction, RemoteCodeFunction, WarmupFunction
-from infra.hooks import endpoint_hooks, warm_after_changes
+from infra.function import InferenceFunction, RelayFunction, RemoteCodeFunction, WarmupFunction
+from infra.hooks import announce_relay, endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
-from infra.naming import REMOTE_CODE
+from infra.naming import RELAY, REMOTE_CODE
 from infra.network import Network
 from infra.observability import Observability
 from infra.registry import ManifestReader, read_manifest
@@ -59,8 +59,8 @@ def deploy(
     every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
     network = Network("network", settings=settings, existing=existing, roles=every_role, opts=opts)
     staging = None
-    if settings.egress == "none":
-        staging = StagingBucket("staging", network=network, account=account, opts=opts)
+    if settings.is_staged:
+        staging = StagingBucket("staging", settings=settings, network=network, account=account, opts=opts)
 
     writers = [name for name, endpoint in settings.endpoints.items() if endpoint.cold_download]
     cache = ModelCache(
@@ -79,6 +79,8 @@ def deploy(
     )
 
     memory_mb = {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
+    start = warm_after_changes(scripts, memory_mb, account) if settings.warm_on_deploy else None
+    by_relay = settings.egress == "relay"
     warmup = WarmupFunction(
         "warmup",
         settings=settings,
@@ -87,9 +89,27 @@ def deploy(
         staging=staging,
         cache=cache,
         role=warmup_role,
-        hooks=warm_after_changes(scripts, memory_mb, account) if settings.warm_on_deploy else None,
+        hooks=announce_relay() if by_relay else start,
         opts=opts,
     )
+    relay = None
+    if by_relay and staging:
+        relay = RelayFunction(
+            RELAY,
+            settings=settings,
+            image=image,
+            staging=staging,
+            warmup=warmup,
+            role=ExecutionRole(
+                RELAY,
+                log_retention_days=settings.log_retention_days,
+                permissions_boundary=bound,
+                in_vpc=False,
+                opts=opts,
+            ),
+            hooks=start,
+            opts=opts,
+        )
     remote_code = None
     if code_role:
         remote_code = RemoteCodeFunction(
@@ -118,7 +138,13 @@ def deploy(
         for name, role in roles.items()
     }
     Observability(
-        "observability", settings=settings, account=account, functions=functions, warmup=warmup, opts=opts
+        "observability",
+        settings=settings,
+        account=account,
+        functions=functions,
+        warmup=warmup,
+        relay=relay,
+        opts=opts,
     )
 
     pulumi.export("functions", {name: function.arn for name, function in functions.items()})
@@ -133,7 +159,9 @@ def deploy(
         pulumi.export("warmupCodeArn", remote_code.arn)
     pulumi.export("cache", cache.summary)
     pulumi.export("imageUri", image.uri)
-    if staging:
+    if relay:
+        pulumi.export("relayArn", relay.arn)
+    elif staging:
         pulumi.export("stagingBucket", staging.name)
 
 

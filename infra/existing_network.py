@@ -17,7 +17,7 @@ from warmup.protocol.records import Json
 
 from .account import Account
 from .naming import name_tag
-from .settings import Settings
+from .settings import STAGED, Settings
 
 CACHE_GROUP, S3_ENDPOINT = "cache", "staging"
 """Parts of the `Name` tags of what a stack makes here: by them it knows its own when it comes back."""
@@ -140,6 +140,12 @@ class ExistingNetwork:
     file_system: ExistingFileSystem | None
 
 
+def read_actions(settings: Settings) -> tuple[str, ...]:
+    """What the warm-up does with the bucket of staged models."""
+    deletes = ("s3:DeleteObject",) if settings.egress == "relay" else ()
+    return ("s3:GetObject", "s3:ListBucket", *deletes)
+
+
 NetworkReader = Callable[[Account, Settings], FoundNetwork]
 
 
@@ -165,12 +171,12 @@ def find_network(settings: Settings, account: Account, read: NetworkReader) -> E
     used = [
         each for each in theirs if any(subnet.route_table_id in each.route_table_ids for subnet in subnets)
     ]
-    if settings.egress == "none":
+    if settings.is_staged:
         for each in used:
             if not each.open:
                 pulumi.log.warn(
                     f"the warm-up reads staged models through {each.id}, which has a policy of its own: it "
-                    "must allow s3:GetObject and s3:ListBucket on the staging bucket"
+                    f"must allow {' and '.join(read_actions(settings))} on the staging bucket"
                 )
     ids = {each.id for each in used}
     return ExistingNetwork(
@@ -238,14 +244,14 @@ def _of_vpc(vpc: Vpc | None, settings: Settings, region: str) -> Iterator[str]:
 
 
 def _of_way(subnet: Subnet, egress: str) -> Iterator[str]:
-    """What keeps the warm-up in this subnet from the Hub; with `none` it needs no way."""
-    if egress == "none":
+    """What keeps the warm-up in this subnet from the Hub; where models are staged it needs no way."""
+    if egress in STAGED:
         return
     ipv6 = egress == "ipv6"
     destination = "::/0" if ipv6 else "0.0.0.0/0"
     where = f"{subnet.id} (route table {subnet.route_table_id})"
     wanted = "an egress-only internet gateway" if ipv6 else "a NAT gateway"
-    instead = f"must lead to {wanted}, or egress be {'nat' if ipv6 else 'ipv6'} or none"
+    instead = f"must lead to {wanted}, or egress be {'nat' if ipv6 else 'ipv6'}, relay or none"
     route = subnet.route(destination)
     if ipv6 and not subnet.ipv6:
         yield f"{subnet.id} has no block of IPv6 addresses with egress ipv6; must have one"

@@ -1,4 +1,4 @@
-"""The Lambda functions: one endpoint for each script, and the warm-up that fills their cache."""
+"""The Lambda functions: one endpoint for each script, the warm-up that fills their cache, and its relay."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ _IN_A_VPC = (
 WARMUP_TIMEOUT_S = 900
 """Lambda's longest; the warm-up stops before it and says what is left."""
 
-CACHE_ENVIRONMENT = {
-    "MODEL_CACHE": MOUNT_PATH,
-    "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
+RELAY_MEMORY_MB = 2048
+"""It holds no model, but parts of files on their way; its speed grows with the memory."""
+
+_HOME_ENVIRONMENT = {
     "HF_HOME": "/tmp/hf",
     # Many libraries keep a cache at home when they are imported; Lambda's home does not exist.
     "HOME": "/tmp",
@@ -42,6 +43,11 @@ CACHE_ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "OPENBLAS_NUM_THREADS": "1",  # its threads spin while numpy is imported, at every cold start
     "ORT_DISABLE_TELEMETRY": "1",  # the Linux wheels of onnxruntime send some otherwise
+}
+CACHE_ENVIRONMENT = {
+    "MODEL_CACHE": MOUNT_PATH,
+    "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
+    **_HOME_ENVIRONMENT,
 }
 
 _TRACE = [
@@ -186,6 +192,8 @@ class WarmupFunction(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     name: pulumi.Output[str]
     log_group: pulumi.Output[str]
+    hf_token: aws.secretsmanager.Secret | None
+    """Of the Hub; whoever downloads may read it."""
 
     def __init__(
         self,
@@ -204,27 +212,20 @@ class WarmupFunction(pulumi.ComponentResource):
         statements = [cache.mount_statement(write=True)]
         tolerance = settings.tolerance.model_dump(by_alias=True, exclude_none=True)
         environment: dict[str, pulumi.Input[str]] = {
-            "HF_ENDPOINT": _hub(settings),
+            **({} if settings.egress == "relay" else {"HF_ENDPOINT": _hub(settings)}),
             "PREPARE_TOLERANCE": json.dumps(tolerance),
             **({MESSAGES: "1"} if settings.log_messages else {}),
         }
         if network.dual_stack:
             # Secrets Manager too is reached over IPv6 alone.
             environment["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
-        secret = self._secret(name, settings)
+        self.hf_token = self._secret(name, settings)
         if staging:
-            environment["STAGING_BUCKET"] = staging.name
-            statements.append(staging.read_statement())
-        elif secret:
-            environment["HF_TOKEN_SECRET_ARN"] = secret.arn
-            statements.append(
-                {
-                    "Sid": "ReadHubToken",
-                    "Effect": "Allow",
-                    "Action": "secretsmanager:GetSecretValue",
-                    "Resource": secret.arn,
-                }
-            )
+            environment |= {"STAGING_BUCKET": staging.name, **_RELAYED[settings.egress]}
+            statements += staging.read_statements()
+        elif self.hf_token:
+            environment["HF_TOKEN_SECRET_ARN"] = self.hf_token.arn
+            statements.append(_read_token(self.hf_token))
         policy = role.allow("warm", statements, parent=self)
         function = _function_with_cache(
             name,
@@ -244,13 +245,7 @@ class WarmupFunction(pulumi.ComponentResource):
             ),
             ephemeral_storage={"size": 10240},
         )
-        # Lambda would run a failed warm-up twice more, minutes later and beside the command's own retry.
-        aws.lambda_.FunctionEventInvokeConfig(
-            name,
-            function_name=function.id,
-            maximum_retry_attempts=0,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        _never_again(name, function, parent=self)
         self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
         self.register_outputs({"arn": self.arn})
 
@@ -273,6 +268,68 @@ class WarmupFunction(pulumi.ComponentResource):
             opts=child,
         )
         return secret
+
+
+class RelayFunction(pulumi.ComponentResource):
+    """Outside the VPC: brings models from the Hub into the bucket, and may start the warm-up.
+
+    Without a network of ours it has the internet for nothing, and neither the cache nor its mount targets.
+    """
+
+    arn: pulumi.Output[str]
+    name: pulumi.Output[str]
+    log_group: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        image: InferenceImage,
+        staging: StagingBucket,
+        warmup: WarmupFunction,
+        role: ExecutionRole,
+        hooks: pulumi.ResourceHookBinding | None = None,  # of the function
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:RelayFunction", name, None, opts)
+        statements = [
+            *staging.write_statements(),
+            {
+                "Sid": "AskAndStartTheWarmup",
+                "Effect": "Allow",
+                "Action": "lambda:InvokeFunction",
+                "Resource": warmup.arn,
+            },
+        ]
+        environment: dict[str, pulumi.Input[str]] = {
+            "HF_ENDPOINT": _hub(settings),
+            "STAGING_BUCKET": staging.name,
+            "WARMUP_FUNCTION": warmup.arn,
+            "RELAY_STORAGE_MB": str(settings.relay_storage_mb),
+            **({MESSAGES: "1"} if settings.log_messages else {}),
+        }
+        if warmup.hf_token:
+            environment["HF_TOKEN_SECRET_ARN"] = warmup.hf_token.arn
+            statements.append(_read_token(warmup.hf_token))
+        policy = role.allow("stage", statements, parent=self)
+        function = aws.lambda_.Function(
+            function_name(name),
+            package_type="Image",
+            image_uri=image.uris["full"],
+            image_config={"commands": ["warmup.worker.relay_handler.handler"]},
+            architectures=[settings.architecture],
+            memory_size=RELAY_MEMORY_MB,
+            timeout=WARMUP_TIMEOUT_S,
+            role=role.arn,
+            environment={"variables": {**_HOME_ENVIRONMENT, **environment}},
+            ephemeral_storage={"size": settings.relay_storage_mb},
+            logging_config={"log_format": "Text", "log_group": role.log_group.name},
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[image, role, policy], hooks=hooks),
+        )
+        _never_again(name, function, parent=self)
+        self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
+        self.register_outputs({"arn": self.arn})
 
 
 class RemoteCodeFunction(pulumi.ComponentResource):
@@ -310,6 +367,29 @@ class RemoteCodeFunction(pulumi.ComponentResource):
         )
         self.arn = function.arn
         self.register_outputs({"arn": self.arn})
+
+
+_RELAYED = {"relay": {"RELAYED": "1"}, "none": dict[str, str]()}
+"""Tells the warm-up who fills the bucket: what a relay staged has whole trees, and goes once it is cached."""
+
+
+def _read_token(secret: aws.secretsmanager.Secret) -> dict[str, Json]:
+    return {
+        "Sid": "ReadHubToken",
+        "Effect": "Allow",
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": secret.arn,
+    }
+
+
+def _never_again(name: str, function: aws.lambda_.Function, *, parent: pulumi.Resource) -> None:
+    """Lambda would run what failed twice more, minutes later and beside the command's own retry."""
+    aws.lambda_.FunctionEventInvokeConfig(
+        name,
+        function_name=function.id,
+        maximum_retry_attempts=0,
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
 
 
 def _function_with_cache(

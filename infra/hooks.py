@@ -21,7 +21,9 @@ from .account import Account
 def warm_after_changes(
     scripts: Iterable[Script], memory_mb: Mapping[str, int], account: Account
 ) -> pulumi.ResourceHookBinding:
-    """For the function of the warm-up: starts it when it is new or changed, without waiting for it.
+    """For the function of the warm-up, or its relay: starts it when new or changed, without waiting for it.
+
+    A relay starts the warm-up when it is done.
 
     Scripts and their models are in its image, so a change of them changes the function too. One asynchronous
     invocation for each model, so that each has its own 15 minutes. aws.lambda_.Invocation waits for the
@@ -64,6 +66,26 @@ def queue(function_arn: str, events: Iterable[ModelEvent], account: Account) -> 
         client.invoke(
             FunctionName=function_arn, InvocationType="Event", Payload=json.dumps(event.to_json()).encode()
         )
+
+
+def announce_relay() -> pulumi.ResourceHookBinding:
+    """For the function of the warm-up: says what `egress: relay` changes of a stack."""
+
+    def announce(args: pulumi.ResourceHookArgs) -> None:
+        if not _is_staged(args.old_inputs or {}):
+            pulumi.log.warn(
+                "egress is relay now: models come through S3, and the way of this network to the internet "
+                "(NAT gateway, addresses, internet gateway) goes. To keep it: pulumi config set egress nat"
+            )
+
+    options = pulumi.ResourceHookOptions(on_dry_run=True, ignore_errors=True)
+    hook = pulumi.ResourceHook("announce-relay", announce, options)
+    return pulumi.ResourceHookBinding(before_update=[hook])
+
+
+def _is_staged(inputs: Mapping[str, Json]) -> bool:
+    """Whether the function took models from a bucket."""
+    return "STAGING_BUCKET" in ((inputs.get("environment") or {}).get("variables") or {})
 
 
 ALIAS = "live"

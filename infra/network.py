@@ -24,7 +24,7 @@ class Network(pulumi.ComponentResource):
     """VPC with a private subnet per zone; public ones and a way out as `egress` asks for.
 
     In an existing network these are there, and it makes security groups alone. Endpoints reach the cache and
-    nothing else; the warm-up also reaches the Hub over HTTPS.
+    nothing else; the warm-up also reaches the Hub over HTTPS, or a bucket where models are staged.
     Raises RunError where the region has not the zones that are asked for.
     """
 
@@ -67,7 +67,7 @@ class Network(pulumi.ComponentResource):
             self._use(existing)
         else:
             self._make(settings)
-        self._security_groups(settings.egress)
+        self._security_groups(settings)
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
     def _use(self, existing: ExistingNetwork) -> None:
@@ -101,7 +101,7 @@ class Network(pulumi.ComponentResource):
         tables = [table.id for table in self._private_subnets()]
         self.tables_without_s3, self.s3_prefix_list_id = tables, None
         self.mount_places = {str(index): subnet_id for index, subnet_id in enumerate(self.private_subnet_ids)}
-        if settings.egress != "none":
+        if not settings.is_staged:
             Egress(
                 f"{name}-egress",
                 egress=settings.egress,
@@ -154,7 +154,7 @@ class Network(pulumi.ComponentResource):
     def _ipv6_cidr(self, index: int) -> pulumi.Output[str]:
         return self._vpc.ipv6_cidr_block.apply(lambda block: ipv6_cidr(block, index))
 
-    def _security_groups(self, egress: str) -> None:
+    def _security_groups(self, settings: Settings) -> None:
         endpoint = self._group("endpoints", "Endpoints: the model cache and nothing else")
         download = self._group("downloads", "What fills the cache: the cache and, over HTTPS, the Hub")
         self.endpoint_group_id, self.download_group_id = endpoint.id, download.id
@@ -175,10 +175,10 @@ class Network(pulumi.ComponentResource):
             for label, group in (("endpoints", endpoint), ("downloads", download))
             for suffix, target in targets.items()
         ]
-        if egress != "none":
+        if not settings.is_staged:
             # The Hub's storage hosts have no fixed addresses: any host, but HTTPS alone. A rule of one family
             # of addresses cannot become one of the other, so each has its own name.
-            ipv6 = egress == "ipv6"
+            ipv6 = self.dual_stack
             aws.vpc.SecurityGroupEgressRule(
                 f"{self._name}-downloads-https{'-ipv6' if ipv6 else ''}",
                 security_group_id=download.id,

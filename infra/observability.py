@@ -10,8 +10,8 @@ import pulumi_aws as aws
 from hf_lambda.records import Json
 
 from .account import Account
-from .function import InferenceFunction, WarmupFunction
-from .naming import function_name, stack_prefix
+from .function import InferenceFunction, RelayFunction, WarmupFunction
+from .naming import RELAY, function_name, stack_prefix
 from .settings import Settings
 
 _NEAR_TIMEOUT = 0.9
@@ -32,13 +32,18 @@ class Observability(pulumi.ComponentResource):
         account: Account,
         functions: Mapping[str, InferenceFunction],
         warmup: WarmupFunction,
+        relay: RelayFunction | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:Observability", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         if settings.dashboard:
-            names = [warmup.name, *(function.name for function in functions.values())]
+            names = [
+                warmup.name,
+                *([relay.name] if relay else []),
+                *(function.name for function in functions.values()),
+            ]
             logs = [function.log_group for function in functions.values()]
             aws.cloudwatch.Dashboard(
                 name,
@@ -54,6 +59,8 @@ class Observability(pulumi.ComponentResource):
             topic = self._topic(email)
             # It runs until just before its timeout, and says then what is left: its duration tells nothing.
             self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
+            if relay:
+                self._alarms(RELAY, relay, _FAILED_WARMUP, None, topic.arn)
             for script, function in functions.items():
                 timeout_s = settings.endpoints[script].timeout_seconds
                 self._alarms(script, function, _FAILED_REQUEST, timeout_s, topic.arn)
@@ -71,7 +78,7 @@ class Observability(pulumi.ComponentResource):
     def _alarms(
         self,
         label: str,
-        function: InferenceFunction | WarmupFunction,
+        function: InferenceFunction | WarmupFunction | RelayFunction,
         failed: str,  # the pattern of a line of its log
         timeout_s: int | None,
         topic_arn: pulumi.Output[str],

@@ -16,7 +16,7 @@ _TRUST = {
         {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     ],
 }
-_INTERFACES = {
+_INTERFACES: dict[str, Json] = {
     # Lambda calls these with the function's role to put it into the VPC. The describing ones take no resource
     # at all; with the others narrowed to subnets Lambda is reported to refuse the role
     # (https://github.com/aws/serverless-application-model/issues/1074). So the next narrows by caller.
@@ -32,7 +32,7 @@ _INTERFACES = {
     ],
     "Resource": "*",
 }
-_NOT_FROM_CODE = {
+_NOT_FROM_CODE: dict[str, Json] = {
     # ... which is Lambda's business alone: what runs inside the function carries this key and may not.
     "Sid": "NotFromInsideTheFunction",
     "Effect": "Deny",
@@ -58,6 +58,7 @@ class ExecutionRole(pulumi.ComponentResource):
         *,
         log_retention_days: int,
         permissions_boundary: str,  # ARN of a policy, or empty
+        in_vpc: bool = True,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ExecutionRole", name, None, opts)
@@ -86,8 +87,7 @@ class ExecutionRole(pulumi.ComponentResource):
                     "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
                     "Resource": pulumi.Output.concat(self.log_group.arn, ":*"),
                 },
-                _INTERFACES,
-                _NOT_FROM_CODE,
+                *([_INTERFACES, _NOT_FROM_CODE] if in_vpc else []),
             ],
             parent=self,
         )

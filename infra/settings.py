@@ -47,7 +47,7 @@ from .keys import (
     read_object,
     wrong_keys,
 )
-from .naming import REMOTE_CODE, refused_names
+from .naming import RELAY, REMOTE_CODE, refused_names
 
 T = TypeVar("T")
 
@@ -113,7 +113,7 @@ class EndpointSettings(Keys):
     )
     cold_download: Flag = Field(
         description="Lets an endpoint download its model in the first request when the cache has none. It "
-        "then needs egress and write access to the cache."
+        "then writes to the cache, and needs egress nat, natPerAz or ipv6."
     )
     log_retention_days: RetentionDays = Field(
         description="Days that CloudWatch keeps the logs - 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, "
@@ -165,10 +165,15 @@ class Settings(EndpointSettings):
         description="The availability zones by name, as many as azCount. Empty - the first of the region. "
         "Subnets that exist stay in their zone."
     )
-    egress: Literal["nat", "natPerAz", "ipv6", "none"] = Field(
-        description="How the warm-up reaches the Hub - nat (one NAT gateway), natPerAz (one in each zone), "
-        "ipv6 (free, for Hub hosts that answer on IPv6) or none (models are staged through S3; "
-        "the network costs nothing)."
+    egress: Literal["relay", "nat", "natPerAz", "ipv6", "none"] = Field(
+        description="How models come from the Hub - relay (a function outside the VPC brings them through "
+        "S3; the network costs nothing and nothing in it reaches the internet), nat (one NAT gateway), "
+        "natPerAz (one in each zone), ipv6 (free, for Hub hosts that answer on IPv6) or none (as relay, but "
+        "the machine that runs the warm-up downloads)."
+    )
+    relay_storage_mb: Annotated[WholeNumber, Ge(512), Le(10240)] = Field(
+        description="/tmp of the relay, 512 to 10240 MB, billed while it runs. No file of a model may be "
+        "larger."
     )
     vpc_id: VpcId = Field(
         description="An existing VPC to deploy into, with `subnetIds`; docs/operations.md says what it must "
@@ -192,8 +197,8 @@ class Settings(EndpointSettings):
     )
     hub_endpoint: Url = Field(description="The Hub, or a mirror of it.")
     hf_token: Token = Field(
-        description="Token for private and gated models, kept in Secrets Manager for the warm-up alone. Set "
-        "it with `pulumi config set --secret hfToken`."
+        description="Token for private and gated models, kept in Secrets Manager for what downloads alone. "
+        "Set it with `pulumi config set --secret hfToken`."
     )
     warmup_memory_mb: MemoryMb = Field(
         description="Memory of the warm-up, 128 to 10240 MB. The default is enough for 600 million parameters"
@@ -241,6 +246,11 @@ class Settings(EndpointSettings):
 
     _secret_keys: frozenset[str] = PrivateAttr(default=frozenset())
 
+    @property
+    def is_staged(self) -> bool:
+        """Whether models come through a bucket, and nothing in the network reaches the internet."""
+        return self.egress in STAGED
+
     def keep_secret(self, key: str, value: T) -> T | pulumi.Output[T]:
         """`value`; where the key is a secret of the config, marked as one for the state."""
         return pulumi.Output.secret(value) if key in self._secret_keys else value
@@ -268,6 +278,8 @@ def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     return reader.settings, reader.account, scripts
 
 
+STAGED = ("relay", "none")
+"""Modes of `egress` in which models come through a bucket."""
 LOCAL_STACK = "local"
 """The one that runs on one machine, where the Hub may be any address."""
 
@@ -481,7 +493,13 @@ def _warnings(settings: Settings, scripts: Sequence[Script]) -> list[str]:
 def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     """Values that are allowed one by one and do not go together: keys, values, what to set instead."""
     own = ["warmup", *([REMOTE_CODE] if settings.allow_remote_code else [])]
+    own += [RELAY] if settings.egress == "relay" else []
     found = refused_names([*own, *(script.name for script in scripts)])
+    found += [
+        f"{script.name}: with egress relay a function of this project has the name; rename it"
+        for script in scripts
+        if settings.egress == "relay" and script.name.lower() == RELAY
+    ]
     found += _of_remote_code(settings, scripts)
     if settings.egress == "none" and settings.warm_on_deploy:
         found.append(
@@ -492,12 +510,13 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
             f"monthlyBudgetUsd is {settings.monthly_budget_usd} without alarmEmail; set whom to tell"
         )
     hub = urlsplit(settings.hub_endpoint)
-    on_aws = pulumi.get_stack() != LOCAL_STACK and settings.egress != "none"
+    # A relay is in no network of ours: whatever port, it reaches it.
+    on_aws = pulumi.get_stack() != LOCAL_STACK and not settings.is_staged
     if on_aws and (hub.scheme != "https" or hub.port not in (None, 443)):
         shown = "what is set" if "hubEndpoint" in settings._secret_keys else settings.hub_endpoint
         found.append(
             f"hubEndpoint is {shown}; must be https on port 443, all that the network lets "
-            "out, or egress none, where the command downloads"
+            "out, or egress relay or none, which download elsewhere"
         )
     found += _contradictions_of_network(settings)
     if settings.zones and len(settings.zones) != settings.az_count:
@@ -555,7 +574,7 @@ def _contradictions_of_network(settings: Settings) -> list[str]:
     if settings.egress == "natPerAz":
         found.append(
             "egress is natPerAz with vpcId, whose gateways are its own; must be nat (any route to IPv4 "
-            "addresses), ipv6 or none"
+            "addresses), ipv6, relay or none"
         )
     return found
 
@@ -563,8 +582,10 @@ def _contradictions_of_network(settings: Settings) -> list[str]:
 def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) -> list[str]:
     found = []
     reserved, provisioned = endpoint.reserved_concurrency, endpoint.provisioned_concurrency
-    if endpoint.cold_download and egress == "none":
-        found.append("coldDownload is true with egress none; must be false, or egress nat, natPerAz or ipv6")
+    if endpoint.cold_download and egress in STAGED:
+        found.append(
+            f"coldDownload is true with egress {egress}; must be false, or egress nat, natPerAz or ipv6"
+        )
     if endpoint.cold_download and endpoint.image == "slim":
         found.append("image is slim with coldDownload true; must be auto or full, which can download")
     elif endpoint.image == "slim" and any(declared.plain for declared in script.pipelines):

@@ -1,6 +1,8 @@
-"""Models without internet: a bucket that the command fills, and the free way from the VPC to it."""
+"""Models without internet: a bucket that a relay or the command fills, and the VPC's free way to it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -8,12 +10,13 @@ import pulumi_aws as aws
 from hf_lambda.records import Json
 
 from .account import Account
-from .existing_network import S3_ENDPOINT, s3_service
+from .existing_network import S3_ENDPOINT, read_actions, s3_service
 from .naming import name_tag
 from .network import Network
+from .settings import Settings
 
-_KEPT_DAYS = 7
-"""The cache is what lasts: the warm-up copies a model within minutes."""
+_KEPT_DAYS = {"relay": 1, "none": 7}
+"""The cache is what lasts: the warm-up copies a model within minutes, and of a relay deletes it then."""
 
 
 class StagingBucket(pulumi.ComponentResource):
@@ -27,12 +30,14 @@ class StagingBucket(pulumi.ComponentResource):
         self,
         name: str,
         *,
+        settings: Settings,
         network: Network,
         account: Account,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:StagingBucket", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
+        self._settings = settings
         # Copies alone lie here, so a destroy may empty it whatever `protect` says.
         bucket = aws.s3.Bucket(name, force_destroy=True, opts=child)
         self.name, self._arn = bucket.bucket, bucket.arn
@@ -56,7 +61,7 @@ class StagingBucket(pulumi.ComponentResource):
         self.register_outputs({"name": self.name})
 
     def _endpoint(self, name: str, network: Network, account: Account) -> aws.ec2.VpcEndpoint:
-        read = {"Sid": "ReadStagedModels", "Effect": "Allow", "Principal": "*", **self._read()}
+        allowed = [{**statement, "Principal": "*"} for statement in self.read_statements()]
         return aws.ec2.VpcEndpoint(
             name,
             vpc_id=network.vpc_id,
@@ -65,20 +70,27 @@ class StagingBucket(pulumi.ComponentResource):
             route_table_ids=network.tables_without_s3,
             # What else uses route tables that are not of this stack goes this way to S3 from now on, so that
             # it must get everywhere; there the role alone says what the warm-up may read.
-            policy=None if network.existing else _policy(read),
+            policy=None if network.existing else _policy(*allowed),
             tags={"Name": name_tag(S3_ENDPOINT)} if network.existing else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def read_statement(self) -> dict[str, Json]:
+    def read_statements(self) -> list[dict[str, Json]]:
         """What the warm-up's role must allow."""
-        return {"Sid": "ReadStagedModels", "Effect": "Allow", **self._read()}
+        read, listing, *deletes = read_actions(self._settings)
+        statements = [_allow("ReadStagedModels", [read, listing], self._everything())]
+        if deletes:
+            blobs = pulumi.Output.concat(self._arn, "/*/blobs/*")
+            statements.append(_allow("DeleteWhatIsCached", deletes, [blobs]))
+        return statements
 
-    def _read(self) -> dict[str, Json]:
-        return {
-            "Action": ["s3:GetObject", "s3:ListBucket"],
-            "Resource": [self._arn, pulumi.Output.concat(self._arn, "/*")],
-        }
+    def write_statements(self) -> list[dict[str, Json]]:
+        """What the relay's role must allow."""
+        actions = ["s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload"]
+        return [_allow("StageModels", actions, self._everything())]
+
+    def _everything(self) -> list[pulumi.Output[str]]:
+        return [self._arn, pulumi.Output.concat(self._arn, "/*")]
 
     def _secure(self, name: str, bucket: aws.s3.Bucket) -> None:
         child = pulumi.ResourceOptions(parent=self)
@@ -105,7 +117,7 @@ class StagingBucket(pulumi.ComponentResource):
                     "id": "expire",
                     "status": "Enabled",
                     "filter": {"prefix": ""},
-                    "expiration": {"days": _KEPT_DAYS},
+                    "expiration": {"days": _KEPT_DAYS[self._settings.egress]},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": 1},
                 }
             ],
@@ -120,7 +132,7 @@ class StagingBucket(pulumi.ComponentResource):
                     "Effect": "Deny",
                     "Principal": "*",
                     "Action": "s3:*",
-                    "Resource": self._read()["Resource"],
+                    "Resource": self._everything(),
                     "Condition": {"Bool": {"aws:SecureTransport": "false"}},
                 }
             ),
@@ -129,5 +141,9 @@ class StagingBucket(pulumi.ComponentResource):
         )
 
 
-def _policy(statement: dict[str, Json]) -> pulumi.Output[str]:
-    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [statement]})
+def _allow(sid: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Json]:
+    return {"Sid": sid, "Effect": "Allow", "Action": [*actions], "Resource": [*resources]}
+
+
+def _policy(*statements: dict[str, Json]) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [*statements]})

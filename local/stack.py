@@ -18,7 +18,7 @@ from local.hub.address import HubAddress
 from local.layout import Folder
 from local.program.declare import declare
 from local.program.functions import Program
-from local.service.isolation import NONE, NOTICE, available
+from local.service.isolation import NONE, NOTICE, OPEN_NOTICE, available, closes_network
 from warmup.protocol.outputs import LOCAL, StackOutputs
 from warmup.protocol.reports import WarmReport
 
@@ -164,6 +164,8 @@ def _start_hub(folder: Folder, choices: Choices, say: Say) -> HubAddress:
 def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubAddress, say: Say) -> str:
     command = [sys.executable, "-m", "local.service.daemon", "--hub", hub.url]
     command += ["--upstream", hub.upstream] if hub.upstream else []
+    bucket = _start_bucket(folder, program, say)
+    command += ["--bucket", bucket] if bucket else []
     if choices.container:
         _build_images(folder, program, say)
         command.append("--container")
@@ -171,6 +173,8 @@ def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubA
         isolation = available(folder.efs, folder.path)
         if isolation == NONE:
             say(NOTICE)
+        if bucket and not closes_network(isolation):
+            say(OPEN_NOTICE)
         command += ["--isolation", isolation]
     if folder.gateway_port.exists():
         command += ["--port", folder.gateway_port.read_text()]
@@ -178,6 +182,17 @@ def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubA
     folder.gateway_port.write_text(str(port))
     say(f"gateway: http://127.0.0.1:{port} (the Lambda Invoke API)")
     return f"http://127.0.0.1:{port}"
+
+
+def _start_bucket(folder: Folder, program: Program, say: Say) -> str | None:
+    """Where models are staged, of a stack whose relay brings them."""
+    name = next((each.bucket for each in program.functions if each.is_relay), None)
+    if name is None:
+        return None
+    command = [sys.executable, "-m", "local.bucket", "--name", name, "--folder", str(folder.path / "bucket")]
+    url = f"http://127.0.0.1:{_background(folder, 'bucket', command)}"
+    say(f"S3: {url} (models go through it to the warm-up, which reaches no Hub)")
+    return url
 
 
 def _background(folder: Folder, name: str, command: Sequence[str]) -> int:

@@ -7,6 +7,7 @@ from hf_lambda.streaming import STREAMS
 from warmup.protocol.records import Json, Record
 
 WARMUP_COMMAND = "warmup.worker.handler.handler"
+RELAY_COMMAND = "warmup.worker.relay_handler.handler"
 REMOTE_CODE_COMMAND = "warmup.worker.try_code.handler"
 DEFAULT_RETRIES = 2  # Lambda's own, for asynchronous invocations without an EventInvokeConfig
 
@@ -57,6 +58,8 @@ class Function(Record):
     retries: int = DEFAULT_RETRIES
     """How often a failed asynchronous invocation is tried again."""
     url: FunctionUrl | None = None
+    storage_mb: int = 512
+    """What it has at /tmp."""
 
     @property
     def is_warmup(self) -> bool:
@@ -65,7 +68,16 @@ class Function(Record):
     @property
     def is_endpoint(self) -> bool:
         """Whether a script is behind it."""
-        return self.command not in (WARMUP_COMMAND, REMOTE_CODE_COMMAND)
+        return self.command not in (WARMUP_COMMAND, RELAY_COMMAND, REMOTE_CODE_COMMAND)
+
+    @property
+    def is_relay(self) -> bool:
+        return self.command == RELAY_COMMAND
+
+    @property
+    def bucket(self) -> str | None:
+        """The bucket that models are staged in, for a function that has to do with it."""
+        return self.environment.get("STAGING_BUCKET")
 
     @property
     def streams(self) -> bool:
@@ -75,7 +87,9 @@ class Function(Record):
     @property
     def downloads(self) -> bool:
         """Whether it asks the Hub for models."""
-        return self.is_warmup or self.environment.get("COLD_DOWNLOAD") == "1"
+        if self.is_warmup:
+            return self.bucket is None
+        return self.is_relay or self.environment.get("COLD_DOWNLOAD") == "1"
 
 
 @dataclass(frozen=True)

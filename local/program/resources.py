@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 from hf_lambda.records import Json
-from infra.naming import REMOTE_CODE
+from infra.naming import RELAY, REMOTE_CODE
 from local.program.functions import (
     DEFAULT_RETRIES,
+    RELAY_COMMAND,
     REMOTE_CODE_COMMAND,
     WARMUP_COMMAND,
     Cors,
@@ -15,20 +16,29 @@ from local.program.functions import (
 from local.program.mock import Resource
 
 _WRITE = "elasticfilesystem:ClientWrite"
-_WARMUPS = {WARMUP_COMMAND: "warmup", REMOTE_CODE_COMMAND: REMOTE_CODE}
-_ONLY_ON_AWS = ("HF_TOKEN_SECRET_ARN", "STAGING_BUCKET")
-"""Variables that name services of AWS; without them the warm-up asks the Hub itself, with HF_TOKEN."""
+_WARMUPS = {WARMUP_COMMAND: "warmup", RELAY_COMMAND: RELAY, REMOTE_CODE_COMMAND: REMOTE_CODE}
+_ONLY_ON_AWS = ("HF_TOKEN_SECRET_ARN",)
+"""Variables that name services of AWS; without this one the token is HF_TOKEN."""
+_FILLED_BY_THE_COMMAND = ("STAGING_BUCKET",)
+"""The same with `egress: none`: here the warm-up reaches the Hub itself."""
 
 
 def functions(resources: Sequence[Resource]) -> tuple[Function, ...]:
     """The Lambda functions among `resources` with what others say of them, by name, the warm-up last."""
     targets = _targets(resources)
     found = (each for each in resources if each.type == "aws:lambda/function:Function")
-    made = (_function(each, resources, targets) for each in found)
+    hidden = _ONLY_ON_AWS if _has_relay(resources) else (*_ONLY_ON_AWS, *_FILLED_BY_THE_COMMAND)
+    made = (_function(each, resources, targets, hidden) for each in found)
     return tuple(sorted(made, key=lambda function: (not function.is_endpoint, function.name)))
 
 
-def _function(given: Resource, resources: Sequence[Resource], targets: dict[str, str]) -> Function:
+def _has_relay(resources: Sequence[Resource]) -> bool:
+    return any(each.type == "hf-lambda:infra:RelayFunction" for each in resources)
+
+
+def _function(
+    given: Resource, resources: Sequence[Resource], targets: dict[str, str], hidden: Sequence[str]
+) -> Function:
     inputs = given.inputs
     command = inputs["imageConfig"]["commands"][0]
     variables = dict((inputs.get("environment") or {}).get("variables") or {})
@@ -40,7 +50,7 @@ def _function(given: Resource, resources: Sequence[Resource], targets: dict[str,
         function_name=given.id,
         arn=given.outputs["arn"],
         command=command,
-        environment={key: str(value) for key, value in variables.items() if key not in _ONLY_ON_AWS},
+        environment={key: str(value) for key, value in variables.items() if key not in hidden},
         memory_mb=int(inputs.get("memorySize") or 128),
         timeout_s=int(inputs.get("timeout") or 3),
         mount=(inputs.get("fileSystemConfig") or {}).get("localMountPath"),
@@ -48,6 +58,7 @@ def _function(given: Resource, resources: Sequence[Resource], targets: dict[str,
         target=targets.get(_digest(inputs.get("imageUri"))),
         max_instances=None if reserved is None or reserved < 0 else int(reserved),
         retries=int(later["maximumRetryAttempts"]) if "maximumRetryAttempts" in later else DEFAULT_RETRIES,
+        storage_mb=int((inputs.get("ephemeralStorage") or {}).get("size") or 512),
         url=_url(_about(given, resources, "aws:lambda/functionUrl:FunctionUrl")),
     )
 

@@ -16,7 +16,7 @@ from local.playground.on_this_machine import LocalBackend
 from local.playground.server import PlaygroundServer
 from local.program.functions import Program
 from local.service.emulator import Emulators
-from local.service.environment import machine_environment
+from local.service.environment import aws_environment, machine_environment
 from local.service.gateway import Gateway
 from local.service.http_api import HttpApi
 from local.service.instances import Runtime
@@ -34,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
     extra = {each.name: machine_environment(each, hub, os.environ) for each in program.functions}
     gateway = Gateway(program.functions, _runtime(folder, options, extra))
     api = HttpApi(gateway, port=options.port)
+    for each in program.functions:  # its own address is known now, and nobody has called yet
+        extra[each.name] |= aws_environment(each, options.bucket, api.url)
     # An origin of its own: what functions answer at their addresses must not be able to read the page.
     page = PlaygroundServer(LocalBackend(gateway, folder, api.url))
     threading.Thread(target=page.serve_forever, name="page", daemon=True).start()
@@ -61,6 +63,7 @@ def _runtime(folder: Folder, options: argparse.Namespace, extra: Mapping[str, Ma
         binary=folder.emulator,
         root=folder.root,
         extra=extra,
+        bucket_url=options.bucket,
     )
 
 
@@ -70,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="taken if it is free; 0 takes any")
     parser.add_argument("--hub", required=True, metavar="URL", help="the embedded Hub")
     parser.add_argument("--upstream", metavar="URL", help="the Hub to download from instead")
+    parser.add_argument("--bucket", metavar="URL", help="the S3 that models are staged in")
     parser.add_argument("--isolation", choices=(*MODES, NONE), default=NONE)
     parser.add_argument("--container", action="store_true")
     return parser

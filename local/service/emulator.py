@@ -57,6 +57,8 @@ class Emulators:
     root: Path = ROOT
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Environment by function name, on top of the program's: what AWS or its network would provide."""
+    bucket_url: str | None = None
+    """Of the S3 in which models are staged; what takes them from there reaches nothing else."""
 
     def start(self, function: Function) -> "Emulator":
         """Raises InstanceError if the emulator does not come up."""
@@ -78,7 +80,7 @@ class Emulators:
         emulator = [str(self.binary), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
         emulator += ["--runtime-api-address", f"127.0.0.1:{runtime_port}", "--log-level", "warn"]
         return [
-            *self._sandbox(function, tmp),
+            *self._sandbox(function, tmp, runtime_port),
             *emulator,
             sys.executable,
             "-m",
@@ -90,15 +92,22 @@ class Emulators:
         """Without the emulator, which would wait for whole answers."""
         return [*self._sandbox(function, tmp), sys.executable, "-m", RUNTIME, function.command]
 
-    def _sandbox(self, function: Function, tmp: Path) -> list[str]:
+    def _sandbox(self, function: Function, tmp: Path, runtime_port: int | None = None) -> list[str]:
         view = {
             "cache": str(self.cache),
             "mount": function.mount,
             "tmp": str(tmp),
             "writes": function.writes,
             "keep": [str(path) for path in self._kept()],
+            "connect": self._reached(function, runtime_port),
         }
         return [sys.executable, "-I", "-S", str(SANDBOX), self.isolation, json.dumps(view)]
+
+    def _reached(self, function: Function, runtime_port: int | None) -> list[int] | None:
+        """The ports that a function may connect to, None: any. On AWS its network leads to S3 alone."""
+        if self.bucket_url is None or function.bucket is None or function.downloads:
+            return None
+        return [int(self.bucket_url.rpartition(":")[2]), *([runtime_port] if runtime_port else [])]
 
     def _kept(self) -> list[Path]:
         """What instances see of /tmp, should it lie there."""

@@ -1,10 +1,11 @@
 """Starts a command that sees a file system as on Lambda: read-only but for /tmp and, for writers, the cache.
 
-    python -I -S sandbox.py MODE '{"cache", "mount", "tmp", "writes", "keep"}' COMMAND...
+    python -I -S sandbox.py MODE '{"cache", "mount", "tmp", "writes", "keep", "connect"}' COMMAND...
 
 MODE `namespace` mounts the cache at its real path in a private mount namespace; `landlock` forbids writes
-without mounting; `none` changes nothing. A script of its own without imports from here: it runs before every
-instance, so that its start-up time is part of every cold start.
+without mounting; `none` changes nothing. `connect` names the TCP ports that it may connect to, where the
+kernel can hold it to them (Landlock, since Linux 6.7). A script of its own without imports from here: it
+runs before every instance, so that its start-up time is part of every cold start.
 """
 
 import ctypes
@@ -23,7 +24,8 @@ LINUX_CAPABILITY_VERSION_3 = 0x20080522
 SYS_MOUNT_SETATTR = 442  # this number and those of Landlock are the same on x86_64 and aarch64
 SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_ADD_RULE, SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
-LANDLOCK_RULE_PATH_BENEATH = 1
+LANDLOCK_RULE_PATH_BENEATH, LANDLOCK_RULE_NET_PORT = 1, 2
+LANDLOCK_CONNECT_TCP, LANDLOCK_NET_SINCE = 0x2, 4
 # Writing, removing and making files; moving between folders came with version 2, truncation with version 3.
 LANDLOCK_WRITES = {1: 0x1FF2, 2: 0x2000, 3: 0x4000}
 
@@ -38,6 +40,8 @@ def main(arguments: list[str]) -> None:
     elif mode == "landlock":
         restrict_writes(view)
     if mode != "none":
+        if view.get("connect") is not None:
+            restrict_connections(view["connect"])
         drop_capabilities()
     os.execvp(command[0], command)
 
@@ -72,6 +76,22 @@ def restrict_writes(view: dict[str, object]) -> None:
             handled.to_bytes(8, sys.byteorder) + folder.to_bytes(4, sys.byteorder), 12
         )
         _system_call(SYS_LANDLOCK_ADD_RULE, rules, LANDLOCK_RULE_PATH_BENEATH, rule, 0)
+    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _system_call(SYS_LANDLOCK_RESTRICT_SELF, rules, 0)
+
+
+def restrict_connections(ports: list[int]) -> None:
+    """Landlock: TCP connections to `ports` alone; where the kernel knows no such rules, to any."""
+    version = _libc.syscall(
+        ctypes.c_long(SYS_LANDLOCK_CREATE_RULESET), None, ctypes.c_long(0), LANDLOCK_CREATE_RULESET_VERSION
+    )
+    if version < LANDLOCK_NET_SINCE:
+        return
+    attributes = (ctypes.c_uint64 * 2)(0, LANDLOCK_CONNECT_TCP)
+    rules = _system_call(SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
+    for port in ports:
+        rule = (ctypes.c_uint64 * 2)(LANDLOCK_CONNECT_TCP, port)
+        _system_call(SYS_LANDLOCK_ADD_RULE, rules, LANDLOCK_RULE_NET_PORT, ctypes.byref(rule), 0)
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     _system_call(SYS_LANDLOCK_RESTRICT_SELF, rules, 0)
 

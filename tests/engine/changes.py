@@ -155,6 +155,32 @@ CHANGES: dict[str, Change] = {
             | NAT,
         ),
     ),
+    "relayStorageMb": Change(
+        512,
+        Changes.of(
+            creates={"lambda/function hf-lambda-dev-relay", "lambda/functionEventInvokeConfig relay"}
+            | {"cloudwatch/logGroup relay", "iam/role relay"}
+            | each("iam/rolePolicy relay-{}", ("run", "stage"))
+            | {"ec2/vpcEndpoint staging", "vpc/securityGroupEgressRule staging", "s3/bucket staging"}
+            | each(
+                "s3/bucket{} staging",
+                (
+                    "LifecycleConfiguration",
+                    "Policy",
+                    "PublicAccessBlock",
+                    "ServerSideEncryptionConfiguration",
+                ),
+            ),
+            updates=WARMUP | {"iam/rolePolicy warmup-warm", "cloudwatch/dashboard observability"},
+            deletes=each("ec2/route network-egress-{}", ("0", "1", "public"))
+            | each("ec2/routeTableAssociation network-egress-public-{}", ZONES)
+            | each("ec2/subnet network-egress-public-{}", ZONES)
+            | {"ec2/internetGateway network-egress", "ec2/routeTable network-egress-public"}
+            | {"vpc/securityGroupEgressRule network-downloads-https"}
+            | NAT,
+        ),
+        needs={"egress": "relay"},
+    ),
     "permissionsBoundary": Change(
         "arn:aws:iam::123456789012:policy/boundary",
         Changes.of(updates=each("iam/role {}", (*SCRIPTS, "warmup"))),

@@ -27,6 +27,24 @@ def test_the_stand_ins_of_these_tests_are_what_the_engine_started(deployed: Stac
     assert [call["target"].rpartition(".")[2] for call in deployed.calls()].count("BatchGetImage") >= 2
 
 
+def test_with_a_relay_nothing_bills_by_the_hour_and_the_network_leads_to_s3_and_the_cache(dev: Stack):
+    dev.configure(egress="relay")
+    assert "To keep it: pulumi config set egress nat" in dev.run("preview")
+    dev.up(egress="relay")
+    made = dev.cloud().resources
+    kinds = {key.partition(" ")[0] for key in made}
+    assert not kinds & {
+        "aws:ec2/natGateway:NatGateway",
+        "aws:ec2/eip:Eip",
+        "aws:ec2/internetGateway:InternetGateway",
+        "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway",
+        "aws:ec2/route:Route",
+    }
+    (endpoint,) = (each for key, each in made.items() if key.startswith("aws:ec2/vpcEndpoint:"))
+    assert endpoint.inputs["vpcEndpointType"] == "Gateway"
+    assert "egress is relay now" not in dev.run("preview")
+
+
 def test_a_second_up_changes_nothing(dev: Stack):
     assert dev.up() == NOTHING
 

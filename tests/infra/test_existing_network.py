@@ -212,8 +212,8 @@ def test_a_route_is_read_whatever_it_leads_to(said: dict[str, str], route: Route
 
 
 DNS = "without which names are not found; must be on: aws ec2 modify-vpc-attribute --vpc-id vpc-1"
-NO_WAY = "must lead to a NAT gateway, or egress be ipv6 or none"
-NO_IPV6_WAY = "must lead to an egress-only internet gateway, or egress be nat or none"
+NO_WAY = "must lead to a NAT gateway, or egress be ipv6, relay or none"
+NO_IPV6_WAY = "must lead to an egress-only internet gateway, or egress be nat, relay or none"
 WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "no such vpc": (
         {"vpc": None},
@@ -374,7 +374,7 @@ KEYS_THAT_DO_NOT_GO_TOGETHER: dict[str, tuple[dict[str, Any], str]] = {
     "a gateway in each zone": (
         {"egress": "natPerAz"},
         "egress is natPerAz with vpcId, whose gateways are its own; must be nat (any route to IPv4 "
-        "addresses), ipv6 or none",
+        "addresses), ipv6, relay or none",
     ),
 }
 

@@ -83,6 +83,15 @@ def test_the_function_of_the_warm_up_starts_it_when_it_is_new_or_changed(deploy:
     assert not [each for each in deployed.resources if each.hooks & starts and "warmup" not in each.name]
 
 
+def test_a_relay_is_started_in_its_place_and_starts_it(deploy: Deploy):
+    deployed = deploy("dev", egress="relay", warmOnDeploy=True)
+    starts = {("after_create", "start-warmup"), ("after_update", "start-warmup")}
+    assert deployed.function("relay").hooks == starts
+    assert not [each for each in deployed.resources if each.hooks & starts and "relay" not in each.name]
+    # The warm-up that it starts is the new one.
+    assert ("lambda/function", "hf-lambda-dev-warmup") in deployed.before(deployed.function("relay"))
+
+
 def test_a_start_that_fails_does_not_fail_the_deployment_and_a_preview_starts_nothing(deploy: Deploy):
     hook = deploy("dev", warmOnDeploy=True).hooks["start-warmup"]
     assert (hook.ignore_errors, hook.on_dry_run) == (True, False)

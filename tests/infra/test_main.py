@@ -9,6 +9,8 @@ import pytest
 from tests.infra.asked import SECRET, Deployed, statements
 from tests.infra.program import ACCOUNT, ROOT, URIS, Deploy
 
+BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
+
 
 def test_every_script_is_one_function_and_the_warm_up_another(dev: Deployed):
     commands = {each.inputs["imageConfig"]["commands"][0] for each in dev.all("lambda/function").values()}
@@ -126,6 +128,44 @@ def test_the_warm_up_alone_writes_and_downloads(dev: Deployed):
     assert dev.one("lambda/functionEventInvokeConfig").inputs["maximumRetryAttempts"] == 0
 
 
+def test_the_relay_is_in_no_network_and_alone_downloads_reads_the_token_and_fills_the_bucket(deploy: Deploy):
+    deployed = deploy(
+        "dev", egress="relay", hfToken="hf_x", relayStorageMb=2048, permissionsBoundary=BOUNDARY
+    )
+    relay, warmup = (deployed.function(name).inputs for name in ("relay", "warmup"))
+    assert relay["timeout"] == 900 and relay["ephemeralStorage"] == {"size": 2048}
+    assert relay["imageUri"] == warmup["imageUri"] == URIS["full"]
+    assert "vpcConfig" not in relay and "fileSystemConfig" not in relay
+    variables = relay["environment"]["variables"]
+    assert variables["HF_ENDPOINT"] == "https://huggingface.co"
+    assert variables["RELAY_STORAGE_MB"] == "2048"
+    assert variables["WARMUP_FUNCTION"] == deployed.outputs["warmupArn"]
+    assert variables["STAGING_BUCKET"] == warmup["environment"]["variables"]["STAGING_BUCKET"]
+    assert not {"HF_ENDPOINT", "HF_TOKEN_SECRET_ARN"} & warmup["environment"]["variables"].keys()
+    allowed: dict[str, set[str]] = {}
+    for name, policy in deployed.all("iam/rolePolicy").items():
+        for statement in policy.policy():
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                if action.split(":")[0] in ("s3", "lambda", "secretsmanager", "ec2"):
+                    allowed.setdefault(name, set()).add(action)
+    allowed = {name: actions for name, actions in allowed.items() if not name.endswith("-run")}
+    assert allowed == {
+        "warmup-warm": {"s3:GetObject", "s3:ListBucket", "s3:DeleteObject"},
+        "relay-stage": {
+            *("s3:GetObject", "s3:ListBucket", "s3:PutObject", "s3:AbortMultipartUpload"),
+            *("lambda:InvokeFunction", "secretsmanager:GetSecretValue"),
+        },
+    }
+    of_relay = statements(deployed.all("iam/rolePolicy"))
+    assert of_relay["AskAndStartTheWarmup"]["Resource"] == deployed.outputs["warmupArn"]
+    assert deployed.outputs["relayArn"].endswith("hf-lambda-dev-relay")
+    run = deployed.all("iam/rolePolicy")["relay-run"].policy()
+    assert [each["Sid"] for each in run] == ["WriteLogs"]
+    assert deployed.all("iam/role")["relay"].inputs["permissionsBoundary"] == BOUNDARY
+    assert len(deployed.all("lambda/functionEventInvokeConfig")) == 2
+
+
 def test_a_fraction_that_the_cli_kept_as_text_is_a_number_for_the_warm_up(deploy: Deploy):
     """`pulumi config set --path tolerance.probability 0.1` writes "0.1"."""
     warmup = deploy("dev", tolerance={"probability": "0.1", "sameText": 1}).function("warmup").inputs
@@ -172,9 +212,9 @@ def test_prod_protects_what_holds_data_and_dev_does_not(dev: Deployed, prod: Dep
 def test_what_prod_protects_no_change_of_egress_deletes(deploy: Deploy):
     guarded = [
         {each.urn for each in deploy("prod", egress=egress, hfToken="hf_x").resources if each.protect}
-        for egress in ("nat", "none")
+        for egress in ("nat", "none", "relay")
     ]
-    assert guarded[0] == guarded[1] and any("hf-token" in urn for urn in guarded[0])
+    assert guarded[0] == guarded[1] == guarded[2] and any("hf-token" in urn for urn in guarded[0])
 
 
 def test_the_default_fits_into_a_new_account(dev: Deployed):
@@ -182,7 +222,7 @@ def test_the_default_fits_into_a_new_account(dev: Deployed):
 
 
 def test_the_program_runs_before_aws_has_computed_anything(deploy: Deploy):
-    for egress in ("nat", "ipv6", "none"):
+    for egress in ("relay", "nat", "ipv6", "none"):
         assert deploy("dev", preview=True, egress=egress, alarmEmail="a@b.org", provisionedConcurrency=1)
 
 

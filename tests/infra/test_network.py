@@ -3,10 +3,11 @@
 import itertools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from infra.settings import Settings
 from local.program.mock import Resource
 from tests.infra.asked import Deployed
 from tests.infra.program import ROOT, ZONES, Deploy, run_program
@@ -78,8 +79,11 @@ def test_ipv6_needs_no_gateway_by_the_hour(deploy: Deploy):
     assert variables["AWS_USE_DUALSTACK_ENDPOINT"] == "true"
 
 
-def test_without_egress_the_network_is_free_and_models_come_through_s3(deploy: Deploy):
-    deployed = deploy("dev", egress="none", hfToken="hf_x")
+@pytest.mark.parametrize("egress", ["relay", "none"])
+def test_a_network_that_models_are_staged_for_bills_nothing_and_leads_to_s3_and_the_cache_alone(
+    deploy: Deploy, egress: str
+):
+    deployed = deploy("dev", egress=egress)
     paid = ("ec2/natGateway", "ec2/eip", "ec2/internetGateway", "ec2/egressOnlyInternetGateway", "ec2/route")
     assert not [each for kind in paid for each in deployed.all(kind)]
     assert not egress_to_hosts(deployed)
@@ -87,6 +91,17 @@ def test_without_egress_the_network_is_free_and_models_come_through_s3(deploy: D
     assert endpoint.inputs["vpcEndpointType"] == "Gateway"
     assert endpoint.inputs["serviceName"] == "com.amazonaws.us-east-1.s3"
     assert endpoint.inputs["routeTableIds"] == [f"network-private-{index}-id" for index in range(2)]
+    ways = {
+        (each.inputs["securityGroupId"], each.inputs.get("prefixListId"), each.inputs["toPort"])
+        for each in deployed.all("vpc/securityGroupEgressRule").values()
+    }
+    downloads = "network-downloads-id"
+    assert ways == {(downloads, "pl-1", 443), (downloads, None, 2049), ("network-endpoints-id", None, 2049)}
+    assert ("ec2/vpcEndpoint", "staging") in deployed.before(deployed.function("warmup"))
+
+
+def test_without_egress_the_token_is_nobodys(deploy: Deploy):
+    deployed = deploy("dev", egress="none", hfToken="hf_x")
     variables = deployed.function("warmup").inputs["environment"]["variables"]
     assert variables["STAGING_BUCKET"] == deployed.outputs["stagingBucket"] == "staging"
     # It could not reach Secrets Manager: the machine that runs the command downloads, with its own token.
@@ -94,32 +109,33 @@ def test_without_egress_the_network_is_free_and_models_come_through_s3(deploy: D
     assert "secretsmanager" not in json.dumps(
         [each.policy() for each in deployed.all("iam/rolePolicy").values()]
     )
-    assert ("ec2/vpcEndpoint", "staging") in deployed.before(deployed.function("warmup"))
 
 
-def test_the_staging_bucket_is_closed_encrypted_and_forgets(deploy: Deploy):
-    deployed = deploy("dev", egress="none")
+@pytest.mark.parametrize(("egress", "days"), [("none", 7), ("relay", 1)])
+def test_the_staging_bucket_is_closed_encrypted_and_forgets(deploy: Deploy, egress: str, days: int):
+    deployed = deploy("dev", egress=egress)
     blocked = deployed.one("s3/bucketPublicAccessBlock").inputs
     assert {key for key, value in blocked.items() if value is True} == {
         *("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
     }
     assert deployed.one("s3/bucketServerSideEncryptionConfiguration")
     (rule,) = deployed.one("s3/bucketLifecycleConfiguration").inputs["rules"]
-    assert (rule["expiration"], rule["status"]) == ({"days": 7}, "Enabled")
+    assert (rule["expiration"], rule["status"]) == ({"days": days}, "Enabled")
     (denied,) = deployed.one("s3/bucketPolicy").policy()
     assert (denied["Effect"], denied["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
     bucket = deployed.one("s3/bucket")
     arn = f"arn:aws:s3:us-east-1:123456789012:{bucket.name}"
-    (way,) = deployed.one("ec2/vpcEndpoint").policy()
-    (read,) = (
-        each for each in deployed.all("iam/rolePolicy")["warmup-warm"].policy() if "Staged" in each["Sid"]
-    )
-    for statement in (way, read):
-        assert statement["Action"] == ["s3:GetObject", "s3:ListBucket"]
-        assert statement["Resource"] == [arn, f"{arn}/*"]
+    ways = deployed.one("ec2/vpcEndpoint").policy()
+    assert {each.pop("Principal") for each in ways} == {"*"}
+    assert [each for each in deployed.all("iam/rolePolicy")["warmup-warm"].policy() if each in ways] == ways
+    allowed = [(each["Action"], each["Resource"]) for each in ways]
+    reads = (["s3:GetObject", "s3:ListBucket"], [arn, f"{arn}/*"])
+    # What has just been copied, and nothing that says what is to be copied.
+    deletes = (["s3:DeleteObject"], [f"{arn}/*/blobs/*"])
+    assert allowed == ([reads, deletes] if egress == "relay" else [reads])
 
 
-EGRESS = ("nat", "natPerAz", "ipv6", "none")
+EGRESS = get_args(Settings.model_fields["egress"].annotation)
 
 
 @pytest.mark.parametrize("egress", EGRESS)

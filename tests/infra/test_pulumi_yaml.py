@@ -101,6 +101,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "azCount": 1,
         "zones": ["us-east-1c", "us-east-1d"],
         "egress": "ipv6",
+        "relayStorageMb": 512,
         "vpcId": "vpc-1",
         "subnetIds": ["subnet-3", "subnet-4"],
         "fileSystemId": "fs-1",
@@ -127,6 +128,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "vpcId": {**network, "vpcId": "vpc-2"},
         "subnetIds": network,
         "fileSystemId": network,
+        "relayStorageMb": {"egress": "relay"},
     }
     for key, value in others.items():
         also = needs.get(key, {})

@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         f"memoryMb is '3 GB'; {MEMORY}",
     ),
     "timeout": ({"timeoutSeconds": 901}, "timeoutSeconds is '901'; must be a whole number from 1 to 900"),
-    "egress": ({"egress": "vpn"}, "egress is 'vpn'; must be nat, natPerAz, ipv6 or none"),
+    "egress": ({"egress": "vpn"}, "egress is 'vpn'; must be relay, nat, natPerAz, ipv6 or none"),
     "arm64": ({"architecture": "arm"}, "architecture is 'arm'; must be x86_64 or arm64"),
     "zones": ({"azCount": 0}, "azCount is '0'; must be a whole number from 1 to 6"),
     "cors with a method that Lambda does not take": (
@@ -98,12 +98,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "hub in plain text": (
         {"hubEndpoint": "http://hub.local"},
         "hubEndpoint is http://hub.local; must be https on port 443, all that the network lets out, or "
-        "egress none, where the command downloads",
+        "egress relay or none, which download elsewhere",
     ),
     "hub on another port": (
         {"hubEndpoint": "https://hub.local:8443"},
         "hubEndpoint is https://hub.local:8443; must be https on port 443, all that the network lets out, or "
-        "egress none, where the command downloads",
+        "egress relay or none, which download elsewhere",
     ),
     "tags": ({"tags": [1]}, """tags is '[1]'; must be an object of texts, for instance {"team": "search"}"""),
     **{
@@ -218,6 +218,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "download without a way": (
         {"egress": "none", "endpoints": {"sentiment": {"coldDownload": True}}},
         "sentiment: coldDownload is true with egress none; must be false, or egress nat, natPerAz or ipv6",
+    ),
+    "download with a relay": (
+        {"egress": "relay", "endpoints": {"sentiment": {"coldDownload": True}}},
+        "sentiment: coldDownload is true with egress relay; must be false, or egress nat, natPerAz or ipv6",
     ),
     "download without the client": (
         {"endpoints": {"sentiment": {"coldDownload": True, "image": "slim"}}},
@@ -397,6 +401,11 @@ def test_code_of_a_repository_needs_the_stacks_word_too(mistakes: Mistakes, depl
     assert deploy("dev", allowRemoteCode=True).function("odd")
     (scripts / "warmup-code.py").write_text(PLAIN)
     (_, line) = mistakes(allowRemoteCode=True)
+    (scripts / "relay.py").write_text(PLAIN)
+    assert mistakes(egress="relay", allowRemoteCode=True)[1:] == [
+        "relay: with egress relay a function of this project has the name; rename it",
+        "warmup-code: with allowRemoteCode a function of this project has the name; rename it",
+    ]
     assert line == "warmup-code: with allowRemoteCode a function of this project has the name; rename it"
 
 

@@ -17,6 +17,7 @@ from ..protocol.answers import (
     DownloadPlan,
     ModelProgress,
     PruneResult,
+    RelayedModel,
     VerifiedModel,
     WarmedModel,
 )
@@ -66,7 +67,7 @@ class Command:
         self._scripts = [script for script in scripts if self._concerns(script)]
 
     def warm(self, display: Display) -> Outcome:
-        """Upload where there is no egress, warm every model, ask every endpoint."""
+        """Upload where nothing in AWS reaches the Hub, warm every model, ask every endpoint."""
         runs = self._run(Action.WARM, display, upload=True)
         warmed = tuple(run.result for run in runs if isinstance(run.result, WarmedModel))
         refused = tuple(
@@ -86,7 +87,11 @@ class Command:
             *(f"{each.name}: {each.error}" for each in failed),
         )
         advice = tuple(memory_advice(self._scripts, self._client.outputs.memory_mb, warmed))
-        return Outcome(WarmReport(self._stack, warmed, endpoints, failures, advice=advice), failures)
+        relays = tuple(
+            run.relay.result for run in runs if run.relay and isinstance(run.relay.result, RelayedModel)
+        )
+        report = WarmReport(self._stack, warmed, endpoints, failures, advice=advice, relays=relays)
+        return Outcome(report, failures)
 
     def _try_code(self, warm: set[str], display: Display) -> tuple[str, ...]:
         """Load what runs code, in the function that is there for it; failures, a line each."""
@@ -130,15 +135,27 @@ class Command:
         return Outcome(PruneReport(self._stack, result), (str(run.error),) if run.error else ())
 
     def _run(self, action: Action, display: Display, *, upload: bool = False) -> list[JobRun]:
-        runs = [JobRun(model.key, ModelEvent(action, (model,))) for model in self._models]
+        runs = [self._job(action, model) for model in self._models]
         if upload and self._client.outputs.staging_bucket:
             self._upload(runs, self._client.outputs.staging_bucket, display)
         self._run_jobs([run for run in runs if run.error is None], display)
         return runs
 
+    def _job(self, action: Action, model: ModelRequest) -> JobRun:
+        """What resolves a revision, or fetches, goes through the relay where there is one."""
+        event, relay = ModelEvent(action, (model,)), self._client.relay
+        by_itself = action not in (Action.WARM, Action.PLAN) or is_model_folder(model.repo_id)
+        if relay is None or by_itself:
+            return JobRun(model.key, event)
+        if action is Action.PLAN:
+            return JobRun(model.key, event, client=relay)
+        bringing = ModelEvent(Action.FETCH, (model,))
+        relayed = JobRun(model.key, bringing, client=relay, label=f"{model.key}: Hub -> S3")
+        return JobRun(model.key, event, relay=relayed, label=f"{model.key}: S3 -> EFS")
+
     def _run_jobs(self, runs: Sequence[JobRun], display: Display) -> None:
         def show(run: JobRun) -> None:
-            display.show(run.key, run.progress)
+            display.show(run.label or run.key, run.progress)
 
         run_jobs(self._client, runs, parallel=self._parallel, show=show)
 

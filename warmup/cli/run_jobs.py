@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
-from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, Result
+from ..protocol.answers import WAITS_FOR_RELAY, JobsAnswer, JobState, JobStatus, ModelProgress, Result
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Event, JobsEvent, ModelEvent, PruneEvent
 from ..protocol.records import Record
@@ -24,6 +24,10 @@ ROUNDS_WITHOUT_PROGRESS = 4
 """Prepare gives up on a step after three starts; the fourth round is the one that says so."""
 POLL_SECONDS = (0.2, 2.0)
 """First pause and largest pause between two polls."""
+_FIXES = {
+    False: "Give it more memory or time: pulumi config set warmupMemoryMb",
+    True: "See its log; another egress goes without it",
+}
 Answer = TypeVar("Answer", bound=Record)
 
 
@@ -35,12 +39,21 @@ class WarmupClient(Protocol):
     def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer: ...
 
 
-@dataclass
+@dataclass(eq=False)
 class JobRun:
-    """One job to see through. `key`: under which its progress appears; ends with `result` or `error`."""
+    """One job to see through. `key`: under which its progress appears; ends with `result` or `error`.
+
+    client: where it runs, None: on the warm-up. relay: what brings the job what it waits for, started when it
+    does. label: what people are shown instead of the key.
+    """
 
     key: str
     event: ModelEvent | PruneEvent
+    client: WarmupClient | None = None
+    relay: JobRun | None = None
+    label: str = ""
+    name: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    """What the names of its rounds begin with."""
     progress: ModelProgress = field(default_factory=ModelProgress)
     error: WarmupError | None = None
     result: Result | None = None
@@ -69,34 +82,59 @@ def run_jobs(
     """
     waiting, active = list(runs), list[JobRun]()
     pause, poll_s = threading.Event(), POLL_SECONDS[0]
-    if waiting:
-        # A stack that is just there may not reach its file system yet: this waits for it, and says what is
-        # wrong with it. Of an event, which nobody answers, only silence would be heard.
-        client.ask_warmup(JobsEvent((_new_job(1),)), JobsAnswer)
+    asked: list[WarmupClient] = []
     while waiting or active:
-        while waiting and len(active) < parallel:
+        while waiting and sum(run in runs for run in active) < parallel:
             active.append(waiting.pop(0))
-            _start(client, active[-1])
-        by_job = {run.job: run for run in active}
-        answer = client.ask_warmup(JobsEvent(tuple(by_job)), JobsAnswer)
-        for job, run in by_job.items():
-            _update(client, run, answer.jobs.get(job, JobState(JobStatus.UNKNOWN)))
-            show(run)
-        active = [run for run in active if not run.over]
+            _start(_client(client, active[-1], asked), active[-1])
+        for each in [run for run in active if _needs_relay(run)]:
+            assert each.relay is not None
+            active.append(each.relay)
+            _start(_client(client, each.relay, asked), each.relay)
+        for place in asked:
+            by_job = {run.job: run for run in active if (run.client or client) is place}
+            if not by_job:
+                continue
+            answer = place.ask_warmup(JobsEvent(tuple(by_job)), JobsAnswer)
+            for job, run in by_job.items():
+                _update(place, run, answer.jobs.get(job, JobState(JobStatus.UNKNOWN)))
+                show(run)
+        for run in active:
+            if run.relay and run.relay.error and not run.over:
+                run.error = run.relay.error
+        # A relay is seen to its end, for the report, unless what it was started for has failed.
+        vain = [run.relay for run in active if run.error]
+        active = [run for run in active if not run.over and run not in vain]
         pause.wait(poll_s)
         poll_s = min(POLL_SECONDS[1], poll_s * 1.5)
+
+
+def _client(client: WarmupClient, run: JobRun, asked: list[WarmupClient]) -> WarmupClient:
+    """Where `run` runs; what has just been deployed may not reach its file system, or its bucket, yet.
+
+    This waits for it, and says what is wrong with it: of an event, which nobody answers, only silence would
+    be heard.
+    """
+    found = run.client or client
+    if found not in asked:
+        found.ask_warmup(JobsEvent((f"{run.name}-0",)), JobsAnswer)
+        asked.append(found)
+    return found
+
+
+def _needs_relay(run: JobRun) -> bool:
+    return run.relay is not None and run.relay.rounds == 0 and run.progress.phase == WAITS_FOR_RELAY
 
 
 def _start(client: WarmupClient, run: JobRun) -> None:
     run.rounds += 1
     # A new name for every round: what an invocation believed dead still writes is never taken for this one's.
-    run.job = _new_job(run.rounds)
+    run.job = f"{run.name}-{run.rounds}"
     run.started = time.monotonic()
-    client.start(replace(run.event, job=run.job))
-
-
-def _new_job(number: int) -> str:
-    return f"{uuid.uuid4().hex[:16]}-{number}"
+    event = replace(run.event, job=run.job)
+    if run.relay and isinstance(event, ModelEvent):
+        event = replace(event, relay=run.relay.name)
+    client.start(event)
 
 
 def _update(client: WarmupClient, run: JobRun, state: JobState) -> None:
@@ -126,7 +164,7 @@ def _wait_for_a_sign(client: WarmupClient, run: JobRun) -> None:
     if run.sent_again and silent_s > 2 * START_SECONDS:
         run.error = WarmupError(
             ErrorKind.NOT_STARTED,
-            f"{run.key}: the warm-up answers, but showed no sign of life for {3 * START_SECONDS:.0f} s, in "
+            f"{run.key}: {_who(run)} answers, but showed no sign of life for {3 * START_SECONDS:.0f} s, in "
             "which it was sent two events. Lambda holds events back while the account's concurrency is used "
             "up. See its log",
         )
@@ -148,9 +186,13 @@ def _start_again(client: WarmupClient, run: JobRun, how: str) -> None:
         where = progress.left or progress.note or progress.phase or "start"
         run.error = WarmupError(
             ErrorKind.NO_PROGRESS,
-            f"{run.key}: the warm-up {how} {run.rounds_without_progress + 1} times at the same point "
-            f"({where}). Give it more memory or time: pulumi config set warmupMemoryMb",
+            f"{run.key}: {_who(run)} {how} {run.rounds_without_progress + 1} times at the same point "
+            f"({where}). {_FIXES[run.client is not None]}",
         )
         return
     run.progress = replace(progress, phase=f"round {run.rounds + 1}")
     _start(client, run)
+
+
+def _who(run: JobRun) -> str:
+    return "the relay" if run.client else "the warm-up"

@@ -132,14 +132,25 @@ class StackClient:
 
     def start(self, event: Event) -> None:
         """Hand `event` to the warm-up; it runs for up to 15 minutes and nobody waits on the line."""
-        self._invoke(self._quick, self.outputs.warmup_arn, _dumped(event.to_json()), InvocationType="Event")
+        self.start_worker(self.outputs.warmup_arn, event)
 
     def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
         """A quick answer of the warm-up. Raises WarmupError where it has none."""
+        return self.ask_worker(self.outputs.warmup_arn, "the warm-up", event, answer)
+
+    @cached_property
+    def relay(self) -> RelayClient | None:
+        """The function that brings models into the bucket, where the stack has one."""
+        return RelayClient(self, self.outputs.relay_arn) if self.outputs.relay_arn else None
+
+    def start_worker(self, arn: str, event: Event) -> None:
+        self._invoke(self._quick, arn, _dumped(event.to_json()), InvocationType="Event")
+
+    def ask_worker(self, arn: str, who: str, event: Event, answer: type[Answer]) -> Answer:
         payload = _dumped(event.to_json())
-        invocation = self._invoke(self._quick, self.outputs.warmup_arn, payload, LogType="Tail")
+        invocation = self._invoke(self._quick, arn, payload, LogType="Tail")
         if invocation.function_error:
-            raise WarmupError(ErrorKind.WARMUP, f"the warm-up function failed: {invocation.failure}")
+            raise WarmupError(ErrorKind.WARMUP, f"{who} function failed: {invocation.failure}")
         return read_answer(answer, invocation.payload, self.outputs.deploy_command)
 
     def try_code(self, event: Event) -> CodeTrials:
@@ -220,6 +231,20 @@ class StackClient:
             message = f"you may not invoke {name}: lambda:InvokeFunction on {arn} is needed"
             return wrong or WarmupError(ErrorKind.ACCESS_DENIED, message)
         return WarmupError(ErrorKind.INVOKE, f"{name}: {code}: {message}")
+
+
+@dataclass(frozen=True)
+class RelayClient:
+    """The relay of a stack, asked as the warm-up is."""
+
+    stack: StackClient
+    arn: str
+
+    def start(self, event: Event) -> None:
+        self.stack.start_worker(self.arn, event)
+
+    def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
+        return self.stack.ask_worker(self.arn, "the relay", event, answer)
 
 
 class SwitchedOff(Exception):  # noqa: N818 - how a function is, not a fault

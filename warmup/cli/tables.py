@@ -56,6 +56,9 @@ def table_lines(
 
 
 def _warm(report: WarmReport) -> Iterator[str]:
+    for relayed in report.relays:
+        amount = f"{size(relayed.relayed_bytes)} of {size(relayed.bytes)}"
+        yield f"{relayed.repo_id}  {relayed.commit[:12]}  Hub -> S3  {amount}  {relayed.seconds:.1f} s"
     for model in report.warmup:
         yield (
             f"{model.repo_id}@{model.revision}  {model.commit[:12]}  {model.files} files  "

@@ -2,44 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
-from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ..protocol.answers import ModelProgress
-from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.errors import WarmupError
 from ..protocol.events import Action
 from ..protocol.models import ModelRequest
-from ..worker.bucket import blob_key, ref_key, tree_key
+from ..worker.bucket import Bucket, ref_key, tree_bytes, tree_key
 from ..worker.fetch import fetch
 from ..worker.jobs import Job
 from ..worker.locks import lock, repository_lock
 from ..worker.remote_code import code_requests
 from ..worker.source import ModelSource
 from ..worker.verify import snapshot_file
-from .access import Access, Client
+from .access import Access
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 _WITHOUT_DEADLINE_SECONDS = 1e9
 
 
 def upload_model(
     model: ModelRequest,
-    bucket: str,
+    name: str,
     source: ModelSource,
     cache: Path,
     access: Access,
     show: Callable[[ModelProgress], None],
 ) -> int:
-    """Put the files of `model` into `bucket`, the ref last; returns the bytes that were uploaded.
+    """Put the files of `model` into the bucket `name`, the ref last; returns the bytes that were uploaded.
 
     `cache` keeps what was downloaded (`<cache>/hub`), verified as the warm-up verifies. Blobs that the bucket
     has are not sent again. Raises WarmupError with the fix.
     """
-    s3 = access.client("s3")  # before the download: without credentials it would be for nothing
+    bucket = Bucket(
+        name, cast("S3Client", access.client("s3"))
+    )  # before the download, which would be for nothing without
     job = Job("upload", Action.FETCH, lambda: _WITHOUT_DEADLINE_SECONDS, lambda _, progress: show(progress))
     waits = ModelProgress(phase="wait")
     with lock(repository_lock(cache, model.repo_id), check=job.check, waiting=lambda: show(waits)):
@@ -55,27 +59,17 @@ def upload_model(
 
     try:
         for file in snapshot.files:
-            key = blob_key(model.repo_id, file)
-            if _has(s3, bucket, key, file.size):
+            if bucket.holds(model.repo_id, file):
                 add(file.size)
                 continue
-            s3.upload_file(str(snapshot_file(snapshot.path, file)), bucket, key, Callback=add)
+            bucket.upload(snapshot_file(snapshot.path, file), model.repo_id, file, add, threading.Event())
             uploaded += file.size
-        tree = json.dumps([file.to_json() for file in snapshot.files])
-        s3.put_object(Bucket=bucket, Key=tree_key(model.repo_id, snapshot.commit), Body=tree.encode())
-        ref = ref_key(model.repo_id, model.revision)
-        s3.put_object(Bucket=bucket, Key=ref, Body=snapshot.commit.encode())
-    except (BotoCoreError, ClientError, S3UploadFailedError) as error:
-        if isinstance(error, BotoCoreError | ClientError) and (problem := access.problem(error)):
+        bucket.write(tree_key(model.repo_id, snapshot.commit), tree_bytes(snapshot.files))
+        bucket.write(ref_key(model.repo_id, model.revision), snapshot.commit.encode())
+    except WarmupError as error:
+        cause = error.__cause__
+        if isinstance(cause, BotoCoreError | ClientError) and (problem := access.problem(cause)):
             raise problem from error
-        message = f"cannot upload {model.repo_id} to s3://{bucket}: {error}. You need s3:PutObject on it"
-        raise WarmupError(ErrorKind.STAGING, message) from error
-    return uploaded + sum(upload_model(other, bucket, source, cache, access, show) for other in others)
-
-
-def _has(s3: Client, bucket: str, key: str, size: int) -> bool:
-    try:
-        head = s3.head_object(Bucket=bucket, Key=key)
-    except ClientError:
-        return False
-    return bool(head["ContentLength"] == size)
+        message = f"cannot upload {model.repo_id}: {error} You need s3:PutObject and s3:GetObject on it"
+        raise WarmupError(error.kind, message) from error
+    return uploaded + sum(upload_model(other, name, source, cache, access, show) for other in others)

@@ -85,6 +85,21 @@ class FetchedModel(Record):
 
 
 @dataclass(frozen=True)
+class RelayedModel(Record):
+    """A model whose files a relay brought into the bucket, as far as the cache lacked them.
+
+    `bytes` and `files`: of the model; `relayed_bytes`: what came from the Hub now.
+    """
+
+    repo_id: RepoId
+    commit: str
+    files: int
+    bytes: int
+    relayed_bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
 class FileFault(Record):
     """Why a file, or a prepared folder, is not what was published."""
 
@@ -117,9 +132,13 @@ class PruneResult(Record):
     unseen: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
 
 
-Result = WarmedModel | DownloadPlan | VerifiedModel | FetchedModel | PruneResult
+Result = WarmedModel | DownloadPlan | VerifiedModel | RelayedModel | FetchedModel | PruneResult
 """In the order in which JSON is read: each has a key that those after it lack."""
 Answer = TypeVar("Answer", bound=Record)
+
+
+WAITS_FOR_RELAY = "relay"
+"""The phase of a warm-up that lacks something which a relay has to bring: without one, it waits in vain."""
 
 
 class JobStatus(StrEnum):

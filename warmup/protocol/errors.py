@@ -46,6 +46,7 @@ class ErrorKind(StrEnum):
     REMOTE_CODE = "remote code"
     REVISION_NOT_FOUND = "revision not found"
     STAGING = "staging"
+    TOO_LARGE = "too large"
     TOKEN_REFUSED = "token refused"
     TOKEN_UNREADABLE = "token unreadable"
     TRUNCATED = "truncated"

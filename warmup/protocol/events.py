@@ -18,11 +18,14 @@ from .records import Json, Record, WrongShape, shown
 class Action(StrEnum):
     """What to do with models: `warm` is `fetch`, then `prepare`; `plan` and `verify` change nothing.
 
-    `try` is for the second warm-up, which loads models by their repositories' own code.
+    `lacks` is `plan` by the content of the cached files. The relay knows `fetch` (into the bucket), `warm`
+    (the same, then it starts the warm-up) and `plan`. `try` is for the second warm-up, which loads models by
+    their repositories' own code.
     """
 
     WARM = "warm"
     PLAN = "plan"
+    LACKS = "lacks"
     FETCH = "fetch"
     PREPARE = "prepare"
     VERIFY = "verify"
@@ -36,14 +39,17 @@ class ModelEvent:
     """Warm, plan, fetch, prepare or verify `models`; none: those of the deployed scripts.
 
     `job` names the progress file, which a JobsEvent reads; the Lambda makes one up where there is none.
+    `relay`: what the names of the jobs begin with that bring the models into the bucket meanwhile.
     """
 
     action: Action = Action.WARM
     models: tuple[ModelRequest, ...] = ()
     job: str | None = None
+    relay: str | None = None
 
     def to_json(self) -> dict[str, Json]:
-        return {"action": self.action.value, **_models(self.models), **_job(self.job)}
+        relay = {"relay": self.relay} if self.relay else {}
+        return {"action": self.action.value, **_models(self.models), **_job(self.job), **relay}
 
 
 @dataclass(frozen=True)
@@ -103,7 +109,7 @@ def event_from_json(raw: Json) -> Event:
         names = ", ".join(Action)
         raise WarmupError(ErrorKind.USAGE, f"action: {shown(name)} is not one of {names}")
     action = Action(name)
-    known = _KEYS.get(action, ("action", "models", "job"))
+    known = _KEYS.get(action, ("action", "models", "job", "relay"))
     for key in raw:
         if key not in known:
             near = difflib.get_close_matches(str(key), known, n=1)
@@ -132,7 +138,8 @@ def _event(action: Action, raw: Mapping[str, Json]) -> Event:
             options.unseen or (),
             bool(options.force),
         )
-    return ModelEvent(action, models, _read(_Named, raw).job)
+    named = _read(_Named, raw)
+    return ModelEvent(action, models, named.job, named.relay)
 
 
 _Shape = TypeVar("_Shape", bound=Record)
@@ -151,6 +158,7 @@ class _Jobs(Record):
 @dataclass(frozen=True)
 class _Named(Record):
     job: str | None = None
+    relay: str | None = None
 
 
 @dataclass(frozen=True)

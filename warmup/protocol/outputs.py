@@ -20,6 +20,7 @@ class StackOutputs(Record):
     stack: str = LOCAL
     endpoint_url: Annotated[str | None, Key("endpointUrl"), OMIT_DEFAULT] = None
     code_arn: Annotated[str | None, Key("warmupCodeArn"), OMIT_DEFAULT] = None
+    relay_arn: Annotated[str | None, Key("relayArn"), OMIT_DEFAULT] = None
     staging_bucket: Annotated[str | None, Key("stagingBucket"), OMIT_DEFAULT] = None
     function_urls: Annotated[Mapping[str, str], Key("functionUrls")] = field(default_factory=dict)
     memory_mb: Annotated[Mapping[str, int], Key("memoryMb")] = field(default_factory=dict)

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
-from .answers import ColdModel, DownloadPlan, PruneResult, UnusedModel, VerifiedModel, WarmedModel
+from .answers import (
+    ColdModel,
+    DownloadPlan,
+    PruneResult,
+    RelayedModel,
+    UnusedModel,
+    VerifiedModel,
+    WarmedModel,
+)
 from .records import OMIT_DEFAULT, Json, Key, Record
 
 
@@ -60,6 +68,8 @@ class WarmReport(Record):
     hub: Annotated[str | None, OMIT_DEFAULT] = None
     advice: Annotated[tuple[str, ...], OMIT_DEFAULT] = ()
     """What works as it is and had better be changed."""
+    relays: Annotated[tuple[RelayedModel, ...], OMIT_DEFAULT] = ()
+    """What came through the bucket, with `egress: relay`."""
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from hf_lambda.atomic import remove, replace_text
@@ -43,7 +43,7 @@ def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Sn
     asked for again. Raises WarmupError where the Hub says no or the disk is too small, OutOfTime near the
     deadline; then what arrived whole stays.
     """
-    commit, tree = _commit_and_tree(model, cache, source, job)
+    commit, tree = commit_and_tree(model, cache, source, job)
     try:
         files = _fetch_tree(model, cache, source, job, commit, tree)
     except WarmupError:
@@ -53,32 +53,39 @@ def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Sn
         listed = [file.to_json() for file in tree]
         document = {"files": listed, "sha256": _digest(listed)}
         replace_text(_tree_path(cache, model, commit), json.dumps(document), within=cache)
-    return Snapshot(commit, _snapshot_folder(cache, model, commit), files)
+    source.release(model.repo_id, files)
+    return Snapshot(commit, snapshot_folder(cache, model, commit), files)
 
 
 def _fetch_tree(
     model: ModelRequest, cache: Path, source: ModelSource, job: Job, commit: str, tree: list[RemoteFile]
 ) -> tuple[RemoteFile, ...]:
-    files = _selected(model, tree)
+    files = selected(model, tree)
     remove_orphans(cache, model.repo_id)
-    snapshot = _snapshot_folder(cache, model, commit)
-    transfer = _Transfer(model, commit, snapshot, cache, source, job)
+    snapshot = snapshot_folder(cache, model, commit)
+    transfer = Transfer(model, commit, snapshot, cache, source, job)
     index = weight_index(files)
     if index is not None:  # only its text knows which shards count
         transfer.run([file for file in files if file.path == index])
-        files = _selected(model, tree, (snapshot / index).read_text(errors="replace"))
+        files = selected(model, tree, (snapshot / index).read_text(errors="replace"))
     transfer.run(list(files))
     return files
 
 
-def plan_download(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> DownloadPlan:
-    """What `fetch` would download; changes nothing."""
-    commit, tree = _commit_and_tree(model, cache, source, job)
-    files = _selected(model, tree)
-    snapshot = _snapshot_folder(cache, model, commit)
-    listed = tuple(
-        ListedFile(file.path, file.size, has_size(snapshot_file(snapshot, file), file)) for file in files
-    )
+def plan_download(
+    model: ModelRequest, cache: Path, source: ModelSource, job: Job, *, hashed: bool = False
+) -> DownloadPlan:
+    """What `fetch` would download; changes nothing. hashed: a file counts by its content, not by its size."""
+    commit, tree = commit_and_tree(model, cache, source, job)
+    files = selected(model, tree)
+    snapshot = snapshot_folder(cache, model, commit)
+
+    def is_there(file: RemoteFile, stop: threading.Event) -> bool:
+        path = snapshot_file(snapshot, file)
+        return find_fault(path, file, stop) is None if hashed else has_size(path, file)
+
+    cached = map_on_threads(files, is_there, workers=HASHES, check=job.check)
+    listed = tuple(ListedFile(file.path, file.size, there) for file, there in zip(files, cached, strict=True))
     return DownloadPlan(
         repo_id=model.repo_id,
         commit=commit,
@@ -88,7 +95,7 @@ def plan_download(model: ModelRequest, cache: Path, source: ModelSource, job: Jo
     )
 
 
-def _commit_and_tree(
+def commit_and_tree(
     model: ModelRequest, cache: Path, source: ModelSource, job: Job
 ) -> tuple[str, list[RemoteFile]]:
     """What the revision is now, and every file of that commit.
@@ -133,9 +140,7 @@ def _digest(files: Json) -> str:
     return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
 
 
-def _selected(
-    model: ModelRequest, tree: list[RemoteFile], index: str | None = None
-) -> tuple[RemoteFile, ...]:
+def selected(model: ModelRequest, tree: list[RemoteFile], index: str | None = None) -> tuple[RemoteFile, ...]:
     files = select_for(model.repo_id, tree, model.uses, index)
     for file in files:
         if file.problem:
@@ -144,11 +149,13 @@ def _selected(
     return files
 
 
-def _snapshot_folder(cache: Path, model: ModelRequest, commit: str) -> Path:
+def snapshot_folder(cache: Path, model: ModelRequest, commit: str) -> Path:
     return cache / "hub" / repo_folder(model.repo_id) / "snapshots" / commit
 
 
-class _Transfer:
+class Transfer:
+    """Brings files of one commit into a cache, each verified, and tells the job how far it is."""
+
     def __init__(
         self,
         model: ModelRequest,
@@ -166,6 +173,7 @@ class _Transfer:
         self._downloads, self._hashes = threading.Semaphore(DOWNLOADS), threading.Semaphore(HASHES)
 
     def run(self, files: list[RemoteFile]) -> None:
+        """Download what of `files` is not there and right."""
         key, check = self._model.key, self._job.check
         total = sum(file.size for file in files)
         self._job.progress(key, phase="check", bytes_total=total, files_total=len(files))
@@ -187,6 +195,17 @@ class _Transfer:
         self._job.progress(key, phase="fetch")
         missing.sort(key=lambda file: -file.size)
         map_on_threads(missing, self._fetch, workers=DOWNLOADS + HASHES, check=check)
+
+    def fetch(self, file: RemoteFile, stop: threading.Event) -> Path:
+        """Download `file` alone, and return where its content lies."""
+        self._fetch(file, stop)
+        return self._blob(file)
+
+    def expect(self, files: Sequence[RemoteFile], done: Collection[RemoteFile]) -> None:
+        """Count `files` from now on, of which `done` need nothing."""
+        with self._lock:
+            self._received = {file.path: file.size if file in done else 0 for file in files}
+        self._show()
 
     def _fault(self, file: RemoteFile, stop: threading.Event, follower: Follower | None = None) -> str | None:
         path = snapshot_file(self._snapshot, file)

@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hf_lambda.integrity import CHUNK_BYTES
@@ -76,6 +76,9 @@ class FolderSource:
         except FileNotFoundError as error:
             message = f"{repo_id}/{file.path} has gone while it was copied. Run again"
             raise WarmupError(ErrorKind.FILE_NOT_FOUND, message) from error
+
+    def release(self, repo_id: str, files: Sequence[RemoteFile]) -> None:
+        """A folder is its owner's."""
 
     def _folder(self, repo_id: str) -> Path:
         folder = self._scripts.joinpath(*repo_id.split("/")[1:])

@@ -6,7 +6,7 @@ import errno
 import os
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,13 +14,21 @@ from discovery import ScriptError, read_scripts
 from hf_lambda.log import fault, logs_messages
 from hf_lambda.repo_id import is_model_folder
 
-from ..protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, PruneResult, Result
+from ..protocol.answers import (
+    WAITS_FOR_RELAY,
+    JobsAnswer,
+    JobState,
+    JobStatus,
+    ModelProgress,
+    PruneResult,
+    Result,
+)
 from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
 from ..protocol.events import Action, Event, JobsEvent, ModelEvent, PruneEvent, StatusEvent, event_from_json
 from ..protocol.models import ModelRequest, models_of_scripts, read_models
 from ..protocol.records import Json, Record
 from .client_settings import set_client_defaults
-from .jobs import Job, OutOfTime, job_path, read_job, recorded
+from .jobs import Job, OutOfTime, check_job_name, read_job, recorded
 from .logs import log, log_to_stdout
 from .source import ModelSource
 from .status import status
@@ -36,6 +44,8 @@ class Environment:
     cache: Path
     scripts: Path
     variables: Mapping[str, str]
+    relay: str | None = None
+    """What the names of the relay's jobs begin with that this invocation waits for."""
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Environment:
@@ -47,10 +57,15 @@ class Environment:
 
     def source(self, model: ModelRequest, job: Job) -> ModelSource:
         """The staging bucket where the stack has one; a folder beside the scripts; else the Hub."""
-        if bucket := self.variables.get("STAGING_BUCKET"):
-            from .bucket import BucketSource
+        relayed = self.variables.get("RELAYED") == "1"
+        name = self.variables.get("STAGING_BUCKET")
+        # A relay has no folder of anybody's machine; `egress: none` stages them as it stages the rest.
+        if name and not (relayed and is_model_folder(model.repo_id)):
+            from .bucket import Bucket, BucketSource, RelayWatch
 
-            return BucketSource(bucket)
+            bucket = Bucket(name)
+            watch = RelayWatch(bucket, self.relay) if self.relay else None
+            return BucketSource(bucket, relayed=relayed, watch=watch, waits=_Waits(model.key, job))
         if is_model_folder(model.repo_id):
             from .folder import FolderSource
 
@@ -64,14 +79,29 @@ class Environment:
         return HubSource(self.variables.get("HF_ENDPOINT"), read_token(self.variables), note, job.remaining_s)
 
 
+class _Waits:
+    """Shows in the progress of a model that it waits for a relay, which tells the command to start one."""
+
+    def __init__(self, key: str, job: Job) -> None:
+        self._key, self._job, self._before = key, job, ""
+
+    def __call__(self, waiting: bool) -> None:
+        now = self._job.state.progress(self._key).phase
+        if waiting and now != WAITS_FOR_RELAY:
+            self._before = now
+            self._job.progress(self._key, phase=WAITS_FOR_RELAY)
+        elif not waiting and now == WAITS_FOR_RELAY:
+            self._job.progress(self._key, phase=self._before)
+
+
 def handler(event: Json, context: object) -> dict[str, Json]:
     """Lambda's entry. Never raises: an asynchronous invocation that fails is run again by Lambda itself."""
     set_client_defaults(os.environ)
     log_to_stdout()
     try:
-        return answer(event_from_json(event), Environment.of(os.environ), _clock(context)).to_json()
+        return answer(event_from_json(event), Environment.of(os.environ), clock_of(context)).to_json()
     except Exception as error:  # noqa: BLE001 - the edge
-        return JobState(JobStatus.FAILED, error=_report(error, "warm-up")).to_json()
+        return JobState(JobStatus.FAILED, error=report_of(error, "warm-up")).to_json()
 
 
 def answer(event: Event, environment: Environment, remaining_s: Callable[[], float]) -> Record:
@@ -87,20 +117,23 @@ def answer(event: Event, environment: Environment, remaining_s: Callable[[], flo
             ErrorKind.USAGE, "this function runs no code of repositories; the second warm-up does"
         )
     job = Job(event.job or uuid.uuid4().hex, action, remaining_s)
-    job_path(environment.cache, job.name)  # what is no name goes into no log
+    check_job_name(job.name)  # what is no name goes into no log
+    if isinstance(event, ModelEvent) and event.relay:
+        check_job_name(event.relay)
+        environment = replace(environment, relay=event.relay)
     log("began", job=job.name, action=action.value, models=[model.key for model in models])
     with recorded(job, environment.cache):
         if isinstance(event, PruneEvent):
-            _run("cache", job, partial(_prune, event, models, environment))
+            run_model("cache", job, partial(_prune, event, models, environment))
         else:
             for model in models:
-                _run(model.key, job, partial(_ACTIONS[action], environment, model, job))
-        job.end(_status(job))
+                run_model(model.key, job, partial(_ACTIONS[action], environment, model, job))
+        job.end(status_of(job))
     log("ended", job=job.name, action=action.value, state=job.state.status.value)
     return job.state
 
 
-def _run(key: str, job: Job, act: Callable[[], Result]) -> None:
+def run_model(key: str, job: Job, act: Callable[[], Result]) -> None:
     """Run `act` for the model `key` and note how it ended; one model's fault leaves the others alone."""
     try:
         job.check()
@@ -110,10 +143,10 @@ def _run(key: str, job: Job, act: Callable[[], Result]) -> None:
         job.progress(key, phase="incomplete", left=left)
         log("out of time", model=key, left=left)
     except Exception as error:  # noqa: BLE001 - the edge
-        job.progress(key, phase="failed", error=_report(error, key))
+        job.progress(key, phase="failed", error=report_of(error, key))
 
 
-def _report(error: Exception, key: str) -> ErrorReport:
+def report_of(error: Exception, key: str) -> ErrorReport:
     """The error for the command; of what nobody foresaw it shows an id, and the log the traceback."""
     if isinstance(error, OSError):
         error = _worded(error)
@@ -154,14 +187,14 @@ def _left(progress: ModelProgress) -> str:
     return progress.note or progress.phase or "everything"
 
 
-def _status(job: Job) -> JobStatus:
+def status_of(job: Job) -> JobStatus:
     phases = {progress.phase for progress in (job.state.models or {}).values()}
     if "incomplete" in phases:
         return JobStatus.INCOMPLETE
     return JobStatus.FAILED if "failed" in phases else JobStatus.DONE
 
 
-def _clock(context: object) -> Callable[[], float]:
+def clock_of(context: object) -> Callable[[], float]:
     remaining_ms = getattr(context, "get_remaining_time_in_millis", None)
     if remaining_ms is None:
         return lambda: WITHOUT_CONTEXT_SECONDS
@@ -181,6 +214,12 @@ def _plan(environment: Environment, model: ModelRequest, job: Job) -> Result:
     from .fetch import plan_download
 
     return plan_download(model, environment.cache, environment.source(model, job), job)
+
+
+def _lacks(environment: Environment, model: ModelRequest, job: Job) -> Result:
+    from .fetch import plan_download
+
+    return plan_download(model, environment.cache, environment.source(model, job), job, hashed=True)
 
 
 def _fetch(environment: Environment, model: ModelRequest, job: Job) -> Result:
@@ -215,6 +254,7 @@ def _prune(event: PruneEvent, models: tuple[ModelRequest, ...], environment: Env
 _ACTIONS: Mapping[Action, Callable[[Environment, ModelRequest, Job], Result]] = {
     Action.WARM: _warm,
     Action.PLAN: _plan,
+    Action.LACKS: _lacks,
     Action.FETCH: _fetch,
     Action.PREPARE: _prepare,
     Action.VERIFY: _verify,

@@ -7,7 +7,7 @@ import errno
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -127,6 +127,9 @@ class HubSource:
 
         self._call(download, repo_id, commit, stop, path=file.path)
 
+    def release(self, repo_id: str, files: Sequence[RemoteFile]) -> None:
+        """Nothing is kept for a cache."""
+
     def _call(
         self,
         call: Callable[[], Result],
@@ -216,7 +219,7 @@ def _verdict(error: BaseException, asked: HubQuestion) -> WarmupError | Retry | 
         return _answered(error, asked)
     if isinstance(error, httpx2.TransportError):
         why = f"cannot reach {asked.endpoint} ({type(error).__name__}: {_first_line(error)})"
-        fix = "Check the stack's egress (nat, ipv6, none) and HF_ENDPOINT."
+        fix = "Check the stack's egress and hubEndpoint."
         return Retry(why, WarmupError(ErrorKind.UNREACHABLE, f"{asked.what}: {why}. {fix}"), PATIENCE_SECONDS)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WarmupError(

@@ -72,6 +72,11 @@ class Job:
         with self._lock:
             return JobState(self._status, self.name, self.action, {**self._models})
 
+    @property
+    def beat(self) -> JobState:
+        """The state with this machine's clock."""
+        return replace(self.state, heartbeat=time.time())
+
 
 @contextmanager
 def recorded(job: Job, cache: Path) -> Iterator[None]:
@@ -79,14 +84,30 @@ def recorded(job: Job, cache: Path) -> Iterator[None]:
 
     Raises WarmupError where its name cannot be that of a file.
     """
-    path, ended = job_path(cache, job.name), threading.Event()
+    path = job_path(cache, job.name)
+    # A full disk may have room again for the next beat.
+    with beating(
+        lambda: _write(path, job),
+        every_s=HEARTBEAT_SECONDS,
+        last=lambda: _write_at_last(path, job),
+        passing=OSError,
+    ):
+        yield
+
+
+@contextmanager
+def beating(
+    write: Callable[[], None], *, every_s: float, last: Callable[[], None], passing: type[Exception]
+) -> Iterator[None]:
+    """Call `write` now and every so often, where `passing` is nothing to stop for, and `last` at the end."""
+    ended = threading.Event()
 
     def beat() -> None:
-        while not ended.wait(HEARTBEAT_SECONDS):
-            with contextlib.suppress(OSError):  # a full disk may have room again for the next one
-                _write(path, job)
+        while not ended.wait(every_s):
+            with contextlib.suppress(passing):
+                write()
 
-    _write(path, job)
+    write()
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
     try:
@@ -94,7 +115,7 @@ def recorded(job: Job, cache: Path) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        _write_at_last(path, job)
+        last()
 
 
 def read_job(cache: Path, name: str) -> JobState:
@@ -108,11 +129,16 @@ def read_job(cache: Path, name: str) -> JobState:
 
 
 def job_path(cache: Path, name: str) -> Path:
+    check_job_name(name)
+    return cache / "jobs" / f"{name}.json"
+
+
+def check_job_name(name: str) -> None:
+    """Raises WarmupError where `name` cannot be that of a file."""
     if not _NAME.fullmatch(name):
         raise WarmupError(
             ErrorKind.USAGE, f"job: {name!r} is not a name. Use letters, digits, '.', '_' and '-'"
         )
-    return cache / "jobs" / f"{name}.json"
 
 
 def _write_at_last(path: Path, job: Job) -> None:
@@ -127,6 +153,4 @@ def _write_at_last(path: Path, job: Job) -> None:
 
 
 def _write(path: Path, job: Job) -> None:
-    replace_text(
-        path, json.dumps(replace(job.state, heartbeat=time.time()).to_json()), within=path.parents[1]
-    )
+    replace_text(path, json.dumps(job.beat.to_json()), within=path.parents[1])

@@ -1,10 +1,10 @@
-"""Where models come from: the Hub, or the staging bucket of a stack without egress."""
+"""Where models come from: the Hub, or the staging bucket of a stack whose functions do not reach it."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -81,6 +81,9 @@ class ModelSource(Protocol):
         stop: threading.Event,
     ) -> None:
         """Put `file` into the Hub's cache layout in `hub_cache`; `received` is told of every chunk."""
+
+    def release(self, repo_id: str, files: Sequence[RemoteFile]) -> None:
+        """`files` are in the cache, verified: what was kept for that alone may go."""
 
 
 def is_commit(revision: str | None) -> bool:

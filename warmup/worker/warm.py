@@ -11,7 +11,6 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from discovery.hf_lambda_pipeline import ADAPTER_FILES
 from hf_lambda.atomic import make_folder
 from hf_lambda.manifest import Manifest, NotPreparedEntry, PreparedEntry, repo_folder
 from hf_lambda.tasks import head_of
@@ -31,6 +30,7 @@ from ..protocol.answers import FetchedModel, WarmedModel
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
 from ..protocol.records import Json
+from .adapters import adapter_request
 from .fetch import fetch
 from .jobs import MARGIN_SECONDS, Job, OutOfTime
 from .locks import lock, repository_lock
@@ -314,8 +314,7 @@ def _prepare(
 
 def _adapter(use: Use, cache: Path, source: ModelSource | None, job: Job, key: str) -> AdapterSnapshot:
     """The files of the adapter of `use`, which is a repository of its own and may be another job's too."""
-    needed = Use(use.task, "torch", files=ADAPTER_FILES)
-    wanted = ModelRequest(str(use.adapter), use.adapter_revision, (needed,))
+    wanted = adapter_request(use)
     if source is None:
         manifest = published(cache, wanted)
         if manifest is None:

@@ -117,8 +117,20 @@ def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to
     assert "stagingBucket" not in program.outputs
 
 
-@pytest.mark.parametrize("egress", ["nat", "ipv6", "none"])
+def test_with_a_relay_the_bucket_is_here_too_and_the_relay_alone_downloads(tree):
+    configure(tree, egress="relay")
+    program = run(tree)
+    relay, warmup = program.functions[-2:]
+    assert relay.is_relay and relay.bucket and relay.bucket == warmup.bucket
+    assert {each.name for each in program.functions if each.downloads} == {"relay"}
+    assert (relay.mount, relay.writes, relay.retries, relay.storage_mb) == (None, False, 0, 10240)
+    assert relay.environment["WARMUP_FUNCTION"] == warmup.arn == program.outputs["warmupArn"]
+    assert program.outputs["relayArn"] == relay.arn
+
+
+@pytest.mark.parametrize("egress", ["relay", "nat", "ipv6", "none"])
 def test_a_network_of_aws_is_accepted_and_means_nothing_here(tree, egress):
+    configure(tree, egress=egress)
     usual = run(tree).functions
     network = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"], "fileSystemId": "fs-1"}
     boundary = "arn:aws:iam::123456789012:policy/boundary"

@@ -1,7 +1,7 @@
 """What this machine adds to a function's environment: where it finds the Hub."""
 
 from local.hub.address import HubAddress
-from local.service.environment import machine_environment
+from local.service.environment import aws_environment, machine_environment
 from tests.local.functions_to_run import declare
 
 WARMUP = declare("warmup", command="warmup.worker.handler.handler", writes=True)
@@ -29,3 +29,22 @@ def test_with_a_hub_of_the_user_s_choice_only_what_downloads_asks_it():
 
 def test_a_token_never_goes_to_the_embedded_hub():
     assert "HF_TOKEN" not in machine_environment(WARMUP, EMBEDDED, TOKEN)
+
+
+def test_what_has_to_do_with_the_bucket_finds_it_and_the_relay_alone_finds_functions_and_the_hub():
+    staged = {"STAGING_BUCKET": "b"}
+    relay = declare("relay", command="warmup.worker.relay_handler.handler", environment=staged)
+    warmup = declare("warmup", command="warmup.worker.handler.handler", environment=staged, writes=True)
+    found = {
+        each.name: aws_environment(each, "http://127.0.0.1:2", "http://127.0.0.1:3")
+        for each in (relay, warmup, declare("sentiment"))
+    }
+    assert {name: given.get("AWS_ENDPOINT_URL_S3") for name, given in found.items()} == {
+        **dict.fromkeys(("relay", "warmup"), "http://127.0.0.1:2"),
+        "sentiment": None,
+    }
+    assert [name for name, given in found.items() if "AWS_ENDPOINT_URL_LAMBDA" in given] == ["relay"]
+    assert [
+        each.name for each in (relay, warmup) if machine_environment(each, CHOSEN, TOKEN).get("HF_TOKEN")
+    ] == ["relay"]
+    assert aws_environment(relay, None, "http://127.0.0.1:3") == {}

@@ -1,5 +1,10 @@
 """Which way of keeping functions from writing is chosen."""
 
+import json
+import socket
+import subprocess
+import sys
+
 import pytest
 
 from local.service import isolation
@@ -38,3 +43,37 @@ def test_the_first_way_that_works_is_chosen(folders, monkeypatch):
     monkeypatch.setattr(isolation, "_holds", works)
     assert isolation.available(*folders) == "landlock"
     assert tried == ["namespace", "landlock"]
+
+
+REACH = """
+import socket, sys
+for port in sys.argv[1:]:
+    try:
+        socket.create_connection(("127.0.0.1", int(port)), 5).close()
+        print("reached")
+    except PermissionError:
+        print("refused")
+"""
+
+
+@pytest.mark.parametrize("mode", isolation.MODES)
+def test_what_takes_models_from_a_bucket_connects_to_that_and_to_nothing_else(folders, mode):
+    cache, state = folders
+    if not isolation.closes_network(mode) or not isolation._holds(mode, cache, state):
+        pytest.skip("this kernel has neither the mode nor Landlock's rules for ports")
+    with socket.create_server(("127.0.0.1", 0)) as bucket, socket.create_server(("127.0.0.1", 0)) as hub:
+        ports = [server.getsockname()[1] for server in (bucket, hub)]
+        keep = [str(path) for path in (cache, state, sys.prefix, sys.base_prefix)]
+        view = {"cache": str(cache), "mount": None, "tmp": str(state), "writes": True, "keep": keep}
+
+        def reached(connect):
+            sandbox = [sys.executable, "-I", "-S", str(isolation.SANDBOX), mode]
+            command = [*sandbox, json.dumps({**view, "connect": connect}), sys.executable, "-c", REACH]
+            return subprocess.check_output([*command, *map(str, ports)], text=True).split()
+
+        assert reached(ports[:1]) == ["reached", "refused"]
+        assert reached(None) == ["reached", "reached"]
+
+
+def test_a_network_that_stays_open_is_not_taken_for_closed():
+    assert not isolation.closes_network(isolation.NONE)

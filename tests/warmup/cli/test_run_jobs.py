@@ -7,7 +7,14 @@ from typing import Any, TypeVar
 import pytest
 
 from warmup.cli.run_jobs import JobRun, run_jobs
-from warmup.protocol.answers import JobsAnswer, JobState, JobStatus, ModelProgress, PruneResult
+from warmup.protocol.answers import (
+    WAITS_FOR_RELAY,
+    JobsAnswer,
+    JobState,
+    JobStatus,
+    ModelProgress,
+    PruneResult,
+)
 from warmup.protocol.errors import ErrorKind, ErrorReport, WarmupError
 from warmup.protocol.events import Event, JobsEvent, ModelEvent, PruneEvent
 from warmup.protocol.models import ModelRequest
@@ -280,3 +287,68 @@ def test_a_warm_up_that_cannot_be_invoked_ends_it_all() -> None:
 
     with pytest.raises(WarmupError, match="nothing there"):
         see_through(Broken(lambda key, number: state(key, "done")), "a")
+
+
+class Waiting(Script):
+    """A warm-up that waits for its relay until `relay` has begun."""
+
+    def __init__(self, relay: Script) -> None:
+        super().__init__(self._state_of)
+        self.relay = relay
+
+    def _state_of(self, key: str, number: int) -> JobState:
+        if not self.relay.began:
+            return state(key, "running", phase=WAITS_FOR_RELAY)
+        return state(key, "done", result=RESULT)
+
+
+def relayed(name: str, relay: Script) -> JobRun:
+    run = job_run(name)
+    run.relay = JobRun(run.key, run.event, client=relay)
+    return run
+
+
+def test_a_relay_is_started_by_the_job_that_waits_for_it_and_knows_its_name() -> None:
+    relay = Script(lambda key, number: state(key, "done", result=RESULT))
+    client = Waiting(relay)
+    run = relayed("a", relay)
+    run_jobs(client, [run], parallel=1, show=lambda run: None)
+    assert (run.result, run.relay and run.relay.result) == (RESULT, RESULT)
+    [started], [event] = relay.started, client.started
+    assert event.relay is not None and (started.job or "").startswith(f"{event.relay}-")
+
+
+def test_a_job_that_waits_for_nothing_starts_no_relay() -> None:
+    relay = Script(lambda key, number: NOTHING)
+    run = relayed("a", relay)
+    run_jobs(Script(lambda key, number: state(key, "done", result=RESULT)), [run], parallel=1, show=print)
+    assert run.result is RESULT and not relay.started
+
+
+def test_what_a_relay_fails_with_ends_the_job_that_waits() -> None:
+    error = ErrorReport(ErrorKind.GATED, "ask")
+    relay = Script(lambda key, number: state(key, "failed", error=error))
+    client = Script(lambda key, number: state(key, "running", phase=WAITS_FOR_RELAY))
+    run = relayed("a", relay)
+    run_jobs(client, [run], parallel=1, show=lambda run: None)
+    assert run.error is not None and run.error.report == error
+
+
+def test_a_relay_that_stops_at_its_deadline_is_called_again_under_the_same_name() -> None:
+    def rounds(key: str, number: int) -> JobState:
+        if number < 3:
+            return state(key, "incomplete", bytes_done=number)
+        return state(key, "done", result=RESULT)
+
+    relay = Script(rounds)
+    client = Script(
+        lambda key, number: (
+            state(key, "done", result=RESULT)
+            if len(relay.started) == 3
+            else state(key, "running", phase=WAITS_FOR_RELAY)
+        )
+    )
+    run = relayed("a", relay)
+    run_jobs(client, [run], parallel=1, show=lambda run: None)
+    assert run.result is RESULT and run.relay is not None
+    assert [event.job for event in relay.started] == [f"{run.relay.name}-{number}" for number in (1, 2, 3)]

@@ -32,8 +32,8 @@ def test_an_unknown_action_is_answered_with_the_known_ones(warming: Warming) -> 
     assert answer["state"] == "failed"
     assert answer["error"] == {
         "kind": "usage",
-        "message": "action: 'frobnicate' is not one of warm, plan, fetch, prepare, verify, try, prune, "
-        "status",
+        "message": "action: 'frobnicate' is not one of warm, plan, lacks, fetch, prepare, verify, try, "
+        "prune, status",
     }
 
 

@@ -1,0 +1,55 @@
+"""`python -m local.bucket`: an S3 on loopback with one bucket, until SIGTERM.
+
+It is moto's, which keeps what is larger than some megabytes on disk, in `folder`.
+"""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import boto3
+
+from hf_lambda.atomic import replace_text
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the port to --port-file once the bucket is there, and serve."""
+    options = _parser().parse_args(arguments)
+    shutil.rmtree(options.folder, ignore_errors=True)
+    options.folder.mkdir(parents=True)
+    tempfile.tempdir = str(options.folder)
+    # moto takes any; boto3 does not ask without.
+    keys = {"ACCESS_KEY_ID": "local", "SECRET_ACCESS_KEY": "local", "DEFAULT_REGION": "us-east-1"}
+    os.environ |= {f"AWS_{key}": value for key, value in keys.items()}
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
+    s3.create_bucket(Bucket=options.name)
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    replace_text(options.port_file, str(port))
+    ended.wait()
+    server.stop()
+    shutil.rmtree(options.folder, ignore_errors=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m local.bucket", description=__doc__)
+    parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--name", required=True, help="of the bucket")
+    parser.add_argument("--folder", type=Path, required=True, help="emptied first, and at the end")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
