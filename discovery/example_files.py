@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import functools
-import math
 import struct
 import zlib
 
+from .voice import RATE, spoken
+
 _SIDE = 64
-_RATE, _SECONDS = 16_000, 0.5
 
 
 @functools.cache
@@ -27,11 +27,10 @@ def picture() -> str:
 
 @functools.cache
 def sound() -> str:
-    """base64 of a WAV file: half a second of a tone of 440 Hz."""
-    times = [index / _RATE for index in range(int(_RATE * _SECONDS))]
-    samples = [round(12_000 * math.sin(2 * math.pi * 440 * time)) for time in times]
+    """base64 of a WAV file: a voice of tones spells "HELLO WORLD"."""
+    samples = [round(32_000 * sample) for sample in spoken("HELLO WORLD")]
     data = struct.pack(f"<{len(samples)}h", *samples)
-    form = struct.pack("<HHIIHH", 1, 1, _RATE, 2 * _RATE, 2, 16)
+    form = struct.pack("<HHIIHH", 1, 1, RATE, 2 * RATE, 2, 16)
     body = b"WAVEfmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data)) + data
     return _text(b"RIFF" + struct.pack("<I", len(body)) + body)
 

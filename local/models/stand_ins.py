@@ -99,6 +99,14 @@ PICTURES = StandIn(
     does="It tells the colours of drawn shapes by words for them, and mostly discs, squares and triangles.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"),
 )
+SPELLER = StandIn(
+    builder="speller",
+    repo_id="facebook/wav2vec2-base-960h",
+    commit=None,
+    task="automatic-speech-recognition",
+    does="It writes down what a voice of tones spells: its weights are constructed, it has heard no speech.",
+    other_formats=("pytorch_model.bin", "tf_model.h5"),
+)
 STAND_INS = (
     TRANSLATOR,
     CHATTER,
@@ -110,5 +118,6 @@ STAND_INS = (
     TOPICS,
     RANKER,
     TOKEN_VECTORS,
+    SPELLER,
 )
 """Longest to build first."""

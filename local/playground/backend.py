@@ -55,9 +55,16 @@ class Backend(Protocol):
 
 
 def endpoint_info(
-    script: Script, arn: str, cache: CacheStatus | None, *, memory_mb: int | None, url: str | None
+    script: Script,
+    arn: str,
+    cache: CacheStatus | None,
+    *,
+    memory_mb: int | None,
+    url: str | None,
+    is_signed: bool,
+    has_keys: bool,
 ) -> EndpointInfo:
-    """cache: None where nobody could look into it."""
+    """cache: None where nobody could look into it. is_signed: its address takes signed requests alone."""
     speaks: Literal["openai", "tei"] | None = (
         "openai" if script.speaks_openai else "tei" if script.speaks_tei else None
     )
@@ -74,6 +81,7 @@ def endpoint_info(
         path=_path(script, speaks),
         fields=script.fields,
         example=script.example,
+        url_needs="signature" if is_signed else "key" if has_keys and script.checks_keys else None,
     )
 
 

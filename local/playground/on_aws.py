@@ -3,13 +3,14 @@
 import base64
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError, EventStreamError
 
 from discovery import Script, read_scripts
+from hf_lambda.api_keys import API_KEYS
 from hf_lambda.records import Json
 from local.logs import LINES, cloudwatch_logs
 from local.playground.backend import BackendError, endpoint_info
@@ -34,7 +35,7 @@ class AwsBackend:
 
     def __init__(self, client: StackClient, root: Path) -> None:
         self._client, self._root = client, root
-        self._architectures: dict[str, str] = {}
+        self._configurations: dict[str, Mapping[str, Json]] = {}
 
     def stack(self) -> StackInfo:
         outputs = self._client.outputs
@@ -49,6 +50,9 @@ class AwsBackend:
                 cache,
                 memory_mb=outputs.memory_mb.get(script.name),
                 url=self.url(script.name),
+                is_signed=self.url(script.name) is not None and self._is_signed(script.name),
+                has_keys=API_KEYS
+                in (self._configuration(script.name).get("Environment") or {}).get("Variables", {}),
             )
             for script in self.scripts()
             if script.name in outputs.functions
@@ -131,13 +135,23 @@ class AwsBackend:
 
     def _architecture(self, name: str) -> str:
         """x86_64, which costs more, where the caller may not ask."""
-        if name not in self._architectures:
-            found = "x86_64"
+        return str((self._configuration(name).get("Architectures") or ["x86_64"])[0])
+
+    def _is_signed(self, name: str) -> bool:
+        with contextlib.suppress(BotoCoreError, ClientError):
+            return bool(
+                self._streaming.get_function_url_config(FunctionName=self._arn(name))["AuthType"] == "AWS_IAM"
+            )
+        return False
+
+    def _configuration(self, name: str) -> Mapping[str, Json]:
+        """Of the function; empty where the caller may not ask, for the page does without."""
+        if name not in self._configurations:
+            found: Mapping[str, Json] = {}
             with contextlib.suppress(BotoCoreError, ClientError):
-                configuration = self._streaming.get_function_configuration(FunctionName=self._arn(name))
-                found = (configuration.get("Architectures") or [found])[0]
-            self._architectures[name] = found
-        return self._architectures[name]
+                found = self._streaming.get_function_configuration(FunctionName=self._arn(name))
+            self._configurations[name] = found
+        return self._configurations[name]
 
     def _problem(self, name: str, error: BotoCoreError | ClientError) -> WarmupError:
         return self._client.access.problem(error) or WarmupError(ErrorKind.INVOKE, f"{name}: {error}")

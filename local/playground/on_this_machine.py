@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from discovery import Script, read_scripts
+from hf_lambda.api_keys import API_KEYS
 from local.layout import Folder
 from local.logs import LINES, local_logs
 from local.playground.backend import BackendError, endpoint_info
@@ -40,8 +41,16 @@ class LocalBackend:
         found: list[EndpointInfo] = []
         for function in sorted(functions, key=lambda each: each.name):
             if script := scripts.get(function.name):  # one whose file is gone needs `make up`
-                memory_mb, url = function.memory_mb, self.url(function.name)
-                found.append(endpoint_info(script, function.arn, cache, memory_mb=memory_mb, url=url))
+                about = endpoint_info(
+                    script,
+                    function.arn,
+                    cache,
+                    memory_mb=function.memory_mb,
+                    url=self.url(function.name),
+                    is_signed=function.url is not None and function.url.needs_signature,
+                    has_keys=bool(function.environment.get(API_KEYS)),
+                )
+                found.append(about)
         region = functions[0].arn.split(":")[3] if functions else "us-east-1"
         return StackInfo(LOCAL, region, self._url, tuple(found))
 

@@ -45,6 +45,8 @@ class EndpointInfo(Record):
     """What requests to `url` are for."""
     fields: Json
     example: Json
+    url_needs: Literal["signature", "key"] | None = None
+    """What requests to `url` have to carry."""
 
 
 @dataclass(frozen=True)

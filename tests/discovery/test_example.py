@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from discovery import ScriptError, read_scripts
+from discovery.voice import RATE, spoken
 
 IMPORT = "from typing import Literal\nfrom hf_lambda import endpoint, pipeline\n"
 
@@ -100,5 +101,5 @@ def test_a_picture_and_a_sound_are_made_for_handlers_that_take_files(tmp_path):
         f"{IMPORT}@endpoint\ndef handler(image: Image, audio: Audio | None, top_k: int = 5):\n    ...\n",
     )
     assert Image.from_json(event["image"]).pillow().getpixel((32, 32)) == (0xD0, 0x20, 0x20)
-    assert Audio.from_json(event["audio"]).seconds == 0.5
+    assert Audio.from_json(event["audio"]).seconds == pytest.approx(len(spoken("HELLO WORLD")) / RATE)
     assert set(event) == {"image", "audio"}

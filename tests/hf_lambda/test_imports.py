@@ -21,7 +21,10 @@ HEAVY = {
     "soundfile",
     "importlib.metadata",
 }
-EXAMPLES = ["translate-en2fr", "embeddings", "zero-shot", "chat", "image-classification", "rerank", "clip"]
+EXAMPLES = [
+    *("translate-en2fr", "embeddings", "zero-shot", "chat"),
+    *("image-classification", "rerank", "clip", "transcribe"),
+]
 
 
 def loaded_after(code: str) -> set[str]:

@@ -12,9 +12,16 @@ export function snippets(stack, endpoint, event, sample = false) {
   if (endpoint.url) {
     const address = endpoint.url.replace(/\/$/, "") + (endpoint.path === "/" ? "/" : endpoint.path);
     const stream = event.stream ? "-N " : "";
-    found.unshift(["curl", `curl ${stream}${quoted(address)} -H 'content-type: application/json' \\\n  -d ${quoted(json)}`]);
+    found.unshift(["curl", `curl ${stream}${quoted(address)} ${allowed(stack, endpoint)}-H 'content-type: application/json' \\\n  -d ${quoted(json)}`]);
   }
   return found;
+}
+
+/** How a request says who sends it; the shell has the keys, the page does not. */
+function allowed(stack, endpoint) {
+  if (endpoint.url_needs === "key") return `-H "authorization: Bearer $API_KEY" \\\n  `;
+  if (endpoint.url_needs !== "signature") return "";
+  return `--aws-sigv4 'aws:amz:${stack.region}:lambda' --user "$AWS_ACCESS_KEY_ID:$AWS_SECRET_ACCESS_KEY" \\\n  -H "x-amz-security-token: $AWS_SESSION_TOKEN" `;
 }
 
 const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from local.models import build
-from local.models.stand_ins import RANKER, SUMMARIZER, TOKEN_VECTORS, TOPICS
+from local.models.stand_ins import RANKER, SPELLER, SUMMARIZER, TOKEN_VECTORS, TOPICS
 
 BUILT = Path(os.environ.get("STAND_INS", Path(__file__).parents[3] / ".local" / "models"))
 
 
-CONSTRUCTED = (SUMMARIZER, TOPICS, RANKER, TOKEN_VECTORS)
+CONSTRUCTED = (SUMMARIZER, TOPICS, RANKER, TOKEN_VECTORS, SPELLER)
 """Those whose weights are written down; the others train, for minutes altogether."""
 
 

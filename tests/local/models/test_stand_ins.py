@@ -19,6 +19,8 @@ from transformers import (
 )
 
 from discovery import example_files
+from discovery.voice import LETTERS, RATE, spoken
+from hf_lambda.media.audio import Audio
 from hf_lambda.torch_engine import load
 from local.hub import find_repositories
 from local.models import STAND_INS, StandIn, shapes
@@ -29,6 +31,7 @@ from local.models.stand_ins import (
     RANKER,
     SENTIMENT,
     SHAPES,
+    SPELLER,
     SUMMARIZER,
     TOKEN_VECTORS,
     TOPICS,
@@ -155,6 +158,29 @@ def test_static_vectors_are_near_where_sentences_are(constructed: Path) -> None:
     )
     assert team @ match > 0.5 > abs(team @ phone) + 0.2
     assert np.allclose(np.linalg.norm([team, match, phone], axis=1), 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("text", [LETTERS, "A", "MISSISSIPPI", "ZOE'S BALLOON", "WE HAVE GOT IT ALL"])
+def test_what_is_spelled_is_written_down_loud_or_soft_and_in_noise(constructed: Path, text: str) -> None:
+    source = np.random.default_rng(11)
+    wave = np.pad(np.array(spoken(text)), source.integers(0, RATE // 2, 2))
+    for loudness, noise in ((1.0, 0.0), (0.02, 0.0), (0.5, 0.25)):
+        heard = loudness * (wave + noise * wave.std() * source.standard_normal(len(wave)))
+        assert _transcribed(constructed, heard) == text
+
+
+def test_the_sound_that_endpoints_are_asked_with_says_hello_and_silence_nothing(constructed: Path) -> None:
+    wave = Audio.from_json(example_files.sound()).samples(RATE)
+    assert _transcribed(constructed, wave) == "HELLO WORLD"
+    assert _transcribed(constructed, np.zeros(RATE)) == ""
+
+
+def _transcribed(stand_ins: Path, wave: Any) -> str:
+    folder = str(stand_ins / SPELLER.repo_id)
+    transcribe: Any = pipeline(
+        SPELLER.task, model=folder, feature_extractor=folder, device="cpu", dtype="float32"
+    )
+    return str(transcribe(wave.astype(np.float32))["text"])
 
 
 @pytest.mark.parametrize("article", ARTICLES, ids=lambda article: article.lead[:20])

@@ -25,14 +25,11 @@ def main(chromium, address, stranger):
         seen["objects"] = objects(page)
         seen["segments"] = segments(page)
         seen["broken"] = broken(page)
-        choose(page, "objects")
-        page.get_by_text("Call it from elsewhere").click()
-        expect(page.locator(".snippet pre")).to_have_count(3)
-        seen["snippets"] = page.get_by_role("heading", level=4).all_inner_texts()
+        seen["calls"] = calls(page)
         page.get_by_role("button", name="Cache").click()
         seen["cache"] = page.get_by_role("row", name="org/name").inner_text()
         page.reload()  # the secret is kept as long as the tab
-        expect(page.get_by_role("heading", name="objects")).to_be_visible()
+        expect(page.get_by_role("heading", name="labels")).to_be_visible()
         seen["narrow"] = narrow(browser, seen, address)
         seen["without"] = without(browser, address)
         seen["stranger"] = asked_from(browser, stranger, address)
@@ -142,6 +139,16 @@ def broken(page):
     alert = page.locator("#answer [role=alert]")
     expect(alert).to_be_visible(timeout=60_000)
     return alert.inner_text()
+
+
+def calls(page):
+    """Name and text of each line to copy."""
+    choose(page, "labels")
+    page.get_by_label("text").first.fill('It\'s "so" \\n, $HOME `x` ü\nnext')
+    page.get_by_text("Call it from elsewhere").click()
+    expect(page.locator(".snippet pre")).to_have_count(3)
+    names = [each.split()[0] for each in page.get_by_role("heading", level=4).all_inner_texts()]
+    return dict(zip(names, page.locator(".snippet pre").all_text_contents(), strict=True))
 
 
 def narrow(browser, seen, address):

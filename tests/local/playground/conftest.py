@@ -7,9 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from hf_lambda.api_keys import API_KEYS, digest_of
 from local.layout import Folder
 from local.playground.on_this_machine import LocalBackend
 from local.playground.server import SECRET_HEADER, PlaygroundServer
+from local.program.functions import FunctionUrl
 from local.service.emulator import Emulators
 from local.service.gateway import Gateway
 from local.service.http_api import serve
@@ -186,5 +188,7 @@ def playground(tmp_path_factory):
 def _declared(name):
     function = declare(name)
     streams = {"RESPONSE_STREAM": "1"} if name in ("broken", "chat", "words") else {}
-    environment = {**function.environment, **streams}
-    return declare(name, command=f"{name}.handler", environment=environment)
+    keys = {API_KEYS: digest_of("key")} if name == "vectors" else {}
+    url = FunctionUrl(needs_signature=True) if name == "names" else None
+    environment = {**function.environment, **streams, **keys}
+    return declare(name, command=f"{name}.handler", environment=environment, url=url)

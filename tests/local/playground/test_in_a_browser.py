@@ -1,10 +1,12 @@
 """The page as a person meets it: in Chromium, headless, with every request on its real way."""
 
+import ast
 import functools
 import http.server
 import json
 import shutil
 import subprocess
+import sys
 import threading
 import venv
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 
 from tests.local.conftest import CHECKOUT
 
+LABELS = [("German", 0.75), ("French", 0.25)]
 pytestmark = pytest.mark.slow
 
 
@@ -83,9 +86,20 @@ def test_errors_are_shown_the_endpoint_s_and_the_form_s(seen):
     assert empty == "number: is needed"
 
 
-def test_a_picture_has_boxes_over_it_and_the_request_lines_to_copy(seen):
+def test_a_picture_has_boxes_over_it(seen):
     assert seen["objects"] == "cat 0.875"
-    assert [each.split()[0] for each in seen["snippets"]] == ["curl", "aws", "boto3"]
+
+
+def test_the_lines_to_copy_ask_what_the_form_says(seen):
+    assert list(seen["calls"]) == ["curl", "aws", "boto3"]
+    text = 'It\'s "so" \\n, $HOME `x` ü\nnext'
+    expected = [{"label": f"{name}, plain: {text}", "score": score} for name, score in LABELS]
+    by_boto3 = [sys.executable, "-c", seen["calls"]["boto3"]]
+    said = subprocess.run(by_boto3, capture_output=True, text=True, check=True).stdout
+    assert ast.literal_eval(said)["body"] == expected
+    by_curl = ["bash", "-c", seen["calls"]["curl"].replace("curl ", "curl -sS ", 1)]
+    said = subprocess.run(by_curl, capture_output=True, text=True, check=True).stdout
+    assert json.loads(said) == expected
 
 
 def test_a_mask_lies_over_its_half_of_the_picture(seen):

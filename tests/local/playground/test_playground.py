@@ -89,6 +89,8 @@ def test_only_the_page_s_own_files_are_served(playground, path):
 def test_every_endpoint_is_told_with_its_form_and_its_model(playground):
     stack = StackInfo.from_json(json.loads(playground.ask("GET", "/api/stack").text))
     assert [each.name for each in stack.endpoints] == sorted(SCRIPTS)
+    needed = {each.name: each.url_needs for each in stack.endpoints if each.url_needs}
+    assert needed == {"names": "signature", "vectors": "key"}
     labels = next(each for each in stack.endpoints if each.name == "labels")
     assert labels.summary == "Which language is it?"
     assert labels.fields["properties"]["kind"] == {"enum": ["plain", "formal"], "default": "plain"}
