@@ -10,8 +10,8 @@ from hf_lambda.torch_engine.code import code_options, consent_to_code
 
 ROOT = Path(__file__).parents[1]
 LOADS = ("from_pretrained", "from_config")
-_PLAIN_DATA = ("GenerationConfig",)
-"""Classes whose files name no code."""
+_PLAIN_DATA = ("GenerationConfig", "torch.nn.EmbeddingBag")
+"""Classes that are made of no code of a repository."""
 
 
 def _without_a_word(source: str) -> list[str]:

@@ -8,7 +8,7 @@ from openapi_spec_validator import validate
 from local.playground.records import Answered, StackInfo
 from local.playground.server import PAGE, SECRET_HEADER
 from tests.local.playground.conftest import SCRIPTS
-from warmup.protocol.answers import CacheStatus
+from warmup.protocol.answers import CacheStatus, ColdModel
 
 
 def said(answer):
@@ -56,7 +56,7 @@ def test_a_request_that_the_browser_says_is_another_site_s_is_refused(playground
     ],
 )
 def test_nothing_is_answered_without_the_secret(playground, method, path, secret):
-    body = {} if method == "POST" else None
+    body: dict[str, object] | None = {} if method == "POST" else None
     answer = playground.ask(method, path, body, **{SECRET_HEADER: secret})
     assert answer.status == 403
     assert "open the address that the command printed" in said(answer)
@@ -105,7 +105,7 @@ def test_every_endpoint_is_told_with_its_form_and_its_model(playground):
 
 def test_the_cache_is_what_the_warm_up_says_of_it(playground):
     status = CacheStatus.from_json(json.loads(playground.ask("GET", "/api/cache").text))
-    assert [(each.repo_id, each.cold) for each in status.models] == [
+    assert [(each.repo_id, isinstance(each, ColdModel)) for each in status.models] == [
         ("org/chat", True),
         ("org/name", True),
     ]

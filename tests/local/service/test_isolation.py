@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from local.service import isolation
+from local.service.emulator import SANDBOX
 
 
 @pytest.fixture
@@ -67,7 +68,7 @@ def test_what_takes_models_from_a_bucket_connects_to_that_and_to_nothing_else(fo
         view = {"cache": str(cache), "mount": None, "tmp": str(state), "writes": True, "keep": keep}
 
         def reached(connect):
-            sandbox = [sys.executable, "-I", "-S", str(isolation.SANDBOX), mode]
+            sandbox = [sys.executable, "-I", "-S", str(SANDBOX), mode]
             command = [*sandbox, json.dumps({**view, "connect": connect}), sys.executable, "-c", REACH]
             return subprocess.check_output([*command, *map(str, ports)], text=True).split()
 

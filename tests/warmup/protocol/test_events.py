@@ -55,7 +55,7 @@ def test_a_model_of_a_wrong_shape_is_shown_with_a_valid_one(entry: dict[str, obj
         ("warm", "event: expected an object, got 'warm'"),
         (
             {"action": None},
-            "action: None is not one of warm, plan, fetch, prepare, verify, try, prune, status",
+            "action: None is not one of warm, plan, lacks, fetch, prepare, verify, try, prune, status",
         ),
         ({"action": ["warm"]}, r"action: \['warm'\] is not one of warm"),
         ({"action": {}}, "action: {} is not one of warm"),

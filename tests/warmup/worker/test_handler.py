@@ -142,7 +142,9 @@ def test_what_is_wrong_with_an_event_is_answered_and_not_logged(warming: Warming
 def test_the_log_is_one_json_object_per_event(warming: Warming, log) -> None:
     warming.warm()
     lines = log()
-    assert [line["event"] for line in lines] == ["began", "fetched", "fetched", "fetched", "warm", "ended"]
+    # The tiny model has no weights that transformers could compare with a task's.
+    wanted = ["began", "fetched", "fetched", "fetched", "weights not compared", "warm", "ended"]
+    assert [line["event"] for line in lines] == wanted
     fetched = {line["path"]: line for line in lines if line["event"] == "fetched"}
     assert fetched["model.safetensors"]["bytes"] > 0 and fetched["model.safetensors"]["seconds"] >= 0
 
