@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ...engines import Input
 from ...media.samples import heard
@@ -12,6 +10,9 @@ from ...records import Json
 from ..vision.classification import TOP_K, applied, ranked
 from .contract import SoundContract
 from .model import SoundModel
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class AudioClassification:

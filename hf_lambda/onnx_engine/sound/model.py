@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from ...limits import check_attention
 from ...media.samples import check_duration
 from ..session import open_session
 from .contract import SoundContract
 from .features import Features
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 class SoundModel:
