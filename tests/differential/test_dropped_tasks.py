@@ -13,6 +13,7 @@ from hf_lambda.inputs import answer_in_list, answer_to_one, read_inputs
 from hf_lambda.parameters import call_parameters
 from tests.differential.dropped_calls import CALLS, FAMILIES, build
 from tests.differential.record_dropped import RECORD, weights_of
+from tests.families import others_slow
 from tests.tiny_seq2seq import one_thread
 
 RECORDED = json.loads(RECORD.read_text())
@@ -30,7 +31,7 @@ def test_the_record_is_of_the_calls_that_are_listed() -> None:
     ]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", others_slow(FAMILIES, FAMILIES[0], FAMILIES[-1]))
 def test_ours_are_the_answers_of_transformers_4(tmp_path: Path, family: str) -> None:
     folder = build(family, tmp_path / "model")
     assert weights_of(folder) == RECORDED["weights"][family], "the tiny model is another one: record again"

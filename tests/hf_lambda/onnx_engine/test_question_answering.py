@@ -5,6 +5,7 @@ import pytest
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.question_answering import has_spaces
 from hf_lambda.torch_engine import load as load_torch
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 
@@ -25,7 +26,7 @@ def both(pair):
     return make
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "bert", "roberta", "deberta-v2"))
 def test_every_family_gives_the_answers_of_torch(both, family):
     fast, slow = both(family)
     for parameters in ({}, {"top_k": 3}):

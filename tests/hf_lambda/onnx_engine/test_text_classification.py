@@ -4,13 +4,14 @@ import pytest
 
 from hf_lambda.errors import Unprocessable
 from hf_lambda.torch_engine import load as load_torch
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 
 SHORT = [*TEXTS[:3], "ok", "今日は 😀 naïve"]
 
 
-@pytest.mark.parametrize("family", [*FAMILIES, "bart"])
+@pytest.mark.parametrize("family", others_slow([*FAMILIES, "bart"], "bert", "roberta", "deberta-v2", "bart"))
 def test_every_family_gives_the_labels_and_scores_of_transformers(pair, family):
     both = pair("text-classification", family)
     same(both.fast(SHORT), both.slow(SHORT))

@@ -5,6 +5,7 @@ import warnings
 import pytest
 
 from hf_lambda.errors import BadRequest
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 
@@ -19,7 +20,7 @@ def slow(both, inputs, **parameters):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "bert", "roberta", "deberta-v2"))
 def test_every_family_gives_the_entities_of_transformers(pair, family, strategy):
     both = pair("token-classification", family)
     tokenizer = both.slow.tokenizer

@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from hf_lambda.torch_engine.trained import Untrained
 from local.hub import Hub, serve
 from tests import tiny_encoders, tiny_seq2seq
+from tests.families import others_slow
 from tests.warmup.support import TINY, Warming, remote
 from warmup.protocol.errors import ErrorKind, WarmupError
 from warmup.protocol.events import Action
@@ -150,7 +151,7 @@ def test_a_ranker_gives_one_score(tmp_path: Path) -> None:
     assert error.kind is ErrorKind.UNTRAINED_HEAD and "gives 2 scores" in str(error)
 
 
-@pytest.mark.parametrize("family", tiny_encoders.FAMILIES)
+@pytest.mark.parametrize("family", others_slow(tiny_encoders.FAMILIES, "bert", "roberta", "deberta-v2"))
 def test_an_encoder_serves_the_task_it_was_trained_for_and_its_vectors_and_no_other(
     family: str, tmp_path: Path
 ) -> None:
@@ -315,7 +316,7 @@ def test_no_time_to_compare_leaves_it_to_the_next_run(tmp_path: Path) -> None:
         check(folder, Use("fill-mask"), remaining_s=20.0)
 
 
-@pytest.mark.parametrize("family", tiny_seq2seq.FAMILIES)
+@pytest.mark.parametrize("family", others_slow(tiny_seq2seq.FAMILIES, "bart", "t5"))
 def test_an_encoder_decoder_serves_generation(family: str, tmp_path: Path) -> None:
     folder = tiny_seq2seq.build(family, tmp_path / "m")
     assert untrained_for("summarization", folder) is None

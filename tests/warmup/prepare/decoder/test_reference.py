@@ -9,11 +9,12 @@ import pytest
 import torch
 import transformers
 
+from tests.families import others_slow
 from tests.tiny_decoders import FAMILIES, random_model
 from warmup.prepare.decoder.reference import Layered
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "gemma3", "llama3", "olmo2"))
 def test_layer_by_layer_equals_the_whole_model(family, tmp_path):
     whole = random_model(family, 160)
     whole.save_pretrained(tmp_path)
