@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeGuard
 
-from discovery import hf_lambda_pipeline, other_loads, transformers_calls
+from discovery import custom_handler, hf_lambda_pipeline, other_loads, transformers_calls
 from discovery.example import example
 from discovery.fields import fields
 from discovery.module import Declared, ParsedModule, Skip, where
@@ -89,15 +89,20 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     modules = [module, *_shared(module)]
     if former := [each for each in modules if _uses_former_name(each)]:
         return None, former[0].problems  # what was imported is not known: all else would only confuse
+    custom = custom_handler.read(module)
     pipelines = _pipelines(modules)
+    if custom is not None:
+        pipelines = custom.declared(pipelines)
     for each in modules:
         other_loads.note_unseen(each)
     unseen = tuple(text for each in modules for text in each.unseen)
-    handler, is_endpoint = _handler(module)
+    handler, is_endpoint = (None, False) if custom else _handler(module)
     speaks_openai = handler is None and module.imports.is_openai(module.constants.node("handler"))
     speaks_tei = handler is None and module.imports.is_tei(module.constants.node("handler"))
     speaks: Literal["openai", "tei"] | None = "openai" if speaks_openai else "tei" if speaks_tei else None
-    event = example(module, handler, is_endpoint, pipelines, speaks=speaks)
+    event = example(
+        module, handler, is_endpoint, pipelines, speaks="inputs" if custom is not None else speaks
+    )
     streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
     imported = [name for each in modules for name in sorted(each.imports.modules)]
     own = {name.partition(".")[0] for name in imported if _module_path(path.parent, name)}
@@ -110,7 +115,7 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         streams=streams,
         speaks_openai=speaks_openai,
         speaks_tei=speaks_tei,
-        checks_keys=is_endpoint or speaks is not None or _calls_endpoint(module),
+        checks_keys=is_endpoint or speaks is not None or custom is not None or _calls_endpoint(module),
         unseen=unseen,
         takes_raw_http=raw,
         beyond_slim=beyond_slim(imported, own),

@@ -6,6 +6,7 @@ import ast
 from typing import Literal
 
 from hf_lambda import tasks
+from hf_lambda.media.inputs import KINDS
 from hf_lambda.records import Json
 
 from .example_files import picture, sound
@@ -48,7 +49,7 @@ def example(
     is_endpoint: bool,
     pipelines: tuple[Declared, ...],
     *,
-    speaks: Literal["openai", "tei"] | None = None,
+    speaks: Literal["openai", "tei", "inputs"] | None = None,
 ) -> dict[str, Json]:
     """The module constant EXAMPLE, else the required parameters or the `event["..."]` keys of `handler`."""
     node = module.constants.node("EXAMPLE")
@@ -64,6 +65,8 @@ def example(
         if "feature-extraction" in tasks_of_all:
             return {"inputs": _TEXT}
         return {"query": _BY_NAME["query"], "texts": _BY_NAME["documents"]}
+    if speaks == "inputs":
+        return _inputs(next(iter(pipelines), None))
     if handler is None:
         return {}
     task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")
@@ -73,6 +76,19 @@ def example(
         parameter.arg: _value(parameter.arg, _annotation(parameter), task, model)
         for parameter in _required(handler.args)
     }
+
+
+def _inputs(declared: Declared | None) -> dict[str, Json]:
+    """A request as other servers have it: "inputs", and "parameters" where the task needs some."""
+    task, model = (declared.task, declared.model) if declared else ("", "")
+    if task == "question-answering":
+        return {"inputs": {name: _BY_NAME[name] for name in ("question", "context")}}
+    if task in KINDS:
+        return {"inputs": sound() if KINDS[task] == "audio" else picture()}
+    event: dict[str, Json] = {"inputs": _text(task, model)}
+    if task == "zero-shot-classification":
+        event["parameters"] = {"candidate_labels": _BY_NAME["candidate_labels"]}
+    return event
 
 
 def _own(module: ParsedModule, node: ast.expr) -> dict[str, Json]:

@@ -59,6 +59,8 @@ class ParsedModule:
         self.problems = [] if problems is None else problems
         self.unseen: list[str] = []
         """What may load a model that cannot be read here, a `folder/file:line: what` each."""
+        self.fetched: set[int] = set()
+        """Ids of calls that load from a folder that is fetched anyway."""
 
     def note_unseen(self, line: int, text: str) -> None:
         self.unseen.append(f"{where(self.path, line)}: {text}")

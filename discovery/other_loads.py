@@ -128,6 +128,7 @@ def _note_call(module: ParsedModule, call: ast.Call) -> None:
         isinstance(call.func, ast.Attribute)
         and call.func.attr in ("from_pretrained", "from_single_file")
         and module.imports.loader_task(call) is None
+        and id(call) not in module.fetched
         and (name.partition(".")[0] not in _LOADERS)  # its import is noted already
     ):
         text = f"`{_short(call)}` loads with a class that is not known to be transformers'"

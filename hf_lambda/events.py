@@ -10,6 +10,7 @@ from .errors import BadRequest, TooLarge
 from .records import Json
 from .signature import json_type
 
+JSON = "application/json"
 MAX_ANSWER_BYTES = 6 * 1024 * 1024
 """Lambda's limit of a synchronous answer."""
 _ENVELOPE_BYTES = 128
@@ -32,6 +33,15 @@ class Request:
     is_text: bool = False
     file: bytes | None = None
     """The body, where it is a file (an image, sound) and not JSON; the fields are then the query's."""
+
+
+@dataclass(frozen=True)
+class Body:
+    """A request's body, its content type, and the content type that the caller accepts."""
+
+    content: str | bytes
+    content_type: str
+    accept: str = JSON
 
 
 class Nested(list[Json]):
@@ -72,14 +82,41 @@ def read_files(event: Json) -> Request:
     return Request(fields)
 
 
+def read_body(event: Json) -> Body:
+    """The body of a request as it came: text where its content type says so, else bytes.
+
+    Raises BadRequest for a binary body that came as text, and for JSON that is none.
+    """
+    if not is_http(event):
+        if isinstance(event, Nested):
+            raise BadRequest(None, _SHALLOW, "more")
+        _check_values({"": event})
+        return Body(json.dumps(event), JSON)
+    content_type = _header(event, "content-type") or JSON
+    media_type = content_type.partition(";")[0].strip().lower()
+    accept = accept_of(event)
+    if media_type != JSON and not media_type.startswith("text/"):
+        return Body(_file(event), content_type, accept)
+    text = _body(event)
+    if media_type == JSON:
+        _check_values({"": _parsed(text)})
+    return Body(text, content_type, accept)
+
+
+def accept_of(event: Json) -> str:
+    """The content type that the caller accepts; JSON where it is all the same."""
+    accept = _header(event, "accept") if is_http(event) else ""
+    return JSON if accept in ("", "*/*") else accept
+
+
 def _read(event: Json) -> Request:
     if not is_http(event):
         return Request(_object(event, "the event"))
     if event.get("body") and _is_file(event):
-        return Request(_query(event), is_text=True, file=_file(event))
+        return Request(query_of(event), is_text=True, file=_file(event))
     body = _body(event)
     if not body.strip():
-        return Request(_query(event), is_text=True)
+        return Request(query_of(event), is_text=True)
     return Request(_object(_parsed(body), "the body"))
 
 
@@ -230,7 +267,8 @@ def _check_text(text: str, place: str) -> None:
         raise BadRequest(place or None, expected, "half of one (a lone surrogate)") from None
 
 
-def _query(event: dict[str, Json]) -> dict[str, Json]:
+def query_of(event: dict[str, Json]) -> dict[str, Json]:
+    """The parameters of an HTTP event's query, as text."""
     query = event.get("queryStringParameters") or {}
     if not isinstance(query, dict):
         raise BadRequest("queryStringParameters", "an object", json_type(query))

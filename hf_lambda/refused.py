@@ -30,24 +30,27 @@ def naming_refusals(
     its import or in a request, could not load."""
 
     def get(name: str) -> Handler:
-        handler: Handler = naming(get_handler)(name)
-        return naming(handler)
-
-    def naming(function: Handler) -> Handler:
-        @functools.wraps(function)
-        def call(*given: Json) -> Json:
-            try:
-                return function(*given)
-            except ServingError:
-                raise
-            except Exception as error:
-                if (reason := _reason(error, environ)) is None:
-                    raise
-                raise ColdCache(reason) from error
-
-        return call
+        handler: Handler = naming(get_handler, environ)(name)
+        return naming(handler, environ)
 
     return get
+
+
+def naming(function: Handler, environ: Mapping[str, str] = os.environ) -> Handler:
+    """`function`, which then raises ColdCache where a refused model is what it could not load."""
+
+    @functools.wraps(function)
+    def call(*given: Json) -> Json:
+        try:
+            return function(*given)
+        except ServingError:
+            raise
+        except Exception as error:
+            if (reason := _reason(error, environ)) is None:
+                raise
+            raise ColdCache(reason) from error
+
+    return call
 
 
 def _reason(error: BaseException, environ: Mapping[str, str]) -> str | None:

@@ -1,7 +1,8 @@
 """`python -m hf_lambda.runtime chat.handler`: awslambdaric with three changes.
 
-It logs no messages of exceptions, which quote what callers sent. And answers are sent while they are made:
-awslambdaric 4.2.2 cannot stream, so its client has one more way to post a result here.
+A script without `handler` may have what custom_handler.py knows. No messages of exceptions are logged, which
+quote what callers sent. And answers are sent while they are made: awslambdaric 4.2.2 cannot stream, so its
+client has one more way to post a result here.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html describes the protocol.
 """
 
@@ -28,6 +29,8 @@ from .streaming import Stream
 
 if TYPE_CHECKING:
     import http.client
+
+    from .handler import LambdaHandler
 
 HTTP = "application/vnd.awslambda.http-integration-response"
 _PLAIN = "application/octet-stream"
@@ -127,10 +130,29 @@ def without_messages(log_error: LogError) -> LogError:
     return log
 
 
+def finding_custom_handlers(get_handler: Callable[[str], LambdaHandler]) -> Callable[[str], LambdaHandler]:
+    """awslambdaric's `_get_handler`, which then finds what a script for another server has instead."""
+
+    def get(name: str) -> LambdaHandler:
+        try:
+            return get_handler(name)
+        except FaultException as error:
+            module = sys.modules.get(name.rpartition(".")[0].replace("/", "."))
+            if error.exception_type != FaultException.HANDLER_NOT_FOUND or module is None:
+                raise
+            from .custom_handler import handler_of  # few scripts are one, and every module takes time
+
+            if (handler := handler_of(module)) is None:
+                raise
+            return handler
+
+    return get
+
+
 def main(arguments: list[str]) -> None:
     config = LambdaConfigProvider(arguments)
     bootstrap.log_error = without_messages(bootstrap.log_error)
-    bootstrap._get_handler = naming_refusals(bootstrap._get_handler)
+    bootstrap._get_handler = naming_refusals(finding_custom_handlers(bootstrap._get_handler))
     bootstrap.run(config.handler, Client(config.api_address, config.use_thread_polling))
 
 
