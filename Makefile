@@ -17,7 +17,7 @@ LOCKED := requirements/dev.txt requirements/model.txt $(TORCH)
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up add remove invoke logs warm down test attack check fix bench lock
+.PHONY: help setup up add remove invoke logs cost warm down test attack check fix bench lock
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -54,6 +54,11 @@ invoke: $(ENVIRONMENT) ## one request: FN=sentiment EVENT='{"text": "I love this
 
 logs: $(ENVIRONMENT) ## what functions wrote: [FN=sentiment] [STACK=local]
 	@$(PY) -m local logs --stack '$(STACK)' $(FN)
+
+# Without HUB no Hub is asked; HUB=1 asks the one of the settings.
+cost: $(ENVIRONMENT) ## what a stack will cost, by its settings: [STACK=local] [MS="25 sentiment=5"] [HUB=1] [JSON=1]
+	@$(PY) -m local cost --stack '$(STACK)' $(foreach each,$(MS),--ms '$(each)') \
+	  $(if $(filter-out 0 1,$(HUB)),--hub '$(HUB)',$(if $(filter 1,$(HUB)),--hub)) $(if $(filter-out 0,$(JSON)),--json)
 
 warm: $(ENVIRONMENT) ## fill the cache of a stack and ask every endpoint: [STACK=local]
 	@$(PY) -m warmup --stack $(STACK)

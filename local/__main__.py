@@ -1,4 +1,4 @@
-"""python -m local: up and down for the local stack, invoke and logs for any; the commands behind `make`."""
+"""python -m local: up and down for the local stack; invoke, logs and cost for any. `make` runs these."""
 
 import argparse
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from local import stack
 from local.adding import NOTE, hub_for, stand_ins
+from local.cost.command import cost_of_stack, lines_of
 from local.invoke import invoke
 from local.layout import Folder
 from local.logs import cloudwatch_logs, local_logs
@@ -113,6 +114,22 @@ def add(options: argparse.Namespace) -> int:
     return code
 
 
+def cost(options: argparse.Namespace) -> int:
+    found = cost_of_stack(
+        ROOT,
+        options.stack,
+        hub=options.hub or None,
+        ask=options.hub is not None,
+        times=options.ms,
+        note=lambda text: print(text, file=sys.stderr) if text else None,
+    )
+    if options.json:
+        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+    else:
+        print(*lines_of(found), sep="\n")
+    return 0
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
 
@@ -123,7 +140,7 @@ def _shown(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | down | add | invoke | logs")
+    commands = parser.add_subparsers(required=True, metavar="up | down | add | invoke | logs | cost")
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
     )
@@ -156,6 +173,24 @@ def _parser() -> argparse.ArgumentParser:
     reading.add_argument("function", nargs="?", help="name of a script, or warmup; default: the last of all")
     reading.add_argument("--stack", default=LOCAL)
     reading.set_defaults(run=logs)
+    pricing = commands.add_parser("cost", help="what a stack will cost, by its settings and list prices")
+    pricing.add_argument("--stack", default=LOCAL)
+    pricing.add_argument(
+        "--hub",
+        nargs="?",
+        const="",
+        metavar="URL",
+        help="ask a Hub for sizes and forecasts; without URL the one of the settings",
+    )
+    pricing.add_argument(
+        "--ms",
+        action="append",
+        default=[],
+        metavar="[NAME=]MS",
+        help="how long a warm request takes; for every endpoint, or one",
+    )
+    pricing.add_argument("--json", action="store_true")
+    pricing.set_defaults(run=cost)
     return parser
 
 

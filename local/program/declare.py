@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -30,10 +30,13 @@ def declare(root: Path) -> Program:
         return Program.from_json(json.loads(written.read_text()))
 
 
-def read_config(root: Path, stack: str = STACK) -> dict[str, Json]:
+def read_config(
+    root: Path, stack: str = STACK, stand_in: Callable[[Sequence[str | int]], Json] | None = None
+) -> dict[str, Json]:
     """Config by full key: the defaults in Pulumi.yaml and, over them, the file of the stack, as in the CLI.
 
-    Raises ProgramError for a secret: only the CLI could decrypt it.
+    Only the CLI could decrypt a secret: `stand_in` is given the path to it, in the config, and says what to
+    take in its place. Raises ProgramError for a secret without it.
     """
     project = yaml.safe_load((root / "Pulumi.yaml").read_text())
     config = {}
@@ -44,7 +47,9 @@ def read_config(root: Path, stack: str = STACK) -> dict[str, Json]:
     own = root / f"Pulumi.{stack}.yaml"
     given = (yaml.safe_load(own.read_text()) or {}).get("config") or {} if own.exists() else {}
     for key, value in given.items():
-        if isinstance(value, Mapping) and value.keys() == {"secure"}:
+        if stand_in:
+            value = _in_place_of_secrets(value, (key,), stand_in)
+        if _is_encrypted(value):
             hint = "; the local stack takes the Hub's token from the variable HF_TOKEN"
             raise ProgramError(f"{own.name}: {key} is encrypted; remove it{hint if 'hfToken' in key else ''}")
         if (inside := _encrypted_within(value)) is not None:
@@ -59,11 +64,27 @@ def _encrypted_within(value: Json) -> str | None:
     if not isinstance(value, Mapping):
         return None
     for key, each in value.items():
-        if isinstance(each, Mapping) and each.keys() == {"secure"}:
+        if _is_encrypted(each):
             return str(key)
         if (found := _encrypted_within(each)) is not None:
             return found
     return None
+
+
+def _is_encrypted(value: Json) -> bool:
+    return isinstance(value, Mapping) and value.keys() == {"secure"}
+
+
+def _in_place_of_secrets(
+    value: Json, path: Sequence[str | int], stand_in: Callable[[Sequence[str | int]], Json]
+) -> Json:
+    if _is_encrypted(value):
+        return stand_in(path)
+    if isinstance(value, Mapping):
+        return {key: _in_place_of_secrets(each, (*path, key), stand_in) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_in_place_of_secrets(each, (*path, index), stand_in) for index, each in enumerate(value)]
+    return value
 
 
 def _full_key(project: str, key: str) -> str:

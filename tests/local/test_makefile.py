@@ -55,6 +55,14 @@ def test_invoke_without_a_function_shows_how(make):
     assert """make invoke FN=sentiment EVENT='{"text": "I love this"}'""" in done.stderr
 
 
+def test_cost_takes_a_stack_times_and_a_hub(make):
+    assert make("cost").stdout == "-m|local|cost|--stack|local|EVENT=\n"
+    assert make("cost", "STACK=dev", "MS=25 sentiment=5", "HUB=1", "JSON=1").stdout == (
+        "-m|local|cost|--stack|dev|--ms|25|--ms|sentiment=5|--hub|--json|EVENT=\n"
+    )
+    assert "|--hub|http://hub|EVENT=" in make("cost", "HUB=http://hub").stdout
+
+
 def test_up_takes_models_a_hub_and_containers(make):
     assert make("up").stdout == "-m|local|up|EVENT=\n"
     assert make("up", "MODELS=a b", "HUB=https://huggingface.co", "CONTAINER=1").stdout == (

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from discovery import read_scripts
 from discovery.names import NAME_LIMIT, name_problem
@@ -25,6 +25,9 @@ from .facts import ModelFacts, read_facts
 from .forecast import MOST_MEMORY_MB, Forecast, forecast
 from .script import script_of
 from .task import choose_task, has_labels, other_translations, plain
+
+if TYPE_CHECKING:
+    from ..worker.hub import HubSource
 
 _HUB_PATIENCE_S = 10.0
 
@@ -88,14 +91,7 @@ def add(
         raise WarmupError(ErrorKind.USAGE, f"NAME={plain(name)}: {problem}")
     path = scripts / f"{name}.py"
     _check_free(path, force)
-    # The client reads these when it is imported, so it is imported after.
-    set_client_defaults(os.environ)
-    from huggingface_hub import get_token
-
-    from ..worker.hub import HubSource
-
-    token = read_token(os.environ) or get_token()
-    source = HubSource(hub or os.environ.get("HF_ENDPOINT"), token, note, patience_s=_HUB_PATIENCE_S)
+    source = hub_source(hub, note)
     with tempfile.TemporaryDirectory(prefix="hf-lambda-add-") as folder:
         facts = read_facts(source, repo_id, revision, Path(folder))
         chosen = choose_task(facts, task)
@@ -129,6 +125,18 @@ def add(
         labels=labels,
         notes=notes,
     )
+
+
+def hub_source(hub: str | None, note: Callable[[str], None] = lambda text: None) -> HubSource:
+    """To ask `hub`, else HF_ENDPOINT, else huggingface.co, as whoever runs the command."""
+    # The client reads these when it is imported, so it is imported after.
+    set_client_defaults(os.environ)
+    from huggingface_hub import get_token
+
+    from ..worker.hub import HubSource
+
+    token = read_token(os.environ) or get_token()
+    return HubSource(hub or os.environ.get("HF_ENDPOINT"), token, note, patience_s=_HUB_PATIENCE_S)
 
 
 def remove(name: str, scripts: Path, kept: Path) -> RemoveReport:

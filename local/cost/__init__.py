@@ -1,0 +1,1 @@
+"""What a stack will cost: the program under the mock monitor, its resources times list prices."""
