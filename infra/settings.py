@@ -409,8 +409,9 @@ class _Reader:
                 # The program makes its own provider, for the default tags: no other key would reach it.
                 fix = "use `tags`" if key == "defaultTags" else nearest(key, keys_of(Account))
                 self.mistakes.append(f"aws:{key}: this program does not take it; {fix}")
-            elif namespace not in (self._config.name, "aws") and key in known:
-                # Pulumi itself ignores the keys of another project, and a default would rule instead.
+            elif namespace not in (self._config.name, "aws", "pulumi") and key in known:
+                # "pulumi" is the CLI's own: `pulumi new` writes pulumi:tags. Keys of another project Pulumi
+                # itself ignores, and a default would rule instead.
                 project = pulumi.get_project()
                 self.mistakes.append(
                     f"{full_key}: this project is {project}; write {key} without a namespace"

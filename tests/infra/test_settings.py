@@ -245,6 +245,10 @@ def test_a_hub_that_the_operator_s_machine_asks_may_be_anywhere(deploy: Deploy, 
     assert deploy(**where, hubEndpoint="http://hub.local:8080").outputs
 
 
+def test_what_pulumi_new_writes_is_no_key_of_another_project(deploy: Deploy):
+    deploy(pulumi__tags={"pulumi:template": "https://github.com/org/name"})
+
+
 def test_all_mistakes_are_reported_at_once(mistakes: Mistakes):
     overrides = {"nobody": {}, "sentiment": {"timeoutSeconds": 0}}
     first, *lines = mistakes("prod", egress="vpn", memoryMb=1, colour="red", endpoints=overrides)
