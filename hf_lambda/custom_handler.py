@@ -94,7 +94,11 @@ class _Served(RequestHandler):
     def _made(self) -> Json:
         if not self._parameters:
             return self._load()
-        return self._load(str(self._folder()), *_context(self._parameters, 1))
+        return self._load(str(self._folder()), *self._more())
+
+    def _more(self) -> tuple[None, ...]:
+        """Arguments after the folder."""
+        return ()
 
     def _folder(self) -> Path:
         """Of the model in the cache; of the script where it names none."""
@@ -118,6 +122,9 @@ class _EndpointHandler(_Served):
 
 
 class _SageMaker(_Served):
+    def _more(self) -> tuple[None, ...]:
+        return _context(self._parameters, len(FUNCTIONS[LOAD]))
+
     def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
         read, predict, write, transform = (
             self._function(name) for name in ("input_fn", "predict_fn", "output_fn", "transform_fn")
@@ -149,7 +156,8 @@ class _SageMaker(_Served):
 
 def _context(parameters: Mapping[str, inspect.Parameter], count: int) -> tuple[None, ...]:
     """What follows `count` arguments: a model server's context, which there is none of here."""
-    return (None,) if len(parameters) > count else ()
+    kinds = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return (None,) if sum(each.kind in kinds for each in parameters.values()) > count else ()
 
 
 def _inputs(event: Json, http: bool) -> dict[str, Json]:

@@ -15,8 +15,9 @@ from awslambdaric import bootstrap
 from awslambdaric.lambda_runtime_exception import FaultException
 from PIL import Image
 
-from hf_lambda import runtime
+from hf_lambda import cold, runtime
 from hf_lambda.api_keys import API_KEYS
+from hf_lambda.manifest import Manifest, read_manifest
 
 ENDPOINT = """
 import pathlib
@@ -107,6 +108,32 @@ def test_the_class_is_made_with_the_folder_of_its_model(load: Load) -> None:
 
 @pytest.mark.usefixtures("snapshot")
 @pytest.mark.parametrize(
+    "parameters", ["self, path", "self, path, **options", "self, path='', device='cpu'", "self, *path"]
+)
+def test_however_it_is_made_the_class_gets_its_path_alone(load: Load, parameters: str) -> None:
+    text = (
+        f'HF_MODEL_ID = "org/name"\nclass EndpointHandler:\n    def __init__({parameters}):\n'
+        "        self.given = {k: str(v) for k, v in locals().items() if k != 'self'}\n"
+        "    def __call__(self, data): return self.given\n"
+    )
+    given = load(text)({"inputs": 1}, None)["body"]
+    assert "models--org--name" in given["path"]
+    assert set(given.items()) <= {("path", given["path"]), ("options", "{}"), ("device", "cpu")}
+
+
+@pytest.mark.parametrize(
+    ("more", "given"), [("", "none"), (", context", "None"), (", context='own'", "None"), (", *more", "none")]
+)
+def test_functions_that_take_a_context_get_none(load: Load, more: str, given: str) -> None:
+    text = (
+        f"def model_fn(model_dir{more}): return str(locals().get('context', 'none'))\n"
+        f"def predict_fn(data, model{more}): return [model, str(locals().get('context', 'none'))]\n"
+    )
+    assert load(text)({"inputs": 1}, None)["body"] == [given, given]
+
+
+@pytest.mark.usefixtures("snapshot")
+@pytest.mark.parametrize(
     ("event", "kind", "parameters"),
     [
         ({"inputs": "text", "parameters": {"top_k": 2}}, "str", {"top_k": 2}),
@@ -156,6 +183,24 @@ def test_a_cold_cache_is_503_until_it_is_warm(load: Load, warm: Load, tmp_path: 
     (tmp_path / "later/config.json").write_text("later")
     warm(tmp_path / "later")
     assert handler({"inputs": "config"}, None)["body"] == "later"
+
+
+def test_with_cold_download_the_first_load_fetches_the_model(
+    load: Load, cache: Path, warm: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def download(*given: Any) -> Manifest:
+        asked.append(given[:3])
+        (cache / "fetched").mkdir()
+        (cache / "fetched/config.json").write_text("fetched")
+        warm(cache / "fetched")
+        return read_manifest(cache, "org/name", None)
+
+    monkeypatch.setattr(cold, "download", download)
+    monkeypatch.setenv("COLD_DOWNLOAD", "1")
+    assert load(ENDPOINT)({"inputs": "config"}, None)["body"] == "fetched"
+    assert asked == [(cache, "org/name", None)]
 
 
 @pytest.mark.usefixtures("snapshot")

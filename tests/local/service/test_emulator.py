@@ -149,6 +149,14 @@ def test_a_script_that_cannot_be_imported_says_why(start, root):
     assert "No module named 'not_a_module'" in error["errorMessage"]
 
 
+def test_a_script_for_another_server_is_served_as_it_is(start, root):
+    methods = (
+        "def __init__(self, path): self.path = path\n    def __call__(self, data): return data['inputs']"
+    )
+    (root / "inference/custom.py").write_text(f"class EndpointHandler:\n    {methods}\n")
+    assert ask(start(command="custom.handler"), {"inputs": "a"})[0] == {"statusCode": 200, "body": "a"}
+
+
 def test_killing_the_emulator_in_mid_request_fails_that_request(start, root):
     instance = start(writes=True)
     answers = []
