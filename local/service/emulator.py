@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import itertools
 import json
+import math
 import os
 import shutil
 import signal
@@ -119,6 +120,8 @@ class Emulators:
 class Emulator:
     """One emulator process and the runtime below it."""
 
+    _memory: MemoryLimit | None = None
+
     def __init__(self, function: Function, settings: Emulators) -> None:
         self._function = function
         self._stopped = False
@@ -140,7 +143,9 @@ class Emulator:
         self._record.parent.mkdir(exist_ok=True)
         remember(self._process.pid, self._record)  # for `down`, should the gateway not live to stop it
         assert self._process.stdout is not None
-        self.log = RuntimeLog(self._process.stdout, settings.state / "logs" / f"{function.name}.log")
+        self.log = RuntimeLog(
+            self._process.stdout, settings.state / "logs" / f"{function.name}.log", self._peak_mb
+        )
 
     def _command(self, settings: Emulators) -> list[str]:
         return settings.command(self._function, self._tmp, self._port, self._runtime_port)
@@ -182,7 +187,13 @@ class Emulator:
         return InvocationResult(failure or body, failure is not None, text, request_id)
 
     def memory_limit(self) -> contextlib.AbstractContextManager[MemoryLimit | None]:
-        return MemoryLimit(self.pid, self._function.memory_mb)
+        before = self._memory.seen_mb if self._memory else 0.0
+        self._memory = MemoryLimit(self.pid, self._function.memory_mb, before)
+        return self._memory
+
+    def _peak_mb(self) -> int:
+        """What the instance has used at most since it started, as Lambda reports it."""
+        return math.ceil(self._memory.peak_mb()) if self._memory else 0
 
     def stop(self) -> None:
         self._stopped = True
@@ -256,7 +267,8 @@ class StreamingEmulator(Emulator):
             if not (opened.answer.is_streamed or error) and len(body) > SYNC_LIMIT_BYTES:
                 error, message = True, f"Response payload size exceeded maximum allowed ({SYNC_LIMIT_BYTES})."
                 body = _error("Function.ResponseSizeTooLarge", message)
-            return InvocationResult(body, error, self.log.end(0)[1], opened.request_id)
+        # The REPORT is written when the block has ended.
+        return InvocationResult(body, error, self.said(), opened.request_id)
 
     @contextlib.contextmanager
     def open(
@@ -278,7 +290,11 @@ class StreamingEmulator(Emulator):
                 close_pieces(answer.pieces)
                 milliseconds = (time.monotonic() - started) * 1000
                 self.log.note(f"END RequestId: {request_id}\n")
-                self.log.note(f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\n")
+                self.log.note(
+                    f"REPORT RequestId: {request_id}\tDuration: {milliseconds:.2f} ms\t"
+                    f"Billed Duration: {math.ceil(milliseconds)} ms\t"
+                    f"Memory Size: {self._function.memory_mb} MB\tMax Memory Used: {self._peak_mb()} MB\n"
+                )
 
     def said(self) -> str:
         """What was logged of the last request, with the handler's own line, which comes through a pipe."""

@@ -19,8 +19,9 @@ class MemoryLimit:
     takes their pages back whenever it needs them.
     """
 
-    def __init__(self, session: int, limit_mb: int) -> None:
-        self._session, self._limit_mb = session, limit_mb
+    def __init__(self, session: int, limit_mb: int, peak_mb: float = 0.0) -> None:
+        """`peak_mb`: the most that was seen of the session before."""
+        self._session, self._limit_mb, self.seen_mb = session, limit_mb, peak_mb
         self._over = threading.Event()
         self.exceeded = False
         self._thread = threading.Thread(target=self._watch, name=f"memory {session}", daemon=True)
@@ -35,9 +36,14 @@ class MemoryLimit:
         self._over.set()
         self._thread.join()
 
+    def peak_mb(self) -> float:
+        """The most that was seen so far, and what is there now."""
+        self.seen_mb = max(self.seen_mb, anonymous_mb(self._session))
+        return self.seen_mb
+
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_S):
-            if anonymous_mb(self._session) > self._limit_mb:
+            if self.peak_mb() > self._limit_mb:
                 self.exceeded = True
                 kill_session(self._session)
                 return

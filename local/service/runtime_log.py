@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -10,15 +10,20 @@ REPORT_WAIT_S = 0.5
 """How long to wait for the last line of a request; none comes where the runtime was killed."""
 _START = re.compile(r"START RequestId: (\S+)")
 _LAST = re.compile(r"^REPORT RequestId:|\(rapid\) Invoke DONE failed")
+_PEAK = re.compile(r"(?<=\tMax Memory Used: )\d+(?= MB)")
+"""The emulator writes the function's memory there."""
 _OWN = re.compile(r'^\{"event": "request"')
 _EMULATOR_CHATTER = re.compile(r"^\d+ \w+ \d+ [\d:,]+ \[(DEBUG|INFO|WARNING)\] \(rapid\)")
 
 
 class RuntimeLog:
-    """Reads `stream` to its end, line by line, in the background."""
+    """Reads `stream` to its end, line by line, in the background.
 
-    def __init__(self, stream: IO[bytes], path: Path) -> None:
-        self.path = path
+    `peak_mb` says what a REPORT should of the memory that was used; without it the line stays as it came.
+    """
+
+    def __init__(self, stream: IO[bytes], path: Path, peak_mb: Callable[[], int] | None = None) -> None:
+        self.path, self._peak_mb = path, peak_mb
         path.parent.mkdir(parents=True, exist_ok=True)
         self._stream = stream
         self._lines: list[str] = []
@@ -66,6 +71,9 @@ class RuntimeLog:
             for raw in self._stream:
                 if _EMULATOR_CHATTER.match(line := raw.decode(errors="replace")):
                     continue
+                if self._peak_mb and line.startswith("REPORT RequestId:"):
+                    line = _PEAK.sub(str(self._peak_mb()), line)
+                    raw = line.encode()
                 file.write(raw)
                 file.flush()
                 with self._news:

@@ -33,6 +33,8 @@ def handler(event, context):
         return sorted(os.listdir(event["list"]))
     if "allocate_mb" in event:
         held.append(b"x" * (event["allocate_mb"] << 20))
+    if "free" in event:
+        held.clear()
     if "map" in event:
         with open(event["map"], "rb") as file:
             held.append(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 from dataclasses import replace
@@ -75,6 +76,18 @@ def test_the_log_of_a_request_holds_its_lines_and_no_other_s(start, root):
     assert "REPORT RequestId: " in answer.log
     written = (root / "state/logs/probe.log").read_text()
     assert "asked ['first']" in written and "asked ['second']" in written
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_report_says_the_most_memory_that_the_instance_has_used_so_far(start, streams):
+    streaming = {**declare().environment, "RESPONSE_STREAM": "1"} if streams else declare().environment
+    instance = start(memory_mb=1024, environment=streaming)
+    logs = [ask(instance, event)[1].log for event in ({}, {"allocate_mb": 300}, {"free": True})]
+    before, large, after = (int(re.findall(r"\tMax Memory Used: (\d+) MB", log)[-1]) for log in logs)
+    assert 0 < before < 200
+    assert before + 300 <= large < before + 400
+    assert after >= large
+    assert all(re.search(r"\tBilled Duration: \d+ ms\tMemory Size: 1024 MB\t", log) for log in logs)
 
 
 def test_an_exception_is_an_error_with_its_class_and_the_instance_goes_on(start):
