@@ -65,6 +65,11 @@ class TransformersPipeline:
         if self._tokenizer.model_max_length > (limit := max_length(self._tokenizer, self._model) or 10**30):
             self._tokenizer.model_max_length = limit
         self._max_position = max_position(self._model)
+        if self._task == "text-generation" and self._max_position is None:
+            # Rotary positions have no end, but the model's training has: beyond, a prompt of a megabyte would
+            # take the function's whole time for noise.
+            config = self._model.config.get_text_config(decoder=True)
+            self._max_position = getattr(config, "max_position_embeddings", None)
         self._grammars: Grammars | None = None
         self._pipeline = transformers.pipeline(
             self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"

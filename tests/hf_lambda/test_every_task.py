@@ -48,7 +48,14 @@ TRIED: dict[str, Any] = {
         "layoutlm",
         "ForDocumentQuestionAnswering",
         {"image": PICTURE, "question": "who", "word_boxes": WORDS},
-        {},
+        # All that there are.
+        {
+            "top_k": 2,
+            "doc_stride": 8,
+            "max_answer_len": 3,
+            "max_seq_len": 40,
+            "handle_impossible_answer": True,
+        },
     ),
     "image-text-to-text": (
         "llava",

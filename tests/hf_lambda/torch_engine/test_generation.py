@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from hf_lambda.errors import ServingError
 from hf_lambda.inputs import read_inputs
 from hf_lambda.parameters import call_parameters
 from hf_lambda.torch_engine import load
+from tests import tiny_decoders
 
 
 @pytest.fixture
@@ -109,3 +112,13 @@ def test_penalties_of_chat_apis_count_what_was_written_alone(engine):
     assert text.startswith(first["generated_text"])  # nothing was written before it
     assert len(set(text.split())) == len(text.split())
     assert asked(engine, "the cat", frequency_penalty=1000, **options)[0][0]["generated_text"] == text
+
+
+def test_a_prompt_longer_than_the_model_was_trained_for_is_refused_where_positions_have_no_table(tmp_path):
+    folder = tiny_decoders.snapshot("llama", tmp_path / "model")
+    most = json.loads((folder / "config.json").read_text())["max_position_embeddings"]
+    engine = load("text-generation", folder)
+    with pytest.raises(ServingError, match=f"the model takes at most {most}") as caught:
+        asked(engine, "the" * 10**5)
+    assert caught.value.status == 422
+    assert asked(engine, "the cat", max_new_tokens=2)
