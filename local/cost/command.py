@@ -13,7 +13,7 @@ from local.cost.config import config_of
 from local.cost.estimate import Estimate, Line, estimate
 from local.cost.models import ask_hub
 from local.program import mock
-from local.program.declare import ProgramError
+from local.program.declare import ProgramError, project_name
 from warmup.cli.tables import table_lines
 
 _ZONES = "abcdef"
@@ -36,17 +36,18 @@ def cost_of_stack(
     no.
     """
     config = config_of(root, stack)
+    project = project_name(root)
     region = str(config.values.get("aws:region", ""))
     try:
         answers = mock.Answers(region, [f"{region}{letter}" for letter in _ZONES])
         registered = mock.run_program(
-            root, config.values, stack=stack, answers=answers, secret_keys=config.secret_keys
+            root, config.values, stack=stack, answers=answers, secret_keys=config.secret_keys, project=project
         )
         scripts = read_scripts(root / "inference")
     except (pulumi.RunError, ScriptError) as error:
         raise ProgramError(str(error)) from error
     milliseconds = _times(times, [script.name for script in scripts])
-    address = hub or str(config.values.get("hf-lambda:hubEndpoint") or "") or None
+    address = hub or str(config.values.get(f"{project}:hubEndpoint") or "") or None
     own_file = f"Pulumi.{stack}.yaml"
     return estimate(
         stack,

@@ -30,6 +30,11 @@ def declare(root: Path) -> Program:
         return Program.from_json(json.loads(written.read_text()))
 
 
+def project_name(root: Path) -> str:
+    """As Pulumi.yaml has it: whoever makes a project of this one (`pulumi new`) gives it another name."""
+    return str(yaml.safe_load((root / "Pulumi.yaml").read_text())["name"])
+
+
 def read_config(
     root: Path, stack: str = STACK, stand_in: Callable[[Sequence[str | int]], Json] | None = None
 ) -> dict[str, Json]:
@@ -45,7 +50,7 @@ def read_config(
         if value is not None:
             config[_full_key(project["name"], key)] = value
     own = root / f"Pulumi.{stack}.yaml"
-    given = (yaml.safe_load(own.read_text()) or {}).get("config") or {} if own.exists() else {}
+    given = _config_in(own) if own.exists() else {}
     for key, value in given.items():
         if stand_in:
             value = _in_place_of_secrets(value, (key,), stand_in)
@@ -56,6 +61,20 @@ def read_config(
             only = "; only the CLI could decrypt it, so write a value for this machine"
             raise ProgramError(f"{own.name}: {key} holds an encrypted value ({inside}){only}")
         config[_full_key(project["name"], key)] = value
+    return config
+
+
+def _config_in(path: Path) -> Mapping[str, Json]:
+    """Raises ProgramError where `path` is no file of a stack."""
+    try:
+        document = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f", line {where.line + 1}" if where else ""
+        raise ProgramError(f"{path.name}{line} is not YAML; `pulumi config` writes such files") from error
+    config = (document.get("config") or {}) if isinstance(document, dict) else None
+    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
+        raise ProgramError(f"{path.name}: must be an object with `config`, an object of keys and values")
     return config
 
 

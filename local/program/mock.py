@@ -156,6 +156,7 @@ def run_program(
     *,
     stack: str,
     answers: Answers,
+    project: str = PROJECT,
     secret_keys: Collection[str] = (),
     preview: bool = False,
     read_manifest: ManifestReader = read_one_image,
@@ -163,7 +164,7 @@ def run_program(
     read_network: NetworkReader = find_what_is_asked_for,
     registered: Registrations | None = None,
 ) -> Registrations:
-    """Run `root`/__main__.py as `stack` with `config` by full key. Raises what the program raises.
+    """Run `root`/__main__.py as `stack` of `project`, `config` by full key. Raises what the program raises.
 
     With `preview`, what `answers` leaves out is unknown to the program. `registered` is filled and returned;
     given, it shows what a program registered that then stopped.
@@ -175,7 +176,7 @@ def run_program(
         # All in one loop: setting the mocks makes a root resource, which would wait for ever on another one.
         mocks.set_mocks(
             answers,
-            project=PROJECT,
+            project=project,
             stack=stack,
             preview=preview,
             logger=_kept(registered.warnings),

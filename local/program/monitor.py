@@ -8,7 +8,7 @@ import pulumi
 
 from discovery import ScriptError
 from local.program import mock
-from local.program.declare import STACK, ProgramError, read_config
+from local.program.declare import STACK, ProgramError, project_name, read_config
 from local.program.functions import Program
 from local.program.resources import functions
 
@@ -31,7 +31,7 @@ def run(root: Path) -> Program:
     config = read_config(root)
     region = str(config["aws:region"])
     answers = mock.Answers(region, [f"{region}{letter}" for letter in _ZONES])
-    registered = mock.run_program(root, config, stack=STACK, answers=answers)
+    registered = mock.run_program(root, config, stack=STACK, answers=answers, project=project_name(root))
     # Staging is for warm-ups that reach no Hub; here they do, and there is no bucket.
     registered.outputs.pop("stagingBucket", None)
     warnings = tuple(dict.fromkeys(registered.warnings))

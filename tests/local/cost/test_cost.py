@@ -234,6 +234,28 @@ def test_mistakes_in_the_settings_are_those_of_a_deployment(cost):
         cost(memoryMb=64)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [\n", r"Pulumi.dev.yaml, line 2 is not YAML; `pulumi config` writes such files"),
+        ("config: [1]\n", "Pulumi.dev.yaml: must be an object with `config`"),
+        ("- 1\n", "Pulumi.dev.yaml: must be an object with `config`"),
+        ("config: {1: 2}\n", "Pulumi.dev.yaml: must be an object with `config`"),
+    ],
+)
+def test_a_file_that_is_no_stack_s_is_refused(root, text, message):
+    (root / "Pulumi.dev.yaml").write_text(text)
+    with pytest.raises(ProgramError, match=message):
+        command.cost_of_stack(root, "dev")
+
+
+def test_a_project_of_another_name_costs_the_same(cost, root):
+    same = cost(memoryMb=1024)
+    project = (root / "Pulumi.yaml").read_text()
+    (root / "Pulumi.yaml").write_text(project.replace("name: hf-lambda\n", "name: mine\n", 1))
+    assert cost(memoryMb=1024) == same
+
+
 def test_another_region_and_a_stack_without_a_file_are_noted(root, cost):
     assert (
         "prices are those of us-east-1; in eu-west-1 they may be others"

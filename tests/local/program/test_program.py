@@ -50,6 +50,14 @@ def test_every_script_and_the_warm_up_become_functions_with_their_command(real):
     }
 
 
+def test_a_project_may_have_another_name(tree):
+    project = (tree / "Pulumi.yaml").read_text()
+    (tree / "Pulumi.yaml").write_text(project.replace("name: hf-lambda\n", "name: mine\n", 1))
+    (tree / "Pulumi.local.yaml").write_text("config: {memoryMb: 1024, 'mine:timeoutSeconds': 30}\n")
+    endpoint = run(tree).functions[0]
+    assert (endpoint.name, endpoint.memory_mb, endpoint.timeout_s) == ("sentiment", 1024, 30)
+
+
 def test_functions_come_in_the_order_of_their_names_and_the_warm_up_last(real):
     names = [function.name for function in real.functions]
     assert names == [*sorted(names[:-1]), "warmup"]
