@@ -69,12 +69,16 @@ class MediaPipeline:
         try:
             with torch.inference_mode():
                 answer = self._pipeline(*arguments, **chosen)
-        except (IndexError, RuntimeError, ValueError) as problem:
-            if KINDS.get(self._task) == "audio":
+        except Exception as problem:  # tokenizers has no type of its own
+            raiser = _raiser(problem)
+            if self._task == "document-question-answering" and raiser.startswith(_TOKENIZING):
+                raise Unprocessable("max_seq_len", _NO_ROOM) from problem
+            if KINDS.get(self._task) == "audio" and isinstance(
+                problem, IndexError | RuntimeError | ValueError
+            ):
                 check_duration(arguments[0], self._rate, problem)
             if not isinstance(problem, ValueError):
                 raise
-            raiser = _raiser(problem)
             if _scales_pictures(raiser) and (small := _first_picture(item)) is not None:
                 raise too_small(small.width, small.height) from problem
             if not _is_refusal(raiser):
@@ -211,7 +215,7 @@ def processors(task: str, snapshot: Path) -> dict[str, Json]:
     return {**found, "image_processor": processor}
 
 
-def _raiser(problem: ValueError) -> str:
+def _raiser(problem: Exception) -> str:
     """The module that raised it."""
     trace = problem.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -243,6 +247,11 @@ def _is_refusal(raiser: str) -> bool:
     )
 
 
+_TOKENIZING = "transformers.tokenization_utils"
+_NO_ROOM = (
+    "a window holds the question, special tokens and doc_stride, and has no room for words of the document: "
+    "ask for a longer max_seq_len or a shorter doc_stride, or shorten the question"
+)
 _REFUSING = tuple(
     f"transformers.{module}" for module in ("pipelines", "generation", "decision", "processing_utils")
 )

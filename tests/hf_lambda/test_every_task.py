@@ -162,6 +162,23 @@ def test_generation_options_that_cannot_be_are_refused_for_pictures_and_sound_to
         engine(items, prompt="cat")
 
 
+@pytest.mark.parametrize(
+    ("question", "parameters"),
+    [
+        ("who is the one", {"max_seq_len": 2}),
+        ("who is the one", {"max_seq_len": 6}),
+        ("who is the one", {"max_seq_len": 12, "doc_stride": 11}),
+        ("who is the one", {"doc_stride": 10**6}),
+        ("who " * 2000, {}),
+    ],
+)
+def test_a_question_that_leaves_no_room_for_the_document_is_refused(tmp_path, question, parameters):
+    family, head, given, _ = TRIED["document-question-answering"]
+    engine = load("document-question-answering", build(family, tmp_path, head))
+    with pytest.raises(Unprocessable, match="no room for words of the document"):
+        engine([{**given, "question": question}], **parameters)
+
+
 def test_labels_are_asked_for(tmp_path):
     folder = build("clip", tmp_path)
     items, _ = read_inputs("zero-shot-image-classification", (PICTURE,), {})
