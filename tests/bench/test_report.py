@@ -6,6 +6,7 @@ import pytest
 
 from bench import figures, report
 from bench.figures import Measured
+from bench.workloads import WORKLOADS
 
 
 def test_a_target_is_held_missed_by_so_much_or_not_measured():
@@ -46,3 +47,8 @@ def test_a_run_replaces_its_own_workloads_and_the_page_keeps_the_others(tmp_path
     ]
     assert found[0].notes == ["a note"] and found[0].contenders == {"ancestor": {"first_s": [4.0]}}
     assert found[1].contenders["hf-lambda int8"]["first_s"] == [0.1234567]
+
+
+def test_the_committed_page_is_that_of_the_committed_figures():
+    page = figures.REPOSITORY / "bench" / "results.md"
+    assert page.read_text() == report.page(figures.read(each.name for each in WORKLOADS))
