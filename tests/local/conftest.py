@@ -1,8 +1,11 @@
 """A folder of small functions, run by the real emulator and runtime."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from huggingface_hub import set_client_factory
+from huggingface_hub.utils._http import default_client_factory
 
 from local.service.emulator import Emulators
 from local.service.isolation import available
@@ -28,3 +31,12 @@ def emulators(root):
         pytest.fail(f"{BINARY} is missing; run `make setup`")
     mode = available(root / "efs", root / "state")
     return Emulators(cache=root / "efs", state=root / "state", isolation=mode, binary=BINARY, root=root)
+
+
+@pytest.fixture(autouse=True)
+def plain_hub_client() -> None:
+    """An earlier test of this process may have run the warm-up's code, which keeps tokens from unknown hosts."""
+    hub = sys.modules.get("warmup.worker.hub")
+    if hub is not None and hub._checked_hosts:
+        hub._checked_hosts.clear()
+        set_client_factory(default_client_factory)
