@@ -35,7 +35,7 @@ def emulators(root):
 
 @pytest.fixture(autouse=True)
 def plain_hub_client() -> None:
-    """An earlier test of this process may have run the warm-up's code, which keeps tokens from unknown hosts."""
+    """An earlier test may have run the warm-up's code, which keeps tokens from hosts it does not know."""
     hub = sys.modules.get("warmup.worker.hub")
     if hub is not None and hub._checked_hosts:
         hub._checked_hosts.clear()
