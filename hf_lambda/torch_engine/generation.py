@@ -11,16 +11,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..completion import with_answer
 from ..engines import Input
-from ..errors import BadRequest, Unprocessable
+from ..errors import Unprocessable
 from ..grammar import Held
-from ..onnx_engine.generation.options import (
-    LENGTHS,
-    InvalidOptionError,
-    Options,
-    UnsupportedOptionError,
-    resolve,
-)
-from ..parameters import generation_options
+from ..onnx_engine.generation.asked import resolve_asked
+from ..onnx_engine.generation.options import LENGTHS, Options
+from ..parameters import NEW_TOKENS, generation_options
 from ..records import Json
 from ..structure import STRUCTURE
 
@@ -46,14 +41,25 @@ def check_options(
         for options in (shipped, request):
             for name in ("max_length", "min_length", *LENGTHS):
                 options.pop(name, None)
-    try:
-        resolve(shipped, request, max_position=max_position, vocabulary=_vocabulary(model))
-    except InvalidOptionError as error:
-        raise BadRequest(error.name, error.expected, repr(error.value)) from error
-    except UnsupportedOptionError as error:
-        raise BadRequest(
-            error.name, "an option of greedy, beam search or sampling", repr(error.value)
-        ) from error
+    resolve_asked(shipped, request, max_position=max_position, vocabulary=_vocabulary(model))
+
+
+def length_options(
+    model: PreTrainedModel, parameters: Mapping[str, Json], most_new: int | None
+) -> dict[str, Json]:
+    """`generate`'s options of a call of an encoder-decoder, whose answer never ends unbounded.
+
+    most_new: positions of the decoder. Raises BadRequest.
+    """
+    options = generation_options(parameters)
+    options.pop("seed", None)
+    shipped = model.generation_config
+    if "max_length" in options and "max_new_tokens" not in options:
+        options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
+    elif "max_new_tokens" not in options and shipped.max_length is shipped.max_new_tokens is None:
+        options["max_new_tokens"] = min(NEW_TOKENS, most_new or NEW_TOKENS)
+    check_options(model, options, max_position=most_new)
+    return options
 
 
 def check_prompt(prompt: int, asked: Mapping[str, Json], most: int | None) -> None:

@@ -16,10 +16,9 @@ from ..engines import Input
 from ..errors import BadRequest, EngineUnavailable
 from ..media.image import Image
 from ..media.limits import too_small
-from ..parameters import NEW_TOKENS, generation_options
 from ..records import Json
 from .code import code_options
-from .generation import check_options, check_prompt
+from .generation import check_prompt, length_options
 from .loading import load_model, max_position
 from .media import processors
 
@@ -65,14 +64,7 @@ class ImageToText:
         return {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids), dtype=torch.long)}
 
     def _generation(self, parameters: Mapping[str, Json], prompt: Mapping[str, Json]) -> dict[str, Json]:
-        options = generation_options(parameters)
-        options.pop("seed", None)
-        shipped = self._model.generation_config
-        if "max_length" in options and "max_new_tokens" not in options:
-            options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
-        elif "max_new_tokens" not in options and shipped.max_length is shipped.max_new_tokens is None:
-            options["max_new_tokens"] = min(NEW_TOKENS, self._most_new or NEW_TOKENS)
-        check_options(self._model, options, max_position=self._most_new)
+        options = length_options(self._model, parameters, self._most_new)
         for ids in (prompt.get(name) for name in ("decoder_input_ids", "input_ids")):
             if ids is not None:
                 check_prompt(ids.shape[1], options, self._most_new)

@@ -13,10 +13,10 @@ from transformers import PreTrainedTokenizerBase
 
 from ..batches import run_batches
 from ..errors import BadRequest
-from ..parameters import NEW_TOKENS, generation_options, language_pair, truncates
+from ..parameters import NEW_TOKENS, language_pair, truncates
 from ..records import Json
 from ..tasks import ANSWER_KEYS, base_of
-from .generation import check_options
+from .generation import length_options
 from .loading import (
     MAX_PADDED_TOKENS,
     check_length,
@@ -52,7 +52,7 @@ class Seq2Seq:
         remedy = "shorten it, or ask for truncation"
         check_length(lengths, self._max_position, remedy=remedy, heads=heads_of(self._model))
         rows = [{name: encoded[name][row] for name in encoded} for row in range(len(inputs))]
-        options = self._generation(parameters)
+        options = length_options(self._model, parameters, self._most_new)
         if forced is not None:
             options["forced_bos_token_id"] = forced
         held = [length + self._written(options) for length in lengths]
@@ -66,17 +66,6 @@ class Seq2Seq:
         source, target = language_pair(self._task, parameters, language_codes(self._tokenizer))
         languages = {"src_lang": source, "tgt_lang": target, "return_tensors": None, "verbose": False}
         return dict(encoded_to(most, lambda **cut: build(texts, **languages, **cut)))
-
-    def _generation(self, parameters: Mapping[str, Json]) -> dict[str, Json]:
-        options = generation_options(parameters)
-        options.pop("seed", None)
-        shipped = self._model.generation_config
-        if "max_length" in options and "max_new_tokens" not in options:
-            options["max_new_tokens"] = None  # else the model's own would win over the caller's max_length
-        elif "max_new_tokens" not in options and shipped.max_length is shipped.max_new_tokens is None:
-            options["max_new_tokens"] = min(NEW_TOKENS, self._most_new or NEW_TOKENS)
-        check_options(self._model, options, max_position=self._most_new)
-        return options
 
     def _written(self, options: Mapping[str, Json]) -> int:
         """Tokens that one input may become, over all its sequences."""

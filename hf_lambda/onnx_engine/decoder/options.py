@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from ...errors import BadRequest, Unprocessable
 from ...records import Json
-from ..generation.options import InvalidOptionError, Options, UnsupportedOptionError, resolve
+from ..generation.asked import resolve_asked
+from ..generation.options import Options
 
 DEFAULTS = {"max_new_tokens": 256, "do_sample": True, "temperature": 0.7}
 """transformers' own for this task, where neither the model nor the request says."""
@@ -53,12 +54,7 @@ def generation_of(
     rest = {name: value for name, value in (defaults | known).items() if name not in _LENGTHS}
     request = {name: value for name, value in given.items() if name not in _LENGTHS}
     request |= {"max_new_tokens": longest, "min_new_tokens": shortest, "decoder_start_token_id": 0}
-    try:
-        options = resolve(rest, request, vocabulary=vocabulary)
-    except InvalidOptionError as error:
-        raise BadRequest(error.name, error.expected, repr(error.value)) from error
-    except UnsupportedOptionError as error:
-        raise BadRequest(error.name, "an option of greedy search or sampling", repr(error.value)) from error
+    options = resolve_asked(rest, request, vocabulary=vocabulary, searches="greedy search or sampling")
     if options.num_beams > 1:
         raise BadRequest(
             "num_beams", "1: language models are not searched with beams", str(options.num_beams)

@@ -1,4 +1,4 @@
-"""The generation options of one call of an encoder-decoder, over those that its model ships."""
+"""The generation options of one call, over those that its model ships."""
 
 from __future__ import annotations
 
@@ -34,15 +34,25 @@ def asked_options(
         request["max_new_tokens"] = min(NEW_TOKENS, max_position or NEW_TOKENS)
     if forced_bos is not None:
         request["forced_bos_token_id"] = forced_bos
+    options = resolve_asked(shipped, request, max_position=max_position, vocabulary=vocabulary)
+    return _after(options, prompt, {**shipped, **request}, max_position) if prompt else options
+
+
+def resolve_asked(
+    shipped: Mapping[str, Json],
+    request: Mapping[str, Json],
+    *,
+    max_position: int | None = None,
+    vocabulary: int | None = None,
+    searches: str = "greedy, beam search or sampling",
+) -> Options:
+    """`resolve` of what a caller asks for, who is told what is wrong with it. Raises BadRequest."""
     try:
-        options = resolve(shipped, request, max_position=max_position, vocabulary=vocabulary)
+        return resolve(shipped, request, max_position=max_position, vocabulary=vocabulary)
     except InvalidOptionError as error:
         raise BadRequest(error.name, error.expected, repr(error.value)) from error
     except UnsupportedOptionError as error:
-        raise BadRequest(
-            error.name, "an option of greedy, beam search or sampling", repr(error.value)
-        ) from error
-    return _after(options, prompt, {**shipped, **request}, max_position) if prompt else options
+        raise BadRequest(error.name, f"an option of {searches}", repr(error.value)) from error
 
 
 def _after(

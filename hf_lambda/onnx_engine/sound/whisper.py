@@ -11,14 +11,15 @@ from numpy.typing import NDArray
 
 from ... import deadline
 from ...engines import Input
-from ...errors import BadRequest, Unprocessable
+from ...errors import Unprocessable
 from ...media.samples import heard
 from ...parameters import generation_options
 from ...records import Json
+from ..generation.asked import resolve_asked
 from ..generation.decoder import Decoder
 from ..generation.encoder_decoder import Encoded, SpeechEncoderDecoder
 from ..generation.loop import generate
-from ..generation.options import InvalidOptionError, Options, Timestamps, UnsupportedOptionError, resolve
+from ..generation.options import Options, Timestamps
 from .contract import SoundRecipe, WhisperRules
 from .ctc import chunks
 from .features import Features
@@ -237,14 +238,7 @@ def read_call(parameters: Mapping[str, Json], rules: WhisperRules, prompt: tuple
     temperature = asked.pop("temperature", None)
     asked["do_sample"] = bool(temperature)
     beams = asked.get("num_beams") or shipped.get("num_beams") or BEAMS
-    try:
-        options = resolve(shipped, {**asked, "num_beams": beams}, vocabulary=rules.vocabulary)
-    except InvalidOptionError as error:
-        raise BadRequest(error.name, error.expected, repr(error.value)) from error
-    except UnsupportedOptionError as error:
-        raise BadRequest(
-            error.name, "an option of greedy, beam search or sampling", repr(error.value)
-        ) from error
+    options = resolve_asked(shipped, {**asked, "num_beams": beams}, vocabulary=rules.vocabulary)
     if options.pad_token_id is None:
         options = replace(options, pad_token_id=rules.pad_id)
     options = replace(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from hf_lambda.onnx_engine.contract import read_contract
 from hf_lambda.onnx_engine.generation.options import resolve
 from hf_lambda.onnx_engine.vision.contract import ImageToTextContract
@@ -13,7 +11,7 @@ from hf_lambda.onnx_engine.vision.image_to_text import ImageEncoderDecoder
 
 from ..outcome import Verdict
 from ..request import PrepareRequest
-from ..seq2seq.check import difference, ended, forced_scores, fp32_problem, int8_problem, is_tie
+from ..seq2seq.check import ended, figures_of, forced_scores, is_tie, problem_of
 from . import reference
 
 
@@ -38,13 +36,6 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
         if picture.scores is not None:
             along = picture.tokens[: len(picture.scores)]
             pairs.append((forced_scores(model, picture.pixels, along), picture.scores))
-    best = np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs])
-    figures = {
-        "samples": len(same),
-        "same_text": round(sum(same) / len(same), 4),
-        "same_choice": round(float(best.mean()), 4),
-        "score_difference": float(f"{difference(pairs, precision):.3g}"),
-    }
-    judge = fp32_problem if precision == "fp32" else int8_problem
-    problem = judge(figures, request.tolerance)
+    figures = figures_of(same, pairs, precision)
+    problem = problem_of(figures, precision, request.tolerance)
     return Verdict(figures, problem and f"{precision}: {problem}")

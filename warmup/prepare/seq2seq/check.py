@@ -63,19 +63,8 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
         if not is_same and precision == "fp32":
             is_same = is_tie(model, source, answer[0], wanted, options, request.tolerance.fp32)
         same.append(is_same)
-    pairs = _scores_along(model, expected)
-    best = np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs])
-    figures = {
-        "samples": len(same),
-        "same_text": round(sum(same) / len(same), 4),
-        "same_choice": round(float(best.mean()), 4),
-        "score_difference": float(f"{difference(pairs, precision):.3g}"),
-    }
-    problem = (
-        fp32_problem(figures, request.tolerance)
-        if precision == "fp32"
-        else int8_problem(figures, request.tolerance)
-    )
+    figures = figures_of(same, _scores_along(model, expected), precision)
+    problem = problem_of(figures, precision, request.tolerance)
     return Verdict(figures, problem and f"{precision}: {problem}")
 
 
@@ -140,6 +129,24 @@ def difference(pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], precision: st
             float(np.abs(got - wanted).max() / max(1.0, np.abs(wanted).max())) for got, wanted in pairs
         )
     return float(np.mean([np.abs(got - wanted).mean() / wanted.std() for got, wanted in pairs]))
+
+
+def figures_of(
+    same: Sequence[bool], pairs: Sequence[tuple[NDArray[Any], NDArray[Any]]], precision: str
+) -> Figures:
+    """`same`: by sample whether the same tokens were generated; `pairs`: our scores and transformers'."""
+    best = np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs])
+    return {
+        "samples": len(same),
+        "same_text": round(sum(same) / len(same), 4),
+        "same_choice": round(float(best.mean()), 4),
+        "score_difference": float(f"{difference(pairs, precision):.3g}"),
+    }
+
+
+def problem_of(figures: Figures, precision: str, tolerance: Tolerance) -> str | None:
+    judge = fp32_problem if precision == "fp32" else int8_problem
+    return judge(figures, tolerance)
 
 
 def fp32_problem(figures: Figures, tolerance: Tolerance) -> str | None:

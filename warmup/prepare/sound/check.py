@@ -21,7 +21,16 @@ from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 
 from ..outcome import Figures, NotPrepared, Verdict
 from ..request import PrepareRequest
-from ..seq2seq.check import difference, ended, forced_scores, fp32_problem, int8_problem, is_tie
+from ..seq2seq.check import (
+    difference,
+    ended,
+    figures_of,
+    forced_scores,
+    fp32_problem,
+    int8_problem,
+    is_tie,
+    problem_of,
+)
 from . import reference
 from .reference import Answer
 
@@ -36,8 +45,7 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     expected = reference.read(work)
     if contract.whisper is not None:
         figures = _whisper(request, folder, precision, contract, contract.whisper, expected)
-        judge = fp32_problem if precision == "fp32" else int8_problem
-        problem = judge(figures, request.tolerance)
+        problem = problem_of(figures, precision, request.tolerance)
     else:
         session = open_session(folder / "model.onnx")
         pairs: Pairs = []
@@ -138,10 +146,4 @@ def _whisper(
         for answer in expected
         if answer.logits is not None
     ]
-    best = np.concatenate([got.argmax(-1) == wanted.argmax(-1) for got, wanted in pairs])
-    return {
-        "samples": len(same),
-        "same_text": round(sum(same) / len(same), 4),
-        "same_choice": round(float(best.mean()), 4),
-        "score_difference": float(f"{difference(pairs, precision):.3g}"),
-    }
+    return figures_of(same, pairs, precision)
