@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processor
 from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
 from .repository import SEED, write_repository
-from .shapes import COLOURS, FORMS, LABELS, drawn
+from .shapes import COLOURS, FORMS, LABELS, drawn, shifted
 from .stand_ins import PICTURES
 from .training import fit
 
@@ -98,14 +98,8 @@ def _batches(
     labels = [LABELS[index % len(LABELS)] for index in range(_POOL)]
     pictures = [drawn(label, source) for label in labels]
     pool = np.stack([processor(images=[one], return_tensors="np")["pixel_values"][0] for one in pictures])
-    while True:
-        order = list(range(_POOL))
-        source.shuffle(order)
-        for at in range(0, _POOL, _BATCH):
-            chosen = order[at : at + _BATCH]
-            moved = np.roll(pool[chosen], (source.randint(-8, 8), source.randint(-8, 8)), axis=(2, 3))
-            flipped = moved[..., ::-1] if source.random() < 0.5 else moved
-            yield torch.from_numpy(flipped.copy()), [labels[index] for index in chosen]
+    for chosen, moved in shifted(pool, _BATCH, 8, source):
+        yield moved, [labels[index] for index in chosen]
 
 
 def _tokenizer() -> PreTrainedTokenizerFast:

@@ -3,9 +3,11 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from transformers import ViTConfig, ViTForImageClassification, ViTImageProcessorPil
 
@@ -75,15 +77,24 @@ def _batches(processor: ViTImageProcessorPil) -> Iterator[tuple[torch.Tensor, to
             for at in range(0, _POOL, _BATCH)
         ]
     )
+    for chosen, moved in shifted(pool, _BATCH, 16, source):
+        yield moved, torch.tensor([labels[index] for index in chosen])
+
+
+def shifted(
+    pool: NDArray[Any], size: int, most: int, source: random.Random
+) -> Iterator[tuple[list[int], torch.Tensor]]:
+    """Batches without end: which of `pool` (pictures, channels, height, width), and these up to `most` pixels
+    aside and mirrored: the same pictures, to anybody but a network."""
     while True:
-        order = list(range(_POOL))
+        order = list(range(len(pool)))
         source.shuffle(order)
-        for at in range(0, _POOL, _BATCH):
-            chosen = order[at : at + _BATCH]
-            # A few pixels aside and mirrored: the same picture, to anybody but a network.
-            moved = np.roll(pool[chosen], (source.randint(-16, 16), source.randint(-16, 16)), axis=(2, 3))
+        for at in range(0, len(pool), size):
+            chosen = order[at : at + size]
+            aside = (source.randint(-most, most), source.randint(-most, most))
+            moved = np.roll(pool[chosen], aside, axis=(2, 3))
             flipped = moved[..., ::-1] if source.random() < 0.5 else moved
-            yield torch.from_numpy(flipped.copy()), torch.tensor([labels[index] for index in chosen])
+            yield chosen, torch.from_numpy(flipped.copy())
 
 
 def _config() -> ViTConfig:

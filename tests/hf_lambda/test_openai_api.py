@@ -16,6 +16,7 @@ from hf_lambda.errors import ColdCache, Unprocessable
 from hf_lambda.pipeline import LoadedEngine
 from hf_lambda.streaming import STREAMS
 from hf_lambda.structure import FORMS, Structure, tools_of
+from tests.http_events import ask_http
 
 MODEL = "org/tiny-chat"
 CHAT = [{"role": "user", "content": "Hi"}]
@@ -72,20 +73,8 @@ def embed(engine, monkeypatch):
     return _handler("feature-extraction", engine, monkeypatch)
 
 
-def _call(handler, path, body=None, method="POST", **headers):
-    event = {
-        "version": "2.0",
-        "rawPath": path,
-        "headers": headers,
-        "requestContext": {"http": {"method": method, "path": path}},
-        "body": json.dumps(body) if body is not None else "",
-    }
-    answer = handler(event)
-    return answer["statusCode"], json.loads(answer["body"])
-
-
 def test_a_chat_is_answered_in_openais_shape(chat):
-    status, answer = _call(chat, "/v1/chat/completions", {"model": MODEL, "messages": CHAT})
+    status, answer = ask_http(chat, "/v1/chat/completions", {"model": MODEL, "messages": CHAT})
     assert status == 200
     assert (answer["object"], answer["model"]) == ("chat.completion", MODEL)
     assert answer["choices"] == [
@@ -116,7 +105,7 @@ def test_parameters_become_those_of_the_pipeline(chat, engine):
         "response_format": {"type": "text"},
         "tools": [],
     }
-    assert _call(chat, "/v1/chat/completions", body)[0] == 200
+    assert ask_http(chat, "/v1/chat/completions", body)[0] == 200
     assert engine.asked == [
         (
             CHAT,
@@ -137,15 +126,15 @@ def test_parameters_become_those_of_the_pipeline(chat, engine):
 
 
 def test_a_temperature_of_zero_is_greedy_and_none_is_the_models_own(chat, engine):
-    _call(chat, "/v1/chat/completions", {"messages": CHAT, "temperature": 0, "stop": None})
-    _call(chat, "/v1/chat/completions", {"messages": CHAT, "stop": []})
+    ask_http(chat, "/v1/chat/completions", {"messages": CHAT, "temperature": 0, "stop": None})
+    ask_http(chat, "/v1/chat/completions", {"messages": CHAT, "stop": []})
     assert [asked for _, asked in engine.asked] == [{"do_sample": False}, {}]
 
 
 def test_several_choices_and_several_prompts(chat):
-    _, answer = _call(chat, "/v1/chat/completions", {"messages": CHAT, "n": 2})
+    _, answer = ask_http(chat, "/v1/chat/completions", {"messages": CHAT, "n": 2})
     assert [one["message"]["content"] for one in answer["choices"]] == ["Hello", "Hey"]
-    _, answer = _call(chat, "/v1/completions", {"prompt": ["a", "b"], "n": 2})
+    _, answer = ask_http(chat, "/v1/completions", {"prompt": ["a", "b"], "n": 2})
     assert [(one["index"], one["text"], one["finish_reason"]) for one in answer["choices"]] == [
         (0, "Hello", "stop"),
         (1, "Hey", "length"),
@@ -226,7 +215,7 @@ def calling(engine, monkeypatch):
 
 
 def test_a_call_is_part_of_the_message_and_no_text(chat, engine, calling):
-    status, answer = _call(chat, "/v1/chat/completions", {"messages": CHAT, "tools": [TOOL]})
+    status, answer = ask_http(chat, "/v1/chat/completions", {"messages": CHAT, "tools": [TOOL]})
     assert status == 200
     (choice,) = answer["choices"]
     assert choice["finish_reason"] == "tool_calls"
@@ -245,7 +234,7 @@ def test_what_the_model_called_before_is_shown_to_it_as_objects(chat, engine):
         {"role": "tool", "content": "rain", "tool_call_id": "a"},
     ]
     body = {"messages": messages, "tools": [TOOL], "tool_choice": "none"}
-    assert _call(chat, "/v1/chat/completions", body)[0] == 200
+    assert ask_http(chat, "/v1/chat/completions", body)[0] == 200
     shown, asked = engine.asked[0]
     assert shown[1]["tool_calls"][0]["function"]["arguments"] == {"city": "Rome"}
     assert asked == {}  # tools that may not be called are not shown
@@ -253,21 +242,21 @@ def test_what_the_model_called_before_is_shown_to_it_as_objects(chat, engine):
 
 def test_models_are_the_one_that_is_served(chat, embed):
     for handler in (chat, embed):
-        assert [each["id"] for each in _call(handler, "/v1/models", method="GET")[1]["data"]] == [MODEL]
+        assert [each["id"] for each in ask_http(handler, "/v1/models", method="GET")[1]["data"]] == [MODEL]
         for path in (MODEL, MODEL.replace("/", "%2F")):
-            assert _call(handler, f"/prod/v1/models/{path}", method="GET")[1]["id"] == MODEL
+            assert ask_http(handler, f"/prod/v1/models/{path}", method="GET")[1]["id"] == MODEL
 
 
 def test_embeddings_are_numbers_or_their_bytes_and_may_be_cut(embed, engine):
-    _, answer = _call(embed, "/v1/embeddings", {"input": ["a", "b"], "model": MODEL})
+    _, answer = ask_http(embed, "/v1/embeddings", {"input": ["a", "b"], "model": MODEL})
     assert [each["embedding"] for each in answer["data"]] == [[0.6, 0.0, 0.8]] * 2
     assert engine.asked[0] == (["a", "b"], {"pooling": "auto"})
     assert answer["usage"] == {"prompt_tokens": 6, "total_tokens": 6}
-    _, answer = _call(embed, "/v1/embeddings", {"input": "a", "encoding_format": "base64"})
+    _, answer = ask_http(embed, "/v1/embeddings", {"input": "a", "encoding_format": "base64"})
     assert struct.unpack("<3f", base64.b64decode(answer["data"][0]["embedding"])) == pytest.approx(
         (0.6, 0, 0.8)
     )
-    _, answer = _call(embed, "/v1/embeddings", {"input": "a", "dimensions": 1})
+    _, answer = ask_http(embed, "/v1/embeddings", {"input": "a", "dimensions": 1})
     assert answer["data"][0]["embedding"] == [1.0]
 
 
@@ -346,7 +335,7 @@ def test_embeddings_are_numbers_or_their_bytes_and_may_be_cut(embed, engine):
     ],
 )
 def test_what_is_wrong_is_named_in_openais_shape(chat, path, body, status, param, words):
-    got, answer = _call(chat, path, body)
+    got, answer = ask_http(chat, path, body)
     assert (got, answer["error"]["param"]) == (status, param)
     assert words in answer["error"]["message"]
     assert answer["error"]["type"] == {400: "invalid_request_error", 404: "not_found_error"}[status]
@@ -363,7 +352,7 @@ def test_what_is_wrong_is_named_in_openais_shape(chat, path, body, status, param
     ],
 )
 def test_what_is_wrong_with_a_text_to_embed_is_named(embed, body, param):
-    status, answer = _call(embed, "/v1/embeddings", body)
+    status, answer = ask_http(embed, "/v1/embeddings", body)
     assert (status, answer["error"]["param"]) == (400, param)
 
 
@@ -377,7 +366,7 @@ def test_what_is_wrong_with_a_text_to_embed_is_named(embed, body, param):
 )
 def test_errors_of_the_engine_have_openais_shape(chat, engine, error, status, kind):
     engine.fails = error
-    got, answer = _call(chat, "/v1/chat/completions", {"messages": CHAT})
+    got, answer = ask_http(chat, "/v1/chat/completions", {"messages": CHAT})
     assert (got, answer["error"]["type"]) == (status, kind)
     assert "hidden" not in answer["error"]["message"]
 
@@ -393,9 +382,9 @@ def test_keys_are_asked_for_where_they_are_set(chat, monkeypatch):
     keys = ("k" * 40, "l" * 40)
     monkeypatch.setenv(API_KEYS, ",".join(map(digest_of, keys)))
     for key in keys:
-        assert _call(chat, "/v1/models", method="GET", Authorization=f"Bearer {key}")[0] == 200
+        assert ask_http(chat, "/v1/models", method="GET", Authorization=f"Bearer {key}")[0] == 200
     for headers in ({}, {"authorization": "Bearer " + "m" * 40}, {"authorization": f"Basic {keys[0]}"}):
-        status, answer = _call(chat, "/v1/models", method="GET", **headers)
+        status, answer = ask_http(chat, "/v1/models", method="GET", **headers)
         assert (status, answer["error"]["type"]) == (401, "authentication_error")
     assert chat({"messages": CHAT})["statusCode"] == 200  # Lambda's own permissions guard direct calls
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shutil
-import subprocess
-import venv
 from pathlib import Path
 
 import jsonschema
@@ -275,16 +272,6 @@ def test_a_key_that_is_not_known_is_an_authentication_error(client):
         client(key="m" * 40).models.list()
 
 
-@pytest.fixture(scope="module")
-def clients(tmp_path_factory):
-    """Python of an environment with LangChain and LiteLLM, as their users have it."""
-    folder = tmp_path_factory.mktemp("clients")
-    venv.create(folder, with_pip=True)
-    command = [folder / "bin" / "pip", "install", "-q", "--require-hashes", "-r"]
-    subprocess.run([*command, ROOT / "requirements" / "clients.txt"], check=True)
-    return folder / "bin" / "python"
-
-
 LANGCHAIN = """
 from langchain_openai import ChatOpenAI, OpenAIEmbeddings
 
@@ -321,16 +308,7 @@ found = {
 def test_other_clients_get_what_openais_gets(client, address, clients, tmp_path, script):
     names = {"MODEL": MODEL, "KEY": KEY, "CHAT": address("chat"), "EMBED": address("embed")}
     names["QUESTION"] = str(CHAT[0]["content"])
-    lines = [f"{name} = {value!r}" for name, value in names.items()]
-    program = tmp_path / "program.py"
-    program.write_text("\n".join([*lines, script, "import json", 'print("found", json.dumps(found))']))
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    # Else LiteLLM asks the internet for its list of prices.
-    environment = {**kept, "HOME": str(tmp_path), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    done = subprocess.run([clients, program], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    line = next(each for each in done.stdout.splitlines() if each.startswith("found "))
-    found = json.loads(line.removeprefix("found "))
+    found = clients.found(script, tmp_path, **names)
     asked = {"model": MODEL, "messages": CHAT, "max_completion_tokens": 12, "temperature": 0}
     expected = client().chat.completions.create(**asked)
     assert found["whole"] == "".join(found["pieces"]) == expected.choices[0].message.content

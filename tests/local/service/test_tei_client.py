@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import urllib.error
 import urllib.request
-import venv
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,36 +148,13 @@ found = {"ranked": [each["index"] for each in ranked.results]}
 """
 
 
-@pytest.fixture(scope="module")
-def clients(tmp_path_factory):
-    """Python of an environment with LangChain and LiteLLM, as their users have it."""
-    folder = tmp_path_factory.mktemp("clients")
-    venv.create(folder, with_pip=True)
-    command = [folder / "bin" / "pip", "install", "-q", "--require-hashes", "-r"]
-    subprocess.run([*command, ROOT / "requirements" / "clients.txt"], check=True)
-    return folder / "bin" / "python"
-
-
-def _run(python, address, script, folder):
-    """What `script` found, run by the clients' Python."""
-    names = {"ADDRESS": address, "KEY": KEY, "TEXTS": TEXTS[:3]}
-    program = folder / "program.py"
-    lines = [f"{name} = {value!r}" for name, value in names.items()]
-    program.write_text("\n".join([*lines, script, "import json", 'print("found", json.dumps(found))']))
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
-    environment = {**kept, "HOME": str(folder), "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-    done = subprocess.run([python, program], env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    line = next(each for each in done.stdout.splitlines() if each.startswith("found "))
-    return json.loads(line.removeprefix("found "))
-
-
 @pytest.mark.slow
 def test_langchain_and_litellm_get_what_the_others_get(address, clients, tmp_path):
     vectors = _post(address, "/embed", {"inputs": TEXTS[:3]})
-    found = _run(clients, address, LANGCHAIN, tmp_path)
+    found = clients.found(LANGCHAIN, tmp_path, ADDRESS=address, KEY=KEY, TEXTS=TEXTS[:3])
     assert np.allclose(found["documents"], vectors, atol=1e-5)
     assert np.allclose(found["query"], vectors[0], atol=1e-5)
     assert np.allclose(found["openai"], vectors, atol=1e-4)
     ranks = _post(address, "/rerank", {"query": TEXTS[0], "texts": TEXTS[:3]})
-    assert _run(clients, address, LITELLM, tmp_path) == {"ranked": [each["index"] for each in ranks[:2]]}
+    names = {"ADDRESS": address, "KEY": KEY, "TEXTS": TEXTS[:3]}
+    assert clients.found(LITELLM, tmp_path, **names) == {"ranked": [each["index"] for each in ranks[:2]]}
