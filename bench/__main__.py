@@ -57,8 +57,9 @@ def main() -> int:
         _measure(bench, workload, results, views=not options.no_views)
         figures.write(results.measured)
         options.output.write_text(_page())
-    options.output.write_text(_page())
-    print(_page())
+    page = _page()
+    options.output.write_text(page)
+    print(page)
     return 0
 
 
