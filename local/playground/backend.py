@@ -65,9 +65,7 @@ def endpoint_info(
     has_keys: bool,
 ) -> EndpointInfo:
     """cache: None where nobody could look into it. is_signed: its address takes signed requests alone."""
-    speaks: Literal["openai", "tei"] | None = (
-        "openai" if script.speaks_openai else "tei" if script.speaks_tei else None
-    )
+    speaks = _speaks(script)
     return EndpointInfo(
         name=script.name,
         summary=script.summary,
@@ -87,13 +85,17 @@ def endpoint_info(
 
 def openapi(script: Script, url: str | None) -> dict[str, Json]:
     """The endpoint's OpenAPI document, with an example and its address."""
-    speaks = "openai" if script.speaks_openai else "tei" if script.speaks_tei else None
+    speaks = _speaks(script)
     path = _path(script, speaks)
     streams = script.streams and speaks is None
     made = schema.document(
         script.name, dict(script.fields), path=path, example=script.example, streams=streams
     )
     return {**made, "servers": [{"url": url.rstrip("/")}]} if url else made
+
+
+def _speaks(script: Script) -> Literal["openai", "tei"] | None:
+    return "openai" if script.speaks_openai else "tei" if script.speaks_tei else None
 
 
 def _path(script: Script, speaks: str | None) -> str:
