@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import faulthandler
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+
+_HANGS_S = 900
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,18 @@ def run(
     say: Callable[[str], None] = lambda _: None,
     seconds: float = math.inf,
 ) -> Result:
-    """Run `cases` one after the other; after `seconds` no more begin. `say` is told of what went wrong."""
+    """Run `cases` one after the other; after `seconds` no more begin. `say` is told of what went wrong.
+
+    A case that hangs ends the process, after all threads have said where they stand.
+    """
     result, began = Result(name), time.monotonic()
     for case in cases:
         if time.monotonic() - began > seconds:
             say(f"{name}: stopped after {seconds:.0f} s and {len(result.outcomes)} cases")
             break
+        faulthandler.dump_traceback_later(_HANGS_S, exit=True)
         outcome = case()
+        faulthandler.cancel_dump_traceback_later()
         result.outcomes.append(outcome)
         if not all(outcome.figures.values()):
             say(f"{name}: {outcome.case}: {outcome.said[:500]}")

@@ -139,7 +139,7 @@ def _case(
         cache.mkdir()
     hub = Hub(models)
     with serve(hub) as running:
-        attacked = Stage(hub, running.url, cache)
+        attacked = Stage(running.url, cache)
         if is_warm:  # what it knows of the tree would need no Hub
             shutil.rmtree(cache / "trees", ignore_errors=True)
             shutil.rmtree(cache / "hub" / "models--org--small" / "snapshots", ignore_errors=True)

@@ -7,16 +7,19 @@ that the steps of preparing run in.
 from __future__ import annotations
 
 import contextlib
+import faulthandler
+import multiprocessing
 import os
 import random
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from local.hub import Hub, serve
@@ -28,6 +31,14 @@ CASES = 200
 WHOLE, SERVED = "the cache is the old one or the new one", "the next run serves what it prepared"
 _ISOLATED = 20
 """Of so many kills one is of a warm-up whose steps have processes of their own, each of which loads torch."""
+_PATIENCE_S = 120
+"""A warm-up takes seconds; one that takes so long hangs."""
+_FORKS = multiprocessing.get_context("forkserver")
+_PRELOADED = (
+    *("hf_lambda", "warmup", "local.", "tests."),
+    *("huggingface_hub", "numpy", "onnx", "safetensors", "tokenizers", "torch", "transformers"),
+)
+"""What a warm-up imports for seconds."""
 _CHANGES = (
     *("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.symlink", "os.link", "os.truncate"),
     *("os.chmod", "os.utime", "shutil.rmtree"),
@@ -67,7 +78,7 @@ def cases(
     old = stage.ask(SMALL, "onnx")
     cache = scratch / "kill"
     with serve(Hub(changed)) as running:
-        attacked = Stage(running.hub, running.url, cache)
+        attacked = Stage(running.url, cache)
         _fresh(stage, cache)
         changes = _changes(attacked)
         whole_s = _seconds(stage, attacked)
@@ -88,11 +99,13 @@ def cases(
 
 
 def _seconds(stage: Stage, attacked: Stage) -> float:
-    """What the warm-up takes without any kill."""
+    """What the warm-up takes without any kill, in a process as those that are killed."""
     _fresh(stage, attacked.cache)
     began = time.monotonic()
-    if attacked.warm(entry(SMALL))["state"] != "done":
-        raise RuntimeError("the new commit cannot be warmed without any kill")
+    with _child(_warm_until, attacked, None) as child:
+        child.join(_PATIENCE_S)
+        if child.exitcode != 0:
+            raise RuntimeError("the new commit cannot be warmed without any kill")
     return time.monotonic() - began
 
 
@@ -103,8 +116,8 @@ def _fresh(stage: Stage, cache: Path) -> None:
 
 def _case(stage: Stage, attacked: Stage, old: object, new: object, kill: Kill) -> Outcome:
     _fresh(stage, attacked.cache)
-    _killed(attacked, kill)
-    said: list[str] = []
+    hangs = _killed(attacked, kill)
+    said = [hangs] if hangs else []
     answer = _answer(attacked)
     whole = is_same(answer, old) or is_same(answer, new)
     if not whole:
@@ -114,7 +127,7 @@ def _case(stage: Stage, attacked: Stage, old: object, new: object, kill: Kill) -
     served = state["state"] == "done" and is_same(answer, new)
     if not served:
         said.append(f"then {state}: answers {answer}")
-    return Outcome(str(kill), {WHOLE: whole, SERVED: served}, "; ".join(said))
+    return Outcome(str(kill), {WHOLE: whole, SERVED: served and not hangs}, "; ".join(said))
 
 
 def _answer(stage: Stage) -> object:
@@ -124,62 +137,82 @@ def _answer(stage: Stage) -> object:
         return shown(error)
 
 
-def _killed(stage: Stage, kill: Kill) -> None:
-    """Run the warm-up in a process group of its own, and end all of it where it stands."""
-    attacked = replace(stage, isolated=kill.isolated)
-    child = os.fork()
-    if child == 0:
-        try:
-            os.setsid()
-            if kill.change is not None:
-                _end_before(kill.change, stage.cache)
-            attacked.warm(entry(SMALL))
-        finally:
-            os._exit(0)
-    if kill.delay_s is not None:
-        threading.Event().wait(kill.delay_s)
-        with contextlib.suppress(ProcessLookupError):  # it has not made its group yet
-            os.killpg(child, signal.SIGKILL)
-        os.kill(child, signal.SIGKILL)  # done or not, it is there until it is waited for
-    os.waitpid(child, 0)
+def _killed(stage: Stage, kill: Kill) -> str:
+    """Run the warm-up in a process group of its own, and end all of it where it stands. Tells what hung."""
+    with _child(_warm_until, replace(stage, isolated=kill.isolated), kill.change) as child:
+        if kill.delay_s is None:
+            child.join(_PATIENCE_S)
+            return f"the warm-up hangs: not at its change {kill.change}" if child.is_alive() else ""
+        child.join(kill.delay_s)
+    return ""
 
 
-def _end_before(change: int, cache: Path) -> None:
-    """Kill this process when it begins its `change`th change of `cache`."""
-    seen = 0
+def _warm_until(stage: Stage, change: int | None) -> None:
+    """Warm, and kill this process when it begins its `change`th change of the cache."""
+    if change is not None:
+        seen = 0
 
-    def count(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal seen
-        if _is_change(str(cache), event, arguments):
-            seen += 1
-            if seen == change:
-                os.kill(os.getpid(), signal.SIGKILL)
+        def count(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal seen
+            if _is_change(str(stage.cache), event, arguments):
+                seen += 1
+                if seen == change:
+                    os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(count)
+        sys.addaudithook(count)
+    if stage.warm(entry(SMALL))["state"] != "done":
+        sys.exit(1)
 
 
 def _changes(stage: Stage) -> int:
     """How often the warm-up changes the cache; seen in a process of its own, as such a hook stays."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            seen = 0
+    reading, writing = _FORKS.Pipe(duplex=False)
+    with _child(_warm_counting, stage, writing), reading:
+        writing.close()
+        if not reading.poll(_PATIENCE_S):
+            raise RuntimeError(f"the warm-up did not end within {_PATIENCE_S} s")
+        return int(reading.recv())
 
-            def count(event: str, arguments: tuple[object, ...]) -> None:
-                nonlocal seen
-                seen += _is_change(str(stage.cache), event, arguments)
 
-            sys.addaudithook(count)
-            stage.warm(entry(SMALL))
-            os.write(writing, str(seen).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        seen_there = pipe.read()
-    os.waitpid(child, 0)
-    return int(seen_there)
+def _warm_counting(stage: Stage, pipe: Connection) -> None:
+    seen = 0
+
+    def count(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal seen
+        seen += _is_change(str(stage.cache), event, arguments)
+
+    sys.addaudithook(count)
+    stage.warm(entry(SMALL))
+    pipe.send(seen)
+
+
+@contextlib.contextmanager
+def _child(run: Callable[..., None], stage: Stage, *arguments: object) -> Iterator[BaseProcess]:
+    """A process that runs `run(stage, *arguments)` with what is imported here, and is gone afterwards.
+
+    It is forked from a server without threads: a fork of this process, in which the Hub answers and engines
+    compute, would at times wait for ever for a lock that one of those threads held.
+    """
+    _FORKS.set_forkserver_preload(sorted(name for name in sys.modules if name.startswith(_PRELOADED)))
+    child = _FORKS.Process(target=_in_group, args=(run, stage, *arguments))
+    child.start()
+    try:
+        yield child
+    finally:
+        with contextlib.suppress(ProcessLookupError):  # it has not made its group yet, or all are gone
+            os.killpg(child.pid or 0, signal.SIGKILL)
+        child.kill()
+        child.join()
+        child.close()
+
+
+def _in_group(run: Callable[..., None], *arguments: object) -> None:
+    from transformers.utils import logging
+
+    os.setsid()
+    logging.disable_progress_bar()
+    faulthandler.dump_traceback_later(0.9 * _PATIENCE_S)  # whoever waits is told where it stands
+    run(*arguments)
 
 
 def _is_change(cache: str, event: str, arguments: tuple[object, ...]) -> bool:

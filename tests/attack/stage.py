@@ -54,7 +54,6 @@ class Stage:
     """A cache and what works on it. Unless `isolated`, what runs in a process of its own, because it needs
     torch, runs in this one, which has it already."""
 
-    hub: Hub
     url: str
     cache: Path
     isolated: bool = False
@@ -112,7 +111,7 @@ class Stage:
         """The same over a copy of the cache, which is gone afterwards."""
         shutil.copytree(self.cache, cache, symlinks=True)
         try:
-            yield Stage(self.hub, self.url, cache)
+            yield Stage(self.url, cache)
         finally:
             shutil.rmtree(cache, ignore_errors=True)
 
@@ -120,9 +119,8 @@ class Stage:
 @contextlib.contextmanager
 def stage(root: Path, models: Path) -> Iterator[Stage]:
     """An empty cache below `root` and a Hub that serves `models`."""
-    hub = Hub(models)
-    with serve(hub) as running:
-        yield Stage(hub, running.url, root / "cache")
+    with serve(Hub(models)) as running:
+        yield Stage(running.url, root / "cache")
 
 
 def shown(error: BaseException) -> str:
