@@ -71,6 +71,7 @@ class RuntimeApi:
         self._waiting: queue.Queue[_Invocation | None] = queue.Queue()
         self._running: _Invocation | None = None
         self._ended: Cut | None = None
+        self._init_error: bytes | None = None
         self._server = _Server(("127.0.0.1", port), _handler(self))
         threading.Thread(target=self._server.serve_forever, name="runtime api", daemon=True).start()
 
@@ -78,7 +79,9 @@ class RuntimeApi:
         """The answer, once it has begun. Raises Cut."""
         invocation = _Invocation(request_id, payload, client_context, time.monotonic() + timeout_s)
         self._running = invocation
-        if self._ended:
+        if self._init_error is not None:
+            _put_error(invocation, self._init_error)
+        elif self._ended:
             invocation.parts.put(Cut("the runtime ended"))
         self._waiting.put(invocation)
         head = self._part(invocation)
@@ -106,12 +109,10 @@ class RuntimeApi:
         return running if running is not None and running.id == invocation_id else None
 
     def init_failed(self, error: bytes) -> None:
-        """The handler could not be loaded: the invocation that waits, or the next one, gets why."""
-        self._ended = Cut(error.decode(errors="replace"))
+        """The handler could not be loaded: the invocation that waits, and those that come, get why."""
+        self._init_error = error
         if self._running is not None:
-            self._running.parts.put(_Head(True, False, "application/json"))
-            self._running.parts.put(error)
-            self._running.parts.put(_End({}))
+            _put_error(self._running, error)
 
     @property
     def arn(self) -> str:
@@ -142,6 +143,12 @@ class RuntimeApi:
             if (connection := invocation.connection) is not None:
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
+
+
+def _put_error(invocation: _Invocation, error: bytes) -> None:
+    invocation.parts.put(_Head(True, False, "application/json"))
+    invocation.parts.put(error)
+    invocation.parts.put(_End({}))
 
 
 def _cut(part: _Part) -> Cut:

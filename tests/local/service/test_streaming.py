@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import signal
+import socket
 from urllib.parse import urlsplit
 
 import boto3
@@ -18,6 +19,7 @@ from local.program.functions import FunctionUrl
 from local.service.emulator import StreamingEmulator
 from local.service.gateway import Gateway
 from local.service.http_api import serve
+from local.service.streaming import RuntimeApi
 from tests.local.functions_to_run import declare, wait_for
 
 SCRIPT = '''"""Yields what the event says."""
@@ -240,3 +242,18 @@ def test_the_log_of_a_request_holds_its_lines(start):
     result = instance.invoke(b'{"count": 1, "stream": true}')
     assert result.log.startswith(f"START RequestId: {result.request_id}")
     assert '"event": "request"' in result.log
+
+
+def test_every_invocation_of_a_runtime_that_could_not_load_gets_why():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    api = RuntimeApi(port, "arn:aws:lambda:us-east-1:000000000000:function:broken")
+    why = b'{"errorMessage": "No module named \'nope\'"}'
+    with contextlib.closing(api):
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as runtime:
+            runtime.request("POST", "/2018-06-01/runtime/init/error", why)
+            assert runtime.getresponse().status == 202
+        api.runtime_ended("Runtime exited without an answer")
+        for request_id in ("first", "second"):
+            answer = api.invoke(request_id, b"{}", None, 10)
+            assert answer.is_error and b"".join(answer.pieces) == why
