@@ -82,12 +82,12 @@ check: setup ## format, lint and types, changing nothing
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy --strict .
 
-fix: setup ## format, what the linter can mend, the table of keys in README
+fix: setup ## format, what the linter can mend, the table of keys in docs/
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
 	@$(PY) -m infra.reference
 
-bench: setup ## measure every number of the README
+bench: setup ## measure every number of README and docs/speed.md
 	@$(PY) -m bench
 
 lock: setup ## resolve the requirements anew

@@ -1,1 +1,1 @@
-"""Every number that the README claims, by one command: `make bench`."""
+"""Every number that README and docs/speed.md claim, by one command: `make bench`."""

@@ -1,6 +1,7 @@
-"""`python -m bench`: measure everybody side by side in one run, into bench/data and bench/results.md.
+"""`python -m bench`: measure everybody side by side in one run, into bench/data, results.md and results.svg.
 
 `--only` measures some workloads anew; the page keeps what earlier runs found for the others, with its date.
+`--page` measures nothing and writes page and picture of what is in bench/data.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import download, figures, generation, report, rivals, workloads
+from bench import download, figures, generation, plot, report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, is_installed, lay_out
@@ -20,6 +21,7 @@ from bench.figures import Measured
 from bench.measure import REPOSITORY, Bench
 from bench.results import Results
 from bench.workloads import WORKLOADS, Workload
+from hf_lambda.atomic import replace_text
 from hf_lambda.records import Json
 
 WORK = REPOSITORY / ".local" / "bench"
@@ -36,6 +38,9 @@ DOWNLOAD_ROUNDS = 5
 def main() -> int:
     """Exit code 0 when the page was written, 2 where something to measure with is missing."""
     options = _parser().parse_args()
+    if options.page:
+        _write_page(options.output)
+        return 0
     missing = [each for each in ("fusermount3", "strace") if shutil.which(each) is None]
     if missing and not options.no_views:
         _say(
@@ -56,15 +61,18 @@ def main() -> int:
         results = Results(workload, options.rounds or workload.rounds, on, notes, WORK / "figures")
         _measure(bench, workload, results, views=not options.no_views)
         figures.write(results.measured)
-        options.output.write_text(_page())
-    page = _page()
-    options.output.write_text(page)
-    print(page)
+        _write_page(options.output)
+    print(_write_page(options.output))
     return 0
 
 
-def _page() -> str:
-    return report.page(figures.read(each.name for each in WORKLOADS))
+def _write_page(output: Path) -> str:
+    """The page of everything in bench/data, written with the picture beside it."""
+    measured = figures.read(each.name for each in WORKLOADS)
+    page = report.page(measured)
+    replace_text(output, page)
+    replace_text(output.with_suffix(".svg"), plot.svg(measured))
+    return page
 
 
 def _set_up() -> Bench:
@@ -204,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-views", action="store_true", help="leave out bytes read and the slow file system"
     )
+    parser.add_argument("--page", action="store_true", help="write page and picture anew, measure nothing")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results.md")
     return parser
 

@@ -1,4 +1,4 @@
-"""`python -m infra.reference` writes README's table of config keys; `make fix` runs it."""
+"""`python -m infra.reference` writes the table of docs/configuration.md; `make fix` runs it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from .settings import EndpointSettings
 _TABLE = re.compile(r"(?<=\| key \| default \| what \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")
 
 
-def with_table(readme: str, project: dict[str, Json]) -> str:
-    """`readme` with a row for each key that `project`, the content of Pulumi.yaml, declares."""
+def with_table(page: str, project: dict[str, Json]) -> str:
+    """`page` with a row for each key that `project`, the content of Pulumi.yaml, declares."""
     rows = [
         f"| `{key}`{_mark(key)} | `{_shown(declared['default'])}` | {declared['description']} |\n"
         for key, declared in project["config"].items()
         if ":" not in key
     ]
-    return _TABLE.sub(lambda _: "".join(rows), readme)
+    return _TABLE.sub(lambda _: "".join(rows), page)
 
 
 def _mark(key: str) -> str:
@@ -38,5 +38,5 @@ def _shown(value: Json) -> str:
 
 
 if __name__ == "__main__":
-    readme, project = Path("README.md"), Path("Pulumi.yaml")
-    readme.write_text(with_table(readme.read_text(), yaml.safe_load(project.read_text())))
+    page, project = Path("docs/configuration.md"), Path("Pulumi.yaml")
+    page.write_text(with_table(page.read_text(), yaml.safe_load(project.read_text())))

@@ -1,12 +1,15 @@
 """The benchmark's page says what was seen and by how much a target is missed."""
 
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
-from bench import figures, report
+from bench import figures, plot, report
 from bench.figures import Measured
 from bench.workloads import WORKLOADS
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_target_is_held_missed_by_so_much_or_not_measured():
@@ -49,6 +52,35 @@ def test_a_run_replaces_its_own_workloads_and_the_page_keeps_the_others(tmp_path
     assert found[1].contenders["hf-lambda int8"]["first_s"] == [0.1234567]
 
 
-def test_the_committed_page_is_that_of_the_committed_figures():
+def test_the_committed_page_and_picture_are_those_of_the_committed_figures():
+    measured = figures.read(each.name for each in WORKLOADS)
     page = figures.REPOSITORY / "bench" / "results.md"
-    assert page.read_text() == report.page(figures.read(each.name for each in WORKLOADS))
+    how = "python -m bench --page writes both"
+    assert page.read_text() == report.page(measured), how
+    assert page.with_suffix(".svg").read_text() == plot.svg(measured), how
+
+
+def test_bars_are_as_long_as_the_medians_and_ours_stand_out():
+    contenders = {
+        "ancestor": {"first_s": [4.0, 4.0, 9.9], "warm:a < b": [0.020]},
+        "hf-lambda int8": {"first_s": [0.5, 1.0, 1.2], "peak_mb": 250.0},
+        "only its size": {"installed_bytes": 1},
+    }
+    drawn = ElementTree.fromstring(plot.svg([Measured("Model & Co", 3, "a machine", contenders)]))
+    bars = {each.get("class"): float(each.get("width", 0)) for each in drawn.iterfind(f"{SVG}rect")}
+    texts = [each.text for each in drawn.iterfind(f"{SVG}text")]
+    first, ours, warm = [float(each.get("width", 0)) for each in drawn.iterfind(f"{SVG}rect")]
+    assert first == warm == 4 * ours and set(bars) == {"other", "ours"}
+    assert {"Model & Co", "4.00 s", "1.00 s", "20.0 ms", "warm, a < b"} <= set(texts)
+    assert "only its size" not in texts
+
+
+def test_a_language_model_is_drawn_by_its_tokens_and_noise_is_not_drawn():
+    contenders = {
+        "ancestor": {"first_s": [4.0], "token_s": [0.02], "prompt_token_s": [0.01]},
+        "hf-lambda int8": {"first_s": [1.0], "token_s": [-0.001], "prompt_token_s": [0.01]},
+    }
+    drawn = ElementTree.fromstring(plot.svg([Measured("A model", 1, "a machine", contenders)]))
+    texts = [each.text for each in drawn.iterfind(f"{SVG}text")]
+    assert {"first token, cold", "each token, warm"} <= set(texts)
+    assert len(drawn.findall(f"{SVG}rect")) == 3
