@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hf_lambda.tasks import TORCH_ONLY, base_of, head_of
+from hf_lambda.tasks import base_of, head_of
 
 from .. import prices
 from ..prepare.decoder.families import FAMILIES as LANGUAGE_MODELS
-from ..prepare.families import families_of
+from ..prepare.families import reason_against
 from ..prepare.request import MEMORY_MB
 from ..protocol.records import Json
 from .facts import ModelFacts
@@ -56,18 +56,15 @@ class Forecast:
 
 
 def forecast(facts: ModelFacts, task: str) -> Forecast:
-    families, family = families_of(task), facts.family
+    family, reason = facts.family, reason_against(task, facts.config)
     is_static = facts.is_static and base_of(task) == "feature-extraction"
-    prepared = is_static or family in families
+    prepared = is_static or reason is None
     if is_static:
         why = "static embeddings are, as a table that is mapped"
-    elif base_of(task) in TORCH_ONLY:
-        why = f"models for {base_of(task)} are not prepared"
-    elif prepared:
-        why = f"{family} models are, for {base_of(task)}; the warm-up compares it with transformers first"
     else:
-        known = ", ".join(families)
-        why = f"{family or 'such'} models are not prepared for {base_of(task)}; these are: {known}"
+        why = reason or (
+            f"{family} models are, for {base_of(task)}; the warm-up compares it with transformers first"
+        )
     weights = sum(file.size for file in facts.files if file.path.endswith((".safetensors", ".bin")))
     parameters = facts.parameters or weights // _stored_bytes(facts.config)
     language_model = prepared and family in LANGUAGE_MODELS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hf_lambda.tasks import TORCH_ONLY, base_of, head_of
 
 from .decoder.families import FAMILIES as LANGUAGE_MODELS
@@ -10,7 +12,7 @@ from .encoder.families import FAMILIES as ENCODERS
 from .seq2seq.families import FAMILIES as SEQ2SEQ
 from .sound.families import FAMILIES as SOUND
 from .vision.families import FAMILIES as VISION
-from .vision.families import IMAGE_TO_TEXT
+from .vision.families import IMAGE_TO_TEXT, unprepared_part
 
 
 def families_of(task: str) -> tuple[str, ...]:
@@ -31,3 +33,14 @@ def families_of(task: str) -> tuple[str, ...]:
     if head == "sequence-classification":
         return tuple(sorted(ENCODERS | ENCODER_DECODERS))
     return tuple(sorted(ENCODERS.union(LANGUAGE_MODELS if head == "feature-extraction" else ())))
+
+
+def reason_against(task: str, config: Mapping[str, object]) -> str | None:
+    """Why a model with this config.json is not prepared for `task`; None: it is, if its files agree."""
+    family, families = str(config.get("model_type") or ""), families_of(task)
+    if base_of(task) in TORCH_ONLY:
+        return f"models for {base_of(task)} are not prepared"
+    if family not in families:
+        known = ", ".join(families)
+        return f"{family or 'such'} models are not prepared for {base_of(task)}; these are: {known}"
+    return unprepared_part(config) if family in IMAGE_TO_TEXT else None

@@ -194,7 +194,12 @@ OF_EVERY_TASK = {
         "org/layoutlm", "layoutlm", "LayoutLMForQuestionAnswering", "document-question-answering"
     ),
     "image_to_text": model(
-        "microsoft/trocr-small", "vision-encoder-decoder", "VisionEncoderDecoderModel", "image-to-text"
+        "microsoft/trocr-small",
+        "vision-encoder-decoder",
+        "VisionEncoderDecoderModel",
+        "image-to-text",
+        encoder={"model_type": "vit"},
+        decoder={"model_type": "trocr"},
     ),
     "image_text_to_text": model("org/llava", "llava", "LlavaForConditionalGeneration", "image-text-to-text"),
     "audio_classification": model(

@@ -130,6 +130,31 @@ def test_it_says_what_the_endpoint_will_be(command):
     assert "image     full" in out and "licence   mit" in out and "make remove NAME=gpt2" in out
 
 
+@pytest.mark.parametrize(
+    ("parts", "engine", "why"),
+    [
+        (
+            {"encoder": {"model_type": "donut-swin"}, "decoder": {"model_type": "mbart"}},
+            "prepared",
+            "compares",
+        ),
+        ({"encoder": {"model_type": "vit"}, "decoder": {"model_type": "gpt2"}}, "torch", "decoder is a gpt2"),
+        (
+            {"encoder": {"model_type": "clip"}, "decoder": {"model_type": "trocr"}},
+            "torch",
+            "encoder is a clip",
+        ),
+        ({"decoder": {"model_type": "trocr"}}, "torch", "its encoder is of no model_type"),
+    ],
+)
+def test_a_model_of_two_parts_is_forecast_by_both(command, offered, parts, engine, why):
+    name = f"org/{engine}-{'-'.join(sorted(parts))}-{why.split()[-1]}"
+    offered(model(name, "vision-encoder-decoder", "VisionEncoderDecoderModel", "image-to-text", **parts))
+    code, out, err = command("add", name)
+    assert code == 0, err
+    assert f"{engine}: " in out and why in out
+
+
 def test_the_figures_are_those_of_the_models_that_were_measured(command, offered):
     """67 million parameters: docs/cost.md has 5 ms and $0.44, bench/results.md 68 MB to read."""
     shape: dict[str, Any] = {"vocab_size": 30522, "dim": 768, "id2label": {"0": "A", "1": "B"}}

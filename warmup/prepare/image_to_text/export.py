@@ -18,7 +18,7 @@ from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 from hf_lambda.torch_engine.image_to_text import fill_positions
 from hf_lambda.torch_engine.loading import max_position
 
-from ..loading import check_family, load_config, load_model, load_tokenizer
+from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
@@ -26,8 +26,9 @@ from ..samples import LONG, SENTENCES
 from ..seq2seq.export import cross_axes, export_decoder
 from ..seq2seq.graphs import EncoderGraph, attentions_of
 from ..seq2seq.tokenizer import served_tokenizer
+from ..snapshot import config_of
 from ..vision.export import load_processor
-from ..vision.families import DECODERS, ENCODERS, IMAGE_TO_TEXT
+from ..vision.families import IMAGE_TO_TEXT, unprepared_part
 from ..vision.graphs import make_traceable
 from ..vision.recipe import recipe_of
 from ..vision.samples import pictures_of
@@ -42,11 +43,9 @@ def export(request: PrepareRequest, work: Path) -> None:
     out the same.
     """
     check_family(request, IMAGE_TO_TEXT)
-    config, folder = load_config(request.snapshot), work / "export"
-    for part, known in (("encoder", ENCODERS), ("decoder", DECODERS)):
-        family = getattr(config, part).model_type
-        if family not in known:
-            raise NotPrepared(f"its {part} is a {family}; prepared are {', '.join(known)}")
+    if reason := unprepared_part(config_of(request.snapshot)):
+        raise NotPrepared(reason)
+    folder = work / "export"
     transformers.utils.logging.disable_progress_bar()
     pictures = pictures_of(request)
     recipe = recipe_of(load_processor(request.snapshot), pictures)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _ENCODERS = (
     "beit",
     "bit",
@@ -43,3 +45,14 @@ FAMILIES = {
 IMAGE_TO_TEXT = ("vision-encoder-decoder",)
 ENCODERS, DECODERS = ("beit", "deit", "donut-swin", "swin", "vit"), ("mbart", "trocr")
 """Of image-to-text: `model_type`s of the two parts of such a model."""
+
+
+def unprepared_part(config: Mapping[str, object]) -> str | None:
+    """Why a vision encoder-decoder of this config.json is not exported; None: its parts are known ones."""
+    for part, known in (("encoder", ENCODERS), ("decoder", DECODERS)):
+        inner = config.get(part)
+        family = inner.get("model_type") if isinstance(inner, Mapping) else None
+        if family not in known:
+            what = f"a {family}" if family else "of no model_type"
+            return f"its {part} is {what}; prepared are {', '.join(known)}"
+    return None
