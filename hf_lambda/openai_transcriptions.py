@@ -22,6 +22,8 @@ _NEUTRAL: dict[str, tuple[Json, ...]] = {
 """Fields that are not built here, with the values that ask for nothing."""
 _WINDOW_S = 30.0
 """Whisper hears so much at once; what is longer it goes through by its timestamps."""
+_SEGMENTS: tuple[Json, ...] = (True, "word", None)
+"""Whisper has segments, CTC only words."""
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,22 @@ def transcript(served: Pipeline, body: Mapping[str, Json], *, translates: bool =
     wanted = _granularities(body, form)
     audio = _audio(body.get("file"))
     parameters = _parameters(body, translates=translates)
-    with_times = form in ("srt", "vtt") or (form == "verbose_json" and "segment" in wanted)
-    is_long = audio.seconds > _WINDOW_S
-    heard = _heard(served, audio, parameters, with_times=with_times or is_long, told=form == "verbose_json")
+    with_segments = form in ("srt", "vtt") or (form == "verbose_json" and "segment" in wanted)
+    told, by_words, by_segments = form == "verbose_json", None, None
+    if form == "verbose_json" and "word" in wanted:
+        # Before anything else: a model without times of words refuses before it hears anything.
+        by_words = _heard(served, audio, parameters, ("word",), told=told)
+    if with_segments or by_words is None:
+        ways = _SEGMENTS if with_segments or audio.seconds > _WINDOW_S else (None,)
+        by_segments = _heard(served, audio, parameters, ways, told=told, known=by_words)
+    heard = by_segments or by_words or {}
     text = str(heard["text"]).strip()
     if form == "json":
         seconds = {"type": "duration", "seconds": round(audio.seconds, 2)}
         return Transcript({"text": text, "usage": seconds})
     if form == "text":
         return Transcript(f"{text}\n")
-    segments = _pieces(heard, audio.seconds) if with_times else []
+    segments = _pieces(heard, audio.seconds) if with_segments else []
     if form == "srt":
         return Transcript(_srt(segments))
     if form == "vtt":
@@ -73,8 +81,8 @@ def transcript(served: Pipeline, body: Mapping[str, Json], *, translates: bool =
     if "segment" in wanted:
         temperature = parameters.get("temperature", 0.0)
         answer["segments"] = [_segment(index, each, temperature) for index, each in enumerate(segments)]
-    if "word" in wanted:
-        words = _pieces(served(audio, **parameters, return_timestamps="word"), audio.seconds)
+    if by_words is not None:
+        words = _pieces(by_words, audio.seconds)
         answer["words"] = [{"word": each.text, "start": each.start, "end": each.end} for each in words]
     return Transcript(answer)
 
@@ -135,26 +143,32 @@ def _number(given: Json) -> float:
 
 
 def _heard(
-    served: Pipeline, audio: Audio, parameters: dict[str, Json], *, with_times: bool, told: bool
+    served: Pipeline,
+    audio: Audio,
+    parameters: dict[str, Json],
+    ways: Sequence[Json],
+    *,
+    told: bool,
+    known: dict[str, Json] | None = None,
 ) -> dict[str, Json]:
-    """The pipeline's answer, with times where they are asked for, as this kind of model tells them.
+    """The pipeline's answer with the first of `ways`, values of `return_timestamps`, that this model has.
 
-    told: with the language too, where the model knows it. Whisper has segments, CTC only words.
+    told: with the language too, where the model knows it. known: the answer by words, where it is there.
     """
-    tried: list[dict[str, Json]] = []
-    if with_times:
-        tried = [{"return_timestamps": True}, {"return_timestamps": "word"}]
-    tried.append({})
+    tried: list[dict[str, Json]] = [{"return_timestamps": way} if way else {} for way in ways]
     if told and "language" not in parameters:
         tried = [{**tried[0], "return_language": True}, *tried]
-    for asked in tried[:-1]:
+    for asked in tried:
+        if known is not None and asked.get("return_timestamps") == "word":
+            return known
         try:
             return dict(served(audio, **parameters, **asked))
         except ServingError as refusal:
             # Which of them a model has its pipeline alone knows, and says before it hears anything.
-            if not any(word in refusal.message for word in ("timestamp", "language")):
+            is_last = asked is tried[-1]
+            if is_last or not any(word in refusal.message for word in ("timestamp", "language")):
                 raise
-    return dict(served(audio, **parameters, **tried[-1]))
+    raise AssertionError
 
 
 def _pieces(heard: Mapping[str, Json], duration: float) -> list[_Piece]:

@@ -120,7 +120,26 @@ def test_verbose_json_has_segments_language_and_words(handler, ears):
     assert "words" not in answer
     answer = upload(handler, response_format="verbose_json", timestamp_granularities=["word"])[1]
     assert answer["words"][0] == {"word": "Hello there.", "start": 0.0, "end": 1.5}
-    assert "segments" not in answer and ears.asked[-1] == {"return_timestamps": "word"}
+    assert "segments" not in answer and answer["language"] == "english"
+
+
+def granularity(handler, *names: str):
+    return upload(handler, response_format="verbose_json", timestamp_granularities=[*names])
+
+
+def test_a_sound_is_heard_once_for_each_kind_of_times(monkeypatch):
+    ears = Whisper()
+    handler = handler_of(ears, monkeypatch)
+    assert granularity(handler, "word")[0] == 200
+    assert [asked["return_timestamps"] for asked in ears.asked] == ["word"]
+    assert {*granularity(handler, "segment", "word")[1]} >= {"segments", "words"}
+    assert [asked["return_timestamps"] for asked in ears.asked[1:]] == ["word", True]
+    ctc = Whisper(refuses="no timestamps of segments")
+    answer = granularity(handler_of(ctc, monkeypatch), "segment", "word")[1]
+    assert [asked["return_timestamps"] for asked in ctc.asked if asked["return_timestamps"] == "word"] == [
+        "word"
+    ]
+    assert [each["text"] for each in answer["segments"]] == [each["word"] for each in answer["words"]]
 
 
 def test_a_model_without_segments_gives_the_times_that_it_has(monkeypatch):
