@@ -1,5 +1,6 @@
 """What every test runs under."""
 
+import gc
 import io
 import os
 import subprocess
@@ -10,6 +11,13 @@ import pytest
 
 # Tiny models gain nothing from a second thread; on a busy machine torch threads wait seconds for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays to the end: the garbage collector need not walk it each time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture

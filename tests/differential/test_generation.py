@@ -37,6 +37,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Compar
     return lambda family: ComparedGeneration(family, tmp_path_factory.mktemp(family))
 
 
+@pytest.mark.slow
 def test_generated_prompts_are_continued_as_transformers_continues_them(compared):
     models = compared("llama")
     for engine in models.ours:

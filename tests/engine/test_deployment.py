@@ -9,6 +9,8 @@ import pytest
 
 from tests.engine.stack import Changes, PulumiError, Stack
 
+pytestmark = pytest.mark.slow
+
 TOKEN = "hf_a_token_that_must_not_be_seen"
 NOTHING = Changes()
 

@@ -16,6 +16,8 @@ import pytest
 
 from tests.engine.stack import Stack, new_stack
 
+pytestmark = pytest.mark.slow
+
 STATES = Path(__file__).with_name("states")
 CONFIG: dict[str, Any] = {
     "warmOnDeploy": True,

@@ -101,6 +101,7 @@ def test_a_cache_that_cannot_be_written_is_a_503(tmp_path, hub):
         cold.download(tmp_path / "cache", "org/name", None, {"HF_ENDPOINT": running.url})
 
 
+@pytest.mark.slow
 def test_a_plain_script_answers_offline_from_what_was_fetched(tmp_path, tiny):
     served = Hub({"org/name": tiny("BertForSequenceClassification", num_labels=3)})
     with serve(served) as running:

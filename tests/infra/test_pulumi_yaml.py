@@ -78,6 +78,7 @@ def test_no_code_gives_a_setting_a_default(mistakes: Callable[..., list[str]]):
     assert set(missing) == {f"{key} is missing; Pulumi.yaml must hold its default" for key in KEYS}
 
 
+@pytest.mark.slow
 def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
     """A key that changes nothing is a key that nobody reads."""
     others: dict[str, Any] = {

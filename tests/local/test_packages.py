@@ -66,6 +66,7 @@ def test_only_what_the_image_lacks_is_installed_and_once(root: Path, tmp_path: P
     assert not (state / packages.FOLDER).exists()
 
 
+@pytest.mark.slow
 def test_what_does_not_go_with_the_locks_is_refused_and_what_was_there_stays(
     root: Path, tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ LONG = " ".join(["The train to Edinburgh leaves at 7:45 from platform 9."] * 40)
 LANGUAGES = {"mbart": ("en_XX", "fr_XX"), "mbart50": ("en_XX", "fr_XX"), "m2m100": ("en", "fr")}
 LANGUAGES["nllb"] = ("eng_Latn", "fra_Latn")
 BEAMS = {"num_beams": 3, "length_penalty": 2.0, "no_repeat_ngram_size": 2, "early_stopping": True}
+QUICK = ("bart", "marian", "m2m100", "pegasus")
 T5_TASKS = {
     "translation_en_to_fr": {"prefix": "translate English to French: ", "num_beams": 2, "max_length": 12},
     "summarization": {"prefix": "summarize: ", "max_length": 9, "min_length": 5},
@@ -58,7 +59,9 @@ def _prepared(task: str, snapshot: Path, folder: Path) -> Path:
     [
         # What differs by task differs in the shared loop, not in a family.
         pytest.param(
-            family, task, marks=() if task == "summarization" or family == FAMILIES[0] else pytest.mark.slow
+            family,
+            task,
+            marks=() if (task == "summarization" and family in QUICK) or family == "t5" else pytest.mark.slow,
         )
         for family in FAMILIES
         for task in ("summarization", "translation", "text2text-generation")

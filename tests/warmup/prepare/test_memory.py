@@ -70,6 +70,7 @@ def matrix(tmp_path):
     return np.memmap(tmp_path / "values", np.float32, "r", shape=values.shape)
 
 
+@pytest.mark.slow
 def test_exporting_copies_no_weights(tmp_path):
     command = [sys.executable, "-c", EXPORT, str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

@@ -118,6 +118,7 @@ def own(models: Path, monkeypatch: pytest.MonkeyPatch):
     return write
 
 
+@pytest.mark.slow
 def test_the_second_warm_up_says_that_the_code_loads_it(own, warming: Warming) -> None:
     model = own("assert not SEEN and not INPUT, (SEEN, INPUT)")
     warming.warm(model)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.generation.conftest import VOCABULARY, Pair
 
 EXPORTED = ("bart", "mbart", "pegasus", "t5", "flan-t5", "marian", "m2m100")
@@ -14,7 +15,7 @@ QUICK = 15
 THOROUGH = 300
 
 
-@pytest.mark.parametrize("family", EXPORTED)
+@pytest.mark.parametrize("family", others_slow(EXPORTED, "bart", "t5", "marian", "m2m100"))
 def test_random_options_give_the_tokens_that_transformers_gives(pair, family):
     _compare(pair(family), range(QUICK))
 
