@@ -16,6 +16,7 @@ from hf_lambda import onnx_engine, torch_engine
 from tests import tiny_media
 from tests.differential.calls import FILE_TASKS, Call, calls
 from tests.differential.judging import Compared, differences, pipeline_over
+from tests.families import others_slow
 from tests.media_support import assert_same, base64_of, sound, tones
 from warmup.prepare import PrepareRequest, prepare
 from warmup.prepare.sound.families import FAMILIES as SOUND
@@ -112,7 +113,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], C
     return lambda task, family: ComparedFiles(task, family, tmp_path_factory.mktemp(family))
 
 
-@pytest.mark.parametrize("task", FILE_TASKS)
+@pytest.mark.parametrize("task", others_slow(FILE_TASKS, "image-classification", "audio-classification"))
 def test_generated_files_are_answered_as_transformers_answers_them(compared, task):
     models = compared(task, QUICK_FAMILIES[task])
     assert set(models.ours) == ({"torch", "onnx"} if task in PREPARED else {"torch"})

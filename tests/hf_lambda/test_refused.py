@@ -55,6 +55,7 @@ print(json.dumps(said))
 """
 
 
+@pytest.mark.slow
 def test_it_names_the_refusal_wherever_the_script_loads_the_model(tmp_path: Path) -> None:
     cache, scripts = tmp_path / "cache", tmp_path / "scripts"
     for revision in (None, "v1"):

@@ -49,6 +49,7 @@ def want(root: Path, *lines: str) -> None:
     (root / "inference/requirements.txt").write_text(found + "".join(f"{line}\n" for line in lines))
 
 
+@pytest.mark.slow
 def test_only_what_the_image_lacks_is_installed_and_once(root: Path, tmp_path: Path) -> None:
     state = tmp_path / "state"
     said: list[str] = []

@@ -189,6 +189,7 @@ def test_a_pickle_that_holds_code_is_named_and_not_run(
     assert not (folder / "ran").exists()
 
 
+@pytest.mark.slow
 def test_code_in_a_pickle_is_what_the_warm_up_and_the_endpoint_name(warming: Warming, models: Path) -> None:
     folder = models / "org" / "bad"
     (folder / "model.safetensors").unlink()
