@@ -16,17 +16,20 @@ EMULATOR := .local/bin/aws-lambda-rie
 LOCKED := requirements/dev.txt requirements/model.txt $(TORCH)
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
-.DEFAULT_GOAL := help
-.PHONY: help setup up add remove invoke logs cost warm down test attack check fix bench lock
+# Of the commands that take it: the report on standard output.
+AS_JSON := $(if $(filter-out 0,$(JSON)),--json)
 
-help: ## this list
+.DEFAULT_GOAL := help
+.PHONY: help setup up add remove invoke logs cost upgrade preview warm down test attack check fix bench lock
+
+help: ## this list; what reports takes JSON=1
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) $(EMULATOR) ## the virtual environment and the emulator alone; the targets that need it do it first
 
-up: $(ENVIRONMENT) ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1]
+up: $(ENVIRONMENT) ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1]; of another stack [YES=1]
 ifeq ($(STACK),local)
-	@$(PY) -m local up $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(if $(filter-out 0,$(CONTAINER)),--container)
+	@$(PY) -m local up $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(if $(filter-out 0,$(CONTAINER)),--container) $(AS_JSON)
 else
 	@command -v pulumi >/dev/null || { echo "pulumi is not on the PATH; see pulumi.com/docs/install" >&2; exit 1; }
 	pulumi stack select --create $(STACK)
@@ -40,32 +43,45 @@ add: $(ENVIRONMENT) ## a script for a model: MODEL=org/name [TASK=...] [NAME=...
 	@test -n "$(MODEL)" || { echo 'which model? make add MODEL=org/name' >&2; exit 2; }
 	@$(PY) -m $(if $(filter local,$(STACK)),local,warmup) add '$(MODEL)' $(if $(TASK),--task '$(TASK)') $(if $(NAME),--name '$(NAME)') \
 	  $(if $(REVISION),--revision '$(REVISION)') $(if $(HUB),--hub '$(HUB)') \
-	  $(if $(filter local,$(STACK)),$(foreach each,$(MODELS),--models '$(each)')) $(if $(filter-out 0,$(FORCE)),--force) $(if $(filter-out 0,$(JSON)),--json)
+	  $(if $(filter local,$(STACK)),$(foreach each,$(MODELS),--models '$(each)')) $(if $(filter-out 0,$(FORCE)),--force) $(AS_JSON)
 
 remove: $(ENVIRONMENT) ## take a script away: NAME=sentiment; a copy stays in .local/removed
 	@test -n "$(NAME)" || { echo 'which script? make remove NAME=sentiment' >&2; exit 2; }
-	@$(PY) -m warmup remove '$(NAME)' $(if $(filter-out 0,$(JSON)),--json)
+	@$(PY) -m warmup remove '$(NAME)' $(AS_JSON)
 
 # EVENT goes through the environment: whatever it holds, neither make nor a shell reads it.
 invoke: override export EVENT := $(value EVENT)
 invoke: $(ENVIRONMENT) ## one request: FN=sentiment EVENT='{"text": "I love this"}' (or @file.json, or -) [STACK=local]
 	@test -n "$(FN)" || { echo 'which function? make invoke FN=sentiment EVENT='"'"'{"text": "I love this"}'"'" >&2; exit 2; }
-	@$(PY) -m local invoke --stack '$(STACK)' '$(FN)'
+	@$(PY) -m local invoke --stack '$(STACK)' '$(FN)' $(AS_JSON)
 
 logs: $(ENVIRONMENT) ## what functions wrote: [FN=sentiment] [STACK=local]
-	@$(PY) -m local logs --stack '$(STACK)' $(FN)
+	@$(PY) -m local logs --stack '$(STACK)' $(FN) $(AS_JSON)
 
 # Without HUB no Hub is asked; HUB=1 asks the one of the settings.
 cost: $(ENVIRONMENT) ## what a stack will cost, by its settings: [STACK=local] [MS="25 sentiment=5"] [HUB=1] [JSON=1]
 	@$(PY) -m local cost --stack '$(STACK)' $(foreach each,$(MS),--ms '$(each)') \
-	  $(if $(filter-out 0 1,$(HUB)),--hub '$(HUB)',$(if $(filter 1,$(HUB)),--hub)) $(if $(filter-out 0,$(JSON)),--json)
+	  $(if $(filter-out 0 1,$(HUB)),--hub '$(HUB)',$(if $(filter 1,$(HUB)),--hub)) $(AS_JSON)
+
+# What it brings may need another environment, which the second make sets up.
+upgrade: $(ENVIRONMENT) ## bring the next release into this checkout: [TO=v1.2.3] [REMOTE=origin] [STACK=dev] [DRY_RUN=1]
+	@$(PY) -m local upgrade $(if $(TO),--to '$(TO)') $(if $(REMOTE),--remote '$(REMOTE)') \
+	  $(if $(filter-out 0,$(DRY_RUN)),--dry-run) $(AS_JSON)
+ifneq ($(STACK),local)
+	$(if $(filter-out 0,$(DRY_RUN)),,@$(MAKE) --no-print-directory preview STACK='$(STACK)')
+endif
+
+preview: $(ENVIRONMENT) ## what `pulumi up` would change: STACK=dev
+	@test "$(STACK)" != local || { echo 'of which stack in AWS? make preview STACK=dev' >&2; exit 2; }
+	@command -v pulumi >/dev/null || { echo "pulumi is not on the PATH; see pulumi.com/docs/install" >&2; exit 1; }
+	DOCKER_HOST="$$($(PY) -m infra.docker_engine)" && export DOCKER_HOST && pulumi preview --stack '$(STACK)'
 
 warm: $(ENVIRONMENT) ## fill the cache of a stack and ask every endpoint: [STACK=local]
-	@$(PY) -m warmup --stack $(STACK)
+	@$(PY) -m warmup --stack $(STACK) $(AS_JSON)
 
-down: $(if $(filter-out local,$(STACK)),$(ENVIRONMENT)) ## stop the local stack, or destroy another: [STACK=local]
+down: $(if $(filter-out local,$(STACK)),$(ENVIRONMENT)) ## stop the local stack, or destroy another: [STACK=local] [YES=1]
 ifeq ($(STACK),local)
-	@if test -x $(PY); then $(PY) -m local down; else echo "nothing was running"; fi
+	@if test -x $(PY); then $(PY) -m local down $(AS_JSON); else echo "nothing was running"; fi
 else
 	DOCKER_HOST="$$($(PY) -m infra.docker_engine)" && export DOCKER_HOST && \
 	  pulumi destroy --stack $(STACK) $(if $(YES),--yes)

@@ -1,4 +1,4 @@
-"""python -m local: up and down for the local stack; invoke, logs and cost for any. `make` runs these."""
+"""python -m local: up and down for the local stack; the other commands for any. `make` runs these."""
 
 import argparse
 import json
@@ -6,22 +6,26 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from local import stack
 from local.adding import NOTE, hub_for, stand_ins
+from local.completion import SHELLS, completion
 from local.cost.command import cost_of_stack, lines_of
-from local.invoke import invoke
+from local.invoke import Invoked, invoke
 from local.layout import Folder
-from local.logs import cloudwatch_logs, local_logs
+from local.logs import read_cloudwatch, read_local
 from local.program.declare import ProgramError
 from local.report import complete, failures, notes, table
+from local.upgrade import UpgradeError, upgrade
+from local.upgrade import lines_of as upgrade_lines
 from warmup import __main__ as warmup
 from warmup.cli.stack import access_to, read_outputs
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.outputs import LOCAL
-from warmup.protocol.reports import EndpointAnswer
+from warmup.protocol.records import Json, Record
+from warmup.protocol.reports import EndpointAnswer, WarmReport
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = Folder(ROOT / ".local", ROOT)
@@ -30,12 +34,19 @@ _OTHER_HUBS = (
 )
 
 
+@dataclass(frozen=True)
+class Stopped(Record):
+    """Whether there was a stack to stop, as `make down JSON=1` prints it."""
+
+    stopped: bool
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."""
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options))
-    except (stack.StackError, ProgramError, WarmupError) as error:
+    except (stack.StackError, ProgramError, UpgradeError, WarmupError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -44,14 +55,26 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
-    began = time.monotonic()
+    began, say = time.monotonic(), _say_beside if options.json else _say
     choices = stack.Choices(options.hub or None, tuple(filter(None, options.models)), options.container)
     with stack.locked(FOLDER):
-        running = stack.start(FOLDER, choices, _say)
-        _say("warming the cache and asking every endpoint ...")
+        running = stack.start(FOLDER, choices, say)
+        say("warming the cache and asking every endpoint ...")
         code, warmed = stack.warm(FOLDER)
         report = complete(warmed, running.hub.source, running.hub.requests())
         FOLDER.report.write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    if options.json:
+        _print_json(report)
+    else:
+        _show(report, running, time.monotonic() - began)
+    if code:
+        print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
+        if not running.hub.upstream and any(running.hub.url in line for line in report.errors):
+            print(f"the embedded Hub lacks a model; {_OTHER_HUBS}", file=sys.stderr)
+    return code
+
+
+def _show(report: WarmReport, running: stack.RunningStack, seconds: float) -> None:
     print("", *table(report), "", sep="\n")
     if remarks := [*notes(report), *failures(report)]:
         print(*remarks, "", sep="\n")
@@ -62,43 +85,47 @@ def up(options: argparse.Namespace) -> int:
         print(f"ask:   make invoke FN={answered.name} EVENT={shlex.quote(event)}")
     print(f"page:  {FOLDER.page.read_text()}")
     print(f"read:  {_shown(FOLDER.report)}, `make logs`")
-    print(f"stop:  make down{' ' * 20}(up in {time.monotonic() - began:.0f} s)")
-    if code:
-        print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
-        if not running.hub.upstream and any(running.hub.url in line for line in report.errors):
-            print(f"the embedded Hub lacks a model; {_OTHER_HUBS}", file=sys.stderr)
-    return code
+    print(f"stop:  make down{' ' * 20}(up in {seconds:.0f} s)")
 
 
 def down(options: argparse.Namespace) -> int:
     with stack.locked(FOLDER):
         stopped = stack.stop(FOLDER)
-    print("stopped; the cache stays, in .local/efs" if stopped else "nothing was running")
+    if options.json:
+        _print_json(Stopped(stopped))
+    else:
+        print("stopped; the cache stays, in .local/efs" if stopped else "nothing was running")
     return 0
 
 
 def call(options: argparse.Namespace) -> int:
     event = options.event or os.environ.get("EVENT") or None
     answer, failed = invoke(options.function, event, options.stack, ROOT)
-    print(answer, file=sys.stderr if failed else sys.stdout)
+    if options.json:
+        _print_json(Invoked(options.function, options.stack, _parsed(answer), failed))
+    else:
+        print(answer, file=sys.stderr if failed else sys.stdout)
     return int(failed)
 
 
 def logs(options: argparse.Namespace) -> int:
     function = options.function or None
     if options.stack == LOCAL:
-        lines = local_logs(FOLDER.logs, function)
+        found = read_local(FOLDER.logs, function)
     else:
         outputs = read_outputs(ROOT, options.stack)
         functions = {**outputs.functions, "warmup": outputs.warmup_arn}
-        lines = cloudwatch_logs(functions, function, access_to(ROOT, outputs))
-    for line in lines:
+        found = read_cloudwatch(functions, function, access_to(ROOT, outputs))
+    if options.json:
+        _print_json(found)
+        return 0
+    for line in found.lines(function):
         print(line)
     return 0
 
 
 def add(options: argparse.Namespace) -> int:
-    say: Callable[[str], None] = _say if not options.json else lambda line: print(line, file=sys.stderr)
+    say = _say_beside if options.json else _say
     with hub_for(FOLDER, options.model, options.hub or None, options.models, say) as (hub, is_embedded):
         flags = ["--json"] * options.json + ["--force"] * options.force
         for name in ("task", "name", "revision"):
@@ -124,14 +151,46 @@ def cost(options: argparse.Namespace) -> int:
         note=lambda text: print(text, file=sys.stderr) if text else None,
     )
     if options.json:
-        print(json.dumps(found.to_json(), indent=2, ensure_ascii=False))
+        _print_json(found)
     else:
         print(*lines_of(found), sep="\n")
     return 0
 
 
+def renew(options: argparse.Namespace) -> int:
+    found = upgrade(ROOT, options.to or None, options.remote or None, options.dry_run)
+    if options.json:
+        _print_json(found)
+    else:
+        print(*upgrade_lines(found, options.dry_run), sep="\n")
+    return 0
+
+
+def complete_in(options: argparse.Namespace) -> int:
+    modules = {"warmup": warmup.whole_parser(), "local": _parser()}
+    print(completion(options.shell, modules, ROOT, Path(sys.executable)), end="")
+    return 0
+
+
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _say_beside(line: str) -> None:
+    """With --json, which has stdout for itself."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _print_json(report: Record) -> None:
+    print(json.dumps(report.to_json(), indent=2, ensure_ascii=False))
+
+
+def _parsed(answer: str) -> Json:
+    """An answer; the text itself where it is not JSON."""
+    try:
+        return json.loads(answer)
+    except ValueError:
+        return answer
 
 
 def _shown(path: Path) -> str:
@@ -140,7 +199,9 @@ def _shown(path: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="up | down | add | invoke | logs | cost")
+    commands = parser.add_subparsers(
+        required=True, metavar="up | down | add | invoke | logs | cost | upgrade | completion"
+    )
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
     )
@@ -162,7 +223,6 @@ def _parser() -> argparse.ArgumentParser:
         adding.add_argument(name)
     adding.add_argument("--models", action="append", default=[], metavar="DIR")
     adding.add_argument("--force", action="store_true")
-    adding.add_argument("--json", action="store_true")
     adding.set_defaults(run=add)
     asking = commands.add_parser("invoke", help="one request, answer on stdout")
     asking.add_argument("function", help="name of a script")
@@ -189,8 +249,17 @@ def _parser() -> argparse.ArgumentParser:
         metavar="[NAME=]MS",
         help="how long a warm request takes; for every endpoint, or one",
     )
-    pricing.add_argument("--json", action="store_true")
     pricing.set_defaults(run=cost)
+    renewing = commands.add_parser("upgrade", help="bring a release of the project into this checkout")
+    renewing.add_argument("--to", metavar="RELEASE", help="default: the newest")
+    renewing.add_argument("--remote", help="default: upstream, else origin")
+    renewing.add_argument("--dry-run", action="store_true", help="show what would be written, write nothing")
+    renewing.set_defaults(run=renew)
+    for each in commands.choices.values():
+        each.add_argument("--json", action="store_true", help="the report on stdout, as JSON")
+    completing = commands.add_parser("completion", help="a script that completes these commands in a shell")
+    completing.add_argument("shell", choices=SHELLS)
+    completing.set_defaults(run=complete_in)
     return parser
 
 

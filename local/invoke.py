@@ -2,15 +2,26 @@
 
 import json
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from discovery import ScriptError, read_scripts
 from warmup.cli.stack import StackClient, access_to, read_outputs
 from warmup.protocol.errors import ErrorKind, WarmupError
-from warmup.protocol.records import Json, shown
+from warmup.protocol.records import Json, Record, shown
 
 _WRITE = """EVENT='{"text": "I love this"}', EVENT=@file.json, or EVENT=- to read it from standard input"""
+
+
+@dataclass(frozen=True)
+class Invoked(Record):
+    """One answer, as `make invoke JSON=1` prints it."""
+
+    function: str
+    stack: str
+    answer: Json
+    failed: bool
 
 
 def invoke(function: str, event: str | None, stack: str, root: Path) -> tuple[str, bool]:

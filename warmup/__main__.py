@@ -24,6 +24,12 @@ from .protocol.errors import ErrorKind, WarmupError
 
 ROOT = Path(__file__).parents[1]
 MOST_AT_ONCE = 64
+_ACTIONS = {
+    "warm": "fill the cache and ask every endpoint",
+    "status": "what the cache holds",
+    "verify": "hash every cached file again",
+    "prune": "remove what no script uses any more",
+}
 _EPILOG = "Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."
 
 
@@ -77,15 +83,27 @@ def _say(lines: Sequence[str], code: int) -> int:
     return code
 
 
+def whole_parser() -> argparse.ArgumentParser:
+    """Every command with its options, of whichever parser they are: what a shell completes."""
+    parser = argparse.ArgumentParser(prog="python -m warmup", parents=[_options()], add_help=False)
+    commands = parser.add_subparsers()
+    for action, text in _ACTIONS.items():
+        commands.add_parser(action, help=text, parents=[_options()])
+    for name, (text, options) in adding.commands().items():
+        commands.add_parser(name, help=text, parents=[options], conflict_handler="resolve")
+    return parser
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m warmup", description=__doc__, epilog=_EPILOG)
-    parser.add_argument(
-        "action",
-        nargs="?",
-        default="warm",
-        choices=("warm", "status", "verify", "prune"),
-        help="default: warm",
+    parser = argparse.ArgumentParser(
+        prog="python -m warmup", description=__doc__, epilog=_EPILOG, parents=[_options()]
     )
+    parser.add_argument("action", nargs="?", default="warm", choices=_ACTIONS, help="default: warm")
+    return parser
+
+
+def _options() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--stack", help="outputs of `pulumi stack output --json --stack S`; default: local")
     parser.add_argument(
         "--outputs",

@@ -22,6 +22,11 @@ def make(tmp_path):
     pulumi.write_text('#!/bin/sh\nprintf "pulumi %s%s\\n" "$*" "${DOCKER_HOST:+ at $DOCKER_HOST}"\n')
     for script in (python, pulumi):
         script.chmod(0o755)
+    # Set up already, also for a make that this one starts, which does not get -o.
+    venv = tmp_path / "venv"
+    venv.mkdir()
+    for stamp in (".ready", ".ready-to-deploy"):
+        (venv / stamp).touch()
 
     def run(*arguments, path=f"{tmp_path}:{os.defpath}", **variables):
         environment = {"PATH": path, "HOME": str(tmp_path), **variables}
@@ -31,8 +36,7 @@ def make(tmp_path):
             "--no-print-directory",
             "-o",
             "setup",
-            "-o",
-            ".venv/.ready-to-deploy",
+            f"VENV={venv}",
             f"PY={python}",
             *arguments,
         ]
@@ -115,11 +119,35 @@ def test_add_and_remove_take_what_the_command_takes(make):
         assert done.returncode and f"make {target} {missing}" in done.stderr
 
 
+def test_upgrade_is_followed_by_a_preview_of_a_stack_in_aws(make):
+    assert make("upgrade").stdout == "-m|local|upgrade|EVENT=\n"
+    assert make("upgrade", "TO=v1.2.3", "REMOTE=upstream", "STACK=dev").stdout.splitlines() == [
+        "-m|local|upgrade|--to|v1.2.3|--remote|upstream|EVENT=",
+        "pulumi preview --stack dev at unix:///of/a/context",
+    ]
+    assert "preview" not in make("upgrade", "DRY_RUN=1", "STACK=dev").stdout
+    done = make("preview")
+    assert done.returncode and "make preview STACK=dev" in done.stderr
+
+
 def test_help_names_every_target(make):
     text = make("help").stdout
-    for target in re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE):
-        assert f"make {target} " in text
+    makefile = (ROOT / "Makefile").read_text()
+    phony = set(" ".join(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)).split())
+    assert phony == set(re.findall(r"^([a-z]+):", makefile, re.MULTILINE))
+    helped = dict(re.findall(r"^  make (\w+) +(\S.*)$", text, re.MULTILINE))
+    assert helped.keys() == phony and all(" " in each for each in helped.values())
     assert make().stdout == text
+
+
+def test_help_names_every_variable_that_a_target_takes(make):
+    """All but those that say how this machine is set up."""
+    makefile = (ROOT / "Makefile").read_text()
+    own = set(re.findall(r"^([A-Z_]+) [:?]?=", makefile, re.MULTILINE)) - {"STACK"}
+    taken = set(re.findall(r"\$\(([A-Z_]+)\)|[(,]([A-Z_]+)\)", makefile))
+    names = {name for pair in taken for name in pair if name} - own - {"MAKE", "MAKEFILE_LIST"}
+    assert {"MODELS", "TO", "FN"} <= names
+    assert {name for name in names if f"{name}=" not in make("help").stdout} == set()
 
 
 def test_an_old_python_is_refused_with_what_to_set(tmp_path):

@@ -55,6 +55,14 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def commands() -> dict[str, tuple[str, argparse.ArgumentParser]]:
+    """Name -> what it does, and the parser of its options."""
+    parser = _parser()
+    (each,) = (action for action in parser._actions if isinstance(action, argparse._SubParsersAction))
+    helps = {choice.dest: choice.help or "" for choice in each._choices_actions}
+    return {name: (helps[name], options) for name, options in each.choices.items()}
+
+
 def _lines_of(report: AddReport) -> list[str]:
     """The report for people."""
     cost = (
