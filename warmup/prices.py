@@ -31,6 +31,7 @@ class Price:
 
 _LAMBDA = "https://aws.amazon.com/lambda/pricing/"
 _VPC = "https://aws.amazon.com/vpc/pricing/"
+_S3 = "https://aws.amazon.com/s3/pricing/"
 _EFS = "https://aws.amazon.com/efs/pricing/"
 _CLOUDWATCH = "https://aws.amazon.com/cloudwatch/pricing/"
 _EFS_GUIDE = "https://www.factualminds.com/blog/amazon-efs-pricing-throughput-modes-storage-classes/"
@@ -69,6 +70,14 @@ PUBLIC_IPV4 = Price(
 )
 EFS_STORAGE = _by_infracost(0.30, "GB and month", _EFS, "efs_file_system")
 EFS_READ = Price(0.03, "GB", _EFS, _EFS_GUIDE, "2026-06-13")
+EFS_WRITE = Price(0.06, "GB", _EFS, _EFS_GUIDE, "2026-06-13")
+NAT_DATA = _by_infracost(0.045, "GB", _VPC, "nat_gateway")
+S3_WRITE = _by_infracost(0.005, "thousand requests", _S3, "s3_bucket")
+"""PUT, COPY, POST and LIST."""
+S3_READ = _by_infracost(0.0004, "thousand requests", _S3, "s3_bucket")
+S3_STORAGE = _by_infracost(0.023, "GB and month", _S3, "s3_bucket")
+EPHEMERAL_STORAGE = _by_infracost(0.0000000309, "GB-second", _LAMBDA, "lambda_function")
+"""/tmp of a function that runs, above 512 MB."""
 ECR_STORAGE = _by_infracost(0.10, "GB and month", "https://aws.amazon.com/ecr/pricing/", "ecr_repository")
 DATA_OUT = Price(
     0.09,

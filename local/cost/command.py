@@ -74,6 +74,11 @@ def lines_of(report: Estimate) -> Iterator[str]:
         rows.append(("sum", "", f"${endpoint.usd:,.2f}", ""))
         yield from table_lines(("what", "quantity", "USD", "how"), rows, right=("quantity", "USD"))
     yield ""
+    yield "a warm-up of one model of a gigabyte, once"
+    rows = [_row(line, digits=4) for line in report.warm_up]
+    rows.append(("sum", "", f"${report.warm_up_usd:,.4f}", ""))
+    yield from table_lines(("what", "quantity", "USD", "how"), rows, right=("quantity", "USD"))
+    yield ""
     yield _DATED
     prices = [
         (each.name, f"${each.usd:.10f}".rstrip("0").rstrip("."), each.unit, each.date, each.page, each.read)
@@ -86,9 +91,9 @@ def lines_of(report: Estimate) -> Iterator[str]:
         yield f"note: {text}"
 
 
-def _row(line: Line) -> tuple[str, str, str, str]:
+def _row(line: Line, digits: int = 2) -> tuple[str, str, str, str]:
     quantity = f"{line.quantity:,.3f}".rstrip("0").rstrip(".")
-    usd = "-" if line.usd is None else f"${line.usd:,.2f}"
+    usd = "-" if line.usd is None else f"${line.usd:,.{digits}f}"
     return line.what, f"{quantity} {line.unit}".rstrip(), usd, line.formula
 
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from local.cost.models import ModelForecast
-from local.program.functions import Function
+from local.cost.warm_up import Item, nat_item, relay_items, warm_up_items
+from local.program.functions import WARMUP_COMMAND, Function
 from local.program.mock import Registrations, Resource
 from local.program.resources import functions
 from warmup import prices
@@ -99,6 +100,9 @@ class Estimate(Record):
     idle_usd: float
     idle: tuple[Line, ...]
     endpoints: tuple[EndpointCost, ...]
+    warm_up_usd: float
+    warm_up: tuple[Line, ...]
+    """Of one model of a gigabyte, once."""
     prices: tuple[UsedPrice, ...]
     notes: tuple[str, ...]
 
@@ -143,11 +147,41 @@ def estimate(
         for each in functions(resources)
         if each.is_endpoint
     )
+    warm_up = tuple(_warm_up(resources, architectures, taken))
     said = [*notes]
     if region != prices.REGION:
         said.append(f"prices are those of {prices.REGION}; in {region} they may be others")
     total = sum(line.usd for line in idle if line.usd is not None)
-    return Estimate(stack, region, round(total, 4), idle, endpoints, taken.rows(), tuple(said))
+    once = sum(line.usd for line in warm_up if line.usd is not None)
+    return Estimate(
+        stack,
+        region,
+        round(total, 4),
+        idle,
+        endpoints,
+        round(once, 4),
+        warm_up,
+        taken.rows(),
+        tuple(said),
+    )
+
+
+def _warm_up(
+    resources: Sequence[Resource], architectures: Mapping[str, str], taken: _Prices
+) -> Iterator[Line]:
+    items: list[Item] = []
+    for each in functions(resources):
+        architecture = architectures[each.function_name]
+        if each.is_relay:
+            items += relay_items(GB, each.memory_mb, each.storage_mb, architecture)
+        elif each.command == WARMUP_COMMAND:
+            items += warm_up_items(GB, each.memory_mb, architecture)
+    if any(each.type == "aws:ec2/natGateway:NatGateway" for each in resources):
+        items.append(nat_item(GB))
+    for item in items:
+        for name, price in item.used:
+            taken.take(name, price)
+        yield _line(item.what, item.quantity, item.unit, item.usd, item.formula)
 
 
 def _idle(
@@ -198,7 +232,9 @@ def _idle(
         usd = taken.take("custom metric", prices.CUSTOM_METRIC)
         yield _line("metrics of failures", number, "", 0.0, f"{_dollars(usd)} each in a month with a failure")
     if number := every("aws:s3/bucket:Bucket"):
-        yield _line("bucket", number, "", None, "holds models on their way, for days; S3 has no price here")
+        usd = taken.take("S3, stored", prices.S3_STORAGE)
+        formula = f"{_dollars(usd)} for each GB and month; models lie there for days at most, on their way"
+        yield _line("bucket", number, "", None, formula)
     for resource in resources:
         if resource.type == "aws:ec2/vpcEndpoint:VpcEndpoint":
             every(resource.type)

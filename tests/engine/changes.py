@@ -25,18 +25,19 @@ ALIASES = each("lambda/alias {}")
 PUBLISHED = ENDPOINTS | ALIASES
 """What a new version of each endpoint changes."""
 WARMUP = {"lambda/function hf-lambda-dev-warmup"}
-FUNCTIONS = ENDPOINTS | WARMUP
+RELAY = {"lambda/function hf-lambda-dev-relay"}
+IN_VPC = ENDPOINTS | WARMUP
+FUNCTIONS = IN_VPC | RELAY
 IMAGES = {"docker:index/image image-full", "docker:index/image image-slim"}
 ZONES = ("0", "1")
-NAT = {"ec2/eip network-egress-nat-0", "ec2/natGateway network-egress-nat-0"}
 ALARMS = {
     "sns/topic observability",
     "sns/topicSubscription observability",
     *each("cloudwatch/metricAlarm {}-duration"),
-    *each("cloudwatch/metricAlarm {}-errors", (*SCRIPTS, "warmup")),
-    *each("cloudwatch/metricAlarm {}-failures", (*SCRIPTS, "warmup")),
-    *each("cloudwatch/metricAlarm {}-throttles", (*SCRIPTS, "warmup")),
-    *each("cloudwatch/logMetricFilter {}-failures", (*SCRIPTS, "warmup")),
+    *each("cloudwatch/metricAlarm {}-errors", (*SCRIPTS, "warmup", "relay")),
+    *each("cloudwatch/metricAlarm {}-failures", (*SCRIPTS, "warmup", "relay")),
+    *each("cloudwatch/metricAlarm {}-throttles", (*SCRIPTS, "warmup", "relay")),
+    *each("cloudwatch/logMetricFilter {}-failures", (*SCRIPTS, "warmup", "relay")),
 }
 
 
@@ -52,6 +53,24 @@ class Change:
     def keys(self, key: str) -> dict[str, Any]:
         return {key: self.value, **self.needs}
 
+
+TO_IPV6 = Changes.of(
+    creates=each("ec2/route network-egress-{}", ZONES)
+    | {
+        "ec2/egressOnlyInternetGateway network-egress",
+        "vpc/securityGroupEgressRule network-downloads-https-ipv6",
+    },
+    updates=IN_VPC | ALIASES | {"iam/rolePolicy warmup-warm", "cloudwatch/dashboard observability"},
+    deletes=RELAY
+    | {"cloudwatch/logGroup relay", "iam/role relay", "lambda/functionEventInvokeConfig relay"}
+    | each("iam/rolePolicy relay-{}", ("run", "stage"))
+    | {"ec2/vpcEndpoint staging", "vpc/securityGroupEgressRule staging"}
+    | each(
+        "s3/bucket{} staging",
+        ("", "LifecycleConfiguration", "Policy", "PublicAccessBlock", "ServerSideEncryptionConfiguration"),
+    ),
+)
+"""From the default."""
 
 CHANGES: dict[str, Change] = {
     "memoryMb": Change(512, Changes.of(updates=PUBLISHED)),
@@ -69,11 +88,18 @@ CHANGES: dict[str, Change] = {
     "coldDownload": Change(
         True,
         Changes.of(
-            updates=PUBLISHED | each("iam/rolePolicy {}-cache") | {"efs/fileSystemPolicy cache"},
-            deletes={"docker:index/image image-slim"},
+            updates=PUBLISHED
+            | each("iam/rolePolicy {}-cache")
+            | {"efs/fileSystemPolicy cache"}
+            | TO_IPV6.updates,
+            creates=TO_IPV6.creates,
+            deletes={"docker:index/image image-slim"} | TO_IPV6.deletes,
         ),
+        needs={"egress": "ipv6"},
     ),
-    "logRetentionDays": Change(30, Changes.of(updates=each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup")))),
+    "logRetentionDays": Change(
+        30, Changes.of(updates=each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup", "relay")))
+    ),
     "cors": Change(
         {"origins": ["https://example.org"]},
         Changes.of(
@@ -91,7 +117,7 @@ CHANGES: dict[str, Change] = {
             updates={"efs/fileSystemPolicy cache"},
         ),
     ),
-    "logMessages": Change(True, Changes.of(updates=PUBLISHED | WARMUP)),
+    "logMessages": Change(True, Changes.of(updates=PUBLISHED | WARMUP | RELAY)),
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
     "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
     "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
@@ -100,21 +126,16 @@ CHANGES: dict[str, Change] = {
         {"a": "b"},
         Changes.of(
             updates=FUNCTIONS
-            | each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup"))
-            | each("iam/role {}", (*SCRIPTS, "warmup"))
+            | each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup", "relay"))
+            | each("iam/role {}", (*SCRIPTS, "warmup", "relay"))
             | {"ecr/repository image", "efs/accessPoint cache", "efs/fileSystem cache", "ec2/vpc network"}
-            | {"ec2/defaultSecurityGroup network-default", "ec2/routeTable network-egress-public"}
+            | {"ec2/defaultSecurityGroup network-default", "ec2/vpcEndpoint staging", "s3/bucket staging"}
             | each("ec2/securityGroup network-{}", ("cache", "downloads", "endpoints"))
-            | each(
-                "vpc/securityGroupEgressRule network-{}",
-                ("downloads-https", "downloads-nfs", "endpoints-nfs"),
-            )
+            | each("vpc/securityGroupEgressRule network-{}", ("downloads-nfs", "endpoints-nfs"))
+            | {"vpc/securityGroupEgressRule staging"}
             | each("vpc/securityGroupIngressRule network-{}", ("downloads-nfs", "endpoints-nfs"))
             | each("ec2/routeTable network-private-{}", ZONES)
             | each("ec2/subnet network-private-{}", ZONES)
-            | each("ec2/subnet network-egress-public-{}", ZONES)
-            | {"ec2/internetGateway network-egress"}
-            | NAT
         ),
     ),
     "endpoints": Change(
@@ -126,76 +147,33 @@ CHANGES: dict[str, Change] = {
     "azCount": Change(
         1,
         Changes.of(
-            updates=FUNCTIONS | ALIASES,
+            updates=IN_VPC | ALIASES | {"ec2/vpcEndpoint staging"},
             deletes={
-                "ec2/route network-egress-1",
                 "ec2/routeTable network-private-1",
-                "ec2/routeTableAssociation network-egress-public-1",
                 "ec2/routeTableAssociation network-private-1",
-                "ec2/subnet network-egress-public-1",
                 "ec2/subnet network-private-1",
                 "efs/mountTarget cache-1",
             },
         ),
     ),
     "zones": Change(["us-east-1c", "us-east-1d"], Changes(), why="subnets that exist stay where they are"),
-    "egress": Change(
-        "ipv6",
-        Changes.of(
-            creates={
-                "ec2/egressOnlyInternetGateway network-egress",
-                "vpc/securityGroupEgressRule network-downloads-https-ipv6",
-            },
-            updates=FUNCTIONS | ALIASES,
-            replaces=each("ec2/route network-egress-{}", ZONES),
-            deletes=each("ec2/routeTableAssociation network-egress-public-{}", ZONES)
-            | each("ec2/subnet network-egress-public-{}", ZONES)
-            | {"ec2/internetGateway network-egress", "ec2/route network-egress-public"}
-            | {"ec2/routeTable network-egress-public", "vpc/securityGroupEgressRule network-downloads-https"}
-            | NAT,
-        ),
-    ),
-    "relayStorageMb": Change(
-        512,
-        Changes.of(
-            creates={"lambda/function hf-lambda-dev-relay", "lambda/functionEventInvokeConfig relay"}
-            | {"cloudwatch/logGroup relay", "iam/role relay"}
-            | each("iam/rolePolicy relay-{}", ("run", "stage"))
-            | {"ec2/vpcEndpoint staging", "vpc/securityGroupEgressRule staging", "s3/bucket staging"}
-            | each(
-                "s3/bucket{} staging",
-                (
-                    "LifecycleConfiguration",
-                    "Policy",
-                    "PublicAccessBlock",
-                    "ServerSideEncryptionConfiguration",
-                ),
-            ),
-            updates=WARMUP | {"iam/rolePolicy warmup-warm", "cloudwatch/dashboard observability"},
-            deletes=each("ec2/route network-egress-{}", ("0", "1", "public"))
-            | each("ec2/routeTableAssociation network-egress-public-{}", ZONES)
-            | each("ec2/subnet network-egress-public-{}", ZONES)
-            | {"ec2/internetGateway network-egress", "ec2/routeTable network-egress-public"}
-            | {"vpc/securityGroupEgressRule network-downloads-https"}
-            | NAT,
-        ),
-        needs={"egress": "relay"},
-    ),
+    "egress": Change("ipv6", TO_IPV6),
+    "relayStorageMb": Change(512, Changes.of(updates=RELAY)),
     "permissionsBoundary": Change(
         "arn:aws:iam::123456789012:policy/boundary",
-        Changes.of(updates=each("iam/role {}", (*SCRIPTS, "warmup"))),
+        Changes.of(updates=each("iam/role {}", (*SCRIPTS, "warmup", "relay"))),
     ),
-    "hubEndpoint": Change("https://hub.local", Changes.of(updates=WARMUP)),
+    "hubEndpoint": Change("https://hub.local", Changes.of(updates=RELAY)),
     "hfToken": Change(
         "hf_x",
         Changes.of(
             creates={"secretsmanager/secret warmup-hf-token", "secretsmanager/secretVersion warmup-hf-token"},
-            updates={"iam/rolePolicy warmup-warm"} | WARMUP,
+            updates={"iam/rolePolicy relay-stage"} | RELAY,
         ),
     ),
     "warmupMemoryMb": Change(4096, Changes.of(updates=WARMUP)),
     "tolerance": Change({"probability": 0.1}, Changes.of(updates=WARMUP)),
-    "warmOnDeploy": Change(True, Changes(), why="a hook, which runs when the warm-up's function changes"),
+    "warmOnDeploy": Change(True, Changes(), why="a hook, which runs when the relay's function changes"),
     "dashboard": Change(False, Changes.of(deletes={"cloudwatch/dashboard observability"})),
     "alarmEmail": Change("a@b.org", Changes.of(creates=ALARMS)),
     "monthlyBudgetUsd": Change(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -29,22 +31,29 @@ def test_the_stand_ins_of_these_tests_are_what_the_engine_started(deployed: Stac
     assert [call["target"].rpartition(".")[2] for call in deployed.calls()].count("BatchGetImage") >= 2
 
 
-def test_with_a_relay_nothing_bills_by_the_hour_and_the_network_leads_to_s3_and_the_cache(dev: Stack):
-    dev.configure(egress="relay")
-    assert "To keep it: pulumi config set egress nat" in dev.run("preview")
-    dev.up(egress="relay")
-    made = dev.cloud().resources
-    kinds = {key.partition(" ")[0] for key in made}
-    assert not kinds & {
-        "aws:ec2/natGateway:NatGateway",
-        "aws:ec2/eip:Eip",
-        "aws:ec2/internetGateway:InternetGateway",
-        "aws:ec2/egressOnlyInternetGateway:EgressOnlyInternetGateway",
-        "aws:ec2/route:Route",
-    }
-    (endpoint,) = (each for key, each in made.items() if key.startswith("aws:ec2/vpcEndpoint:"))
-    assert endpoint.inputs["vpcEndpointType"] == "Gateway"
-    assert "egress is relay now" not in dev.run("preview")
+def test_nothing_of_a_default_stack_bills_by_the_hour_and_its_network_leads_to_s3_and_the_cache(
+    deployed: Stack,
+):
+    made = deployed.cloud().resources
+
+    def every(kind: str) -> list[Mapping[str, Any]]:
+        return [each.inputs for key, each in made.items() if key.startswith(f"aws:{kind}:")]
+
+    by_the_hour = ("ec2/natGateway", "ec2/eip", "lambda/provisionedConcurrencyConfig")
+    ways_out = ("ec2/internetGateway", "ec2/egressOnlyInternetGateway", "ec2/route")
+    assert not [each for kind in (*by_the_hour, *ways_out) for each in every(kind)]
+    (endpoint,) = every("ec2/vpcEndpoint")
+    assert endpoint["vpcEndpointType"] == "Gateway"
+    assert endpoint["serviceName"] == "com.amazonaws.us-east-1.s3"
+    # Routes and rules written into a table or a group itself would be others.
+    assert not [each for each in every("ec2/routeTable") if each.get("routes")]
+    assert not [each for each in every("ec2/securityGroup") if each.get("egress")]
+    rules = every("vpc/securityGroupEgressRule")
+    assert len(rules) == 3
+    for rule in rules:
+        assert not rule.keys() & {"cidrIpv4", "cidrIpv6"}
+        of_cache, of_s3 = rule.get("referencedSecurityGroupId"), rule.get("prefixListId")
+        assert (rule["toPort"], bool(of_cache), bool(of_s3)) in {(2049, True, False), (443, False, True)}
 
 
 def test_a_second_up_changes_nothing(dev: Stack):

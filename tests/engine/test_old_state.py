@@ -28,6 +28,7 @@ CONFIG: dict[str, Any] = {
         "summarization": {"functionUrl": "public"},
     },
 }
+BY_THE_HOUR = ("aws:ec2/natGateway", "aws:ec2/eip", "aws:ec2/internetGateway")
 HOLDS_STATE = (
     "efs/fileSystem ",
     "efs/accessPoint ",
@@ -46,7 +47,7 @@ def old(tmp_path: Path, pulumi: str, aws: str) -> Stack:
     stack = new_stack(tmp_path / "stack", pulumi, aws)
     shutil.copy(STATES / "before-redesign.cloud.json", stack.cloud_file)
     stack.run("config", "set", "--secret", "hfToken", "hf_a_token_of_the_tests")
-    stack.configure(**CONFIG)
+    stack.configure(egress="nat", **CONFIG)
     stack.run("stack", "import", "--file", str(STATES / "before-redesign.json"))
     return stack
 
@@ -66,6 +67,14 @@ def test_an_up_replaces_nothing_that_holds_state(old: Stack):
         "lambda/functionUrl summarization"
     ]
     assert old.up() == old.preview()  # nothing, both
+
+
+def test_without_egress_in_its_config_it_moves_to_the_relay_and_is_told_how_to_stay(old: Stack):
+    old.configure(egress=None)
+    for command in (("preview",), ("up", "--yes", "--skip-preview")):
+        assert "To keep it: pulumi config set egress nat" in old.run(*command)
+    assert not [key for key in old.cloud().resources if key.startswith(BY_THE_HOUR)]
+    assert "egress is relay now" not in old.run("up", "--yes", "--skip-preview")
 
 
 def test_the_updated_stack_is_destroyed(old: Stack):

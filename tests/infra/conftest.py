@@ -31,6 +31,12 @@ def dev() -> Deployed:
 
 
 @pytest.fixture(scope="session")
+def nat() -> Deployed:
+    """The stack dev, with a network that reaches the internet."""
+    return run_program(ROOT, "dev", egress="nat")
+
+
+@pytest.fixture(scope="session")
 def prod() -> Deployed:
     return run_program(ROOT, "prod")
 

@@ -73,7 +73,7 @@ def ids(deployed: Deployed, kind: str) -> dict[str, str]:
 
 
 def test_it_makes_security_groups_and_mount_targets_alone(into: Callable[..., Deployed]):
-    deployed = into()
+    deployed = into(egress="nat")
     assert {each.type.rpartition(":")[0] for each in deployed.resources if "aws:ec2" in each.type} == {
         "aws:ec2/securityGroup"
     }
@@ -317,7 +317,7 @@ WRONG: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
 
 
 def said(network: FoundNetwork, **keys: Any) -> list[str]:
-    settings = Settings.model_validate({**DEFAULTS, **KEYS, **keys})
+    settings = Settings.model_validate({**DEFAULTS, "egress": "nat", **KEYS, **keys})
     return [*mistakes_in(network, settings, "us-east-1")]
 
 
@@ -334,7 +334,14 @@ def test_everything_that_is_wrong_is_said_at_once_and_before_anything_is_made(de
     )
     registered = Deployed()
     with pytest.raises(pulumi.RunError) as caught:
-        deploy("dev", read_network=lambda *_: network, registered=registered, **KEYS, fileSystemId="fs-1")
+        deploy(
+            "dev",
+            read_network=lambda *_: network,
+            registered=registered,
+            **KEYS,
+            egress="nat",
+            fileSystemId="fs-1",
+        )
     first, *lines = str(caught.value).splitlines()
     assert first == "4 mistakes in the network of dev:"
     assert lines == said(network, fileSystemId="fs-1")
@@ -400,6 +407,6 @@ def test_a_network_of_its_own_asks_aws_for_none(deploy: Deploy):
 def test_a_boundary_is_on_every_role(deploy: Deploy):
     boundary = "arn:aws:iam::123456789012:policy/teams/boundary"
     roles = deploy("dev", permissionsBoundary=boundary, allowRemoteCode=True).all("iam/role")
-    assert len(roles) == 4
+    assert len(roles) == 5
     assert {each.inputs["permissionsBoundary"] for each in roles.values()} == {boundary}
     assert not any("permissionsBoundary" in each.inputs for each in deploy("dev").all("iam/role").values())

@@ -73,18 +73,19 @@ def queued(
 
 def test_it_is_off_by_default(dev: Deployed):
     assert "start-warmup" not in dev.hooks
-    assert {when for when, _ in dev.function("warmup").hooks} == {"on_error"}
+    assert {name for _, name in dev.function("warmup").hooks if "explain" not in name} == {"announce-relay"}
+    assert not dev.function("relay").hooks
 
 
 def test_the_function_of_the_warm_up_starts_it_when_it_is_new_or_changed(deploy: Deploy):
-    deployed = deploy("dev", warmOnDeploy=True)
+    deployed = deploy("dev", egress="nat", warmOnDeploy=True)
     starts = {("after_create", "start-warmup"), ("after_update", "start-warmup")}
     assert deployed.function("warmup").hooks >= starts
     assert not [each for each in deployed.resources if each.hooks & starts and "warmup" not in each.name]
 
 
 def test_a_relay_is_started_in_its_place_and_starts_it(deploy: Deploy):
-    deployed = deploy("dev", egress="relay", warmOnDeploy=True)
+    deployed = deploy("dev", warmOnDeploy=True)
     starts = {("after_create", "start-warmup"), ("after_update", "start-warmup")}
     assert deployed.function("relay").hooks == starts
     assert not [each for each in deployed.resources if each.hooks & starts and "relay" not in each.name]
@@ -107,8 +108,8 @@ def test_each_model_has_an_event_as_the_command_would_send_it():
     }
 
 
-def test_it_starts_when_the_warm_up_can_run(dev: Deployed):
-    assert dev.before(dev.function("warmup")) >= {
+def test_it_starts_when_the_warm_up_can_run(nat: Deployed):
+    assert nat.before(nat.function("warmup")) >= {
         ("efs/mountTarget", "cache-0"),
         ("efs/mountTarget", "cache-1"),
         ("ec2/route", "network-egress-0"),
@@ -274,10 +275,12 @@ def test_errors_of_aws_that_config_mends_are_explained(dev: Deployed):
     assert errors_of(dev, "ecr/repository") == {"image": {"explain-taken-hf-lambda-dev"}}
     assert errors_of(dev, "cloudwatch/logGroup") == {
         name: {f"explain-taken-/aws/lambda/hf-lambda-dev-{name}"}
-        for name in ("sentiment", "summarization", "warmup")
+        for name in ("sentiment", "summarization", "warmup", "relay")
     }
     assert set(errors_of(dev, "efs/mountTarget")["cache-0"]) == {"explain-taken-zone"}
-    assert all(errors_of(dev, "lambda/function").values())
+    explained = errors_of(dev, "lambda/function")
+    assert not explained.pop("hf-lambda-dev-relay")
+    assert all(explained.values())
 
 
 @pytest.mark.parametrize(

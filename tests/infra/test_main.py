@@ -11,10 +11,12 @@ from tests.infra.program import ACCOUNT, ROOT, URIS, Deploy
 
 BOUNDARY = "arn:aws:iam::123456789012:policy/boundary"
 
+WARMUPS = ("warmup.worker.handler.handler", "warmup.worker.relay_handler.handler")
+
 
 def test_every_script_is_one_function_and_the_warm_up_another(dev: Deployed):
     commands = {each.inputs["imageConfig"]["commands"][0] for each in dev.all("lambda/function").values()}
-    assert commands == {"sentiment.handler", "summarization.handler", "warmup.worker.handler.handler"}
+    assert commands == {"sentiment.handler", "summarization.handler", *WARMUPS}
 
 
 def test_a_file_more_is_a_function_more(deploy: Deploy, scripts: Path):
@@ -31,6 +33,7 @@ def test_the_outputs_are_what_the_commands_read(dev: Deployed):
             "sentimentArn",
             "summarizationArn",
             "warmupArn",
+            "relayArn",
             "functionUrls",
             "cache",
             "imageUri",
@@ -61,10 +64,10 @@ def test_everything_is_made_by_the_provider_with_the_default_tags(deploy: Deploy
     assert made == {provider.urn}
 
 
-def test_a_function_waits_for_the_cache_its_log_group_and_its_policies(dev: Deployed):
+def test_a_function_waits_for_the_cache_its_log_group_and_its_policies(nat: Deployed):
     for name in ("sentiment", "summarization", "warmup"):
         policies = {"warmup": "warm"}.get(name, "cache")
-        assert dev.before(dev.function(name)) >= {
+        assert nat.before(nat.function(name)) >= {
             *((("efs/mountTarget"), f"cache-{index}") for index in range(2)),
             ("efs/fileSystemPolicy", "cache"),
             ("efs/accessPoint", "cache"),
@@ -110,12 +113,14 @@ def test_endpoints_are_offline_and_read_only(dev: Deployed):
     assert set(mount["sentiment-cache"]) == {"MountCache"}
 
 
-def test_the_warm_up_alone_writes_and_downloads(dev: Deployed):
+def test_the_warm_up_alone_writes(dev: Deployed, nat: Deployed):
+    assert (
+        nat.function("warmup").inputs["environment"]["variables"]["HF_ENDPOINT"] == "https://huggingface.co"
+    )
     warmup = dev.function("warmup").inputs
     assert warmup["vpcConfig"]["securityGroupIds"] == ["network-downloads-id"]
     assert warmup["timeout"] == 900
     assert warmup["ephemeralStorage"] == {"size": 10240}
-    assert warmup["environment"]["variables"]["HF_ENDPOINT"] == "https://huggingface.co"
     tolerance = json.loads(warmup["environment"]["variables"]["PREPARE_TOLERANCE"])
     assert tolerance == {"probability": 0.05, "cosine": 0.99, "sameText": 0.75}
     assert "HF_HUB_OFFLINE" not in warmup["environment"]["variables"]
@@ -125,13 +130,15 @@ def test_the_warm_up_alone_writes_and_downloads(dev: Deployed):
         if "elasticfilesystem:ClientWrite" in json.dumps(policy.policy())
     }
     assert allowed == {"warmup-warm"}
-    assert dev.one("lambda/functionEventInvokeConfig").inputs["maximumRetryAttempts"] == 0
+    retries = {
+        name: each.inputs["maximumRetryAttempts"]
+        for name, each in dev.all("lambda/functionEventInvokeConfig").items()
+    }
+    assert retries == {"warmup": 0, "relay": 0}
 
 
 def test_the_relay_is_in_no_network_and_alone_downloads_reads_the_token_and_fills_the_bucket(deploy: Deploy):
-    deployed = deploy(
-        "dev", egress="relay", hfToken="hf_x", relayStorageMb=2048, permissionsBoundary=BOUNDARY
-    )
+    deployed = deploy("dev", hfToken="hf_x", relayStorageMb=2048, permissionsBoundary=BOUNDARY)
     relay, warmup = (deployed.function(name).inputs for name in ("relay", "warmup"))
     assert relay["timeout"] == 900 and relay["ephemeralStorage"] == {"size": 2048}
     assert relay["imageUri"] == warmup["imageUri"] == URIS["full"]
@@ -182,7 +189,8 @@ def test_no_policy_allows_more_than_aws_makes_it(dev: Deployed):
                 assert not [action for action in actions if "*" in action]
                 if statement["Sid"] != "AttachToVpc":
                     resources = statement["Resource"]
-                    assert re.fullmatch(r"arn:aws:[a-z]+:[^*]+(:\*)?", resources), resources
+                    for each in [resources] if isinstance(resources, str) else resources:
+                        assert re.fullmatch(r"arn:aws:[a-z0-9]+:[^*]+([:/]\*(/blobs/\*)?)?", each), each
     found = statements(policies)
     assert {action.split(":")[0] for action in found["AttachToVpc"]["Action"]} == {"ec2"}
     assert found["NotFromInsideTheFunction"]["Effect"] == "Deny"
@@ -226,8 +234,8 @@ def test_the_program_runs_before_aws_has_computed_anything(deploy: Deploy):
         assert deploy("dev", preview=True, egress=egress, alarmEmail="a@b.org", provisionedConcurrency=1)
 
 
-def test_a_token_is_a_secret_that_the_warm_up_alone_reads(deploy: Deploy):
-    deployed = deploy("dev", hfToken="hf_quiet")
+def test_a_token_is_a_secret_that_what_downloads_alone_reads(deploy: Deploy):
+    deployed = deploy("dev", egress="nat", hfToken="hf_quiet")
     version = deployed.one("secretsmanager/secretVersion")
     assert version.wire["secretString"][SECRET]
     secret = deployed.one("secretsmanager/secret")
@@ -249,7 +257,7 @@ def test_without_a_token_there_is_no_secret(stack: str, request: pytest.FixtureR
 
 
 def test_cold_download_gives_one_endpoint_what_the_warm_up_has(deploy: Deploy):
-    deployed = deploy("dev", endpoints={"sentiment": {"coldDownload": True}})
+    deployed = deploy("dev", egress="nat", endpoints={"sentiment": {"coldDownload": True}})
     variables = deployed.function("sentiment").inputs["environment"]["variables"]
     assert variables["COLD_DOWNLOAD"] == "1"
     assert variables["HF_ENDPOINT"] == "https://huggingface.co"

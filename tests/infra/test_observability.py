@@ -12,7 +12,7 @@ from hf_lambda.trace import Stopwatch, Trace
 from tests.infra.asked import Deployed
 from tests.infra.program import Deploy
 
-FUNCTIONS = {f"hf-lambda-dev-{name}-id" for name in ("sentiment", "summarization", "warmup")}
+FUNCTIONS = {f"hf-lambda-dev-{name}-id" for name in ("sentiment", "summarization", "warmup", "relay")}
 
 
 def test_the_dashboard_shows_every_function(dev: Deployed):
@@ -72,7 +72,7 @@ def test_failures_that_a_function_answers_are_counted_from_its_log(deploy: Deplo
     filters = deploy("dev", alarmEmail="ops@example.com").all("cloudwatch/logMetricFilter")
     assert {name: each.inputs["logGroupName"] for name, each in filters.items()} == {
         f"{name}-failures": f"/aws/lambda/hf-lambda-dev-{name}"
-        for name in ("sentiment", "summarization", "warmup")
+        for name in ("sentiment", "summarization", "warmup", "relay")
     }
     for each in filters.values():
         assert "dimensions" not in each.inputs["metricTransformation"]
@@ -104,13 +104,13 @@ def test_an_address_gets_alarms_for_each_function(deploy: Deploy):
         (each["dimensions"]["FunctionName"], each["metricName"]) for each in asked if "dimensions" in each
     }
     every = {(name, metric) for name in FUNCTIONS for metric in ("Errors", "Throttles", "Duration")}
-    # The warm-up runs until just before its timeout.
-    assert watched == every - {("hf-lambda-dev-warmup-id", "Duration")}
+    # The warm-up and the relay run until just before their timeout.
+    assert watched == every - {(f"hf-lambda-dev-{name}-id", "Duration") for name in ("warmup", "relay")}
     counted = {(each["namespace"], each["metricName"]) for each in asked if "dimensions" not in each}
     filters = [
         each.inputs["metricTransformation"] for each in deployed.all("cloudwatch/logMetricFilter").values()
     ]
-    assert counted == {(each["namespace"], each["name"]) for each in filters} and len(counted) == 3
+    assert counted == {(each["namespace"], each["name"]) for each in filters} and len(counted) == 4
     topic = deployed.one("sns/topic")
     arn = f"arn:aws:sns:us-east-1:123456789012:{topic.name}"
     assert {tuple(each["alarmActions"]) for each in asked} == {(arn,)}

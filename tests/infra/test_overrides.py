@@ -35,7 +35,7 @@ def test_overrides_change_one_endpoint(deploy: Deploy):
     days = {
         name: each.inputs["retentionInDays"] for name, each in deployed.all("cloudwatch/logGroup").items()
     }
-    assert days == {"sentiment": 30, "summarization": 7, "warmup": 7}
+    assert days == {"sentiment": 30, "summarization": 7, "warmup": 7, "relay": 7}
     assert set(deployed.all("lambda/functionUrl")) == set(deployed.outputs["functionUrls"]) == {"sentiment"}
     assert json.dumps(deployed.outputs["functions"])
 

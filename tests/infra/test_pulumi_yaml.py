@@ -129,7 +129,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "vpcId": {**network, "vpcId": "vpc-2"},
         "subnetIds": network,
         "fileSystemId": network,
-        "relayStorageMb": {"egress": "relay"},
+        "coldDownload": {"egress": "nat"},
     }
     for key, value in others.items():
         also = needs.get(key, {})

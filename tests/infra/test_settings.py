@@ -96,12 +96,12 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "hubEndpoint is 'hf.co'; must be an address such as https://huggingface.co",
     ),
     "hub in plain text": (
-        {"hubEndpoint": "http://hub.local"},
+        {"egress": "nat", "hubEndpoint": "http://hub.local"},
         "hubEndpoint is http://hub.local; must be https on port 443, all that the network lets out, or "
         "egress relay or none, which download elsewhere",
     ),
     "hub on another port": (
-        {"hubEndpoint": "https://hub.local:8443"},
+        {"egress": "nat", "hubEndpoint": "https://hub.local:8443"},
         "hubEndpoint is https://hub.local:8443; must be https on port 443, all that the network lets out, or "
         "egress relay or none, which download elsewhere",
     ),
@@ -220,11 +220,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "sentiment: coldDownload is true with egress none; must be false, or egress nat, natPerAz or ipv6",
     ),
     "download with a relay": (
-        {"egress": "relay", "endpoints": {"sentiment": {"coldDownload": True}}},
+        {"coldDownload": True, "endpoints": {"summarization": {"coldDownload": False}}},
         "sentiment: coldDownload is true with egress relay; must be false, or egress nat, natPerAz or ipv6",
     ),
     "download without the client": (
-        {"endpoints": {"sentiment": {"coldDownload": True, "image": "slim"}}},
+        {"egress": "nat", "endpoints": {"sentiment": {"coldDownload": True, "image": "slim"}}},
         "sentiment: image is slim with coldDownload true; must be auto or full, which can download",
     ),
     "more kept than allowed": (
@@ -321,7 +321,7 @@ def test_a_stack_whose_name_aws_takes_is_none(deploy: Deploy, stack: str):
 @pytest.mark.parametrize(
     ("key", "value", "more"),
     [
-        ("hubEndpoint", "https://me:s3cret@hub.example.com", {"coldDownload": True}),
+        ("hubEndpoint", "https://me:s3cret@hub.example.com", {"coldDownload": True, "egress": "nat"}),
         ("alarmEmail", "s3cret@example.com", {"monthlyBudgetUsd": 5}),
         ("buildArgs", {"PIP_INDEX": "https://me:s3cret@example.com"}, {}),
         ("environment", {"KEY": "s3cret"}, {}),
@@ -346,7 +346,9 @@ def in_clear(wire: Any) -> Any:
 
 
 def test_a_secret_address_of_a_hub_is_not_shown(mistakes: Mistakes):
-    (_, line) = mistakes("dev", hubEndpoint="http://me:s3cret@hub.local", secret_keys=("hubEndpoint",))
+    (_, line) = mistakes(
+        "dev", egress="nat", hubEndpoint="http://me:s3cret@hub.local", secret_keys=("hubEndpoint",)
+    )
     assert line.startswith("hubEndpoint is what is set; must be https on port 443")
 
 
@@ -400,13 +402,13 @@ def test_code_of_a_repository_needs_the_stacks_word_too(mistakes: Mistakes, depl
         "odd: line 2 runs code of o/n (trust_remote_code=True) with allowRemoteCode false; must be true, "
         "once you have read it"
     ]
-    (_, line) = mistakes(allowRemoteCode=True, endpoints={"odd": {"coldDownload": True}})
+    (_, line) = mistakes(egress="nat", allowRemoteCode=True, endpoints={"odd": {"coldDownload": True}})
     assert line.startswith("odd: coldDownload is true with trust_remote_code=True; must be false")
     assert deploy("dev", allowRemoteCode=True).function("odd")
     (scripts / "warmup-code.py").write_text(PLAIN)
     (_, line) = mistakes(allowRemoteCode=True)
     (scripts / "relay.py").write_text(PLAIN)
-    assert mistakes(egress="relay", allowRemoteCode=True)[1:] == [
+    assert mistakes(allowRemoteCode=True)[1:] == [
         "relay: with egress relay a function of this project has the name; rename it",
         "warmup-code: with allowRemoteCode a function of this project has the name; rename it",
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,8 +75,20 @@ def schema(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Sc
 
 
 @pytest.fixture
-def account(installed: Installed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+def new_accounts(
+    installed: Installed, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Account]]:
+    """Makes accounts for one test."""
+    with contextlib.ExitStack() as stack:
+
+        def make() -> Account:
+            folder = tmp_path_factory.mktemp("account")
+            return Account(installed, stack.enter_context(emulated_aws(folder / "aws.log")), folder)
+
+        yield make
+
+
+@pytest.fixture
+def account(new_accounts: Callable[[], Account]) -> Account:
     """An account of its own for one test."""
-    folder = tmp_path_factory.mktemp("account")
-    with emulated_aws(folder / "aws.log") as address:
-        yield Account(installed, address, folder)
+    return new_accounts()

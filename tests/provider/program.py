@@ -38,12 +38,14 @@ class Program:
 
     def up(self, **keys: Any) -> None:
         """Deploys with these keys over those of the steps before. A second time, nothing may change."""
+        document = self.document(**keys)
+        apply(self._terraform, document, str(self._keys))
+
+    def document(self, **keys: Any) -> Document:
+        """What `up` would deploy, which a preview has been run of too."""
         self._keys |= keys
-        run = (self._folder, self._stack, self._schema, self._keys, self._read_network)
-        preview_program(*run)
-        self._terraform.apply(write_document(*run))
-        drift = self._terraform.drift()
-        assert not drift, f"{self._keys}: {drift}"
+        preview_program(self._folder, self._stack, self._schema, self._keys, self._read_network)
+        return self._document()
 
     def up_as_the_engine(self, hooks: Callable[[], None], **keys: Any) -> None:
         """Deploys in the order of Pulumi's engine: what is new or changed, then `hooks`, then what goes.
@@ -65,3 +67,10 @@ class Program:
 
     def destroy(self) -> None:
         self._terraform.destroy()
+
+
+def apply(terraform: Terraform, document: Document, what: str) -> None:
+    """A second time, nothing may change."""
+    terraform.apply(document)
+    drift = terraform.drift()
+    assert not drift, f"{what}: {drift}"

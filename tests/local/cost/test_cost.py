@@ -9,8 +9,9 @@ from pulumi.runtime.proto import source_pb2
 
 from discovery import read_scripts
 from local import __main__ as local
-from local.cost import command, estimate
+from local.cost import command, estimate, warm_up
 from local.cost.models import ask_hub
+from local.cost.warm_up import requests_of_relay
 from local.hub import Hub, serve
 from local.program import mock
 from local.program.declare import ProgramError
@@ -18,6 +19,7 @@ from tests.infra.program import ROOT  # and pulumi-aws is loaded, of whose resou
 from tests.warmup.add.repositories import SHAPE, Model, model, weights
 from warmup import prices
 from warmup.prices import Price
+from warmup.worker import bucket, relay_handler
 
 DOCS = (ROOT / "docs/cost.md").read_text()
 EGRESS = {"relay": 0, "nat": 1, "natPerAz": 2, "ipv6": 0, "none": 0}
@@ -128,7 +130,9 @@ def test_logs_cost_by_how_long_they_are_kept(cost):
 def test_secrets_alarms_and_a_dashboard_count_where_they_are(cost):
     found = cost(alarmEmail="a@example.com", hfToken="hf_token", monthlyBudgetUsd=10).idle
     assert line(found, "secrets").usd == 0.40
-    assert line(found, "alarms").quantity == 7  # four of the endpoint, three of the warm-up
+    assert (
+        line(found, "alarms").quantity == 10
+    )  # four of the endpoint, three each of the warm-up and the relay
     assert line(found, "dashboards").usd == 3
     assert line(found, "Budget").usd is None
     plain = {each.what for each in cost(dashboard=False).idle}
@@ -160,6 +164,33 @@ def test_the_sum_is_that_of_the_lines_with_money(cost):
     found = cost(egress="natPerAz", azCount=3)
     assert found.idle_usd == pytest.approx(sum(each.usd for each in found.idle if each.usd is not None))
     assert [each for each in found.idle if each.usd is None]
+
+
+@pytest.mark.parametrize("egress", ["relay", "nat", "ipv6"])
+def test_a_warm_up_costs_what_the_document_says(cost, egress):
+    _, _, table = DOCS.partition("## Warming once")
+    header, _, *rows = re.findall(r"^\|.*\|$", table.partition("## A million")[0], re.MULTILINE)
+    place = [each.strip(" `") for each in header.split("|")].index(egress)
+    *said, together = [each.split("|")[place].strip(" *$") for each in rows]
+    found = cost(egress=egress)
+    money = [line.usd for line in found.warm_up]
+    assert sorted(f"{usd:.4f}" for usd in money) == sorted(filter(None, said))
+    assert f"{found.warm_up_usd:.4f}" == together
+    assert found.warm_up_usd == pytest.approx(sum(money))
+
+
+def test_the_disk_and_the_requests_of_a_relay_are_priced_by_its_settings(cost):
+    small, large = (cost(relayStorageMb=size).warm_up for size in (512, 10240))
+    assert line(small, "its /tmp").usd == 0
+    assert line(large, "its /tmp").quantity == 9.5
+    one, many = requests_of_relay(1 << 20), requests_of_relay(10 << 30)
+    assert many.writes - one.writes == 161  # 160 parts and two around them, for one that was put
+    assert many.reads == one.reads
+
+
+def test_parts_and_looks_are_those_of_the_relay():
+    assert (warm_up.PART_BYTES, warm_up.POLL_S) == (bucket.PART_BYTES, bucket.POLL_SECONDS)
+    assert warm_up.HEARTBEAT_S == relay_handler.HEARTBEAT_SECONDS
 
 
 def test_images_have_the_sizes_of_the_document():
@@ -205,7 +236,7 @@ def test_secrets_of_the_config_are_stood_in_for_and_are_nowhere_in_the_report(co
     }
     found = cost(**keys)
     assert line(found.idle, "secrets").quantity == 1
-    assert line(found.idle, "alarms").quantity == 7
+    assert line(found.idle, "alarms").quantity == 10
     assert "ijkl" not in json.dumps(found.to_json())
     assert "plain text" not in caplog.text
 
@@ -295,7 +326,7 @@ def test_the_command_prints_a_table_with_dates_or_json(capsys):
     assert local.main(["cost", "--stack", "dev", "--ms", "25"]) == 0
     table = capsys.readouterr().out
     assert "NAT gateways" in table
-    assert "1 x 730 h x $0.045" in table
+    assert "0 x 730 h x $0.045" in table
     assert "2026-" in table
     assert local.main(["cost", "--stack", "dev", "--json", "--ms", "25"]) == 0
     document = json.loads(capsys.readouterr().out)

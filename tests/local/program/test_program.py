@@ -46,6 +46,7 @@ def test_every_script_and_the_warm_up_become_functions_with_their_command(real):
     commands = {function.name: function.command for function in real.functions}
     assert commands == {
         **{name: f"{name}.handler" for name in scripts},
+        "relay": "warmup.worker.relay_handler.handler",
         "warmup": "warmup.worker.handler.handler",
     }
 
@@ -60,7 +61,7 @@ def test_a_project_may_have_another_name(tree):
 
 def test_functions_come_in_the_order_of_their_names_and_the_warm_up_last(real):
     names = [function.name for function in real.functions]
-    assert names == [*sorted(names[:-1]), "warmup"]
+    assert names == [*sorted(names[:-2]), "relay", "warmup"]
 
 
 def test_only_the_warm_up_may_write(real):
@@ -83,7 +84,7 @@ def test_the_warm_up_is_not_tried_again_and_runs_in_the_full_image(real):
 
 
 def test_the_outputs_of_the_stack_name_the_functions_by_arn(real):
-    arns = {function.name: f"{function.arn}:live" for function in real.functions if not function.is_warmup}
+    arns = {function.name: f"{function.arn}:live" for function in real.functions if function.is_endpoint}
     assert real.outputs["warmupArn"] == real.functions[-1].arn
     assert real.outputs["functions"] == arns
     assert real.outputs["sentimentArn"] == arns["sentiment"]
@@ -92,7 +93,7 @@ def test_the_outputs_of_the_stack_name_the_functions_by_arn(real):
 def test_a_change_of_the_program_or_its_config_changes_the_local_stack(tree):
     (tree / "inference/second.py").write_text((tree / "inference/sentiment.py").read_text())
     override = {"memoryMb": 1024, "coldDownload": True, "functionUrl": "public", "image": "full"}
-    configure(tree, timeoutSeconds=30, endpoints={"second": override}, reservedConcurrency=3)
+    configure(tree, egress="nat", timeoutSeconds=30, endpoints={"second": override}, reservedConcurrency=3)
     second, sentiment, warmup = run(tree).functions
     assert (sentiment.timeout_s, sentiment.memory_mb, sentiment.max_instances) == (30, 3008, 3)
     assert (second.name, second.memory_mb, second.target, second.url) == (
@@ -113,9 +114,12 @@ def test_the_tolerance_of_the_config_reaches_the_local_warm_up_too(tree):
 def test_the_variables_of_an_endpoint_reach_it_and_nobody_else(tree):
     (tree / "inference/second.py").write_text((tree / "inference/sentiment.py").read_text())
     configure(tree, endpoints={"second": {"environment": {"API_KEY": "s3cret", "HOME": "/tmp/home"}}})
-    second, sentiment, warmup = run(tree).functions
+    second, sentiment, relay, warmup = run(tree).functions
     assert (second.environment["API_KEY"], second.environment["HOME"]) == ("s3cret", "/tmp/home")
-    assert "API_KEY" not in sentiment.environment and "API_KEY" not in warmup.environment
+    assert "API_KEY" not in sentiment.environment and "API_KEY" not in {
+        **relay.environment,
+        **warmup.environment,
+    }
 
 
 def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to_stage_through(tree):
@@ -125,15 +129,13 @@ def test_a_stack_without_egress_warms_from_the_hub_here_as_there_is_no_bucket_to
     assert "stagingBucket" not in program.outputs
 
 
-def test_with_a_relay_the_bucket_is_here_too_and_the_relay_alone_downloads(tree):
-    configure(tree, egress="relay")
-    program = run(tree)
-    relay, warmup = program.functions[-2:]
+def test_with_a_relay_the_bucket_is_here_too_and_the_relay_alone_downloads(real):
+    relay, warmup = real.functions[-2:]
     assert relay.is_relay and relay.bucket and relay.bucket == warmup.bucket
-    assert {each.name for each in program.functions if each.downloads} == {"relay"}
+    assert {each.name for each in real.functions if each.downloads} == {"relay"}
     assert (relay.mount, relay.writes, relay.retries, relay.storage_mb) == (None, False, 0, 10240)
-    assert relay.environment["WARMUP_FUNCTION"] == warmup.arn == program.outputs["warmupArn"]
-    assert program.outputs["relayArn"] == relay.arn
+    assert relay.environment["WARMUP_FUNCTION"] == warmup.arn == real.outputs["warmupArn"]
+    assert real.outputs["relayArn"] == relay.arn
 
 
 @pytest.mark.parametrize("egress", ["relay", "nat", "ipv6", "none"])
