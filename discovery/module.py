@@ -11,7 +11,7 @@ from hf_lambda import tasks
 from hf_lambda.parameters import POSITIONAL
 from hf_lambda.records import Json
 from hf_lambda.remote_code import consent_problem
-from hf_lambda.repo_id import is_model_folder, is_repo_id
+from hf_lambda.repo_id import S3, is_model_folder, is_repo_id
 
 from .imports import Imports
 from .literals import Constants, NotLiteralError
@@ -112,10 +112,15 @@ class ParsedModule:
             raise self.refuse(line, f"`revision={revision!r}` is not one: write {_EXAMPLES['revision']}")
 
     def check_model_or_folder(self, line: int, model: Json, revision: Json) -> None:
-        """Like `check_model`, for what may also be a folder beside the scripts."""
-        if isinstance(model, str) and model.startswith((".", "/")):
+        """Like `check_model`, for what may also be a folder beside the scripts, or in a bucket."""
+        if isinstance(model, str) and model.startswith((".", "/", S3)):
             if not is_model_folder(model):
                 fix = 'write model="org/name", or "./models/mine" for a folder beside the script'
+                if model.startswith(S3):
+                    fix = (
+                        'write model="s3://bucket/prefix", of at most 150 letters, digits, ".", "_" and "-", '
+                        'without "--" or a slash at the end'
+                    )
                 raise self.refuse(line, f"`model={model!r}` is not a Hub repository: {fix}")
             if revision is not None:
                 text = "a folder has none: what is in it says which model it is. Leave it out"

@@ -1,4 +1,4 @@
-"""What may be the id of a repository on the Hub, or the folder of a model beside the scripts."""
+"""What may be the id of a repository on the Hub, or a model's folder: beside the scripts, or in a bucket."""
 
 from __future__ import annotations
 
@@ -39,10 +39,27 @@ _STEP = re.compile(r"\w(?:[\w.-]*\w)?", re.ASCII)
 
 
 def is_model_folder(text: object) -> TypeGuard[str]:
-    """Whether `text` is a folder below that of the scripts, `./models/mine`.
+    """Whether `text` is a folder below that of the scripts, `./models/mine`, or one of a bucket.
 
-    It stands in the place of a repository's id everywhere: no such id begins with a dot.
+    It stands in the place of a repository's id everywhere: no such id begins with a dot or has a colon.
     """
+    if is_bucket_folder(text):
+        return True
     if not isinstance(text, str) or not text.startswith("./") or len(text) > _LONGEST_FOLDER:
         return False
     return "--" not in text and all(map(_STEP.fullmatch, text[2:].split("/")))
+
+
+S3 = "s3://"
+_BUCKET = re.compile(r"(?=[a-z0-9.-]{3,63}\Z)[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+"""https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html"""
+
+
+def is_bucket_folder(text: object) -> TypeGuard[str]:
+    """Whether `text` is `s3://bucket/prefix`; the prefix is held to what folders beside the scripts are."""
+    if not isinstance(text, str) or not text.startswith(S3) or len(text) > _LONGEST_FOLDER:
+        return False
+    bucket, slash, prefix = text.removeprefix(S3).partition("/")
+    if not slash or ".." in bucket or not _BUCKET.fullmatch(bucket):
+        return False
+    return "--" not in text and all(map(_STEP.fullmatch, prefix.split("/")))

@@ -138,6 +138,9 @@ def test_samples_must_be_inputs(folder, content, problem):
     [
         ('model="../mine"', 'write model="org/name", or "./models/mine" for a folder beside the script'),
         ('model="./mine--1"', "`model='./mine--1'` is not a Hub repository"),
+        ('model="s3://bucket"', 'write model="s3://bucket/prefix"'),
+        ('model="s3://bucket/mine/"', 'without "--" or a slash at the end'),
+        ('model="s3://bucket/mine", revision="main"', "`revision='main'`: a folder has none"),
         ('model="./mine", revision="main"', "`revision='main'`: a folder has none"),
     ],
 )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hf_lambda.repo_id import is_model_folder, is_repo_id
+from hf_lambda.repo_id import is_bucket_folder, is_model_folder, is_repo_id
 
 VALID = ["gpt2", "org/name", "org/_name", "_org/name", "a/b.c-d_e", "123", "a" * 96 + "/" + "b" * 96, "x_/y_"]
 INVALID = [
@@ -66,3 +66,23 @@ NO_FOLDERS = [
 @pytest.mark.parametrize("text", NO_FOLDERS)
 def test_what_leads_elsewhere_or_could_be_taken_for_another_is_no_folder(text):
     assert not is_model_folder(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["s3://my-bucket/mine", "s3://a.b.c/jobs/x-1/output/model.tar.gz", "s3://123/_a/b"]
+)
+def test_a_folder_of_a_bucket_is_a_folder(text):
+    assert is_bucket_folder(text) and is_model_folder(text) and not is_repo_id(text)
+
+
+NO_BUCKETS = [
+    *("s3://", "s3://bucket", "s3://bucket/", "s3://bucket/a/", "s3:///a", "s3://bucket//a", "S3://bucket/a"),
+    *("s3://Bucket/a", "s3://b/a", "s3://-bucket/a", "s3://buc..ket/a", "s3://buc_ket/a", "s3://bu--cket/a"),
+    *("s3://bucket/../a", "s3://bucket/.a", "s3://bucket/a--b", "s3://bucket/a b", "s3://bucket/a\n"),
+    *("s3://bucket/café", "s3://bucket/" + "a" * 150, "s3://bucket/a?x", "https://bucket/a", None, 7),
+]
+
+
+@pytest.mark.parametrize("text", NO_BUCKETS)
+def test_what_names_no_prefix_of_a_bucket_is_no_folder(text):
+    assert not is_bucket_folder(text) and not is_model_folder(text)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from discovery import Script
 from hf_lambda.manifest import requested_of
-from hf_lambda.repo_id import is_model_folder
+from hf_lambda.repo_id import is_bucket_folder, is_model_folder
 from hf_lambda.tasks import head_of
 
 from ..protocol.answers import (
@@ -24,6 +24,7 @@ from ..protocol.answers import (
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action, ModelEvent, PruneEvent, StatusEvent
 from ..protocol.models import ModelRequest, models_of_scripts
+from ..protocol.outputs import LOCAL
 from ..protocol.reports import (
     EndpointFailure,
     EndpointReport,
@@ -38,6 +39,7 @@ from ..worker.client_settings import set_client_defaults
 from ..worker.hub_token import read_token
 from .ask import ask_endpoints
 from .display import Display
+from .own_bucket import bring, remove_unused
 from .run_jobs import JobRun, run_jobs
 from .stack import StackClient
 
@@ -132,14 +134,39 @@ class Command:
         run = JobRun("cache", PruneEvent(self._every_model, self._only, dry_run, unseen=unseen, force=force))
         self._run_jobs([run], display)
         result = run.result if isinstance(run.result, PruneResult) else None
+        if result is not None and not dry_run and self._only is None:
+            for folder in {script.path.parent for script in self._scripts}:
+                remove_unused(folder, {model.repo_id for model in self._every_model})
         return Outcome(PruneReport(self._stack, result), (str(run.error),) if run.error else ())
 
     def _run(self, action: Action, display: Display, *, upload: bool = False) -> list[JobRun]:
         runs = [self._job(action, model) for model in self._models]
+        if action in (Action.WARM, Action.PLAN):
+            self._bring(runs, display)
         if upload and self._client.outputs.staging_bucket:
             self._upload(runs, self._client.outputs.staging_bucket, display)
         self._run_jobs([run for run in runs if run.error is None], display)
         return runs
+
+    def _bring(self, runs: Sequence[JobRun], display: Display) -> None:
+        """Models of buckets, beside the scripts, where a folder would be read; failed runs get the error."""
+        for model, run in zip(self._models, runs, strict=True):
+            if not is_bucket_folder(model.repo_id):
+                continue
+
+            def show(progress: ModelProgress, run: JobRun = run) -> None:
+                run.progress = progress
+                display.show(run.key, progress)
+
+            try:
+                if self._stack != LOCAL and not self._client.outputs.staging_bucket:
+                    message = (
+                        f"{model.repo_id} comes through the staging bucket: pulumi config set egress none"
+                    )
+                    raise WarmupError(ErrorKind.USAGE, message)
+                bring(model.repo_id, self._folder_of(model), self._client.access, show)
+            except WarmupError as error:
+                run.error = error
 
     def _job(self, action: Action, model: ModelRequest) -> JobRun:
         """What resolves a revision, or fetches, goes through the relay where there is one."""
@@ -170,6 +197,8 @@ class Command:
 
         cache = Path(os.environ.get("WARMUP_STAGING_CACHE") or Path.home() / ".cache" / "hf-lambda")
         for model, run in zip(self._models, runs, strict=True):
+            if run.error is not None:
+                continue
 
             def note(text: str, run: JobRun = run) -> None:
                 run.progress = replace(run.progress, note=text)

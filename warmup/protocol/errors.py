@@ -27,6 +27,7 @@ class ErrorKind(StrEnum):
     UNREACHABLE = "unreachable"
     WARMUP = "warm-up"
     # of a model
+    BUCKET = "bucket"
     CACHE = "cache"
     COLD = "cold"
     DAMAGED = "damaged"

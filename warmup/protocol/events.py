@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from hf_lambda.repo_id import is_repo_id
+from hf_lambda.repo_id import is_model_folder, is_repo_id
 
 from .errors import ErrorKind, WarmupError
 from .models import ModelRequest, entries_of, models_of_json
@@ -127,7 +127,7 @@ def _event(action: Action, raw: Mapping[str, Json]) -> Event:
         return StatusEvent(models)
     if action is Action.PRUNE:
         options = _read(_Prune, raw)
-        if options.only is not None and not is_repo_id(options.only):
+        if options.only is not None and not (is_repo_id(options.only) or is_model_folder(options.only)):
             message = f'only: {shown(options.only)} is not a repository. Write for instance "org/name"'
             raise WarmupError(ErrorKind.USAGE, message)
         return PruneEvent(

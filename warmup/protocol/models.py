@@ -17,7 +17,7 @@ from .errors import ErrorKind, WarmupError
 from .records import OMIT_DEFAULT, Json, Key, Record, WrongShape, shown
 
 RepoId: TypeAlias = Annotated[str, Key("model")]
-"""`org/name`, or a folder beside the scripts, `./models/mine`; called `model` in JSON."""
+"""`org/name`, a folder beside the scripts, `./models/mine`, or `s3://bucket/prefix`; JSON: `model`."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,29 @@ _SAME = {
 }
 
 
+@dataclass(frozen=True)
+class Advice:
+    """What to do about what S3 answers, by its code, and whose error it is."""
+
+    kind: ErrorKind
+    fixes: Mapping[str, str]
+    otherwise: str
+
+
+STAGING = Advice(
+    ErrorKind.STAGING, _FIXES, "Check the function's role and the stack's VPC endpoint: pulumi up"
+)
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """As a listing has it."""
+
+    key: str
+    size: int
+    etag: str
+
+
 class Bucket:
     """Objects of the bucket `name`. Methods raise WarmupError that names bucket, key and what to do.
 
@@ -69,8 +93,8 @@ class Bucket:
     `<repository>/blobs/<name of the blob>`, `jobs/<job>.json` (the JobState of a relay).
     """
 
-    def __init__(self, name: str, s3: S3Client | None = None) -> None:
-        self.name, self._s3 = name, s3 or s3_client()
+    def __init__(self, name: str, s3: S3Client | None = None, advice: Advice = STAGING) -> None:
+        self.name, self._s3, self._advice = name, s3 or s3_client(), advice
 
     def read(self, key: str) -> bytes | None:
         """The object; None where there is none."""
@@ -95,6 +119,15 @@ class Bucket:
         except (BotoCoreError, ClientError) as error:
             raise self.fault(error, prefix) from error
         return [each["Key"] for each in found.get("Contents", [])]
+
+    def objects(self, prefix: str) -> Iterator[StoredObject]:
+        """All that begin so, by key."""
+        try:
+            for page in self._s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix):
+                for each in page.get("Contents", []):
+                    yield StoredObject(each["Key"], each["Size"], each["ETag"])
+        except (BotoCoreError, ClientError) as error:
+            raise self.fault(error, prefix) from error
 
     def holds(self, repo_id: str, file: RemoteFile) -> bool:
         """Whether the object is `file`, by its content.
@@ -152,14 +185,29 @@ class Bucket:
         received: Callable[[int], None],
         stop: threading.Event,
     ) -> bool:
-        """Write the object into `target`; False where there is none. What broke off goes on where it was."""
-        key, done, failures, etag = blob_key(repo_id, file), 0, 0, ""
+        """Write the object of `file` into `target`; False where there is none."""
+        return self.copy_object(blob_key(repo_id, file), target, received, stop)
+
+    def copy_object(
+        self,
+        key: str,
+        target: Path,
+        received: Callable[[int], None],
+        stop: threading.Event,
+        etag: str = "",
+    ) -> bool:
+        """Write an object into `target`; False where there is none. What broke off goes on where it was.
+
+        etag: which one it has to be.
+        """
+        done, failures = 0, 0
         with target.open("wb") as stream:
             while True:
                 before = done
                 try:
-                    rest: dict[str, Any] = {"Range": f"bytes={done}-", "IfMatch": etag} if done else {}
-                    answer = self._s3.get_object(Bucket=self.name, Key=key, **rest)
+                    rest: dict[str, Any] = {"Range": f"bytes={done}-"} if done else {}
+                    same: dict[str, Any] = {"IfMatch": etag} if etag else {}
+                    answer = self._s3.get_object(Bucket=self.name, Key=key, **rest, **same)
                     etag = answer["ETag"]
                     for chunk in answer["Body"].iter_chunks(CHUNK_BYTES):
                         if stop.is_set():
@@ -193,8 +241,8 @@ class Bucket:
         code = _code(error)
         said = _SAME.get(code, code) or "PermanentRedirect"
         detail = "" if isinstance(error, ClientError) else f" ({error})"
-        fix = _FIXES.get(said, "Check the function's role and the stack's VPC endpoint: pulumi up")
-        return WarmupError(ErrorKind.STAGING, f"s3://{self.name}/{key}: {said}{detail}. {fix}.")
+        fix = self._advice.fixes.get(said, self._advice.otherwise)
+        return WarmupError(self._advice.kind, f"s3://{self.name}/{key}: {said}{detail}. {fix}.")
 
 
 class RelayWatch:

@@ -1,17 +1,24 @@
-"""Folders beside the scripts as a source of models: safetensors, or SageMaker's model.tar.gz."""
+"""Folders as a source of models: safetensors, or SageMaker's model.tar.gz.
+
+They lie beside the scripts; those of a bucket do once the command has brought them.
+"""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import shutil
 import tarfile
 import tempfile
 import threading
 import weakref
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from hf_lambda.integrity import CHUNK_BYTES
+from hf_lambda.manifest import repo_folder
+from hf_lambda.repo_id import is_bucket_folder
 
 from ..protocol.errors import ErrorKind, WarmupError
 from .blobs import place
@@ -21,11 +28,19 @@ from .verify import snapshot_file
 
 ARCHIVE = "model.tar.gz"
 _FIX = "Put there what save_pretrained writes, or SageMaker's model.tar.gz"
+BROUGHT = ".s3"
+"""Beside the scripts: what was brought from buckets, a folder for each address."""
+MOST_FILES = 10_000
+"""Of a model; the largest repositories of the Hub have some hundreds."""
+_LARGEST_HEADER_BYTES = 1 << 20
+"""tarfile reads a header of names and attributes into memory as a whole."""
+_SPARE_BYTES = 256 << 20
+"""What unpacking leaves free on the disk."""
 _IN_AWS = "To a stack in AWS, whose images hold no models, it comes through the staging bucket (egress: none)"
 
 
 class FolderSource:
-    """Models in folders below `scripts`, called as scripts call them: `./models/mine`.
+    """Models in folders below `scripts`, called as scripts call them: `./models/mine`, `s3://bucket/prefix`.
 
     The hash of everything in a folder is its commit, so that a change is a new one. An archive is unpacked
     beside, below `scratch`, for as long as this lives.
@@ -81,9 +96,10 @@ class FolderSource:
         """A folder is its owner's."""
 
     def _folder(self, repo_id: str) -> Path:
-        folder = self._scripts.joinpath(*repo_id.split("/")[1:])
+        folder = folder_of(self._scripts, repo_id)
         if not folder.is_dir():
-            message = f"{repo_id}: there is no folder {folder}. {_FIX}. {_IN_AWS}"
+            fix = "`python -m warmup` brings it there" if is_bucket_folder(repo_id) else _FIX
+            message = f"{repo_id}: there is no folder {folder}. {fix}. {_IN_AWS}"
             raise WarmupError(ErrorKind.NOT_FOUND, message)
         archive = folder / ARCHIVE
         return self._unpack(repo_id, archive) if archive.is_file() else folder
@@ -95,13 +111,44 @@ class FolderSource:
         directory = tempfile.mkdtemp(prefix="hf-lambda-model-", dir=self._scratch)
         weakref.finalize(self, shutil.rmtree, directory, ignore_errors=True)
         try:
-            with tarfile.open(archive) as packed:
-                # "data": nothing leaves the folder, by its name or by a link, and nothing is a device.
-                packed.extractall(directory, filter="data")
-        except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+            _extract(archive, Path(directory))
+        except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
             message = f"{repo_id}/{ARCHIVE} cannot be unpacked: {error}. Pack the folder anew, with tar -czf"
             raise WarmupError(ErrorKind.UNUSABLE, message) from error
         return Path(directory)
+
+
+def folder_of(scripts: Path, repo_id: str) -> Path:
+    """Where the model lies, or will."""
+    if is_bucket_folder(repo_id):
+        return scripts / BROUGHT / repo_folder(repo_id)
+    return scripts.joinpath(*repo_id.split("/")[1:])
+
+
+class _BoundedReads(gzip.GzipFile):
+    """Nobody needs to read much at once of an archive; a header that says so is made to fill the memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= _LARGEST_HEADER_BYTES:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size)
+
+
+def _extract(archive: Path, directory: Path) -> None:
+    """Member by member: what is too much is seen before it is written. Raises what tarfile raises."""
+    files = 0
+    with _BoundedReads(archive) as unpacked, tarfile.open(fileobj=unpacked, mode="r:") as packed:
+        for member in packed:
+            files += 1
+            if files > MOST_FILES:
+                raise tarfile.ExtractError(f"it holds more than {MOST_FILES:,} files")
+            free = shutil.disk_usage(directory).free - _SPARE_BYTES
+            if member.size > free:
+                raise tarfile.ExtractError(
+                    f"{member.name!r} has {member.size:,} bytes, and {max(free, 0):,} are free in {directory}"
+                )
+            # "data": nothing leaves the folder, by its name or by a link, and nothing is a device.
+            packed.extract(member, directory, filter="data")
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -34,16 +34,23 @@ class RemoteFile(Record):
     @property
     def problem(self) -> str | None:
         """Why this cannot be a file of a repository: its names become paths in the cache."""
-        parts = self.path.split("/")
-        if any(part in ("", ".", "..") for part in parts) or re.search(r"[\0-\x1f\\]", self.path):
-            return f"its path {self.path[:100]!r} is not one inside a repository"
-        if any(len(part.encode(errors="replace")) > _LONGEST_NAME - len(".incomplete") for part in parts):
-            return f"its path {self.path[:100]!r}... is too long"
+        if problem := path_problem(self.path):
+            return problem
         if self.size < 0:
             return f"its size is {self.size}"
         if not _COMMIT.fullmatch(self.oid) or not (self.sha256 is None or _SHA256.fullmatch(self.sha256)):
             return f"its object id {self.blob[:100]!r} is not one"
         return None
+
+
+def path_problem(path: str) -> str | None:
+    """Why `path` cannot be that of a file in a repository, or in a folder."""
+    parts = path.split("/")
+    if any(part in ("", ".", "..") for part in parts) or re.search(r"[\0-\x1f\\]", path):
+        return f"its path {path[:100]!r} is not one inside a repository"
+    if any(len(part.encode(errors="replace")) > _LONGEST_NAME - len(".incomplete") for part in parts):
+        return f"its path {path[:100]!r}... is too long"
+    return None
 
 
 @dataclass(frozen=True)

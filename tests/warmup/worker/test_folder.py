@@ -1,5 +1,6 @@
 """Models in folders beside the scripts: warmed as models of the Hub are, without the Hub."""
 
+import gzip
 import io
 import tarfile
 import threading
@@ -89,6 +90,20 @@ def hostile(member: tarfile.TarInfo, content: bytes = b"") -> bytes:
     return held.getvalue()
 
 
+def claims(size: int) -> bytes:
+    """An archive whose only member says that it is so large."""
+    member = tarfile.TarInfo("model.safetensors")
+    member.size = size
+    return gzip.compress(member.tobuf() + b"x" * 1024)
+
+
+def long_name(size: int) -> bytes:
+    """An archive with a header of `size` bytes, which a reader would hold in memory."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, size
+    return gzip.compress(header.tobuf() + bytes(size) + tarfile.TarInfo("a").tobuf())
+
+
 def link(kind: bytes, target: str) -> tarfile.TarInfo:
     member = tarfile.TarInfo("config.json")
     member.type, member.linkname = kind, target
@@ -100,6 +115,11 @@ ARCHIVES = {
     "a link that leads out": hostile(link(tarfile.SYMTYPE, "/etc/passwd")),
     "a hard link that leads out": hostile(link(tarfile.LNKTYPE, "../../secret")),
     "a device": hostile(link(tarfile.CHRTYPE, "")),
+    "a pipe": hostile(link(tarfile.FIFOTYPE, "")),
+    "a size that no disk has": claims(1 << 45),
+    "a header that fills the memory": long_name(2 << 20),
+    "a name that is absolute and a link on its way": hostile(tarfile.TarInfo("a/../../evil"), b"x"),
+    "flipped bytes": hostile(tarfile.TarInfo("config.json"), b"{}" * 4096)[:40] + b"\xff" * 200,
     "no archive": b"PK",
     "a cut one": hostile(tarfile.TarInfo("config.json"), b"{}" * 4096)[:-20],
     "nothing": b"",
@@ -118,6 +138,18 @@ def test_an_archive_that_is_no_model_is_refused_and_leaves_nothing(
     assert error["kind"] == "unusable" and "model.tar.gz cannot be unpacked: " in error["message"]
     assert set(tmp_path.rglob("*evil*")) == before
     assert warming.manifest("./models/mine") is None
+
+
+def test_an_archive_of_too_many_files_is_refused_before_they_are_written(
+    warming: Warming, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warmup.worker.folder.MOST_FILES", 3)
+    folder = tmp_path / "scripts/models/mine"
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
+        for number in range(4):
+            archive.addfile(tarfile.TarInfo(f"{number}.json"))
+    assert "it holds more than 3 files" in warming.error(MINE)["message"]
 
 
 def test_a_folder_that_is_not_there_says_where_it_was_looked_for(warming: Warming, tmp_path: Path) -> None:
