@@ -20,7 +20,7 @@ COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --gen
 AS_JSON := $(if $(filter-out 0,$(JSON)),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up add remove invoke logs cost upgrade preview warm down test attack check fix bench lock
+.PHONY: help setup up add remove invoke logs cost doctor upgrade preview warm down test attack check fix bench lock
 
 help: ## this list; what reports takes JSON=1
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,10 @@ preview: $(ENVIRONMENT) ## what `pulumi up` would change: STACK=dev
 	@test "$(STACK)" != local || { echo 'of which stack in AWS? make preview STACK=dev' >&2; exit 2; }
 	@command -v pulumi >/dev/null || { echo "pulumi is not on the PATH; see pulumi.com/docs/install" >&2; exit 1; }
 	DOCKER_HOST="$$($(PY) -m infra.docker_engine)" && export DOCKER_HOST && pulumi preview --stack '$(STACK)'
+
+# What deploys is enough; where everything is set up, that is not set up again.
+doctor: $(if $(wildcard $(READY)),,$(DEPLOY_READY)) ## what this machine and the account lack to deploy: [STACK=dev] [JSON=1]
+	@$(PY) -m local doctor --stack '$(if $(filter local,$(STACK)),dev,$(STACK))' $(AS_JSON)
 
 warm: $(ENVIRONMENT) ## fill the cache of a stack and ask every endpoint: [STACK=local]
 	@$(PY) -m warmup --stack $(STACK) $(AS_JSON)

@@ -20,6 +20,8 @@ from docker.context import ContextAPI
 from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 
+from hf_lambda.records import Json
+
 TIMEOUT_S = 10
 DEFAULT = "unix:///var/run/docker.sock"
 # configureDockerClient in https://github.com/pulumi/pulumi-docker/blob/master/provider/image.go
@@ -38,6 +40,8 @@ class Engine:
     host: str
     architecture: str
     kernel: str
+    image_store: str | None = None
+    """`containerd`, or the driver of the classic one; None where the engine does not say."""
 
     @property
     def is_here(self) -> bool:
@@ -161,7 +165,14 @@ def _ask(host: str, environ: Mapping[str, str]) -> Engine | None:
         return None
     names = {"x86_64": "amd64", "aarch64": "arm64"}
     architecture = str(info.get("Architecture"))
-    return Engine(host, names.get(architecture, architecture), str(info.get("KernelVersion")))
+    kernel = str(info.get("KernelVersion"))
+    return Engine(host, names.get(architecture, architecture), kernel, _image_store(info))
+
+
+def _image_store(info: Mapping[str, Json]) -> str | None:
+    """https://docs.docker.com/engine/storage/containerd/ shows what `docker info` says of it."""
+    of_containerd = ["driver-type", "io.containerd.snapshotter.v1"]
+    return "containerd" if of_containerd in (info.get("DriverStatus") or []) else info.get("Driver")
 
 
 def _platforms_of_builder(engine: Engine) -> set[str] | None:

@@ -13,6 +13,7 @@ from local import stack
 from local.adding import NOTE, hub_for, stand_ins
 from local.completion import SHELLS, completion
 from local.cost.command import cost_of_stack, lines_of
+from local.doctor import command as doctor
 from local.invoke import Invoked, invoke
 from local.layout import Folder
 from local.logs import read_cloudwatch, read_local
@@ -157,6 +158,15 @@ def cost(options: argparse.Namespace) -> int:
     return 0
 
 
+def examine(options: argparse.Namespace) -> int:
+    report = doctor.examine(ROOT, options.stack)
+    if options.json:
+        _print_json(report)
+    else:
+        print(*doctor.lines_of(report), sep="\n")
+    return 1 if report.failed else 0
+
+
 def renew(options: argparse.Namespace) -> int:
     found = upgrade(ROOT, options.to or None, options.remote or None, options.dry_run)
     if options.json:
@@ -200,7 +210,7 @@ def _shown(path: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="up | down | add | invoke | logs | cost | upgrade | completion"
+        required=True, metavar="up | down | add | invoke | logs | cost | doctor | upgrade | completion"
     )
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
@@ -250,6 +260,9 @@ def _parser() -> argparse.ArgumentParser:
         help="how long a warm request takes; for every endpoint, or one",
     )
     pricing.set_defaults(run=cost)
+    examining = commands.add_parser("doctor", help="what this machine and the account lack to deploy a stack")
+    examining.add_argument("--stack", default="dev")
+    examining.set_defaults(run=examine)
     renewing = commands.add_parser("upgrade", help="bring a release of the project into this checkout")
     renewing.add_argument("--to", metavar="RELEASE", help="default: the newest")
     renewing.add_argument("--remote", help="default: upstream, else origin")

@@ -58,8 +58,10 @@ def start() -> Iterator[Start]:
         # The path of a socket may have 108 characters, which a folder of a test uses up.
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
 
-        def run(path: Path | None = None, architecture: str = "x86_64", kernel: str = "1") -> str:
-            info = {"Architecture": architecture, "KernelVersion": kernel}
+        def run(
+            path: Path | None = None, architecture: str = "x86_64", kernel: str = "1", **more: object
+        ) -> str:
+            info = {"Architecture": architecture, "KernelVersion": kernel, **more}
             path = path or folder / "d.sock"
             server = stack.enter_context(_Server(str(path), _handler(info)))
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
@@ -75,7 +77,7 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
 
 
-def _handler(info: dict[str, str]) -> type[BaseHTTPRequestHandler]:
+def _handler(info: dict[str, object]) -> type[BaseHTTPRequestHandler]:
     class Docker(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             found = {"/version": {"ApiVersion": "1.44", "MinAPIVersion": "1.24"}, "/v1.44/info": info}
@@ -117,6 +119,21 @@ def test_without_an_engine_the_program_says_so_before_the_provider_does(deploy: 
 def test_the_engine_is_found_where_docker_host_says(start: Start):
     host = start(architecture="aarch64", kernel="6.1")
     assert find_engine({"DOCKER_HOST": host}) == Engine(host, "arm64", "6.1")
+
+
+@pytest.mark.parametrize(
+    ("said", "store"),
+    [
+        ({"Driver": "overlay2", "DriverStatus": [["Backing Filesystem", "extfs"]]}, "overlay2"),
+        (
+            {"Driver": "overlayfs", "DriverStatus": [["driver-type", "io.containerd.snapshotter.v1"]]},
+            "containerd",
+        ),
+        ({}, None),
+    ],
+)
+def test_an_engine_says_which_image_store_it_has(start: Start, said: dict[str, object], store: str | None):
+    assert find_engine({"DOCKER_HOST": start(**said)}).image_store == store  # type: ignore[union-attr]
 
 
 def test_what_the_stack_says_comes_before_docker_host(start: Start):

@@ -54,9 +54,9 @@ def complete(root: Path):
 
 @pytest.mark.parametrize("command", ["hf-local", "python -m local"])
 def test_commands_and_their_options_are_completed(complete, command: str):
-    assert {"up", "down", "upgrade", "completion"} <= complete(f"{command} ")
-    assert complete(f"{command} upg") == {"upgrade"}
-    assert {"--stack", "--json"} <= complete(f"{command} cost --")
+    assert {"up", "down", "doctor", "upgrade", "completion"} <= complete(f"{command} ")
+    assert complete(f"{command} doc") == {"doctor"}
+    assert {"--stack", "--json"} <= complete(f"{command} doctor --")
     assert complete(f"{command} completion z") == {"zsh"}
 
 
@@ -68,7 +68,7 @@ def test_the_warm_up_s_commands_are_completed_whichever_parser_they_are_of(compl
 
 
 def test_names_of_stacks_and_scripts_are_those_of_the_project(complete):
-    assert complete("hf-local cost --stack ") == {"prod", "local"}
+    assert complete("hf-local doctor --stack ") == {"prod", "local"}
     assert complete("hf-local logs n") == {"names"}
     assert complete("hf-warmup remove t") == {"topics"}
 
@@ -98,5 +98,5 @@ def test_each_shell_reads_its_script(shell: str, capsys: pytest.CaptureFixture[s
 def test_every_command_is_in_the_script_of_every_shell(shell: str, root: Path):
     modules = {"warmup": warmup.whole_parser(), "local": local._parser()}
     text = completion(shell, modules, root, Path(sys.executable))
-    for command in ("status", "prune", "add", "remove", "upgrade", "hf-warmup", "hf-local"):
+    for command in ("status", "prune", "add", "remove", "doctor", "upgrade", "hf-warmup", "hf-local"):
         assert command in text

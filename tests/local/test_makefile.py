@@ -119,6 +119,11 @@ def test_add_and_remove_take_what_the_command_takes(make):
         assert done.returncode and f"make {target} {missing}" in done.stderr
 
 
+def test_doctor_looks_at_a_stack_in_aws(make):
+    assert make("doctor").stdout == "-m|local|doctor|--stack|dev|EVENT=\n"
+    assert make("doctor", "STACK=prod", "JSON=1").stdout == "-m|local|doctor|--stack|prod|--json|EVENT=\n"
+
+
 def test_upgrade_is_followed_by_a_preview_of_a_stack_in_aws(make):
     assert make("upgrade").stdout == "-m|local|upgrade|EVENT=\n"
     assert make("upgrade", "TO=v1.2.3", "REMOTE=upstream", "STACK=dev").stdout.splitlines() == [

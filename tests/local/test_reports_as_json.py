@@ -28,7 +28,7 @@ def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParse
 
 def test_every_command_takes_json():
     every = {**parsers(warmup.whole_parser()), **parsers(local._parser())}
-    assert {"warm", "prune", "up", "down", "invoke", "logs", "cost", "upgrade"} <= every.keys()
+    assert {"warm", "prune", "up", "down", "invoke", "logs", "cost", "doctor", "upgrade"} <= every.keys()
     without = {name for name, each in every.items() if "--json" not in each._option_string_actions}
     assert without == NO_REPORT
 
