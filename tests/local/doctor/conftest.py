@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -34,10 +36,19 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def stack_of(folder: Path, keys: Mapping[str, Json]) -> Stack:
+    """The stack dev with these keys, made in `folder`."""
+    for path in ("__main__.py", "Pulumi.yaml", "inference/sentiment.py", "inference/summarization.py"):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / path, folder / path)
+    (folder / "Pulumi.dev.yaml").write_text(json.dumps({"config": keys}))
+    return read_stack(folder, "dev")
+
+
 @pytest.fixture(scope="session")
-def dev() -> Stack:
-    """The stack dev of this repository, with its NAT gateway."""
-    return read_stack(ROOT, "dev")
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """A stack with a NAT gateway."""
+    return stack_of(tmp_path_factory.mktemp("nat"), {"egress": "nat"})
 
 
 @pytest.fixture
