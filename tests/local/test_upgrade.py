@@ -11,6 +11,7 @@ import pytest
 
 from local.upgrade import UpgradeError, changelog_since, is_users, lines_of, upgrade
 
+ROOT = Path(__file__).parents[2]
 LOG = """# Changelog
 
 ## [0.2.0] - 2026-02-01
@@ -175,6 +176,12 @@ def test_changelog_says_what_a_stack_must_do(checkout: Path):
     grown = LOG.replace("- All of it.", "- All of it.\n- And more.")
     assert changelog_since(grown, LOG) == ("", "0.1.0 Added\n- And more.")
     assert changelog_since(LOG, LOG) == ("", "")
+
+
+def test_the_project_s_own_changelog_is_one_that_it_reads():
+    to_do, changes = changelog_since((ROOT / "CHANGELOG.md").read_text(), "")
+    assert to_do.startswith("0.1.0\n- ") and "pulumi config set egress nat" in to_do
+    assert "0.1.0 Added\n- `make doctor" in changes
 
 
 @pytest.mark.parametrize("committed", [True, False], ids=["committed", "not committed"])
