@@ -1,6 +1,7 @@
 """python -m warmup: fills the model cache of a stack and asks every endpoint one question.
 
-`add org/name` writes a script for a model, `remove NAME` takes it away.
+`add org/name` writes a script for a model, `remove NAME` takes it away. `batch FN input.jsonl -o
+output.jsonl` sends a file of events through an endpoint.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from discovery import ScriptError, read_scripts
 from hf_lambda.atomic import replace_text
 
 from .add import __main__ as adding
+from .batch import __main__ as batch
 from .cli.command import Command, Outcome
 from .cli.display import display
 from .cli.stack import StackClient, access_to, read_outputs
@@ -37,6 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] in (["add"], ["remove"]):
         return adding.main(given)
+    if given[:1] == ["batch"]:
+        return batch.main(given[1:])
     options = _parser().parse_args(given)
     try:
         outcome = _run(options)

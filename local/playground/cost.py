@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from local.playground.records import Cost
 from warmup import prices
 from warmup.cli.ask import request_line
+from warmup.cli.stack import billed_ms
 from warmup.protocol.records import Json
 
-_BILLED = re.compile(r"Billed Duration: (\d+(?:\.\d+)?) ms")
 _DURATION = re.compile(r"\tDuration: (\d+(?:\.\d+)?) ms")
 _MEMORY = re.compile(r"Memory Size: (\d+) MB")
 _PEAK = re.compile(r"Max Memory Used: (\d+) MB")
@@ -21,7 +21,7 @@ def cost_of(log: str, seconds: float, *, memory_mb: int | None, architecture: st
     work, and the way there. A script whose handler is none of ours says no phases.
     """
     report = next((line for line in reversed(log.splitlines()) if line.startswith("REPORT ")), "")
-    billed = _number(_BILLED, report) or _number(_DURATION, report)
+    billed = billed_ms(report) or _number(_DURATION, report)
     memory = memory_mb or _whole(_number(_MEMORY, report))
     said = request_line(log)
     total_ms = seconds * 1000

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from discovery import Script
 
@@ -15,6 +16,8 @@ from .stack import Invocation, StackClient
 
 _NOT_SERVED = 503
 """The status of what is no fault of the request: its message is a sentence of ours."""
+_OF_THE_CACHE = {"ColdCache", "DamagedCache", "EngineUnavailable", "UntrainedHead", "WrongTokenizer"}
+"""What a plain script fails with in place of that status (`hf_lambda/errors.py`)."""
 Commits = Callable[[str, str | None], str | None]
 """The warm commit of a repository at a revision."""
 
@@ -38,6 +41,43 @@ def ask_endpoints(
         return list(pool.map(ask, scripts))
 
 
+@dataclass(frozen=True)
+class Fault:
+    """How an invocation failed. `status`: what the endpoint answered; None where it failed itself.
+
+    is_of_the_endpoint: another event would fare no better, and `message` says what to do.
+    """
+
+    message: str
+    status: int | None
+    is_of_the_endpoint: bool
+    text: str
+    """For whoever asked one question: with the status, or with what was logged last."""
+
+
+def fault_of(invocation: Invocation) -> Fault | None:
+    """None where it was answered."""
+    payload = invocation.payload
+    if invocation.function_error:
+        text = invocation.failure or ""
+        kind = payload.get("errorType") if isinstance(payload, dict) else None
+        return Fault(text.partition("\n")[0], None, kind in _OF_THE_CACHE, text)
+    status = payload.get("statusCode") if isinstance(payload, dict) else None
+    if not isinstance(status, int) or status < 400:
+        return None
+    body = payload.get("body")
+    error = body.get("error") if isinstance(body, dict) else None
+    said = error.get("message") if isinstance(error, dict) else None
+    ours = status == _NOT_SERVED and said is not None
+    text = f"answers {status}: {said if ours else json.dumps(body)}"
+    return Fault(str(said or json.dumps(body, ensure_ascii=False)), status, ours, text)
+
+
+def answer_body(payload: Json) -> Json:
+    """An answer without the status and the headers around it."""
+    return payload["body"] if isinstance(payload, dict) and "statusCode" in payload else payload
+
+
 def request_line(log: str) -> dict[str, Json]:
     """The endpoint's own line about the request; a plain script has none."""
     return _line(log, "request")
@@ -58,8 +98,8 @@ def _asked_twice(client: StackClient, script: Script, commits: Commits) -> Endpo
     event = json.dumps(script.example).encode()
     first, second = client.ask(script.name, event), client.ask(script.name, event)
     for invocation in (first, second):
-        if fault := _fault(invocation):
-            raise WarmupError(ErrorKind.ENDPOINT, fault + _hint(script, invocation))
+        if fault := fault_of(invocation):
+            raise WarmupError(ErrorKind.ENDPOINT, fault.text + _hint(script, invocation))
     at_first, at_second = request_line(first.log), request_line(second.log)
     return EndpointAnswer(
         **_about(script, commits),
@@ -68,21 +108,8 @@ def _asked_twice(client: StackClient, script: Script, commits: Commits) -> Endpo
         cold_ms=round(first.seconds * 1000, 1),
         warm_ms=round(second.seconds * 1000, 1),
         phases={name: at_first[name] for name in ("import_ms", "load_ms", "infer_ms") if name in at_first},
-        response=_body(second.payload),
+        response=answer_body(second.payload),
     )
-
-
-def _fault(invocation: Invocation) -> str | None:
-    if invocation.function_error:
-        return invocation.failure
-    payload = invocation.payload
-    status = payload.get("statusCode") if isinstance(payload, dict) else None
-    if isinstance(status, int) and status >= 400:
-        body = payload.get("body")
-        error = body.get("error") if isinstance(body, dict) else None
-        said = error.get("message") if isinstance(error, dict) and status == _NOT_SERVED else None
-        return f"answers {status}: {said or json.dumps(body)}"
-    return None
 
 
 def _hint(script: Script, invocation: Invocation) -> str:
@@ -110,7 +137,3 @@ def _line(log: str, event: str) -> dict[str, Json]:
         if isinstance(document, dict) and document.get("event") == event:
             return document
     return {}
-
-
-def _body(payload: Json) -> Json:
-    return payload["body"] if isinstance(payload, dict) and "statusCode" in payload else payload

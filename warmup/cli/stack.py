@@ -13,7 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError, EndpointConnectionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    EndpointConnectionError,
+    HTTPClientError,
+)
+from botocore.exceptions import (
+    ConnectionError as NotConnected,
+)
 
 from ..protocol.answers import CodeTrials, read_answer
 from ..protocol.errors import ErrorKind, WarmupError
@@ -31,6 +39,7 @@ SETTLE_SECONDS = 120.0
 SETTLE_PAUSE_SECONDS = 2.0
 LOG_LINES = 8
 """Shown of the log of an invocation that failed."""
+_BILLED = re.compile(r"\tBilled Duration: (\d+(?:\.\d+)?) ms")
 _OF_LAMBDA = re.compile(r"(START|END|REPORT) RequestId|INIT_START|.*(\bLAMBDA_WARNING\b|\(rapid\))")
 _SETTLING = {
     "EFSMountConnectivityException",
@@ -42,6 +51,15 @@ _SETTLING = {
     "CodeArtifactUserPendingException",
     "TooManyRequestsException",
 }
+_BUSY = _SETTLING | {
+    "EC2ThrottledException",
+    "EC2UnexpectedException",
+    "ENILimitReachedException",
+    "ServiceException",
+    "ThrottlingException",
+}
+"""What asking again later mends: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors"""
+_OF_THE_EVENT = {"InvalidRequestContentException", "RequestTooLargeException"}
 _ALL_RESERVED_BUSY = "ReservedFunctionConcurrentInvocationLimitExceeded"
 """https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html, TooManyRequestsException: Reason."""
 Answer = TypeVar("Answer", bound=Record)
@@ -106,6 +124,11 @@ class Invocation:
             return json.loads(self.body) if self.body else None
         except ValueError:
             return self.body
+
+    @property
+    def billed_ms(self) -> float | None:
+        """As Lambda's own line in the log has it."""
+        return billed_ms(self.log)
 
     @property
     def failure(self) -> str | None:
@@ -182,6 +205,28 @@ class StackClient:
             )
         return self._invoke(self._patient, arn, event, LogType="Tail")
 
+    def ask_once(self, client: Client, arn: str, event: bytes) -> Invocation:
+        """As `ask`, of the function or alias `arn`, without waiting for one that is busy.
+
+        Raises Busy where asking again later may help, Refused where Lambda does not take this event, and
+        WarmupError where it would take none.
+        """
+        try:
+            return _invoke_once(client, arn, event, LogType="Tail")
+        except ClientError as error:
+            if error.response.get("Reason") == _ALL_RESERVED_BUSY and _is_switched_off(client, arn):
+                raise self._switched_off(arn) from error
+            code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
+            if code in _BUSY:
+                raise Busy(self._worded(error, arn)) from error
+            if code in _OF_THE_EVENT:
+                raise Refused(f"{code}: {message}") from error
+            raise self._worded(error, arn) from error
+        except (HTTPClientError, NotConnected) as error:
+            raise Busy(self._worded(error, arn), reached=False) from error
+        except BotoCoreError as error:
+            raise self._worded(error, arn) from error
+
     def _invoke(self, client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
         try:
             return invoke_when_ready(client, arn, payload, **options)
@@ -192,11 +237,12 @@ class StackClient:
 
     def lambda_client(self, read_timeout_s: int, **config: Json) -> Client:
         """A client of this stack's Lambda API. Raises WarmupError where there are no usable credentials."""
-        config |= {
+        config = {
             "connect_timeout": 10,
             "read_timeout": read_timeout_s,
             "tcp_keepalive": True,
             "max_pool_connections": 32,
+            **config,
         }
         if url := self.outputs.endpoint_url:
             return gateway_client(url, self.outputs.region, **config)
@@ -251,6 +297,18 @@ class SwitchedOff(Exception):  # noqa: N818 - how a function is, not a fault
     """The function's reserved concurrency is 0."""
 
 
+class Busy(Exception):  # noqa: N818 - how a function is, not a fault
+    """Lambda did not run the function now. `problem`: what to say once it is waited for no longer."""
+
+    def __init__(self, problem: WarmupError, *, reached: bool = True) -> None:
+        super().__init__(str(problem))
+        self.problem, self.reached = problem, reached
+
+
+class Refused(Exception):  # noqa: N818 - what is wrong is the event
+    """Lambda does not take the event; the text is its reason."""
+
+
 def invoke_when_ready(client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
     """One invocation; what a function that was just deployed may lack for a short while is waited for.
 
@@ -258,20 +316,30 @@ def invoke_when_ready(client: Client, arn: str, payload: bytes, **options: str) 
     """
     deadline, pause = time.monotonic() + SETTLE_SECONDS, threading.Event()
     while True:
-        began = time.monotonic()
         try:
-            response = client.invoke(FunctionName=arn, Payload=payload, **options)
-            body = response["Payload"].read()
-            break
+            return _invoke_once(client, arn, payload, **options)
         except ClientError as error:
             if error.response.get("Reason") == _ALL_RESERVED_BUSY and _is_switched_off(client, arn):
                 raise SwitchedOff(arn) from error
             if error.response["Error"]["Code"] not in _SETTLING or time.monotonic() > deadline:
                 raise
             pause.wait(SETTLE_PAUSE_SECONDS)
+
+
+def _invoke_once(client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
+    """Raises errors of botocore."""
+    began = time.monotonic()
+    response = client.invoke(FunctionName=arn, Payload=payload, **options)
+    body = response["Payload"].read()
     seconds = time.monotonic() - began
     log = base64.b64decode(response.get("LogResult", "")).decode(errors="replace")
     return Invocation(body.decode(errors="replace"), response.get("FunctionError"), log, seconds)
+
+
+def billed_ms(log: str) -> float | None:
+    """Of the last request in `log`."""
+    found = _BILLED.findall(log)
+    return float(found[-1]) if found else None
 
 
 def _is_switched_off(client: Client, arn: str) -> bool:
