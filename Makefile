@@ -20,7 +20,7 @@ COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --gen
 AS_JSON := $(if $(filter-out 0,$(JSON)),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up add remove invoke logs cost doctor upgrade preview warm down test attack check fix bench lock
+.PHONY: help setup up add remove invoke logs cost doctor upgrade preview warm rollback down test attack check fix bench lock
 
 help: ## this list; what reports takes JSON=1
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -82,6 +82,9 @@ doctor: $(if $(wildcard $(READY)),,$(DEPLOY_READY)) ## what this machine and the
 
 warm: $(ENVIRONMENT) ## fill the cache of a stack and ask every endpoint: [STACK=local]
 	@$(PY) -m warmup --stack $(STACK) $(AS_JSON)
+
+rollback: $(ENVIRONMENT) ## let the version before serve again: [FN=sentiment] [STACK=local]
+	@$(PY) -m warmup rollback $(FN) --stack '$(STACK)' $(AS_JSON)
 
 down: $(if $(filter-out local,$(STACK)),$(ENVIRONMENT)) ## stop the local stack, or destroy another: [STACK=local] [YES=1]
 ifeq ($(STACK),local)

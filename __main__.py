@@ -18,6 +18,7 @@ from infra.registry import ManifestReader, read_manifest
 from infra.role import ExecutionRole
 from infra.settings import read_settings
 from infra.staging import StagingBucket
+from warmup.protocol.models import models_of_scripts
 
 
 def deploy(
@@ -122,7 +123,8 @@ def deploy(
             opts=opts,
         )
     streaming = {script.name for script in scripts if script.streams}
-    hooks = endpoint_hooks(settings.keep_versions, account)
+    models = {script.name: models_of_scripts([script]) for script in scripts}
+    hooks = endpoint_hooks(settings.keep_versions, account, gated=settings.release == "gated")
     functions = {
         name: InferenceFunction(
             name,
@@ -132,6 +134,7 @@ def deploy(
             cache=cache,
             role=role,
             hooks=hooks,
+            models=models[name],
             streams=name in streaming,
             opts=opts,
         )
@@ -154,6 +157,12 @@ def deploy(
         "functionUrls", {name: function.url for name, function in functions.items() if function.url}
     )
     pulumi.export("memoryMb", memory_mb)
+    if settings.release == "gated":
+        newest = {name: function.version for name, function in functions.items()}
+        pulumi.export(
+            "release",
+            {"versions": newest, "canary": settings.canary, "canaryMinutes": settings.canary_minutes},
+        )
     pulumi.export("warmupArn", warmup.arn)
     if remote_code:
         pulumi.export("warmupCodeArn", remote_code.arn)

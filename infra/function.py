@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -12,7 +12,9 @@ from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.log import MESSAGES
 from hf_lambda.records import Json
 from hf_lambda.streaming import STREAMS
+from warmup.cli.versions import MODELS, models_text
 from warmup.prices import ACCOUNT_INSTANCES, busy_month_usd
+from warmup.protocol.models import ModelRequest
 
 from .cache import MOUNT_PATH, ModelCache
 from .hooks import ALIAS, EndpointHooks, explain_error
@@ -66,6 +68,8 @@ class InferenceFunction(pulumi.ComponentResource):
     arn: pulumi.Output[str]
     """To invoke it by: of the alias, which serves a published version."""
     name: pulumi.Output[str]
+    version: pulumi.Output[str]
+    """The newest that is published; with `release: gated` it may wait."""
     log_group: pulumi.Output[str]
     url: pulumi.Output[str] | None
 
@@ -79,6 +83,7 @@ class InferenceFunction(pulumi.ComponentResource):
         cache: ModelCache,
         role: ExecutionRole,
         hooks: EndpointHooks,
+        models: Sequence[ModelRequest],  # that its script uses
         streams: bool,  # its handler answers piece by piece
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -102,6 +107,7 @@ class InferenceFunction(pulumi.ComponentResource):
             timeout_s=endpoint.timeout_seconds,
             environment={
                 **_environment(name, _hub(settings) if downloads else None),
+                MODELS: models_text(models),
                 **{
                     key: pulumi.Output.secret(value.get_secret_value())
                     for key, value in endpoint.environment.items()
@@ -125,7 +131,14 @@ class InferenceFunction(pulumi.ComponentResource):
             name=ALIAS,
             function_name=function.id,
             function_version=function.version,
-            opts=pulumi.ResourceOptions(parent=self, hooks=hooks.alias),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=hooks.alias,
+                # Gated, whoever releases or rolls back moves it; the engine would move it again.
+                ignore_changes=["functionVersion", "routingConfig", "description"]
+                if settings.release == "gated"
+                else None,
+            ),
         )
         if endpoint.provisioned_concurrency:
             aws.lambda_.ProvisionedConcurrencyConfig(
@@ -136,6 +149,7 @@ class InferenceFunction(pulumi.ComponentResource):
                 opts=self._child,
             )
         self.name, self.arn, self.log_group = function.id, alias.arn, role.log_group.name
+        self.version = function.version
         self.url = None
         if endpoint.function_url != "none":
             self.url = self._open(alias, endpoint, hooks, settings.architecture)

@@ -11,6 +11,8 @@ from botocore.exceptions import ClientError
 
 from discovery import Script
 from warmup.cli.stack import invoke_when_ready
+from warmup.cli.versions import ALIAS as ALIAS
+from warmup.cli.versions import version_before
 from warmup.protocol.events import JobsEvent, ModelEvent
 from warmup.protocol.models import models_of_scripts
 from warmup.protocol.records import Json
@@ -88,10 +90,6 @@ def _is_staged(inputs: Mapping[str, Json]) -> bool:
     return "STAGING_BUCKET" in ((inputs.get("environment") or {}).get("variables") or {})
 
 
-ALIAS = "live"
-"""Every endpoint is called through it, so that no address changes with what it serves."""
-
-
 @dataclass(frozen=True)
 class EndpointHooks:
     """For the resources of every endpoint."""
@@ -101,14 +99,26 @@ class EndpointHooks:
     url: pulumi.ResourceHookBinding
 
 
-def endpoint_hooks(keep_versions: int, account: Account) -> EndpointHooks:
-    """`keep_versions`: published versions that stay beside those that the alias serves."""
+def endpoint_hooks(keep_versions: int, account: Account, *, gated: bool = False) -> EndpointHooks:
+    """`keep_versions`: published versions that stay beside those that the alias serves, and the newest.
+
+    gated: the alias is moved by whoever releases, so that what is published waits.
+    """
 
     def refuse(args: pulumi.ResourceHookArgs) -> None:
-        refuse_shared_subnets(args.id, args.old_inputs or {}, args.new_inputs or {}, account)
+        old, new = args.old_inputs or {}, args.new_inputs or {}
+        if gated:
+            refuse_left_subnets(args.id, old, new)
+        else:
+            refuse_shared_subnets(args.id, old, new, account)
 
     def delete(args: pulumi.ResourceHookArgs) -> None:
         delete_versions((args.new_outputs or {})["functionName"], keep_versions, account)
+
+    def published(args: pulumi.ResourceHookArgs) -> None:
+        made = args.new_outputs or {}
+        announce_version(made["name"], made["version"], account)
+        delete_versions(made["name"], keep_versions, account)
 
     def announce(args: pulumi.ResourceHookArgs) -> None:
         pulumi.log.info(
@@ -121,8 +131,9 @@ def endpoint_hooks(keep_versions: int, account: Account) -> EndpointHooks:
     ignoring = pulumi.ResourceHookOptions(ignore_errors=True)
     cleanup = pulumi.ResourceHook("delete-old-versions", delete, ignoring)
     notice = pulumi.ResourceHook("announce-address", announce, ignoring)
+    waiting = pulumi.ResourceHook("announce-version", published, ignoring)
     return EndpointHooks(
-        function=pulumi.ResourceHookBinding(before_update=[guard]),
+        function=pulumi.ResourceHookBinding(before_update=[guard], after_update=[waiting] if gated else None),
         alias=pulumi.ResourceHookBinding(after_create=[cleanup], after_update=[cleanup]),
         url=pulumi.ResourceHookBinding(after_create=[notice]),
     )
@@ -149,8 +160,20 @@ def explain_taken_name(name: str) -> pulumi.ResourceHookBinding:
     )
 
 
+def announce_version(function_name: str, version: str, account: Account) -> None:
+    """Says which version serves, where it is not the one that was just published."""
+    serving = account.client("lambda").get_alias(FunctionName=function_name, Name=ALIAS)["FunctionVersion"]
+    if serving != version:
+        pulumi.log.info(
+            f"{function_name}: version {serving} serves, version {version} waits for `python -m warmup "
+            f"--stack {pulumi.get_stack()}`, which asks it and lets it serve"
+        )
+
+
 def delete_versions(function_name: str, keep: int, account: Account) -> None:
     """Deletes versions that no alias serves: those beyond the newest `keep`, and those in other subnets.
+
+    Never the newest of all, which may wait to be released.
 
     A published version keeps the network interfaces of the subnets that it was published with, so a subnet
     that the function has left could otherwise not be deleted:
@@ -161,12 +184,16 @@ def delete_versions(function_name: str, keep: int, account: Account) -> None:
     subnets = {each["Version"]: _subnets(each) for page in listed for each in page["Versions"]}
     current = subnets.pop("$LATEST")
     served: set[str] = set()
+    before: set[str | None] = set()
     for page in client.get_paginator("list_aliases").paginate(FunctionName=function_name):
         for alias in page["Aliases"]:
             served |= {alias["FunctionVersion"], *_weighed(alias)}
+            before.add(version_before(alias))
+    served |= {*sorted(subnets, key=int)[-1:]}
     spare = sorted(subnets.keys() - served, key=int, reverse=True)
     for place, version in enumerate(spare):
-        if place >= keep or not subnets[version] <= current:
+        is_spare = place >= keep and version not in before  # a rollback leads there
+        if is_spare or not subnets[version] <= current:
             client.delete_function(FunctionName=function_name, Qualifier=version)
 
 
@@ -192,6 +219,16 @@ def refuse_shared_subnets(
         raise pulumi.RunError(
             f"{function_name} is to leave {', '.join(sorted(left))} while `{ALIAS}` serves versions "
             f"{versions}, which stay there. Let it serve one version, then run `pulumi up` again."
+        )
+
+
+def refuse_left_subnets(function_name: str, old: Mapping[str, Json], new: Mapping[str, Json]) -> None:
+    """Raises RunError where the function leaves a subnet while its alias stays with a version in it."""
+    if left := _subnets_of_inputs(old) - _subnets_of_inputs(new):
+        raise pulumi.RunError(
+            f"{function_name} is to leave {', '.join(sorted(left))}, and with release gated `{ALIAS}` goes "
+            "on serving the version that is there, which keeps the subnet. For this deployment: pulumi "
+            "config set release direct"
         )
 
 

@@ -195,6 +195,18 @@ class Settings(EndpointSettings):
         description="Published versions of an endpoint that are kept beside the one that its alias `live` "
         "serves, 0 to 20. Older ones are deleted."
     )
+    release: Literal["direct", "gated"] = Field(
+        description="When a new version of an endpoint serves - direct (at once) or gated (once `python -m "
+        "warmup` has warmed its models, asked it, and sent it some of the requests first)."
+    )
+    canary: Annotated[WholeNumber, Ge(0), Le(50)] = Field(
+        description="Percent of the requests that a new version gets first, with `release` gated, 0 to 50. 0 "
+        "- none, it serves once it has answered the warm-up."
+    )
+    canary_minutes: Annotated[WholeNumber, Ge(1), Le(1440)] = Field(
+        description="So long it gets no more than `canary` percent, 1 to 1440 minutes; one failure, and the "
+        "version before serves alone again."
+    )
     hub_endpoint: Url = Field(description="The Hub, or a mirror of it.")
     hf_token: Token = Field(
         description="Token for private and gated models, kept in Secrets Manager for what downloads alone. "
@@ -505,6 +517,10 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     if settings.egress == "none" and settings.warm_on_deploy:
         found.append(
             "warmOnDeploy is true with egress none, where the command stages the models; set one of them"
+        )
+    if settings.release == "gated" and not settings.keep_versions:
+        found.append(
+            "keepVersions is 0 with release gated; must be at least 1, or there is nothing to go back to"
         )
     if settings.monthly_budget_usd and not settings.alarm_email:
         found.append(

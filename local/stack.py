@@ -18,6 +18,7 @@ from local.hub.address import HubAddress
 from local.layout import Folder
 from local.program.declare import declare
 from local.program.functions import Program
+from local.releases import publish
 from local.service.isolation import NONE, NOTICE, OPEN_NOTICE, available, closes_network
 from warmup.protocol.outputs import LOCAL, StackOutputs
 from warmup.protocol.reports import WarmReport
@@ -84,11 +85,12 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     if not choices.container:
         _install_packages(folder, say)
     hub = _start_hub(folder, choices, say)
+    if not choices.container:  # whose images are those of the code that is there now
+        program = publish(program, folder)
     folder.program.touch(mode=0o600)  # it holds the functions' variables
     folder.program.write_text(json.dumps(program.to_json(), indent=2))
     url = _start_gateway(folder, choices, program, hub, say)
-    endpoints = [function for function in program.functions if function.is_endpoint]
-    urls = {function.name: f"{url}/urls/{function.name}/" for function in endpoints}
+    urls = {each.name: f"{url}/urls/{each.name}/" for each in program.functions if each.is_endpoint}
     outputs = {**program.outputs, "stack": LOCAL, "endpointUrl": url, "functionUrls": urls}
     folder.outputs.write_text(json.dumps(outputs, indent=2) + "\n")
     return RunningStack(program, StackOutputs.from_json(outputs), hub)

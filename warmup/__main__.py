@@ -30,7 +30,8 @@ _ACTIONS = {
     "warm": "fill the cache and ask every endpoint",
     "status": "what the cache holds",
     "verify": "hash every cached file again",
-    "prune": "remove what no script uses any more",
+    "prune": "remove what no script and no published version uses any more",
+    "rollback": "let the versions serve that did before",
 }
 _EPILOG = "Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."
 
@@ -63,15 +64,19 @@ def _run(options: argparse.Namespace) -> Outcome:
     scripts = read_scripts(options.scripts)
     client = StackClient(outputs, access_to(ROOT, outputs, options.outputs))
     command = Command(client, scripts, only=options.model, parallel=options.parallel)
+    if options.endpoint is not None and options.action != "rollback":
+        raise WarmupError(ErrorKind.USAGE, f"{options.action} takes no {options.endpoint!r}")
     if options.action == "status":
         return command.status()
+    if options.action == "rollback":
+        return command.rollback(options.endpoint)
     # --json keeps stdout for the report.
     with display(sys.stderr if options.json else sys.stdout) as shown:
         if options.action == "verify":
             return command.verify(shown)
         if options.action == "prune":
             return command.prune(shown, options.dry_run, options.force)
-        return command.plan(shown) if options.dry_run else command.warm(shown)
+        return command.plan(shown) if options.dry_run else command.warm(shown, force=options.force)
 
 
 def _write(path: Path, document: str) -> None:
@@ -92,7 +97,11 @@ def whole_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m warmup", parents=[_options()], add_help=False)
     commands = parser.add_subparsers()
     for action, text in _ACTIONS.items():
-        commands.add_parser(action, help=text, parents=[_options()])
+        of_action = commands.add_parser(action, help=text, parents=[_options()])
+        if action == "rollback":
+            _add_endpoint(of_action)
+    sending = "send a file of events through an endpoint"
+    commands.add_parser("batch", help=sending, parents=[batch.parser()], conflict_handler="resolve")
     for name, (text, options) in adding.commands().items():
         commands.add_parser(name, help=text, parents=[options], conflict_handler="resolve")
     return parser
@@ -103,7 +112,12 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m warmup", description=__doc__, epilog=_EPILOG, parents=[_options()]
     )
     parser.add_argument("action", nargs="?", default="warm", choices=_ACTIONS, help="default: warm")
+    _add_endpoint(parser)
     return parser
+
+
+def _add_endpoint(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("endpoint", nargs="?", metavar="FN", help="rollback: of this endpoint alone")
 
 
 def _options() -> argparse.ArgumentParser:
@@ -119,7 +133,9 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument("--model", metavar="M", help="this model alone, and the endpoints that use it")
     parser.add_argument("--dry-run", action="store_true", help="show files and bytes, change nothing")
     parser.add_argument(
-        "--force", action="store_true", help="prune: also models that a script may load unseen"
+        "--force",
+        action="store_true",
+        help="prune: also models that a script may load unseen; warm: release also what was rolled back",
     )
     parser.add_argument("--json", action="store_true", help="the report on stdout, progress on stderr")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write the report there too")

@@ -60,6 +60,10 @@ class Function(Record):
     url: FunctionUrl | None = None
     storage_mb: int = 512
     """What it has at /tmp."""
+    version: str | None = None
+    """As published; None of a function that has no versions."""
+    root: str | None = None
+    """Folder that its code lies in; None: the project's."""
 
     @property
     def is_warmup(self) -> bool:

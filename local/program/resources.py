@@ -59,6 +59,7 @@ def _function(
         max_instances=None if reserved is None or reserved < 0 else int(reserved),
         retries=int(later["maximumRetryAttempts"]) if "maximumRetryAttempts" in later else DEFAULT_RETRIES,
         storage_mb=int((inputs.get("ephemeralStorage") or {}).get("size") or 512),
+        version=str(given.outputs["version"]) if inputs.get("publish") else None,
         url=_url(_about(given, resources, "aws:lambda/functionUrl:FunctionUrl")),
     )
 

@@ -1,6 +1,7 @@
 """`python -m local.service.daemon --port-file F`: the gateway of the local stack, until SIGTERM."""
 
 import argparse
+import functools
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from local.layout import Folder
 from local.playground.on_this_machine import LocalBackend
 from local.playground.server import PlaygroundServer
 from local.program.functions import Program
+from local.releases import keep_alias, read_aliases
 from local.service.emulator import Emulators
 from local.service.environment import aws_environment, machine_environment
 from local.service.gateway import Gateway
@@ -32,7 +34,12 @@ def main(arguments: list[str] | None = None) -> int:
     program = Program.from_json(json.loads(folder.program.read_text()))
     hub = HubAddress(options.hub, options.upstream)
     extra = {each.name: machine_environment(each, hub, os.environ) for each in program.functions}
-    gateway = Gateway(program.functions, _runtime(folder, options, extra))
+    gateway = Gateway(
+        program.functions,
+        _runtime(folder, options, extra),
+        aliases=read_aliases(folder),
+        alias_moved=functools.partial(keep_alias, folder),
+    )
     api = HttpApi(gateway, port=options.port)
     for each in program.functions:  # its own address is known now, and nobody has called yet
         extra[each.name] |= aws_environment(each, options.bucket, api.url)

@@ -75,7 +75,12 @@ class Emulators:
             cache, tmp = None, Path("/tmp")
         extra = self.extra.get(function.name, {})
         packages = self.state / PACKAGES
-        return environment(function, root=self.root, tmp=tmp, cache=cache, extra=extra, packages=packages)
+        root = self.code(function)
+        return environment(function, root=root, tmp=tmp, cache=cache, extra=extra, packages=packages)
+
+    def code(self, function: Function) -> Path:
+        """The folder that holds its scripts and hf_lambda."""
+        return self.root if function.root is None else Path(function.root)
 
     def command(self, function: Function, tmp: Path, port: int, runtime_port: int) -> list[str]:
         emulator = [str(self.binary), "--runtime-interface-emulator-address", f"127.0.0.1:{port}"]
@@ -99,7 +104,7 @@ class Emulators:
             "mount": function.mount,
             "tmp": str(tmp),
             "writes": function.writes,
-            "keep": [str(path) for path in self._kept()],
+            "keep": [str(path) for path in self._kept(function)],
             "connect": self._reached(function, runtime_port),
         }
         return [sys.executable, "-I", "-S", str(SANDBOX), self.isolation, json.dumps(view)]
@@ -110,10 +115,17 @@ class Emulators:
             return None
         return [int(self.bucket_url.rpartition(":")[2]), *([runtime_port] if runtime_port else [])]
 
-    def _kept(self) -> list[Path]:
+    def _kept(self, function: Function) -> list[Path]:
         """What instances see of /tmp, should it lie there."""
         packages = self.state / PACKAGES
-        kept = [self.root, self.cache, self.binary, Path(sys.prefix), Path(sys.base_prefix)]
+        kept = [
+            self.code(function),
+            self.root,
+            self.cache,
+            self.binary,
+            Path(sys.prefix),
+            Path(sys.base_prefix),
+        ]
         return [*kept, packages] if packages.is_dir() else kept
 
 
@@ -132,7 +144,7 @@ class Emulator:
         self._port, self._runtime_port = self._ports.numbers
         self._process = subprocess.Popen(
             self._command(settings),
-            cwd=settings.root / "inference",
+            cwd=settings.code(function) / "inference",
             env=self._environment(settings),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -2,10 +2,11 @@
 
 import base64
 import contextlib
+import functools
 import json
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from local.program.functions import Function, FunctionUrl
@@ -23,10 +24,14 @@ from local.service.lambda_api import (
     concurrency,
     configuration,
     find,
+    qualifier_of,
     throttled,
 )
 from local.service.streaming import Cut, prelude
+from local.service.versions import Alias, Versions
+from warmup.cli.versions import ALIAS
 
+_ALIASES = "aliases/"
 IDLE_S = 300
 """Instances unused for so long are ended, as Lambda does after a while."""
 RETRY_DELAYS_S = (60.0, 120.0)
@@ -60,9 +65,23 @@ class Gateway:
         *,
         idle_s: float = IDLE_S,
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
+        aliases: Mapping[str, Alias] | None = None,
+        alias_moved: Callable[[str, Alias], None] = lambda name, alias: None,
     ) -> None:
+        """Of a function that is there several times these are its versions, the oldest first.
+
+        aliases: by function, as they were left; else the newest version serves.
+        """
         self.functions = {function.function_name: function for function in functions}
-        self._pools = {name: Pool(function, runtime.start) for name, function in self.functions.items()}
+        self._versions = {
+            name: Versions(
+                [each for each in functions if each.function_name == name],
+                runtime,
+                alias=(aliases or {}).get(name) or Alias(ALIAS, function.version or VERSION),
+                moved=functools.partial(alias_moved, name),
+            )
+            for name, function in self.functions.items()
+        }
         self._idle_s = idle_s
         self._retry_delays_s = retry_delays_s
         self._closing = threading.Event()
@@ -71,7 +90,7 @@ class Gateway:
     def close(self) -> None:
         """End all instances."""
         self._closing.set()
-        for pool in self._pools.values():
+        for pool in self._every_pool():
             pool.close()
 
     def invoke(
@@ -79,12 +98,13 @@ class Gateway:
     ) -> Reply:
         """One Invoke call. Raises ApiError."""
         function = find(self.functions, name)
+        pool = self._versions[function.function_name].pool(qualifier_of(name))
         check_payload(payload, kind)
         payload = payload or b"{}"
         if kind == "DryRun":
             return Reply(204)
         if kind == "Event":
-            arguments = (function, payload, client_context)
+            arguments = (pool, payload, client_context)
             threading.Thread(
                 target=self._run_later, args=arguments, name=f"event {name}", daemon=True
             ).start()
@@ -92,8 +112,9 @@ class Gateway:
         if kind != "RequestResponse":
             message = f"Invocation type {kind} is not known: RequestResponse, Event or DryRun"
             raise ApiError(400, "InvalidParameterValueException", message)
-        answer = self._run(function, payload, client_context)
-        headers = {"X-Amz-Executed-Version": VERSION, "x-amzn-RequestId": answer.request_id}
+        answer = self._run(pool, payload, client_context)
+        version = pool.function.version or VERSION
+        headers = {"X-Amz-Executed-Version": version, "x-amzn-RequestId": answer.request_id}
         if answer.error:
             headers["X-Amz-Function-Error"] = "Unhandled"
         if tail:
@@ -114,14 +135,14 @@ class Gateway:
         """What the script `name` answers to an event, with its log. Raises ApiError."""
         function = self.endpoint(name)
         check_payload(payload, "RequestResponse")
-        return self._run(function, payload, None)
+        return self._run(self._serving(function), payload, None)
 
     @contextlib.contextmanager
     def ask_streaming(self, name: str, payload: bytes) -> Iterator[Streaming]:
         """As `ask`, while the answer is made. Leaving the block ends it. Raises ApiError."""
         function = self.endpoint(name)
         check_payload(payload, "RequestResponse")
-        with self._refusals(function), self._pools[function.function_name].lease() as instance:
+        with self._refusals(function), self._serving(function).lease() as instance:
             if not isinstance(instance, StreamingEmulator):  # a container, whose emulator waits for all of it
                 yield Streaming.of(instance.invoke(payload))
                 return
@@ -135,10 +156,12 @@ class Gateway:
 
     def retire(self, name: str) -> int:
         """Stop the idle instances of the script `name`: its next request is a cold start. Raises ApiError."""
-        return self._pools[self.endpoint(name).function_name].retire(0)
+        versions = self._versions[self.endpoint(name).function_name]
+        return sum(pool.retire(0) for pool in versions.pools.values())
 
     def describe(self, name: str | None, what: str) -> Reply:
-        """ListFunctions, GetFunction, GetFunctionConfiguration or GetFunctionConcurrency. Raises ApiError."""
+        """ListFunctions, ListVersionsByFunction, GetAlias, GetFunction, GetFunctionConfiguration or
+        GetFunctionConcurrency. Raises ApiError."""
         if name is None:
             return _json(
                 {"Functions": [configuration(each) for each in self.functions.values()], "NextMarker": None}
@@ -146,8 +169,19 @@ class Gateway:
         function = find(self.functions, name)
         if what == "concurrency":
             return _json(concurrency(function))
+        versions = self._versions[function.function_name]
+        if what == "versions":
+            there = [configuration(pool.function) for pool in versions.pools.values()]
+            return _json({"Versions": there, "NextMarker": None})
+        if what.startswith(_ALIASES):
+            return _json(versions.describe(what.removeprefix(_ALIASES)))
         found = configuration(function)
         return _json(found if what else {"Configuration": found, "Code": {"RepositoryType": "ECR"}})
+
+    def update_alias(self, name: str, what: str, body: bytes) -> Reply:
+        """UpdateAlias. Raises ApiError."""
+        function = find(self.functions, name)
+        return _json(self._versions[function.function_name].update(what.removeprefix(_ALIASES), body))
 
     def call_url(self, name: str, request: UrlRequest) -> Reply:
         """One request to the Function URL of the script `name`. Raises ApiError."""
@@ -168,12 +202,12 @@ class Gateway:
             raise ApiError(413, "RequestTooLargeException", "Request body is too large")
         if function.streams:
             return self._stream(function, payload)
-        return function_urls.reply(self._run(function, payload, None))
+        return function_urls.reply(self._run(self._serving(function), payload, None))
 
     def _stream(self, function: Function, payload: bytes) -> Reply:
         """What the function sends, as it comes; the instance is busy until the answer is closed."""
         with self._refusals(function), contextlib.ExitStack() as stack:
-            instance = stack.enter_context(self._pools[function.function_name].lease())
+            instance = stack.enter_context(self._serving(function).lease())
             if not isinstance(instance, StreamingEmulator):  # a container, whose emulator waits for all of it
                 return function_urls.reply(instance.invoke(payload))
             opened = stack.enter_context(instance.open(payload))
@@ -190,10 +224,10 @@ class Gateway:
             return function_urls.reply(InvocationResult(body, answer.is_error, "", opened.request_id))
 
     def _run(
-        self, function: Function, payload: bytes, client_context: str | None, *, wait: bool = False
+        self, pool: Pool, payload: bytes, client_context: str | None, *, wait: bool = False
     ) -> InvocationResult:
-        with self._refusals(function):
-            return self._pools[function.function_name].invoke(payload, client_context, wait=wait)
+        with self._refusals(pool.function):
+            return pool.invoke(payload, client_context, wait=wait)
 
     @contextlib.contextmanager
     def _refusals(self, function: Function) -> Iterator[None]:
@@ -205,18 +239,26 @@ class Gateway:
         except InstanceError as error:
             raise ApiError(500, "ServiceException", str(error)) from error
 
-    def _run_later(self, function: Function, payload: bytes, client_context: str | None) -> None:
-        for delay_s in [0.0, *self._retry_delays_s[: function.retries]]:
+    def _run_later(self, pool: Pool, payload: bytes, client_context: str | None) -> None:
+        for delay_s in [0.0, *self._retry_delays_s[: pool.function.retries]]:
             if self._closing.wait(delay_s):
                 return
             with contextlib.suppress(ApiError):
-                if not self._run(function, payload, client_context, wait=True).error:
+                if not self._run(pool, payload, client_context, wait=True).error:
                     return
 
     def _retire(self) -> None:
         while not self._closing.wait(min(self._idle_s, 15)):
-            for pool in self._pools.values():
+            for pool in self._every_pool():
                 pool.retire(self._idle_s)
+
+    def _every_pool(self) -> Iterator[Pool]:
+        for versions in self._versions.values():
+            yield from versions.pools.values()
+
+    def _serving(self, function: Function) -> Pool:
+        """What the endpoint's address leads to."""
+        return self._versions[function.function_name].pool(ALIAS)
 
 
 class _Holding:

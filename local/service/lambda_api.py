@@ -17,6 +17,7 @@ VERSION = "$LATEST"
 _FUNCTIONS = re.compile(r"/2015-03-31/functions/?")
 _FUNCTION = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)(?P<what>/invocations|/configuration)?")
 _CONCURRENCY = re.compile(r"/2019-09-30/functions/(?P<name>[^/]+)(?P<what>/concurrency)")
+_VERSIONS = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)(?P<what>/versions|/aliases/(?P<alias>[\w-]+))")
 _ARN = re.compile(
     r"(arn:[\w-]+:lambda:[\w-]*:\d*:function:|\d{12}:(function:)?|function:)?(?P<name>[\w-]+)(:(?P<qualifier>.+))?"
 )
@@ -53,18 +54,20 @@ class Reply:
 
 
 def parse_path(path: str) -> tuple[str | None, str]:
-    """Function as given (None: all of them) and what is asked: invocations, configuration, concurrency or "".
+    """Function as given (None: all of them) and what is asked of it: "invocations", "configuration",
+    "concurrency", "versions", "aliases/NAME" or "".
 
     Raises ApiError for any other address.
     """
     if _FUNCTIONS.fullmatch(path):
         return None, ""
-    if found := _FUNCTION.fullmatch(path) or _CONCURRENCY.fullmatch(path):
+    if found := _FUNCTION.fullmatch(path) or _CONCURRENCY.fullmatch(path) or _VERSIONS.fullmatch(path):
         return unquote(found["name"]), (found["what"] or "").strip("/")
     raise ApiError(
         404,
         "UnknownOperationException",
-        f"{path} is not served here; this is Invoke, GetFunction, GetFunctionConcurrency, ListFunctions",
+        f"{path} is not served here; this is Invoke, GetFunction, GetFunctionConcurrency, ListFunctions, "
+        "ListVersionsByFunction, GetAlias, UpdateAlias",
     )
 
 
@@ -79,6 +82,12 @@ def find(functions: Mapping[str, Function], given: str) -> Function:
             f"Function not found: {given}; there are: {', '.join(sorted(functions))}",
         )
     return function
+
+
+def qualifier_of(given: str) -> str | None:
+    """The version or alias that a name or an ARN ends with."""
+    parsed = _ARN.fullmatch(given)
+    return parsed["qualifier"] if parsed else None
 
 
 def check_payload(payload: bytes, kind: str) -> None:
@@ -127,7 +136,7 @@ def configuration(function: Function) -> dict[str, Json]:
         "MemorySize": function.memory_mb,
         "Timeout": function.timeout_s,
         "Environment": {"Variables": function.environment},
-        "Version": VERSION,
+        "Version": function.version or VERSION,
         "State": "Active",
         "LastUpdateStatus": "Successful",
     }

@@ -121,6 +121,9 @@ CHANGES: dict[str, Change] = {
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
     "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
     "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
+    "release": Change("gated", Changes(), why="the alias stays with what it serves"),
+    "canary": Change(5, Changes(), why="an output, for whoever releases"),
+    "canaryMinutes": Change(1, Changes(), why="an output, for whoever releases"),
     "image": Change("full", Changes.of(updates=PUBLISHED, deletes={"docker:index/image image-slim"})),
     "tags": Change(
         {"a": "b"},

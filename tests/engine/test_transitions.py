@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
+from urllib.parse import quote
 
 import pytest
 
@@ -24,11 +25,16 @@ from tests.provider.aws.server import emulated_aws
 from tests.provider.conftest import client_of
 from tests.provider.existing import Client, lay_network, mount
 from tests.transitions import transitions
+from warmup.cli.access import Access
+from warmup.cli.release import Releases, roll_back
+from warmup.cli.stack import StackClient
+from warmup.protocol.outputs import StackOutputs
 
 pytestmark = pytest.mark.slow
 
 EGRESS, URLS = (get_args(Settings.model_fields[key].annotation) for key in ("egress", "function_url"))
 NOTHING = Changes()
+HERE = Access("us-east-1")
 STAYS = (
     *("efs/fileSystem ", "efs/accessPoint ", "ecr/repository ", "ec2/vpc ", "ec2/securityGroup "),
     *("lambda/function ", "lambda/alias ", "iam/role ", "ec2/subnet network-private"),
@@ -66,6 +72,48 @@ def test_every_egress_mode_can_be_left_for_every_other(dev: Stack):
         assert dev.preview() == NOTHING, mode
     dev.destroy()
     assert not dev.cloud().resources
+
+
+def live(stack: Stack) -> dict[str, str]:
+    """What serves, by script."""
+    return {
+        each.urn.rpartition("::")[2]: each.inputs["functionVersion"]
+        for key, each in stack.cloud().resources.items()
+        if key.startswith("aws:lambda/alias:Alias ")
+    }
+
+
+def test_a_gated_stack_publishes_behind_what_serves_and_moves_it_when_the_gate_says_so(dev: Stack):
+    first = live(dev)
+    assert dev.up(release="gated", canary=0) == NOTHING
+    dev.configure(memoryMb=512)
+    said = dev.run("up", "--yes", "--skip-preview")
+    assert live(dev) == first
+    outputs = dev.outputs()
+    newest = outputs["release"]["versions"]
+    assert f"version {first['sentiment']} serves, version {newest['sentiment']} waits for" in said
+    assert dev.up() == NOTHING
+
+    place = f"{dev.aws}/{quote(str(dev.folder), safe='')}"
+    client = StackClient(StackOutputs.from_json({**outputs, "stack": "dev", "endpointUrl": place}), HERE)
+    assert client.outputs.release
+    releases = Releases(client, client.outputs.release, lambda *what: None)
+    # A model that cannot be prepared leaves the old version serving.
+    held = {"summarization": "it cannot be prepared"}
+    done = releases.release(releases.waiting(["sentiment", "summarization"]), held)
+    assert [each.error for each in done] == [None, "it cannot be prepared"]
+    assert live(dev) == {"sentiment": newest["sentiment"], "summarization": first["summarization"]}
+    # The engine leaves what was released, and what was not, where it is; a rollback too.
+    assert dev.up() == NOTHING
+    roll_back(client, ["sentiment"])
+    assert dev.up(timeoutSeconds=7).updates == {
+        "lambda/function hf-lambda-dev-sentiment",
+        "lambda/function hf-lambda-dev-summarization",
+    }
+    assert live(dev) == first
+    # Without the gate everything serves at once, as it did before.
+    dev.up(release="direct", timeoutSeconds=8)
+    assert set(live(dev).items()).isdisjoint(first.items())
 
 
 def test_zones_are_added_and_taken_away_with_the_versions_that_hold_them(dev: Stack):

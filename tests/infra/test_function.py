@@ -46,6 +46,31 @@ def test_every_endpoint_is_published_and_called_through_one_alias(dev: Deployed)
     assert not dev.function("warmup").inputs.get("publish")
 
 
+def test_gated_the_alias_is_moved_by_whoever_releases_and_the_outputs_say_what_waits(
+    dev: Deployed, deploy: Deploy
+):
+    gated = deploy("dev", release="gated")
+    for alias in gated.all("lambda/alias").values():
+        assert alias.ignored == {"functionVersion", "routingConfig", "description"}
+        assert alias.inputs["functionVersion"] == "7"  # the first deployment serves at once
+    assert gated.outputs["release"] == {
+        "versions": {"sentiment": "7", "summarization": "7"},
+        "canary": 10,
+        "canaryMinutes": 5,
+    }
+    assert ("after_update", "announce-version") in gated.function("sentiment").hooks
+    assert not {each.ignored for each in dev.all("lambda/alias").values()} - {frozenset()}
+    assert "release" not in dev.outputs
+
+
+def test_a_version_keeps_the_models_of_its_script(dev: Deployed):
+    """For `prune`: a version that can serve again must find them."""
+    variables = dev.function("sentiment").inputs["environment"]["variables"]
+    [model] = json.loads(variables["MODELS"])
+    assert model["model"] == "distilbert/distilbert-base-uncased-finetuned-sst-2-english"
+    assert len(model["revision"]) == 40
+
+
 @pytest.mark.parametrize("instances", [0, 2])
 def test_an_address_and_its_permissions_are_the_alias_s_whatever_else_is_switched(
     deploy: Deploy, instances: int

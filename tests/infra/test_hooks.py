@@ -19,6 +19,7 @@ from infra.hooks import (
     delete_versions,
     explain_taken_name,
     queue,
+    refuse_left_subnets,
     refuse_shared_subnets,
     warm_events,
 )
@@ -185,12 +186,13 @@ class Versions:
         versions = self.client.list_versions_by_function(FunctionName="f")["Versions"]
         return [each["Version"] for each in versions if each["Version"] != "$LATEST"]
 
-    def serve(self, version: str, also: str | None = None) -> None:
+    def serve(self, version: str, also: str | None = None, note: str = "") -> None:
         weights = {also: 0.5} if also else {}
         self.client.create_alias(
             FunctionName="f",
             Name="live",
             FunctionVersion=version,
+            Description=note,
             RoutingConfig={"AdditionalVersionWeights": weights},
         )
 
@@ -225,6 +227,20 @@ def test_no_version_is_deleted_that_an_alias_weighs(versions: Versions):
     versions.serve(served, also="1")
     delete_versions("f", 0, HERE)
     assert sorted(versions.published()) == ["1", "4"]
+
+
+def test_neither_the_version_that_waits_goes_nor_the_one_that_a_rollback_leads_to(versions: Versions):
+    for _ in range(5):
+        versions.publish()
+    versions.serve("4", note="before: version 1")
+    delete_versions("f", 0, HERE)
+    assert sorted(versions.published()) == ["1", "4", "5"]
+
+
+def test_gated_no_function_leaves_a_subnet_that_its_alias_stays_in():
+    with pytest.raises(pulumi.RunError, match=r"f is to leave subnet-b.*config set release direct"):
+        refuse_left_subnets("f", inputs("subnet-a", "subnet-b"), inputs("subnet-a"))
+    refuse_left_subnets("f", inputs("subnet-a"), inputs("subnet-a", "subnet-b"))
 
 
 def test_versions_in_a_subnet_that_the_function_has_left_go_however_many_are_kept(versions: Versions):

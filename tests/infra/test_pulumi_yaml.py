@@ -108,6 +108,9 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "fileSystemId": "fs-1",
         "permissionsBoundary": "arn:aws:iam::123456789012:policy/boundary",
         "keepVersions": 1,
+        "release": "gated",
+        "canary": 5,
+        "canaryMinutes": 1,
         "hubEndpoint": "https://hub.local",
         "hfToken": "hf_x",
         "warmupMemoryMb": 4096,
@@ -122,6 +125,9 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
     assert set(others) == set(KEYS)
     usual = asked(deploy)
     del others["keepVersions"]  # what the hook of the alias keeps is no input: see test_hooks
+    for key in ("canary", "canaryMinutes"):  # for whoever releases: see test_function
+        value = others.pop(key)
+        assert deploy("dev", release="gated", **{key: value}).outputs["release"][key] == value
     network = {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"]}
     needs: dict[str, dict[str, Any]] = {
         "monthlyBudgetUsd": {"alarmEmail": "a@b.org"},

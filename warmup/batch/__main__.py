@@ -52,7 +52,7 @@ class BatchReport(Record):
 
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 every line has its answer, 1 some have an error or the run stopped, 2 usage."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         report = _run(options)
     except WarmupError as error:
@@ -189,29 +189,29 @@ def _say(line: str, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
         prog="python -m warmup batch",
         description=__doc__,
         epilog="Exit codes: 0 every line is answered, 1 not, 2 usage.",
     )
-    parser.add_argument("endpoint", metavar="FN", help="name of a script")
-    parser.add_argument("input", type=Path, help="events as JSON lines")
-    parser.add_argument(
+    made.add_argument("endpoint", metavar="FN", help="name of a script")
+    made.add_argument("input", type=Path, help="events as JSON lines")
+    made.add_argument(
         "-o", "--output", type=Path, required=True, help="answers as JSON lines, in their order"
     )
-    parser.add_argument("--stack", help="as for the warm-up; default: local")
-    parser.add_argument("--outputs", type=Path, metavar="FILE", help="outputs from a JSON file instead")
-    parser.add_argument("--endpoint-url", metavar="URL", help="a Lambda Invoke API other than AWS's")
-    parser.add_argument(
+    made.add_argument("--stack", help="as for the warm-up; default: local")
+    made.add_argument("--outputs", type=Path, metavar="FILE", help="outputs from a JSON file instead")
+    made.add_argument("--endpoint-url", metavar="URL", help="a Lambda Invoke API other than AWS's")
+    made.add_argument(
         "--parallel",
         type=_requests,
         default=10,
         metavar="N",
         help=f"requests at once, 1 to {MOST_AT_ONCE}; fewer while Lambda refuses some. Default: 10",
     )
-    parser.add_argument("--json", action="store_true", help="the report on stdout, progress on stderr")
-    return parser
+    made.add_argument("--json", action="store_true", help="the report on stdout, progress on stderr")
+    return made
 
 
 def _requests(text: str) -> int:

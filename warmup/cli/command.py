@@ -30,7 +30,9 @@ from ..protocol.reports import (
     EndpointReport,
     PlanReport,
     PruneReport,
+    Released,
     Report,
+    RollbackReport,
     StatusReport,
     VerifyReport,
     WarmReport,
@@ -40,8 +42,10 @@ from ..worker.hub_token import read_token
 from .ask import ask_endpoints
 from .display import Display
 from .own_bucket import bring, remove_unused
+from .release import Releases, Waiting, roll_back
 from .run_jobs import JobRun, run_jobs
 from .stack import StackClient
+from .versions import Versions
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,13 @@ class Command:
             raise WarmupError(ErrorKind.USAGE, f"--model: no script uses {only!r}; they use {known}")
         self._scripts = [script for script in scripts if self._concerns(script)]
 
-    def warm(self, display: Display) -> Outcome:
-        """Upload where nothing in AWS reaches the Hub, warm every model, ask every endpoint."""
+    def warm(self, display: Display, *, force: bool = False) -> Outcome:
+        """Upload where nothing in AWS reaches the Hub, warm every model, ask every endpoint.
+
+        Where versions wait to be released they are asked, and serve once they answered. `force`: also those
+        that somebody went back from.
+        """
+        releases, waiting = self._waiting(display, force)
         runs = self._run(Action.WARM, display, upload=True)
         warmed = tuple(run.result for run in runs if isinstance(run.result, WarmedModel))
         refused = tuple(
@@ -80,20 +89,60 @@ class Command:
         )
         failing_code = self._try_code({run.key for run in runs if run.error is None}, display)
         # In any case: what an endpoint serves may be there from an earlier run.
-        endpoints = self._ask(warmed)
+        asking = releases.at_their_versions(waiting) if releases else self._client
+        endpoints = self._ask(warmed, asking)
         failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
+        held = {each.name: f"it {each.error}" for each in failed}
+        held |= self._not_warm({run.key for run in runs if run.error is not None})
+        released = releases.release(waiting, held) if releases else ()
         failures = (
             *_failures(runs),
             *refused,
             *failing_code,
             *(f"{each.name}: {each.error}" for each in failed),
+            *_not_released(released),
         )
         advice = tuple(memory_advice(self._scripts, self._client.outputs.memory_mb, warmed))
         relays = tuple(
             run.relay.result for run in runs if run.relay and isinstance(run.relay.result, RelayedModel)
         )
-        report = WarmReport(self._stack, warmed, endpoints, failures, advice=advice, relays=relays)
+        report = WarmReport(
+            self._stack, warmed, endpoints, failures, advice=advice, relays=relays, releases=released
+        )
         return Outcome(report, failures)
+
+    def rollback(self, endpoint: str | None) -> Outcome:
+        """Of one endpoint, or of all."""
+        known = self._client.outputs.functions
+        if endpoint is not None and endpoint not in known:
+            names = ", ".join(sorted(known)) or "none"
+            message = f"there is no endpoint {endpoint!r} in stack {self._stack}; there are: {names}"
+            raise WarmupError(ErrorKind.USAGE, message)
+        done = roll_back(self._client, [endpoint] if endpoint else sorted(known))
+        failures = tuple(
+            f"{each.name}: version {each.before} serves on: {each.error}" for each in done if each.error
+        )
+        return Outcome(RollbackReport(self._stack, done), failures)
+
+    def _waiting(self, display: Display, force: bool) -> tuple[Releases | None, list[Waiting]]:
+        gated = self._client.outputs.release
+        if gated is None:
+            return None, []
+
+        def say(endpoint: str, what: str) -> None:
+            display.show(endpoint, ModelProgress(phase="release", note=what))
+
+        releases = Releases(self._client, gated, say)
+        return releases, releases.waiting([script.name for script in self._scripts], also_rolled_back=force)
+
+    def _not_warm(self, failed: set[str]) -> dict[str, str]:
+        """Endpoint -> that one of its models could not be warmed; the cache may hold another commit of it."""
+        return {
+            script.name: f"{model.key} could not be warmed"
+            for script in self._scripts
+            for model in models_of_scripts([script])
+            if model.key in failed
+        }
 
     def _try_code(self, warm: set[str], display: Display) -> tuple[str, ...]:
         """Load what runs code, in the function that is there for it; failures, a line each."""
@@ -131,13 +180,24 @@ class Command:
     def prune(self, display: Display, dry_run: bool, force: bool) -> Outcome:
         """`force`: also what scripts may load unseen."""
         unseen = () if force else self._unseen
-        run = JobRun("cache", PruneEvent(self._every_model, self._only, dry_run, unseen=unseen, force=force))
+        models = (*self._every_model, *self._models_of_versions())
+        run = JobRun("cache", PruneEvent(models, self._only, dry_run, unseen=unseen, force=force))
         self._run_jobs([run], display)
         result = run.result if isinstance(run.result, PruneResult) else None
         if result is not None and not dry_run and self._only is None:
             for folder in {script.path.parent for script in self._scripts}:
-                remove_unused(folder, {model.repo_id for model in self._every_model})
+                remove_unused(folder, {model.repo_id for model in models})
         return Outcome(PruneReport(self._stack, result), (str(run.error),) if run.error else ())
+
+    def _models_of_versions(self) -> list[ModelRequest]:
+        """What published versions use: a rollback must find it in the cache."""
+        versions = Versions(self._client)
+        return [
+            model
+            for endpoint in sorted(self._client.outputs.functions)
+            for version in versions.published(endpoint)
+            for model in version.models
+        ]
 
     def _run(self, action: Action, display: Display, *, upload: bool = False) -> list[JobRun]:
         runs = [self._job(action, model) for model in self._models]
@@ -220,11 +280,11 @@ class Command:
         users = (s for s in self._scripts if any(each.model == model.repo_id for each in s.pipelines))
         return next(users).path.parent
 
-    def _ask(self, warmed: Sequence[WarmedModel]) -> tuple[EndpointReport, ...]:
+    def _ask(self, warmed: Sequence[WarmedModel], client: StackClient) -> tuple[EndpointReport, ...]:
         commits = {(model.repo_id, model.revision): model.commit for model in warmed}
         return tuple(
             ask_endpoints(
-                self._client,
+                client,
                 self._scripts,
                 lambda repo_id, revision: commits.get((repo_id, revision or "main")),
                 parallel=self._parallel,
@@ -255,6 +315,13 @@ def memory_advice(
                     f"{made.context} tokens, the function has memoryMb {memory_mb[script.name]}: raise it, "
                     "or give the pipeline a smaller max_context"
                 )
+
+
+def _not_released(releases: Sequence[Released]) -> Iterator[str]:
+    for each in releases:
+        if each.error is not None:
+            serving = f"{each.name}: version {each.before} serves on"
+            yield f"{serving}, version {each.version} was not released: {each.error}"
 
 
 def _failures(runs: Sequence[JobRun]) -> tuple[str, ...]:

@@ -218,14 +218,14 @@ class StackClient:
                 raise self._switched_off(arn) from error
             code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "")
             if code in _BUSY:
-                raise Busy(self._worded(error, arn)) from error
+                raise Busy(self.worded(error, arn)) from error
             if code in _OF_THE_EVENT:
                 raise Refused(f"{code}: {message}") from error
-            raise self._worded(error, arn) from error
+            raise self.worded(error, arn) from error
         except (HTTPClientError, NotConnected) as error:
-            raise Busy(self._worded(error, arn), reached=False) from error
+            raise Busy(self.worded(error, arn), reached=False) from error
         except BotoCoreError as error:
-            raise self._worded(error, arn) from error
+            raise self.worded(error, arn) from error
 
     def _invoke(self, client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
         try:
@@ -233,7 +233,7 @@ class StackClient:
         except SwitchedOff as error:
             raise self._switched_off(arn) from error
         except (BotoCoreError, ClientError) as error:
-            raise self._worded(error, arn) from error
+            raise self.worded(error, arn) from error
 
     def lambda_client(self, read_timeout_s: int, **config: Json) -> Client:
         """A client of this stack's Lambda API. Raises WarmupError where there are no usable credentials."""
@@ -256,7 +256,7 @@ class StackClient:
             f"(-1: no limit), then {self.outputs.deploy_command}",
         )
 
-    def _worded(self, error: ClientError | BotoCoreError, arn: str) -> WarmupError:
+    def worded(self, error: ClientError | BotoCoreError, arn: str) -> WarmupError:
         name, outputs = arn.split(":")[6], self.outputs
         if problem := self.access.problem(error):
             return problem

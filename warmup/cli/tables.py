@@ -16,7 +16,9 @@ from ..protocol.reports import (
     EndpointAnswer,
     PlanReport,
     PruneReport,
+    Released,
     Report,
+    RollbackReport,
     StatusReport,
     VerifyReport,
     WarmReport,
@@ -38,6 +40,8 @@ def lines_of(report: Report) -> Iterator[str]:
         return _plan(report)
     if isinstance(report, StatusReport):
         return _status(report)
+    if isinstance(report, RollbackReport):
+        return _releases(report.releases)
     return _verify(report) if isinstance(report, VerifyReport) else _prune(report)
 
 
@@ -81,6 +85,13 @@ def _warm(report: WarmReport) -> Iterator[str]:
     ]
     yield from table_lines(("endpoint", "engine", "cold ms", "warm ms", "answer"), rows)
     yield from report.advice
+    yield from _releases(report.releases)
+
+
+def _releases(releases: Sequence[Released]) -> Iterator[str]:
+    for each in releases:
+        if each.error is None:
+            yield f"{each.name}: version {each.version} serves, version {each.before} did"
 
 
 def _prepared(model: WarmedModel) -> Iterator[str]:

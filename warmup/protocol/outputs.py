@@ -12,6 +12,15 @@ LOCAL = "local"
 
 
 @dataclass(frozen=True)
+class GatedRelease(Record):
+    """`versions`: the newest of each endpoint. `canary`: percent of the requests that it gets first."""
+
+    versions: Mapping[str, str]
+    canary: int
+    canary_minutes: Annotated[int, Key("canaryMinutes")]
+
+
+@dataclass(frozen=True)
 class StackOutputs(Record):
     """`functions`: ARN by script name. `endpoint_url`: of the gateway, an output of the local stack alone."""
 
@@ -25,6 +34,8 @@ class StackOutputs(Record):
     function_urls: Annotated[Mapping[str, str], Key("functionUrls")] = field(default_factory=dict)
     memory_mb: Annotated[Mapping[str, int], Key("memoryMb")] = field(default_factory=dict)
     """Of each function, by script; a stack of an earlier version does not say."""
+    release: Annotated[GatedRelease | None, OMIT_DEFAULT] = None
+    """Where new versions wait to be released (`release: gated`)."""
 
     @property
     def region(self) -> str:

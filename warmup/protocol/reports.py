@@ -54,6 +54,16 @@ class EndpointFailure(Record):
     hub_requests: Annotated[int | None, OMIT_DEFAULT] = None
 
 
+@dataclass(frozen=True)
+class Released(Record):
+    """What became of a version. `before`: what served until then, and serves on where there is an `error`."""
+
+    name: str
+    version: str
+    before: str
+    error: Annotated[str | None, OMIT_DEFAULT] = None
+
+
 EndpointReport = EndpointAnswer | EndpointFailure
 
 
@@ -70,6 +80,8 @@ class WarmReport(Record):
     """What works as it is and had better be changed."""
     relays: Annotated[tuple[RelayedModel, ...], OMIT_DEFAULT] = ()
     """What came through the bucket, with `egress: relay`."""
+    releases: Annotated[tuple[Released, ...], OMIT_DEFAULT] = ()
+    """What became of the versions that waited, with `release: gated`."""
 
 
 @dataclass(frozen=True)
@@ -106,4 +118,12 @@ class PruneReport(Record):
     prune: PruneResult | None
 
 
-Report = WarmReport | PlanReport | VerifyReport | StatusReport | PruneReport
+@dataclass(frozen=True)
+class RollbackReport(Record):
+    """`python -m warmup rollback`."""
+
+    stack: str
+    releases: tuple[Released, ...]
+
+
+Report = WarmReport | PlanReport | VerifyReport | StatusReport | PruneReport | RollbackReport

@@ -49,11 +49,11 @@ class Api(BaseHTTPRequestHandler):
         elif "/invocations" in self.path:
             self._answer(202 if kind == "Event" else 200, {})
         elif "/functions/" in self.path:
-            self._answer(*_function(stack / "cloud.json", self.command, f"/{path}"))
+            self._answer(*_function(stack / "cloud.json", self.command, f"/{path}", body))
         else:
             self._answer(400, {"__type": "UnknownOperationException", "message": target or self.path})
 
-    do_DELETE = do_POST
+    do_DELETE = do_PUT = do_POST
 
     def log_message(self, *_: object) -> None:
         """Said in LOG."""
@@ -69,16 +69,37 @@ class Api(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
 
-def _function(cloud_file: Path, method: str, path: str) -> tuple[int, dict[str, Any]]:
-    """Versions and aliases of a function: listed, looked up, deleted."""
+def _function(cloud_file: Path, method: str, path: str, body: str) -> tuple[int, dict[str, Any]]:
+    """Versions and aliases of a function: listed, looked up, moved, deleted."""
     place, _, query = path.partition("?")
     name, *rest = unquote(place).partition("/functions/")[2].strip("/").split("/")
     with changing(cloud_file) as cloud:
         versions = cloud.versions.get(name, {})
+        of_function = [
+            each for key, each in cloud.resources.items() if key.startswith(f"aws:lambda/alias:Alias {name}:")
+        ]
+        if method == "PUT":
+            (moved,) = (each for each in of_function if rest == ["aliases", each.inputs["name"]])
+            asked = json.loads(body)
+            moved.inputs |= {
+                "functionVersion": asked["FunctionVersion"],
+                "description": asked["Description"],
+                "routingConfig": {
+                    "additionalVersionWeights": asked["RoutingConfig"]["AdditionalVersionWeights"]
+                },
+            }
         aliases = [
-            {"Name": each.inputs["name"], "FunctionVersion": each.inputs["functionVersion"]}
-            for key, each in cloud.resources.items()
-            if key.startswith(f"aws:lambda/alias:Alias {name}:")
+            {
+                "Name": each.inputs["name"],
+                "FunctionVersion": each.inputs["functionVersion"],
+                "Description": each.inputs.get("description") or "",
+                "RoutingConfig": {
+                    "AdditionalVersionWeights": (each.inputs.get("routingConfig") or {}).get(
+                        "additionalVersionWeights", {}
+                    )
+                },
+            }
+            for each in of_function
         ]
         if method == "DELETE":
             versions.pop(query.removeprefix("Qualifier="))

@@ -1,0 +1,102 @@
+"""Versions of a gated stack on one machine: each with the code that it was published with, run for real."""
+
+from dataclasses import replace
+
+import pytest
+
+from local.layout import Folder
+from local.program.functions import Program
+from local.releases import keep_alias, publish, read_aliases
+from local.service.gateway import Gateway
+from local.service.http_api import serve
+from tests.local.functions_to_run import declare
+from warmup.cli.access import Access
+from warmup.cli.release import Releases, roll_back
+from warmup.cli.stack import StackClient
+from warmup.protocol.outputs import StackOutputs
+
+SCRIPT = "def handler(event, context):\n    return {'statusCode': 200, 'body': 'code %d'}\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = Folder(tmp_path / ".local", tmp_path)
+    folder.path.mkdir()
+    for part in ("inference", "hf_lambda"):
+        (tmp_path / part).mkdir()
+    return folder
+
+
+@pytest.fixture
+def up(folder):
+    """What `make up` declares once the script says `code`."""
+    release = {"versions": {"probe": "1"}, "canary": 10, "canaryMinutes": 5}
+
+    def publish_code(code, outputs=None):
+        (folder.root / "inference/probe.py").write_text(SCRIPT % code)
+        program = Program((declare(), declare("warmup", command="warmup.worker.handler.handler")), {})
+        return publish(replace(program, outputs={"release": release} if outputs is None else outputs), folder)
+
+    return publish_code
+
+
+def versions(program):
+    return [each.version for each in program.functions if each.is_endpoint]
+
+
+def test_what_did_not_change_is_no_new_version_and_old_ones_go(up, folder):
+    assert versions(up(1)) == versions(up(1)) == ["1"]
+    for code in range(2, 8):
+        program = up(code)
+    assert versions(program) == ["4", "5", "6", "7"]
+    assert sorted(path.name for path in (folder.path / "versions").iterdir()) == ["4", "5", "6", "7"]
+    assert program.outputs["release"]["versions"] == {"probe": "7"}
+    assert [each.name for each in program.functions if not each.is_endpoint] == ["warmup"]
+
+
+def test_without_the_gate_there_are_no_versions(up, folder):
+    assert up(1, {}) == up(2, {})
+    assert not (folder.path / "versions").exists()
+
+
+def test_a_version_waits_behind_the_one_that_serves_until_it_is_released_and_one_goes_back(
+    up, folder, emulators
+):
+    def stack(program):
+        gateway = Gateway(
+            program.functions,
+            replace(emulators, root=folder.root, isolation="none"),
+            aliases=read_aliases(folder),
+            alias_moved=lambda name, alias: keep_alias(folder, name, alias),
+        )
+        return serve(gateway)
+
+    def client_of(program, url):
+        arn = program.functions[0].arn
+        outputs = {"warmupArn": arn, "functions": {"probe": f"{arn}:live"}, "endpointUrl": url}
+        return StackClient(StackOutputs.from_json({**program.outputs, **outputs}), Access("us-east-1"))
+
+    def said(client):
+        return client.ask("probe", b"{}").payload["body"]
+
+    program = up(1)
+    with stack(program) as url:
+        client = client_of(program, url)
+        assert said(client) == "code 1"  # the first serves at once
+        assert Releases(client, client.outputs.release, print).waiting(["probe"]) == []
+    program = up(2)
+    with stack(program) as url:
+        client = client_of(program, url)
+        releases = Releases(client, client.outputs.release, lambda *what: None)
+        waiting = releases.waiting(["probe"])
+        assert said(client) == "code 1"
+        assert said(releases.at_their_versions(waiting)) == "code 2"
+        [held] = releases.release(waiting, {"probe": "it cannot be prepared"})
+        assert (held.error, said(client)) == ("it cannot be prepared", "code 1")
+        releases.release(waiting, {})
+        assert said(client) == "code 2"
+    with stack(up(2)) as url:  # what was released is found again
+        client = client_of(program, url)
+        assert said(client) == "code 2"
+        roll_back(client, ["probe"])
+        assert said(client) == "code 1"
