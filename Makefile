@@ -20,7 +20,7 @@ COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --gen
 AS_JSON := $(if $(filter-out 0,$(JSON)),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up add remove invoke logs cost doctor upgrade preview warm rollback down test attack check fix bench lock
+.PHONY: help setup up add remove invoke results logs cost doctor upgrade preview warm rollback down test attack check fix bench lock
 
 help: ## this list; what reports takes JSON=1
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -51,9 +51,13 @@ remove: $(ENVIRONMENT) ## take a script away: NAME=sentiment; a copy stays in .l
 
 # EVENT goes through the environment: whatever it holds, neither make nor a shell reads it.
 invoke: override export EVENT := $(value EVENT)
-invoke: $(ENVIRONMENT) ## one request: FN=sentiment EVENT='{"text": "I love this"}' (or @file.json, or -) [STACK=local]
+invoke: $(ENVIRONMENT) ## one request: FN=sentiment EVENT='{"text": "I love this"}' (or @file.json, or -) [ASYNC=1] [STACK=local]
 	@test -n "$(FN)" || { echo 'which function? make invoke FN=sentiment EVENT='"'"'{"text": "I love this"}'"'" >&2; exit 2; }
-	@$(PY) -m local invoke --stack '$(STACK)' '$(FN)' $(AS_JSON)
+	@$(PY) -m local invoke --stack '$(STACK)' $(if $(filter-out 0,$(ASYNC)),--async) '$(FN)' $(AS_JSON)
+
+results: $(ENVIRONMENT) ## what became of asynchronous requests, once: FN=sentiment [STACK=local]
+	@test -n "$(FN)" || { echo 'which function? make results FN=sentiment' >&2; exit 2; }
+	@$(PY) -m local results --stack '$(STACK)' '$(FN)' $(AS_JSON)
 
 logs: $(ENVIRONMENT) ## what functions wrote: [FN=sentiment] [STACK=local]
 	@$(PY) -m local logs --stack '$(STACK)' $(FN) $(AS_JSON)

@@ -156,6 +156,8 @@ def deploy(
     pulumi.export(
         "functionUrls", {name: function.url for name, function in functions.items() if function.url}
     )
+    if queues := {name: function.queues for name, function in functions.items() if function.queues}:
+        pulumi.export("queues", queues)
     pulumi.export("memoryMb", memory_mb)
     if settings.release == "gated":
         newest = {name: function.version for name, function in functions.items()}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
 Value = TypeVar("Value")
+_threads: list[threading.Thread] = []
 
 
 class Future(Generic[Value]):
@@ -25,6 +26,7 @@ class Future(Generic[Value]):
     def start(self) -> Self:
         """Begin; returns at once. The thread is a daemon: it never keeps a process alive."""
         self._thread = threading.Thread(target=self._run, name="background", daemon=True)
+        _threads.append(self._thread)
         self._thread.start()
         return self
 
@@ -49,3 +51,9 @@ class Future(Generic[Value]):
             self._value.append(self._compute())
         except BaseException as error:  # noqa: BLE001 - raised by `result`, in the thread that waits
             self._error = error
+
+
+def wait_for_all() -> None:
+    """Until everything that was started is computed, or has failed."""
+    while _threads:
+        _threads.pop().join()

@@ -1,8 +1,8 @@
-"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with three changes.
+"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with four changes.
 
-A script without `handler` may have what custom_handler.py knows. No messages of exceptions are logged, which
-quote what callers sent. And answers are sent while they are made: awslambdaric 4.2.2 cannot stream, so its
-client has one more way to post a result here.
+A script without `handler` may have what custom_handler.py knows. Pings are answered before it. No messages of
+exceptions are logged, which quote what callers sent. And answers are sent while they are made: awslambdaric
+4.2.2 cannot stream, so its client has one more way to post a result here.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html describes the protocol.
 """
 
@@ -23,6 +23,7 @@ from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller
 
 from .events import Nested
 from .log import logs_messages
+from .ping import answering_pings
 from .records import Json
 from .refused import naming_refusals
 from .streaming import Stream
@@ -152,7 +153,8 @@ def finding_custom_handlers(get_handler: Callable[[str], LambdaHandler]) -> Call
 def main(arguments: list[str]) -> None:
     config = LambdaConfigProvider(arguments)
     bootstrap.log_error = without_messages(bootstrap.log_error)
-    bootstrap._get_handler = naming_refusals(finding_custom_handlers(bootstrap._get_handler))
+    get_handler = naming_refusals(finding_custom_handlers(bootstrap._get_handler))
+    bootstrap._get_handler = answering_pings(get_handler)
     bootstrap.run(config.handler, Client(config.api_address, config.use_thread_polling))
 
 

@@ -10,6 +10,7 @@ import pulumi_aws as aws
 
 from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.log import MESSAGES
+from hf_lambda.ping import PING
 from hf_lambda.records import Json
 from hf_lambda.streaming import STREAMS
 from warmup.cli.versions import MODELS, models_text
@@ -21,7 +22,7 @@ from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
 from .naming import function_name
 from .network import Network
-from .role import ExecutionRole
+from .role import ExecutionRole, trust
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
 
@@ -72,6 +73,8 @@ class InferenceFunction(pulumi.ComponentResource):
     """The newest that is published; with `release: gated` it may wait."""
     log_group: pulumi.Output[str]
     url: pulumi.Output[str] | None
+    queues: dict[str, pulumi.Output[str]] | None
+    """Addresses of what became of asynchronous requests: `answers` and `failures`."""
 
     def __init__(
         self,
@@ -92,9 +95,11 @@ class InferenceFunction(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         endpoint = settings.endpoints[name]
         downloads = endpoint.cold_download
+        results = _Results(name, parent=self) if endpoint.async_ else None
         statements = [
             cache.mount_statement(write=downloads),
             *(_TRACE if endpoint.tracing == "active" else []),
+            *(results.send_statements() if results else []),
         ]
         policy = role.allow("cache", statements, parent=self)
         function = _function_with_cache(
@@ -148,12 +153,52 @@ class InferenceFunction(pulumi.ComponentResource):
                 provisioned_concurrent_executions=endpoint.provisioned_concurrency,
                 opts=self._child,
             )
+        if endpoint.keep_warm:
+            self._keep_warm(alias, endpoint.keep_warm, settings.permissions_boundary)
+        if results:
+            results.deliver(function, alias, endpoint, policy)
+        self.queues = results.urls if results else None
         self.name, self.arn, self.log_group = function.id, alias.arn, role.log_group.name
         self.version = function.version
         self.url = None
         if endpoint.function_url != "none":
             self.url = self._open(alias, endpoint, hooks, settings.architecture)
         self.register_outputs({"arn": self.arn, "url": self.url})
+
+    def _keep_warm(self, alias: aws.lambda_.Alias, schedule: str, permissions_boundary: str) -> None:
+        """Pings the alias; a role of its own may do that and nothing else."""
+        name = f"{self._name}-keep-warm"
+        role = aws.iam.Role(
+            name,
+            description=f"Pings {function_name(self._name)}",
+            assume_role_policy=pulumi.Output.json_dumps(trust("scheduler.amazonaws.com")),
+            permissions_boundary=permissions_boundary or None,
+            opts=self._child,
+        )
+        invoke = {
+            "Sid": "Ping",
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": alias.arn,
+        }
+        policy = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [invoke]}),
+            opts=self._child,
+        )
+        aws.scheduler.Schedule(
+            name,
+            schedule_expression=schedule,
+            flexible_time_window={"mode": "OFF"},
+            target={
+                "arn": alias.arn,
+                "role_arn": role.arn,
+                "input": json.dumps(PING),
+                "retry_policy": {"maximum_retry_attempts": 0},  # the next one comes by itself
+            },
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
 
     def _open(
         self,
@@ -198,6 +243,62 @@ class InferenceFunction(pulumi.ComponentResource):
                 opts=self._child,
             )
         return url.function_url
+
+
+class _Results:
+    """Where Lambda itself puts what became of an asynchronous request: the function needs no way out."""
+
+    def __init__(self, name: str, *, parent: pulumi.Resource) -> None:
+        self._name, self._child = name, pulumi.ResourceOptions(parent=parent)
+        self._queues = {
+            kind: aws.sqs.Queue(
+                f"{name}-{kind}",
+                message_retention_seconds=14 * 24 * 3600,  # SQS's longest
+                # A message holds event and answer. SQS's largest:
+                # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+                max_message_size=1 << 20,
+                sqs_managed_sse_enabled=True,
+                opts=self._child,
+            )
+            for kind in ("answers", "failures")
+        }
+
+    @property
+    def urls(self) -> dict[str, pulumi.Output[str]]:
+        return {kind: queue.url for kind, queue in self._queues.items()}
+
+    def send_statements(self) -> list[dict[str, Json]]:
+        """Lambda delivers with the function's role."""
+        return [
+            {
+                "Sid": "SendResults",
+                "Effect": "Allow",
+                "Action": "sqs:SendMessage",
+                "Resource": [queue.arn for queue in self._queues.values()],
+            }
+        ]
+
+    def deliver(
+        self,
+        function: aws.lambda_.Function,
+        alias: aws.lambda_.Alias,
+        endpoint: EndpointSettings,
+        policy: aws.iam.RolePolicy,
+    ) -> None:
+        """Of requests to the alias, once the role may send to the queues:
+        https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html"""
+        aws.lambda_.FunctionEventInvokeConfig(
+            self._name,
+            function_name=function.id,
+            qualifier=alias.name,
+            maximum_retry_attempts=endpoint.async_retries,
+            maximum_event_age_in_seconds=endpoint.async_max_age_seconds,
+            destination_config={
+                "on_success": {"destination": self._queues["answers"].arn},
+                "on_failure": {"destination": self._queues["failures"].arn},
+            },
+            opts=pulumi.ResourceOptions.merge(self._child, pulumi.ResourceOptions(depends_on=[policy])),
+        )
 
 
 class WarmupFunction(pulumi.ComponentResource):

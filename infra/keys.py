@@ -162,6 +162,15 @@ PolicyArn = Annotated[
     Field(pattern=r"^(|arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+)$"),
     Allowed("the ARN of a policy, for instance arn:aws:iam::123456789012:policy/boundary, or empty"),
 ]
+# https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+ScheduleExpression = Annotated[
+    str,
+    Field(
+        pattern=r"^(|rate\((1 (minute|hour|day)|([2-9]|[1-9][0-9]+) (minutes|hours|days))\)"
+        r"|cron\([^ ()]+( [^ ()]+){5}\))$"
+    ),
+    Allowed("for instance rate(5 minutes) or cron(0/5 8-18 ? * MON-FRI *), or empty for none"),
+]
 Email = Annotated[
     str,
     Field(pattern=r"^(|[^@\s]+@[^@\s]+\.[^@\s]+)$"),

@@ -10,12 +10,6 @@ from hf_lambda.records import Json
 from .hooks import explain_taken_name
 from .naming import function_name, log_group_name
 
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
-}
 _INTERFACES: dict[str, Json] = {
     # Lambda calls these with the function's role to put it into the VPC. The describing ones take no resource
     # at all; with the others narrowed to subnets Lambda is reported to refuse the role
@@ -40,6 +34,12 @@ _NOT_FROM_CODE: dict[str, Json] = {
     "Resource": "*",
     "Condition": {"Null": {"lambda:SourceFunctionArn": "false"}},
 }
+
+
+def trust(service: str) -> dict[str, Json]:
+    """The policy that lets a service of AWS take a role."""
+    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 class ExecutionRole(pulumi.ComponentResource):
@@ -73,7 +73,7 @@ class ExecutionRole(pulumi.ComponentResource):
         self._role = aws.iam.Role(
             name,
             description=f"Runs {function_name(name)}",
-            assume_role_policy=pulumi.Output.json_dumps(_TRUST),
+            assume_role_policy=pulumi.Output.json_dumps(trust("lambda.amazonaws.com")),
             permissions_boundary=permissions_boundary or None,
             opts=child,
         )

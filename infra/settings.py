@@ -33,6 +33,7 @@ from .keys import (
     Number,
     PolicyArn,
     RetentionDays,
+    ScheduleExpression,
     SubnetIds,
     Texts,
     Token,
@@ -92,6 +93,11 @@ class EndpointSettings(Keys):
         description="Instances of an endpoint that are kept initialised, so that no request waits for a cold "
         "start. Billed by the hour. 0 keeps none."
     )
+    keep_warm: ScheduleExpression = Field(
+        description="When an instance of an endpoint is pinged, without inference, so that Lambda keeps it - "
+        "for instance rate(5 minutes). It costs cents, and promises less than `provisionedConcurrency`. "
+        "Empty - never."
+    )
     function_url: Literal["none", "iam", "public"] = Field(
         description="HTTPS address of an endpoint - none, iam (callers sign with AWS credentials) or public "
         "(anybody may call and you pay)."
@@ -110,6 +116,19 @@ class EndpointSettings(Keys):
     ] = Field(
         description="Web pages that may call the HTTPS address of an endpoint from a browser - `origins`, "
         "`methods` (default: all) and `headers` (default: content-type), each a list. Empty - none."
+    )
+    async_: Flag = Field(
+        alias="async",
+        description="Asynchronous requests (InvocationType Event) to an endpoint: what became of each is a "
+        "message of 14 days in one of two queues, of answers and of failures, which `make results FN=` "
+        "reads.",
+    )
+    async_retries: Annotated[WholeNumber, Ge(0), Le(2)] = Field(
+        description="How often Lambda tries an asynchronous request again that failed, 0 to 2, with `async`."
+    )
+    async_max_age_seconds: Annotated[WholeNumber, Ge(60), Le(21_600)] = Field(
+        description="So long an asynchronous request may wait and be tried again, 60 to 21600 s, with "
+        "`async`."
     )
     cold_download: Flag = Field(
         description="Lets an endpoint download its model in the first request when the cache has none. It "

@@ -14,11 +14,12 @@ from local.adding import NOTE, hub_for, stand_ins
 from local.completion import SHELLS, completion
 from local.cost.command import cost_of_stack, lines_of
 from local.doctor import command as doctor
-from local.invoke import Invoked, invoke
+from local.invoke import Invoked, invoke, send
 from local.layout import Folder
 from local.logs import read_cloudwatch, read_local
 from local.program.declare import ProgramError
 from local.report import complete, failures, notes, table
+from local.results import Results, read_results
 from local.upgrade import UpgradeError, upgrade
 from local.upgrade import lines_of as upgrade_lines
 from warmup import __main__ as warmup
@@ -101,12 +102,29 @@ def down(options: argparse.Namespace) -> int:
 
 def call(options: argparse.Namespace) -> int:
     event = options.event or os.environ.get("EVENT") or None
+    if options.asynchronous:
+        accepted = send(options.function, event, options.stack, ROOT)
+        if options.json:
+            _print_json(accepted)
+        else:
+            print(f"accepted as {accepted.request_id}")
+        return 0
     answer, failed = invoke(options.function, event, options.stack, ROOT)
     if options.json:
         _print_json(Invoked(options.function, options.stack, _parsed(answer), failed))
     else:
         print(answer, file=sys.stderr if failed else sys.stdout)
     return int(failed)
+
+
+def results(options: argparse.Namespace) -> int:
+    found = read_results(options.function, options.stack, ROOT, FOLDER.results)
+    if options.json:
+        _print_json(Results(options.function, options.stack, tuple(found)))
+        return 0
+    for record in found:
+        print(json.dumps(record, ensure_ascii=False), flush=True)
+    return 0
 
 
 def logs(options: argparse.Namespace) -> int:
@@ -210,7 +228,7 @@ def _shown(path: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="up | down | add | invoke | logs | cost | doctor | upgrade | completion"
+        required=True, metavar="up | down | add | invoke | results | logs | cost | doctor | ..."
     )
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
@@ -238,7 +256,14 @@ def _parser() -> argparse.ArgumentParser:
     asking.add_argument("function", help="name of a script")
     asking.add_argument("event", nargs="?", help="JSON, @FILE or -; else $EVENT, else the script's example")
     asking.add_argument("--stack", default=LOCAL)
+    asking.add_argument(
+        "--async", dest="asynchronous", action="store_true", help="do not wait for the answer"
+    )
     asking.set_defaults(run=call)
+    taking = commands.add_parser("results", help="what became of asynchronous requests, a line each; once")
+    taking.add_argument("function", help="name of a script")
+    taking.add_argument("--stack", default=LOCAL)
+    taking.set_defaults(run=results)
     reading = commands.add_parser("logs", help="what functions wrote")
     reading.add_argument("function", nargs="?", help="name of a script, or warmup; default: the last of all")
     reading.add_argument("--stack", default=LOCAL)

@@ -4,12 +4,12 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Annotated, TextIO
 
 from discovery import ScriptError, read_scripts
 from warmup.cli.stack import StackClient, access_to, read_outputs
 from warmup.protocol.errors import ErrorKind, WarmupError
-from warmup.protocol.records import Json, Record, shown
+from warmup.protocol.records import Json, Key, Record, shown
 
 _WRITE = """EVENT='{"text": "I love this"}', EVENT=@file.json, or EVENT=- to read it from standard input"""
 
@@ -24,19 +24,39 @@ class Invoked(Record):
     failed: bool
 
 
+@dataclass(frozen=True)
+class Accepted(Record):
+    """A request that is queued."""
+
+    function: str
+    stack: str
+    request_id: Annotated[str, Key("requestId")]
+
+
 def invoke(function: str, event: str | None, stack: str, root: Path) -> tuple[str, bool]:
     """The answer as JSON, and whether it is an error.
 
     event: JSON, `@file`, or `-` for standard input; None asks the script's example. Raises WarmupError.
     """
+    client, payload = _question(function, event, stack, root)
+    invocation = client.ask(function, payload)
+    return invocation.body, invocation.function_error is not None or _status(invocation.payload) >= 400
+
+
+def send(function: str, event: str | None, stack: str, root: Path) -> Accepted:
+    """A request that nobody waits for. Raises WarmupError."""
+    client, payload = _question(function, event, stack, root)
+    return Accepted(function, stack, client.send(function, payload))
+
+
+def _question(function: str, event: str | None, stack: str, root: Path) -> tuple[StackClient, bytes]:
     outputs = read_outputs(root, stack)
     if function not in outputs.functions:
         known = ", ".join(sorted(outputs.functions)) or "none"
         message = f"there is no function {function!r} in stack {stack}; there are: {known}"
         raise WarmupError(ErrorKind.USAGE, message)
     payload = _example(function, root) if event is None else read_event(event, sys.stdin)
-    invocation = StackClient(outputs, access_to(root, outputs)).ask(function, payload)
-    return invocation.body, invocation.function_error is not None or _status(invocation.payload) >= 400
+    return StackClient(outputs, access_to(root, outputs)), payload
 
 
 def read_event(given: str, stdin: TextIO) -> bytes:

@@ -33,6 +33,11 @@ class Folder:
         return self.path / "logs"
 
     @property
+    def results(self) -> Path:
+        """What became of asynchronous requests, until somebody reads it."""
+        return self.path / "results"
+
+    @property
     def gateway_port(self) -> Path:
         """Kept for the next `make up`: whoever calls the gateway finds it again."""
         return self.path / "gateway.port"

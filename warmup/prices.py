@@ -98,6 +98,15 @@ CUSTOM_METRIC = Price(
     0.30, "metric and month", _CLOUDWATCH, "https://signoz.io/guides/cloudwatch-pricing", "2026-02-15"
 )
 
+SCHEDULED = Price(
+    1.00,
+    "million invocations",
+    "https://aws.amazon.com/eventbridge/pricing/",
+    "https://cloudburn.io/blog/amazon-eventbridge-pricing",
+    "2026-03-13",
+)
+"""Of EventBridge Scheduler, without its 14 million a month that are free."""
+
 GB_SECOND_USD = {architecture: price.usd for architecture, price in DURATION.items()}
 MILLION_REQUESTS_USD = REQUESTS.usd
 

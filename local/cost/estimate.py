@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ NO_COST_IDLE = frozenset(
         "aws:lambda/functionUrl:FunctionUrl",
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
         "aws:secretsmanager/secretVersion:SecretVersion",  # the secret is what has a price
+        "aws:sqs/queue:Queue",  # by what is sent and read
         *(f"aws:sns/{each}" for each in ("topic:Topic", "topicSubscription:TopicSubscription")),
         "aws:cloudwatch/logGroup:LogGroup",  # by what is written and kept
         *(f"aws:s3/{each}" for each in ("bucketPolicy:BucketPolicy",)),
@@ -231,6 +233,8 @@ def _idle(
     if number := every("aws:cloudwatch/logMetricFilter:LogMetricFilter"):
         usd = taken.take("custom metric", prices.CUSTOM_METRIC)
         yield _line("metrics of failures", number, "", 0.0, f"{_dollars(usd)} each in a month with a failure")
+    every("aws:scheduler/schedule:Schedule")
+    yield from _pings(resources, taken)
     if number := every("aws:s3/bucket:Bucket"):
         usd = taken.take("S3, stored", prices.S3_STORAGE)
         formula = f"{_dollars(usd)} for each GB and month; models lie there for days at most, on their way"
@@ -260,6 +264,25 @@ def _provisioned(resources: Sequence[Resource], taken: _Prices) -> Iterator[Line
             number * memory_mb / 1024 * prices.MONTH_S * usd,
             f"{number} x {memory_mb} MB / 1024 x {prices.MONTH_S:,} s x ${usd:.10f}",
         )
+
+
+_MINUTES = {"minute": 1, "hour": 60, "day": 24 * 60}
+
+
+def _pings(resources: Sequence[Resource], taken: _Prices) -> Iterator[Line]:
+    """Of `keepWarm`. A cron expression says no number."""
+    for each in resources:
+        if each.type != "aws:scheduler/schedule:Schedule":
+            continue
+        expression = str(each.inputs["scheduleExpression"])
+        found = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", expression)
+        if found is None:
+            yield _line(f"pings of {each.name}", 1, "", None, f"{expression}: as many as it says")
+            continue
+        pings = prices.MONTH_HOURS * 60 / (int(found[1]) * _MINUTES[found[2]])
+        usd = taken.take("scheduled invocation", prices.SCHEDULED) + taken.take("requests", prices.REQUESTS)
+        formula = f"{pings:,.0f} x {_dollars(usd)} / 1,000,000; and some milliseconds of the function each"
+        yield _line(f"pings of {each.name}", 1, "", pings * usd / 1_000_000, formula)
 
 
 def _stored(made: int, forecasts: Mapping[str, ModelForecast], taken: _Prices) -> Line:

@@ -11,6 +11,8 @@ RELAY_COMMAND = "warmup.worker.relay_handler.handler"
 REMOTE_CODE_COMMAND = "warmup.worker.try_code.handler"
 DEFAULT_RETRIES = 2  # Lambda's own, for asynchronous invocations without an EventInvokeConfig
 
+DEFAULT_MAX_AGE_S = 6 * 3600
+
 
 @dataclass(frozen=True)
 class Cors(Record):
@@ -57,6 +59,10 @@ class Function(Record):
     """Reserved concurrency; None without a reservation."""
     retries: int = DEFAULT_RETRIES
     """How often a failed asynchronous invocation is tried again."""
+    max_age_s: int = DEFAULT_MAX_AGE_S
+    """So long it may wait and be tried again."""
+    keeps_results: bool = False
+    """Whether what became of it is kept (`async: true`)."""
     url: FunctionUrl | None = None
     storage_mb: int = 512
     """What it has at /tmp."""

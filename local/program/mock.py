@@ -110,6 +110,8 @@ class Answers(mocks.Mocks):
                 made["prefixListId"] = "pl-1"
             case "aws:s3/bucket:Bucket":
                 made["bucket"] = id_
+            case "aws:sqs/queue:Queue":
+                made["url"] = f"https://sqs.{self.region}.amazonaws.com/{ACCOUNT}/{id_}"
             case "aws:iam/role:Role":
                 made["arn"] = f"arn:aws:iam::{ACCOUNT}:role/{id_}"
         return id_, made

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from hf_lambda.records import Json
 from infra.naming import RELAY, REMOTE_CODE
 from local.program.functions import (
+    DEFAULT_MAX_AGE_S,
     DEFAULT_RETRIES,
     RELAY_COMMAND,
     REMOTE_CODE_COMMAND,
@@ -58,6 +59,8 @@ def _function(
         target=targets.get(_digest(inputs.get("imageUri"))),
         max_instances=None if reserved is None or reserved < 0 else int(reserved),
         retries=int(later["maximumRetryAttempts"]) if "maximumRetryAttempts" in later else DEFAULT_RETRIES,
+        max_age_s=int(later.get("maximumEventAgeInSeconds") or DEFAULT_MAX_AGE_S),
+        keeps_results="destinationConfig" in later,
         storage_mb=int((inputs.get("ephemeralStorage") or {}).get("size") or 512),
         version=str(given.outputs["version"]) if inputs.get("publish") else None,
         url=_url(_about(given, resources, "aws:lambda/functionUrl:FunctionUrl")),

@@ -17,6 +17,7 @@ from local.playground.on_this_machine import LocalBackend
 from local.playground.server import PlaygroundServer
 from local.program.functions import Program
 from local.releases import keep_alias, read_aliases
+from local.service import results
 from local.service.emulator import Emulators
 from local.service.environment import aws_environment, machine_environment
 from local.service.gateway import Gateway
@@ -39,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         _runtime(folder, options, extra),
         aliases=read_aliases(folder),
         alias_moved=functools.partial(keep_alias, folder),
+        deliver=functools.partial(results.keep, folder.results),
     )
     api = HttpApi(gateway, port=options.port)
     for each in program.functions:  # its own address is known now, and nobody has called yet

@@ -5,6 +5,7 @@ import contextlib
 import functools
 import json
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from local.service.lambda_api import (
     qualifier_of,
     throttled,
 )
+from local.service.results import AsyncEvent, Result
 from local.service.streaming import Cut, prelude
 from local.service.versions import Alias, Versions
 from warmup.cli.versions import ALIAS
@@ -67,10 +69,12 @@ class Gateway:
         retry_delays_s: Sequence[float] = RETRY_DELAYS_S,
         aliases: Mapping[str, Alias] | None = None,
         alias_moved: Callable[[str, Alias], None] = lambda name, alias: None,
+        deliver: Callable[[Function, Result], None] = lambda function, result: None,
     ) -> None:
         """Of a function that is there several times these are its versions, the oldest first.
 
-        aliases: by function, as they were left; else the newest version serves.
+        aliases: by function, as they were left; else the newest version serves. deliver: gets what became of
+        asynchronous requests to functions that keep it.
         """
         self.functions = {function.function_name: function for function in functions}
         self._versions = {
@@ -82,7 +86,7 @@ class Gateway:
             )
             for name, function in self.functions.items()
         }
-        self._idle_s = idle_s
+        self._idle_s, self._deliver = idle_s, deliver
         self._retry_delays_s = retry_delays_s
         self._closing = threading.Event()
         threading.Thread(target=self._retire, name="retire", daemon=True).start()
@@ -104,11 +108,13 @@ class Gateway:
         if kind == "DryRun":
             return Reply(204)
         if kind == "Event":
-            arguments = (pool, payload, client_context)
+            request_id = str(uuid.uuid4())
+            event = AsyncEvent(request_id, qualifier_of(name), payload, time.time())
+            arguments = (pool, event, client_context)
             threading.Thread(
                 target=self._run_later, args=arguments, name=f"event {name}", daemon=True
             ).start()
-            return Reply(202, b"", {"x-amzn-RequestId": str(uuid.uuid4())})
+            return Reply(202, b"", {"x-amzn-RequestId": request_id})
         if kind != "RequestResponse":
             message = f"Invocation type {kind} is not known: RequestResponse, Event or DryRun"
             raise ApiError(400, "InvalidParameterValueException", message)
@@ -239,13 +245,25 @@ class Gateway:
         except InstanceError as error:
             raise ApiError(500, "ServiceException", str(error)) from error
 
-    def _run_later(self, pool: Pool, payload: bytes, client_context: str | None) -> None:
-        for delay_s in [0.0, *self._retry_delays_s[: pool.function.retries]]:
+    def _run_later(self, pool: Pool, event: AsyncEvent, client_context: str | None) -> None:
+        """Lambda's own order: tried, and again where it failed, until that is too often or too old."""
+        function, answer, tries = pool.function, None, 0
+        began = time.monotonic()
+        condition = "RetriesExhausted"
+        for delay_s in [0.0, *self._retry_delays_s[: function.retries]]:
+            if time.monotonic() - began + delay_s > function.max_age_s:
+                condition = "EventAgeExceeded"
+                break
             if self._closing.wait(delay_s):
                 return
+            tries += 1
             with contextlib.suppress(ApiError):
-                if not self._run(pool, payload, client_context, wait=True).error:
-                    return
+                answer = self._run(pool, event.payload, client_context, wait=True)
+                if not answer.error:
+                    condition = "Success"
+                    break
+        if function.keeps_results:
+            self._deliver(function, event.result(function, condition, tries, answer))
 
     def _retire(self) -> None:
         while not self._closing.wait(min(self._idle_s, 15)):

@@ -40,6 +40,13 @@ ALARMS = {
     *each("cloudwatch/logMetricFilter {}-failures", (*SCRIPTS, "warmup", "relay")),
 }
 
+RESULTS = {
+    *each("sqs/queue {}-answers"),
+    *each("sqs/queue {}-failures"),
+    *each("lambda/functionEventInvokeConfig {}"),
+}
+WITH_RESULTS = Changes.of(creates=RESULTS, updates=each("iam/rolePolicy {}-cache"))
+
 
 @dataclass(frozen=True)
 class Change:
@@ -77,6 +84,14 @@ CHANGES: dict[str, Change] = {
     "timeoutSeconds": Change(5, Changes.of(updates=PUBLISHED)),
     "reservedConcurrency": Change(3, Changes.of(updates=ENDPOINTS)),
     "provisionedConcurrency": Change(1, Changes.of(creates=each("lambda/provisionedConcurrencyConfig {}"))),
+    "keepWarm": Change(
+        "rate(5 minutes)",
+        Changes.of(
+            creates=each("iam/role {}-keep-warm")
+            | each("iam/rolePolicy {}-keep-warm")
+            | each("scheduler/schedule {}-keep-warm")
+        ),
+    ),
     "functionUrl": Change(
         "public",
         Changes.of(
@@ -85,6 +100,9 @@ CHANGES: dict[str, Change] = {
             | each("lambda/permission {}-invoke")
         ),
     ),
+    "async": Change(True, WITH_RESULTS),
+    "asyncRetries": Change(0, WITH_RESULTS, needs={"async": True}),
+    "asyncMaxAgeSeconds": Change(60, WITH_RESULTS, needs={"async": True}),
     "coldDownload": Change(
         True,
         Changes.of(

@@ -63,6 +63,34 @@ def test_gated_the_alias_is_moved_by_whoever_releases_and_the_outputs_say_what_w
     assert "release" not in dev.outputs
 
 
+def test_asynchronous_requests_end_in_two_queues_to_which_lambda_alone_sends(deploy: Deploy):
+    keys = {"async": True, "asyncRetries": 1, "asyncMaxAgeSeconds": 900}
+    deployed = deploy("dev", endpoints={"sentiment": keys})
+    queues = deployed.all("sqs/queue")
+    assert set(queues) == {"sentiment-answers", "sentiment-failures"}
+    answers, failures = (queues[f"sentiment-{kind}"] for kind in ("answers", "failures"))
+    for queue in queues.values():
+        assert queue.inputs["sqsManagedSseEnabled"] is True
+        assert (queue.inputs["messageRetentionSeconds"], queue.inputs["maxMessageSize"]) == (
+            1_209_600,
+            1 << 20,
+        )
+    config = deployed.all("lambda/functionEventInvokeConfig")["sentiment"]
+    assert config.inputs["qualifier"] == "live"
+    assert config.inputs["maximumRetryAttempts"] == 1
+    assert config.inputs["maximumEventAgeInSeconds"] == 900
+    assert config.inputs["destinationConfig"] == {
+        "onSuccess": {"destination": answers.outputs["arn"]},
+        "onFailure": {"destination": failures.outputs["arn"]},
+    }
+    assert ("iam/rolePolicy", "sentiment-cache") in deployed.before(config)
+    sends = statements(deployed.all("iam/rolePolicy"))["SendResults"]
+    assert sends["Action"] == "sqs:SendMessage"
+    assert set(sends["Resource"]) == {answers.outputs["arn"], failures.outputs["arn"]}
+    urls = {"answers": answers.outputs["url"], "failures": failures.outputs["url"]}
+    assert deployed.outputs["queues"] == {"sentiment": urls}
+
+
 def test_a_version_keeps_the_models_of_its_script(dev: Deployed):
     """For `prune`: a version that can serve again must find them."""
     variables = dev.function("sentiment").inputs["environment"]["variables"]

@@ -86,9 +86,13 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "timeoutSeconds": 5,
         "reservedConcurrency": 3,
         "provisionedConcurrency": 1,
+        "keepWarm": "rate(5 minutes)",
         "functionUrl": "public",
         "apiKeys": ["k" * 32],
         "cors": {"origins": ["https://example.com"]},
+        "async": True,
+        "asyncRetries": 0,
+        "asyncMaxAgeSeconds": 60,
         "coldDownload": True,
         "logRetentionDays": 30,
         "logMessages": True,
@@ -136,6 +140,8 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "subnetIds": network,
         "fileSystemId": network,
         "coldDownload": {"egress": "nat"},
+        "asyncRetries": {"async": True},
+        "asyncMaxAgeSeconds": {"async": True},
     }
     for key, value in others.items():
         also = needs.get(key, {})

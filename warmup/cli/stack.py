@@ -198,12 +198,24 @@ class StackClient:
 
         Raises WarmupError where there is no such function or it cannot be invoked.
         """
+        return self._invoke(self._patient, self._arn(function), event, LogType="Tail")
+
+    def _arn(self, function: str) -> str:
         arn = self.outputs.functions.get(function)
         if arn is None:
             raise WarmupError(
                 ErrorKind.NOT_DEPLOYED, f"{function}.py is not deployed. Run {self.outputs.deploy_command}"
             )
-        return self._invoke(self._patient, arn, event, LogType="Tail")
+        return arn
+
+    def send(self, function: str, event: bytes) -> str:
+        """The id of an asynchronous request, once Lambda has it. Raises WarmupError as `ask` does."""
+        arn = self._arn(function)
+        try:
+            answer = self._quick.invoke(FunctionName=arn, Payload=event, InvocationType="Event")
+        except (BotoCoreError, ClientError) as error:
+            raise self.worded(error, arn) from error
+        return str(answer["ResponseMetadata"]["RequestId"])
 
     def ask_once(self, client: Client, arn: str, event: bytes) -> Invocation:
         """As `ask`, of the function or alias `arn`, without waiting for one that is busy.

@@ -34,6 +34,8 @@ class StackOutputs(Record):
     function_urls: Annotated[Mapping[str, str], Key("functionUrls")] = field(default_factory=dict)
     memory_mb: Annotated[Mapping[str, int], Key("memoryMb")] = field(default_factory=dict)
     """Of each function, by script; a stack of an earlier version does not say."""
+    queues: Annotated[Mapping[str, Mapping[str, str]], OMIT_DEFAULT] = field(default_factory=dict)
+    """By script with `async: true`: the addresses of its queues, `answers` and `failures`."""
     release: Annotated[GatedRelease | None, OMIT_DEFAULT] = None
     """Where new versions wait to be released (`release: gated`)."""
 

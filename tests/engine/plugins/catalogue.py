@@ -28,8 +28,13 @@ REPLACED_BY: dict[str, frozenset[str]] = {
     "aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig": frozenset(
         {"functionName", "qualifier"}
     ),
+    "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": frozenset(
+        {"functionName", "qualifier"}
+    ),
     "aws:s3/bucket:Bucket": frozenset({"bucket"}),
+    "aws:scheduler/schedule:Schedule": frozenset({"name"}),
     "aws:secretsmanager/secret:Secret": frozenset({"name"}),
+    "aws:sqs/queue:Queue": frozenset({"name"}),
     "aws:sns/topicSubscription:TopicSubscription": frozenset({"topic", "protocol", "endpoint"}),
 }
 """Type -> inputs whose change replaces a resource of it."""
@@ -57,6 +62,7 @@ TAGGED = frozenset(
         "aws:s3/bucket:Bucket",
         "aws:secretsmanager/secret:Secret",
         "aws:sns/topic:Topic",
+        "aws:sqs/queue:Queue",
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
         "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule",
     }
@@ -70,6 +76,8 @@ NAMED_BY_PROVIDER: dict[str, int] = {
     "aws:lambda/function:Function": 64,
     "aws:secretsmanager/secret:Secret": 512,
     "aws:sns/topic:Topic": 256,
+    "aws:scheduler/schedule:Schedule": 64,
+    "aws:sqs/queue:Queue": 80,
 }
 """Type -> longest name: without one the provider gives `<name of the resource>-<seven digits>`, for ever."""
 
@@ -115,6 +123,8 @@ def outputs(kind: str, name: str, inputs: dict[str, Any], region: str, number: i
         made["prefixListId"] = "pl-1"
     elif kind == "aws:iam/role:Role":
         made["arn"] = f"arn:aws:iam::{ACCOUNT}:role/{identifier}"
+    elif kind == "aws:sqs/queue:Queue":
+        made["url"] = f"https://sqs.{region}.amazonaws.com/{ACCOUNT}/{identifier}"
     elif kind == "aws:s3/bucket:Bucket":
         made |= {"arn": f"arn:aws:s3:::{identifier}", "bucket": identifier}
     return {**made, **{key: value for key, value in inputs.items() if value not in (None, "")}}
