@@ -9,6 +9,7 @@ from local.program.functions import Program
 from local.releases import keep_alias, publish, read_aliases
 from local.service.gateway import Gateway
 from local.service.http_api import serve
+from local.service.versions import Alias
 from tests.local.functions_to_run import declare
 from warmup.cli.access import Access
 from warmup.cli.release import Releases, roll_back
@@ -23,7 +24,7 @@ def folder(tmp_path):
     folder = Folder(tmp_path / ".local", tmp_path)
     folder.path.mkdir()
     for part in ("inference", "hf_lambda"):
-        (tmp_path / part).mkdir()
+        (tmp_path / part).mkdir(exist_ok=True)
     return folder
 
 
@@ -48,8 +49,10 @@ def test_what_did_not_change_is_no_new_version_and_old_ones_go(up, folder):
     assert versions(up(1)) == versions(up(1)) == ["1"]
     for code in range(2, 8):
         program = up(code)
-    assert versions(program) == ["4", "5", "6", "7"]
-    assert sorted(path.name for path in (folder.path / "versions").iterdir()) == ["4", "5", "6", "7"]
+    assert versions(program) == ["1", "4", "5", "6", "7"]  # the first serves
+    assert {path.name for path in (folder.path / "versions").iterdir()} == {*versions(program)}
+    keep_alias(folder, program.functions[0].function_name, Alias("live", "7"))
+    assert versions(up(7)) == ["4", "5", "6", "7"]
     assert program.outputs["release"]["versions"] == {"probe": "7"}
     assert [each.name for each in program.functions if not each.is_endpoint] == ["warmup"]
 
@@ -60,7 +63,7 @@ def test_without_the_gate_there_are_no_versions(up, folder):
 
 
 def test_a_version_waits_behind_the_one_that_serves_until_it_is_released_and_one_goes_back(
-    up, folder, emulators
+    emulators, up, folder
 ):
     def stack(program):
         gateway = Gateway(
