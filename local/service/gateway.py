@@ -251,7 +251,7 @@ class Gateway:
         began = time.monotonic()
         condition = "RetriesExhausted"
         for delay_s in [0.0, *self._retry_delays_s[: function.retries]]:
-            if time.monotonic() - began + delay_s > function.max_age_s:
+            if tries and time.monotonic() - began + delay_s > function.max_age_s:
                 condition = "EventAgeExceeded"
                 break
             if self._closing.wait(delay_s):
