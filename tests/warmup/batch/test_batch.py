@@ -7,8 +7,9 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -179,7 +180,12 @@ def test_a_stop_at_any_byte_is_made_good_by_the_same_command(batch, api: Api, tm
     assert batch()[0] == 0
     whole = (tmp_path / "output.jsonl").read_bytes()
     asked: list[int] = []
-    api.functions["echo"] = lambda event: asked.append(event["n"]) or {"statusCode": 200, "body": event}
+
+    def echo(event: Any) -> Any:
+        asked.append(event["n"])
+        return {"statusCode": 200, "body": event}
+
+    api.functions["echo"] = echo
     for end in [0, 1, *random.Random(1).sample(range(2, len(whole)), 2), len(whole)]:
         asked.clear()
         (tmp_path / "output.jsonl").write_bytes(whole[:end])
@@ -256,10 +262,13 @@ def test_a_run_holds_a_bounded_number_of_lines_whatever_the_file(
     """While the first line is not answered, no more than four lines for each request are read."""
     read: list[int] = []
     given = files.input_lines
-    monkeypatch.setattr(
-        "warmup.batch.__main__.input_lines",
-        lambda file: (read.append(line.number) or line for line in given(file)),
-    )
+
+    def counted(file: BinaryIO) -> Iterator[files.InputLine]:
+        for line in given(file):
+            read.append(line.number)
+            yield line
+
+    monkeypatch.setattr("warmup.batch.__main__.input_lines", counted)
     most_read: list[int] = []
     rest = threading.Event()
 
