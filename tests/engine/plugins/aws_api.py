@@ -73,6 +73,7 @@ def _function(cloud_file: Path, method: str, path: str, body: str) -> tuple[int,
     """Versions and aliases of a function: listed, looked up, moved, deleted."""
     place, _, query = path.partition("?")
     name, *rest = unquote(place).partition("/functions/")[2].strip("/").split("/")
+    name = name.rpartition(":")[2]  # of an ARN
     with changing(cloud_file) as cloud:
         versions = cloud.versions.get(name, {})
         of_function = [
