@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
 from .errors import Unprocessable
 
@@ -28,7 +33,7 @@ def end() -> None:
 
 
 def check() -> None:
-    """Raises Unprocessable where the time is up; called before every run of a model."""
+    """Raises Unprocessable where the time is up; called before every run of a model, or of a layer of it."""
     deadline = _deadline.get()
     if deadline is not None and time.monotonic() > deadline:
         raise Unprocessable(
@@ -36,3 +41,60 @@ def check() -> None:
             "the request takes longer than the function's time-out: send fewer or shorter inputs, ask for "
             "less, or raise timeoutSeconds",
         )
+
+
+class Stoppable(Protocol):
+    """Work that asks itself whether it is to stop, as onnxruntime does between two nodes of a graph."""
+
+    terminate: bool
+
+
+@contextmanager
+def stopping(work: Stoppable) -> Iterator[None]:
+    """While the block runs, `work` is told to stop once the time is up."""
+    ends_at = _deadline.get()
+    if ends_at is None:
+        yield
+        return
+    _watchdog.add(work, ends_at)
+    try:
+        yield
+    finally:
+        _watchdog.remove(work)
+
+
+class _Watchdog:
+    """One thread for all requests, asleep until the first deadline it knows of: most work is done before."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._works: dict[int, tuple[float, Stoppable]] = {}
+        self._wakes_at = math.inf
+        self._is_started = False
+
+    def add(self, work: Stoppable, ends_at: float) -> None:
+        with self._changed:
+            self._works[id(work)] = (ends_at, work)
+            if not self._is_started:
+                threading.Thread(target=self._watch, name="deadline", daemon=True).start()
+                self._is_started = True
+            elif ends_at < self._wakes_at:
+                self._changed.notify()
+
+    def remove(self, work: Stoppable) -> None:
+        with self._changed:
+            del self._works[id(work)]
+
+    def _watch(self) -> None:
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                for ends_at, work in self._works.values():
+                    if ends_at <= now:
+                        work.terminate = True
+                ahead = [ends_at for ends_at, _ in self._works.values() if ends_at > now]
+                self._wakes_at = min(ahead, default=math.inf)
+                self._changed.wait(self._wakes_at - now if ahead else None)
+
+
+_watchdog = _Watchdog()

@@ -96,13 +96,17 @@ def characters(item: Input) -> int:
 
 def check_text(item: Input) -> None:
     """Raises Unprocessable for a text that takes more of the function's memory than there is as tokens."""
-    given, most = characters(item), int(_room_bytes() / _BYTES_A_CHARACTER)
+    given, most = characters(item), _most_characters()
     if given > most:
         raise Unprocessable(
             None,
             f"the text has {given} characters, the function's memory takes {most}: shorten it, or raise "
             "memoryMb",
         )
+
+
+def _most_characters() -> int:
+    return int(_room_bytes() / _BYTES_A_CHARACTER)
 
 
 def check_hypotheses(inputs: int, labels: Sequence[str], template: str) -> None:
@@ -113,7 +117,14 @@ def check_hypotheses(inputs: int, labels: Sequence[str], template: str) -> None:
             f"{inputs} texts with {len(labels)} labels each are {inputs * len(labels)} hypotheses, a request "
             f"may bring {MOST_HYPOTHESES}: send fewer texts or labels",
         )
-    check_text([template, max(labels, key=len, default="")])
+    # Each label is written into a template of its own.
+    given, most = len(template) * len(labels) + characters(labels), _most_characters()
+    if given > most:
+        raise Unprocessable(
+            "hypothesis_template" if template else "candidate_labels",
+            f"{len(labels)} labels, each in a template of {len(template)} characters: {given} in all, "
+            f"the function's memory takes {most}: send fewer or shorter ones, or raise memoryMb",
+        )
 
 
 def check_ranking(inputs: Sequence[Mapping[str, Json]]) -> None:

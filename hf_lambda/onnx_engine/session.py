@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,19 +95,27 @@ def open_session(
         options.add_session_config_entry("session.disable_prepacking", "1")
 
     class Session(onnxruntime.InferenceSession):  # type: ignore[misc]
-        """Asks whether there is time left before every run."""
+        """Runs while there is time left for the request; beyond, it stops between two nodes of the graph."""
 
-        def run(self, *arguments: object, **named: object) -> Json:
-            deadline.check()
-            return super().run(*arguments, **named)
+        def run(self, *arguments: object) -> Json:
+            return self._in_time(super().run, *arguments)
 
-        def run_with_ort_values(self, *arguments: object, **named: object) -> Json:
-            deadline.check()
-            return super().run_with_ort_values(*arguments, **named)
+        def run_with_ort_values(self, *arguments: object) -> Json:
+            return self._in_time(super().run_with_ort_values, *arguments)
 
-        def run_with_iobinding(self, *arguments: object, **named: object) -> Json:
+        def run_with_iobinding(self, *arguments: object) -> Json:
+            return self._in_time(super().run_with_iobinding, *arguments)
+
+        def _in_time(self, run: Callable[..., Json], *arguments: object) -> Json:
             deadline.check()
-            return super().run_with_iobinding(*arguments, **named)
+            options = onnxruntime.RunOptions()
+            try:
+                with deadline.stopping(options):
+                    return run(*arguments, options)
+            except Exception:  # onnxruntime's own have no common type of their own
+                if options.terminate:
+                    deadline.check()
+                raise
 
     try:
         return Session(str(graph), options, providers=["CPUExecutionProvider"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,32 @@ def load_model(auto_class: type[AutoModel], snapshot: Path, **options: Json) -> 
         **options,
     )
     _check_weights(model, report["missing_keys"])
-    model.register_forward_pre_hook(lambda *_: deadline.check())
+    for part in {model, *_layers(model)}:
+        part.register_forward_pre_hook(lambda *_: deadline.check())
     return model.eval()
+
+
+def in_time(pipeline: transformers.Pipeline) -> transformers.Pipeline:
+    """`pipeline`, asking for every input, not only for every batch, whether there is time left."""
+    for name in ("preprocess", "postprocess"):
+        setattr(pipeline, name, _checked(getattr(pipeline, name)))
+    return pipeline
+
+
+def _checked(step: Callable[..., Json]) -> Callable[..., Json]:
+    @wraps(step)
+    def checked(*arguments: Json, **named: Json) -> Json:
+        deadline.check()
+        return step(*arguments, **named)
+
+    return checked
+
+
+def _layers(model: torch.nn.Module) -> Iterator[torch.nn.Module]:
+    """What a model runs one after the other: a large one computes for seconds before it is through."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.ModuleList | torch.nn.Sequential):
+            yield from module
 
 
 def load_tokenizer(snapshot: Path) -> PreTrainedTokenizerBase:

@@ -22,7 +22,7 @@ from ..parameters import GENERATION
 from ..records import Json
 from .code import code_options
 from .generation import check_options, options_of
-from .loading import load_model, max_position
+from .loading import in_time, load_model, max_position
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -56,7 +56,9 @@ class MediaPipeline:
     def __init__(self, task: str, snapshot: Path) -> None:
         self._task = task
         model = load_model(_auto_class(task, snapshot), snapshot)
-        self._pipeline = transformers.pipeline(task, model=model, device="cpu", **processors(task, snapshot))
+        self._pipeline = in_time(
+            transformers.pipeline(task, model=model, device="cpu", **processors(task, snapshot))
+        )
         if (tokenizer := self._pipeline.tokenizer) is not None and task != "text-to-audio":
             tokenizer.model_max_length = min(tokenizer.model_max_length, 10**6)
 

@@ -32,6 +32,7 @@ from .loading import (
     NO_LIMIT,
     check_length,
     heads_of,
+    in_time,
     load_model,
     load_tokenizer,
     max_length,
@@ -71,8 +72,8 @@ class TransformersPipeline:
             config = self._model.config.get_text_config(decoder=True)
             self._max_position = getattr(config, "max_position_embeddings", None)
         self._grammars: Grammars | None = None
-        self._pipeline = transformers.pipeline(
-            self._task, model=self._model, tokenizer=self._tokenizer, device="cpu"
+        self._pipeline = in_time(
+            transformers.pipeline(self._task, model=self._model, tokenizer=self._tokenizer, device="cpu")
         )
 
     def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
@@ -117,7 +118,8 @@ class TransformersPipeline:
             return self._answers(group, answers, chosen)
 
         try:
-            held = [length + self._written(chosen) for length in lengths]
+            written = self._written(chosen)
+            held = [length + written for length in lengths]
             return [jsonable(result) for result in run_batches(inputs, held, run, MAX_PADDED_TOKENS)]
         except transformers.pipelines.base.PipelineException as error:
             raise Unprocessable(None, str(error)) from error

@@ -125,6 +125,10 @@ def test_an_engine_never_gets_more_at_once(warm, engine):
             lambda: limits.check_hypotheses(1, ["a", "b" * 2_000_000], "{}"),
             lambda: limits.check_hypotheses(1, ["a"], ""),
         ),
+        (
+            lambda: limits.check_hypotheses(1, ["a"] * 9000, "{} " + "x" * 500),
+            lambda: limits.check_hypotheses(1, ["a"] * 9000, "{} " + "x" * 50),
+        ),
     ],
 )
 def test_what_takes_more_memory_than_the_function_has_is_refused_before_it_begins(function, refused, allowed):

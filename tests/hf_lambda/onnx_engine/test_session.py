@@ -219,6 +219,55 @@ def test_no_graph_is_run_any_more_once_the_time_is_up(session):
             deadline.end()
 
 
+@pytest.mark.timeout(60)
+def test_a_run_that_goes_past_the_deadline_is_stopped_in_its_middle(tmp_path):
+    """onnxruntime looks at `RunOptions.terminate` between two nodes; here each turn of a loop has one."""
+    session = _looping(tmp_path, turns=1 << 62)
+    for milliseconds in (400, 200):  # the second one earlier than what the first had set
+        deadline.begin(SimpleNamespace(get_remaining_time_in_millis=lambda left=milliseconds: left))
+        try:
+            with pytest.raises(Unprocessable, match="timeoutSeconds"):
+                session.run(None, {})
+        finally:
+            deadline.end()
+
+
+def test_a_run_that_fails_in_time_fails_as_it_did(session):
+    deadline.begin(SimpleNamespace(get_remaining_time_in_millis=lambda: 60_000))
+    try:
+        with pytest.raises(Exception, match="INVALID_ARGUMENT"):
+            session.run(None, {"x": np.ones((2, 2), np.float32)})
+        assert session.run(None, {"x": np.ones(1, np.float32)})[0].tolist() == [1.0]
+    finally:
+        deadline.end()
+
+
+def _looping(folder, turns):
+    """A session over a graph that goes on for `turns`."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    scalar = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in ("x", "more", "y")}
+    flags = [helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("go", "goes")]
+    turn = helper.make_tensor_value_info("turn", TensorProto.INT64, [])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["goes"]), helper.make_node("Cos", ["x"], ["more"])],
+        "body",
+        [turn, flags[0], scalar["x"]],
+        [flags[1], scalar["more"]],
+    )
+    initial = [
+        helper.make_tensor("turns", TensorProto.INT64, [], [turns]),
+        helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
+        helper.make_tensor("start", TensorProto.FLOAT, [], [1.0]),
+    ]
+    loop = helper.make_node("Loop", ["turns", "yes", "start"], ["y"], body=body)
+    graph = helper.make_graph([loop], "looping", [], [scalar["y"]], initializer=initial)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "loop.onnx")
+    return open_session(folder / "loop.onnx", {})
+
+
 def test_a_graph_that_is_none_is_a_failure_to_load(tmp_path):
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(LoadFailed, match=r"model\.onnx"):

@@ -244,3 +244,22 @@ def test_no_model_is_run_any_more_once_the_time_is_up(tiny):
     finally:
         deadline.end()
     assert engine(["we love this"])
+
+
+def _time_is_up(*_: object) -> None:
+    deadline.begin(SimpleNamespace(get_remaining_time_in_millis=lambda: 0))
+
+
+@pytest.mark.parametrize("runs_out", ["in the first layer", "in the last layer"])
+def test_time_that_runs_out_within_a_run_is_seen_before_the_next_layer_and_the_answer(tiny, runs_out):
+    engine = load("text-classification", tiny("BertForSequenceClassification"))
+    seen = []
+    first, *_, last = engine._model.bert.encoder.layer
+    last.register_forward_hook(lambda *_: seen.append("last"))
+    (first if runs_out == "in the first layer" else last).register_forward_hook(_time_is_up)
+    try:
+        with pytest.raises(Unprocessable, match="timeoutSeconds"):
+            engine(["we love this"])
+    finally:
+        deadline.end()
+    assert seen == ([] if runs_out == "in the first layer" else ["last"])

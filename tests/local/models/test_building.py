@@ -123,11 +123,10 @@ def test_a_change_of_one_record_is_a_change_of_that_stand_in(built: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_every_stand_in_is_the_same_bytes_twice(tmp_path: Path) -> None:
-    for folder in ("first", "second"):
-        build(tmp_path / folder)
+def test_every_stand_in_is_the_same_bytes_twice(stand_ins: Path, tmp_path: Path) -> None:
+    build(tmp_path)
     for stand_in in STAND_INS:
-        first, second = (tmp_path / folder / stand_in.repo_id for folder in ("first", "second"))
+        first, second = (folder / stand_in.repo_id for folder in (stand_ins, tmp_path))
         assert _hashes(first) == _hashes(second)
 
 
