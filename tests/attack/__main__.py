@@ -123,8 +123,7 @@ def _memory(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> C
 
 
 def _load(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:
-    _warm(set_up, "auto")
-    return load.cases(set_up, root, float(count))
+    return load.cases(root, float(count))
 
 
 _CASES: dict[str, Callable[[Stage, Path, Path, int, int], Cases]] = {

@@ -37,7 +37,7 @@ the commit and the date that it names.
   where the task is prepared, on onnxruntime; plain scripts; events of the warm-up. Each has 10 seconds.
 - *Worst requests*: of each task and engine what each parameter multiplies most, up to a megabyte, against
   1,769 MB and 10 seconds; each in a process of its own.
-- *Load*: two clients without a pause on one prepared endpoint.
+- *Load*: two clients without a pause on an endpoint of each task, one task after the other.
 
 But for those kills, the steps of preparing run in one process, which has torch already. Times are those of
 the machine at hand, which may have had other things to do.

@@ -91,7 +91,7 @@ def targets(root: Path, tasks: tuple[str, ...] = TASKS) -> list[Target]:
     """Endpoints of `tasks` on tiny models, prepared and on torch; every parameter is a field of the event."""
     found = []
     for task in tasks:
-        snapshot = _snapshot(task, root / task)
+        snapshot = snapshot_of(task, root / task)
         loaders: dict[str, Callable[[str, Path, Path], Engine]] = {"onnx": _load_onnx, "torch": _load_torch}
         if task in files.MODELS and task not in files.PREPARED:
             del loaders["onnx"]
@@ -115,7 +115,7 @@ def _drawn(task: str) -> Callable[[random.Random], Any]:
     return lambda draw: draw.choice(known.get(task, _TEXTS))
 
 
-def _snapshot(task: str, folder: Path) -> Path:
+def snapshot_of(task: str, folder: Path) -> Path:
     from tests import tiny_decoders, tiny_encoders, tiny_seq2seq
 
     if task in files.MODELS:
