@@ -561,6 +561,14 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
         )
     for script in scripts:
         of_endpoint = _contradictions_of(script, settings.endpoints[script.name], settings.egress)
+        provisioned = settings.endpoints[script.name].provisioned_concurrency
+        if settings.release == "gated" and settings.canary and provisioned:
+            # "Alias with weights can not be used with Provisioned Concurrency":
+            # https://github.com/hashicorp/terraform/issues/24957
+            of_endpoint.append(
+                f"provisionedConcurrency is {provisioned} with release gated and canary {settings.canary}; "
+                "AWS takes one of the two: canary must be 0, or provisionedConcurrency"
+            )
         found += [f"{script.name}: {text}" for text in of_endpoint]
     return found
 

@@ -211,6 +211,22 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"egress": "none", "warmOnDeploy": True},
         "warmOnDeploy is true with egress none, where the command stages the models; set one of them",
     ),
+    "nothing to go back to": (
+        {"release": "gated", "keepVersions": 0},
+        "keepVersions is 0 with release gated; must be at least 1, or there is nothing to go back to",
+    ),
+    "a canary beside kept instances": (
+        {"release": "gated", "endpoints": {"sentiment": {"provisionedConcurrency": 1}}},
+        "sentiment: provisionedConcurrency is 1 with release gated and canary 10; AWS takes one of the two: "
+        "canary must be 0, or provisionedConcurrency",
+    ),
+    "no schedule": (
+        {"keepWarm": "rate(1 minutes)"},
+        "keepWarm is 'rate(1 minutes)'; must be for instance rate(5 minutes) or cron(0/5 8-18 ? * MON-FRI *), "
+        "or empty for none",
+    ),
+    "release": ({"release": "slow"}, "release is 'slow'; must be direct or gated"),
+    "asynchronous": ({"async": "often"}, "async is 'often'; must be true or false"),
     "nobody to tell": (
         {"monthlyBudgetUsd": 20},
         "monthlyBudgetUsd is 20 without alarmEmail; set whom to tell",

@@ -80,15 +80,15 @@ def test_each_line_has_its_answer_in_its_place_whatever_comes_back_first(
         return {"statusCode": 200, "body": {"n": event["n"]}}
 
     api.functions["echo"] = echo
-    give(tmp_path, 300)
+    give(tmp_path, 150)
     code, out, err = batch("--parallel", "4")
     assert (code, err) == (0, "")
-    assert [line["answer"] for line in written(tmp_path)] == [{"n": number} for number in range(300)]
-    assert [line["line"] for line in written(tmp_path)] == [*range(1, 301)]
+    assert [line["answer"] for line in written(tmp_path)] == [{"n": number} for number in range(150)]
+    assert [line["line"] for line in written(tmp_path)] == [*range(1, 151)]
     assert 2 <= most <= 4
-    # 300 requests of 100 ms with 1 GB, by the list price
-    assert out.startswith("300 lines are answered, 300 of them now in ")
-    assert out.endswith("; Lambda billed $0.0006 at list prices\n")
+    # 150 requests of 100 ms with 1 GB, by the list price
+    assert out.startswith("150 lines are answered, 150 of them now in ")
+    assert out.endswith("; Lambda billed $0.0003 at list prices\n")
 
 
 def test_a_line_that_cannot_be_answered_is_an_error_in_its_place(batch, api: Api, tmp_path: Path) -> None:
@@ -281,7 +281,7 @@ def test_a_run_holds_a_bounded_number_of_lines_whatever_the_file(
         return {"n": event["n"]}
 
     api.functions["echo"] = echo
-    give(tmp_path, 400)
+    give(tmp_path, 100)
     assert batch("--parallel", "2")[0] == 0
     assert most_read[0] <= 8
-    assert len(written(tmp_path)) == 400
+    assert len(written(tmp_path)) == 100
