@@ -222,8 +222,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no schedule": (
         {"keepWarm": "rate(1 minutes)"},
-        "keepWarm is 'rate(1 minutes)'; must be for instance rate(5 minutes) or cron(0/5 8-18 ? * MON-FRI *), "
-        "or empty for none",
+        "keepWarm is 'rate(1 minutes)'; must be for instance rate(5 minutes) or "
+        "cron(0/5 8-18 ? * MON-FRI *), or empty for none",
     ),
     "release": ({"release": "slow"}, "release is 'slow'; must be direct or gated"),
     "asynchronous": ({"async": "often"}, "async is 'often'; must be true or false"),

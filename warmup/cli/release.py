@@ -49,7 +49,7 @@ class Releases:
         self._failures = failures or (lambda *asked: failures_in_log(client, *asked))
 
     def waiting(self, endpoints: Sequence[str], *, also_rolled_back: bool = False) -> list[Waiting]:
-        """Those of `endpoints` whose newest version does not serve alone.
+        """Those of `endpoints` whose newest version does not serve, or as a canary alone.
 
         One that somebody went back from is not released again by itself.
         """
@@ -59,7 +59,7 @@ class Releases:
                 serving = self._versions.serving(endpoint)
                 if serving.rolled_back == newest and not also_rolled_back:
                     self._say(endpoint, f"version {newest} was rolled back; --force releases it again")
-                elif serving.version != newest or serving.weights:
+                elif serving.version != newest:
                     found.append(Waiting(endpoint, newest, serving))
         return found
 
@@ -75,9 +75,9 @@ class Releases:
         ready = [each for each in waiting if each.endpoint not in held]
         # The local stack has no requests but its owner's.
         if self._gated.canary and self._client.outputs.stack != LOCAL:
-            found += self._after_canary([each for each in ready if each.serving.version != each.version])
-            ready = [each for each in ready if each.serving.version == each.version]
-        found += [self._moved(each, each.serving) for each in ready]
+            found += self._after_canary(ready)
+        else:
+            found += [self._moved(each, each.serving) for each in ready]
         return tuple(sorted(found, key=lambda released: released.name))
 
     def _after_canary(self, ready: Sequence[Waiting]) -> Iterator[Released]:
@@ -114,10 +114,8 @@ class Releases:
                 self._back(each, tried, "the release was interrupted")
 
     def _moved(self, each: Waiting, seen: Serving) -> Released:
-        """Gets all requests. Where it serves already, beside others, what was before it stays known."""
-        before = each.serving.version if each.serving.version != each.version else each.serving.before
         try:
-            self._versions.move(each.endpoint, each.version, seen=seen, before=before)
+            self._versions.move(each.endpoint, each.version, seen=seen, before=each.serving.version)
         except AliasMovedError:
             return _moved_by_another(each)
         self._say(each.endpoint, f"version {each.version} serves")
@@ -144,8 +142,11 @@ def roll_back(client: StackClient, endpoints: Sequence[str]) -> tuple[Released, 
     versions, found = Versions(client), []
     for endpoint in endpoints:
         serving = versions.serving(endpoint)
-        to = serving.version if serving.weights else rollback_target(versions.published(endpoint), serving)
-        left = next(iter(serving.weights), serving.version)
+        # A newer one that gets a share is a canary. AWS gives weights of its own to older ones, for as long as
+        # instances that are kept move: https://github.com/hashicorp/terraform-provider-aws/pull/48116
+        canary = next((each for each in serving.weights if int(each) > int(serving.version)), None)
+        to = serving.version if canary else rollback_target(versions.published(endpoint), serving)
+        left = canary or serving.version
         if to is None:
             found.append(Released(endpoint, left, left, "there is no version before it"))
             continue
