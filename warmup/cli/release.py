@@ -142,7 +142,7 @@ def roll_back(client: StackClient, endpoints: Sequence[str]) -> tuple[Released, 
     versions, found = Versions(client), []
     for endpoint in endpoints:
         serving = versions.serving(endpoint)
-        # A newer one that gets a share is a canary. AWS gives weights of its own to older ones, for as long as
+        # A newer one that gets a share is a canary. AWS gives weights of its own to older ones, while
         # instances that are kept move: https://github.com/hashicorp/terraform-provider-aws/pull/48116
         canary = next((each for each in serving.weights if int(each) > int(serving.version)), None)
         to = serving.version if canary else rollback_target(versions.published(endpoint), serving)
