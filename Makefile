@@ -20,7 +20,7 @@ COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --gen
 AS_JSON := $(if $(filter-out 0,$(JSON)),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up add remove invoke results logs cost doctor upgrade preview warm rollback down test attack check fix bench lock
+.PHONY: help setup up dev add remove invoke results logs cost doctor upgrade preview warm rollback down test attack check fix bench lock
 
 help: ## this list; what reports takes JSON=1
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +37,9 @@ else
 	  pulumi up --stack $(STACK) $(if $(YES),--yes)
 	$(PY) -m warmup --stack $(STACK)
 endif
+
+dev: setup ## make up, then follow what is edited in inference/ until Ctrl-C: [MODELS=dir] [HUB=url]
+	@$(PY) -m local dev $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)')
 
 # A stack in AWS is warmed from the Hub itself; locally the embedded Hub has what `make up` would serve.
 add: $(ENVIRONMENT) ## a script for a model: MODEL=org/name [TASK=...] [NAME=...] [REVISION=...] [HUB=url] [FORCE=1]

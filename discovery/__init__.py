@@ -55,6 +55,8 @@ class Script:
     """JSON Schema of the events that its handler takes."""
     summary: str = ""
     """First line of what it says of itself."""
+    shared: tuple[Path, ...] = field(default=(), compare=False)
+    """Modules of the folder that it imports, and those that these import."""
 
     @property
     def image(self) -> Literal["slim", "full"]:
@@ -121,6 +123,7 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         beyond_slim=beyond_slim(imported, own),
         fields=fields(module, handler, is_endpoint, event, speaks=speaks),
         summary=(ast.get_docstring(module.tree) or "").partition("\n")[0],
+        shared=tuple(each.path for each in modules[1:]),
     )
     return script, module.problems
 

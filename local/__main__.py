@@ -13,7 +13,9 @@ from local import stack
 from local.adding import NOTE, hub_for, stand_ins
 from local.completion import SHELLS, completion
 from local.cost.command import cost_of_stack, lines_of
+from local.dev import Follower, watched
 from local.doctor import command as doctor
+from local.followed import Followed
 from local.invoke import Invoked, invoke, send
 from local.layout import Folder
 from local.logs import read_cloudwatch, read_local
@@ -57,15 +59,55 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
-    began, say = time.monotonic(), _say_beside if options.json else _say
-    choices = stack.Choices(options.hub or None, tuple(filter(None, options.models)), options.container)
     with stack.locked(FOLDER):
-        running = stack.start(FOLDER, choices, say)
-        say("warming the cache and asking every endpoint ...")
-        code, warmed = stack.warm(FOLDER)
-        report = complete(warmed, running.hub.source, running.hub.requests())
-        FOLDER.report.write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
-    if options.json:
+        _, code = _up(_choices(options), as_json=options.json)
+    return code
+
+
+def dev(options: argparse.Namespace) -> int:
+    """Returns when Ctrl-C was pressed: then nothing runs any more."""
+    inference, choices = FOLDER.root / "inference", _choices(options, follows=True)
+    with stack.locked(FOLDER):
+        changes = watched(inference)
+        try:
+            next(changes)
+            while (running := _up_if_scripts_load(choices)) is None:
+                while not next(changes):
+                    pass
+            print("watch: inference/, until Ctrl-C", flush=True)
+            follower = Follower(Followed(FOLDER, choices, running, _say), running.program, _say)
+            follower.follow(changes)
+        except KeyboardInterrupt:
+            print()
+        finally:
+            stack.stop(FOLDER)
+            print("stopped; the cache stays, in .local/efs", flush=True)
+    return 0
+
+
+def _up_if_scripts_load(choices: stack.Choices) -> stack.RunningStack | None:
+    try:
+        running, _ = _up(choices, as_json=False)
+    except ProgramError as error:
+        print(error, file=sys.stderr)
+        print("nothing runs; waiting for a change in inference/ ...", flush=True)
+        return None
+    return running
+
+
+def _choices(options: argparse.Namespace, *, follows: bool = False) -> stack.Choices:
+    models = tuple(filter(None, options.models))
+    return stack.Choices(options.hub or None, models, options.container, follows)
+
+
+def _up(choices: stack.Choices, *, as_json: bool) -> tuple[stack.RunningStack, int]:
+    began, say = time.monotonic(), _say_beside if as_json else _say
+    running = stack.start(FOLDER, choices, say)
+    say("warming the cache and asking every endpoint ...")
+    code, warmed = stack.warm(FOLDER)
+    report = complete(warmed, running.hub.source, running.hub.requests())
+    FOLDER.report.write_text(json.dumps(report.to_json(), indent=2, ensure_ascii=False) + "\n")
+    if as_json:
         _print_json(report)
     else:
         _show(report, running, time.monotonic() - began)
@@ -73,7 +115,7 @@ def up(options: argparse.Namespace) -> int:
         print("the warm-up failed, see above; the stack stays up: `make warm` tries again", file=sys.stderr)
         if not running.hub.upstream and any(running.hub.url in line for line in report.errors):
             print(f"the embedded Hub lacks a model; {_OTHER_HUBS}", file=sys.stderr)
-    return code
+    return running, code
 
 
 def _show(report: WarmReport, running: stack.RunningStack, seconds: float) -> None:
@@ -228,21 +270,24 @@ def _shown(path: Path) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(
-        required=True, metavar="up | down | add | invoke | results | logs | cost | doctor | ..."
+        required=True, metavar="up | dev | down | add | invoke | results | logs | cost | doctor | ..."
     )
     starting = commands.add_parser(
         "up", help="start the stack, or replace the one that runs; warm it; ask it"
     )
-    starting.add_argument("--hub", metavar="URL", help="warm from this Hub instead of the embedded one")
-    starting.add_argument(
-        "--models",
-        action="append",
-        default=[],
-        metavar="DIR|ID=DIR",
-        help="what else the embedded Hub serves: a folder laid out as DIR/org/name, or one model",
-    )
     starting.add_argument("--container", action="store_true", help="run the real images, in containers")
     starting.set_defaults(run=up)
+    following = commands.add_parser("dev", help="as up, then follow changes in inference/ until Ctrl-C")
+    following.set_defaults(run=dev, container=False)
+    for each in (starting, following):
+        each.add_argument("--hub", metavar="URL", help="warm from this Hub instead of the embedded one")
+        each.add_argument(
+            "--models",
+            action="append",
+            default=[],
+            metavar="DIR|ID=DIR",
+            help="what else the embedded Hub serves: a folder laid out as DIR/org/name, or one model",
+        )
     stopping = commands.add_parser("down", help="stop it; the cache stays")
     stopping.set_defaults(run=down)
     adding = commands.add_parser("add", help="a script for a model, as `python -m warmup add` writes it")

@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from filelock import FileLock, Timeout
 
 from discovery import read_scripts
+from hf_lambda.atomic import replace_text
 from local import packages, processes
 from local.hub.address import HubAddress
 from local.layout import Folder
@@ -44,6 +45,8 @@ class Choices:
     models: Sequence[str] = ()
     """More of what the embedded Hub serves: folders laid out as org/name, or `org/name=folder`."""
     container: bool = False
+    follows: bool = False
+    """Whether edits are to be followed."""
 
 
 @dataclass(frozen=True)
@@ -83,17 +86,49 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
         (folder.path / name).mkdir(exist_ok=True)
     _compile(folder)
     if not choices.container:
-        _install_packages(folder, say)
+        install_packages(folder, say)
     hub = _start_hub(folder, choices, say)
-    if not choices.container:  # whose images are those of the code that is there now
+    if choices.follows:  # edits serve at once
+        program = ungated(program)
+    elif not choices.container:  # whose images are those of the code that is there now
         program = publish(program, folder)
+    _write_program(folder, program)
+    url = _start_gateway(folder, choices, program, hub, say)
+    return RunningStack(program, _write_outputs(folder, program, url), hub)
+
+
+def follow(folder: Folder, running: RunningStack, program: Program) -> RunningStack:
+    """`running` as `program` declares it now, on disk; the gateway has to be told."""
+    assert running.outputs.endpoint_url is not None
+    program = ungated(program)
+    _compile(folder, anew=True)
+    _write_program(folder, program)
+    outputs = _write_outputs(folder, program, running.outputs.endpoint_url)
+    return RunningStack(program, outputs, running.hub)
+
+
+def ungated(program: Program) -> Program:
+    """Without `release: gated`, whose versions wait for a warm-up to let them serve."""
+    outputs = {key: value for key, value in program.outputs.items() if key != "release"}
+    return replace(program, outputs=outputs)
+
+
+def serve_more(folder: Folder, choices: Choices, hub: HubAddress, say: Say) -> None:
+    """Start the embedded Hub anew, at its address, with what stands in for the models of today's scripts."""
+    processes.stop(folder.run / "hub.json")
+    _start_hub(folder, choices, say, port=hub.url.rpartition(":")[2])
+
+
+def _write_program(folder: Folder, program: Program) -> None:
     folder.program.touch(mode=0o600)  # it holds the functions' variables
     folder.program.write_text(json.dumps(program.to_json(), indent=2))
-    url = _start_gateway(folder, choices, program, hub, say)
+
+
+def _write_outputs(folder: Folder, program: Program, url: str) -> StackOutputs:
     urls = {each.name: f"{url}/urls/{each.name}/" for each in program.functions if each.is_endpoint}
     outputs = {**program.outputs, "stack": LOCAL, "endpointUrl": url, "functionUrls": urls}
-    folder.outputs.write_text(json.dumps(outputs, indent=2) + "\n")
-    return RunningStack(program, StackOutputs.from_json(outputs), hub)
+    replace_text(folder.outputs, json.dumps(outputs, indent=2) + "\n")
+    return StackOutputs.from_json(outputs)
 
 
 def stop(folder: Folder) -> bool:
@@ -108,12 +143,15 @@ def stop(folder: Folder) -> bool:
     return any(stopped)
 
 
-def warm(folder: Folder) -> tuple[int, WarmReport]:
-    """Run the warm-up command against the running stack: its exit code and its report."""
+def warm(folder: Folder, model: str | None = None) -> tuple[int, WarmReport]:
+    """Run the warm-up command against the running stack: its exit code and its report.
+
+    model: this one alone, and the endpoints that use it.
+    """
     report = folder.path / "warmup.json"
     report.unlink(missing_ok=True)
     command = [sys.executable, "-m", "warmup", "--outputs", str(folder.outputs)]
-    command += ["--json", "--report", str(report)]
+    command += ["--json", "--report", str(report), *(["--model", model] if model else [])]
     code = subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode
     if not report.exists():
         return code, WarmReport(LOCAL)
@@ -127,13 +165,17 @@ def _check_emulator(folder: Folder) -> None:
         raise StackError(f"{folder.emulator} is missing; run `make setup`")
 
 
-def _compile(folder: Folder) -> None:
-    """As in the image: instances cannot, as they see the code read-only."""
-    command = [sys.executable, "-m", "compileall", "-q", "inference", "hf_lambda", "discovery", "warmup"]
-    subprocess.run(command, cwd=folder.root, check=False)
+def _compile(folder: Folder, *, anew: bool = False) -> None:
+    """As in the image: instances cannot, as they see the code read-only.
+
+    anew: the scripts alone, whatever is there: two edits within a second may look the same to Python.
+    """
+    command = [sys.executable, "-m", "compileall", "-q"]
+    command += ["-f", "inference"] if anew else ["inference", "hf_lambda", "discovery", "warmup"]
+    subprocess.run(command, cwd=folder.root, stderr=subprocess.DEVNULL if anew else None, check=False)
 
 
-def _install_packages(folder: Folder, say: Say) -> None:
+def install_packages(folder: Folder, say: Say) -> None:
     """As the full image has them: constrained by its locks, seen by functions alone."""
     try:
         found = packages.install(folder.root, folder.path, say)
@@ -145,7 +187,7 @@ def _install_packages(folder: Folder, say: Say) -> None:
         say(TORCHVISION)
 
 
-def _start_hub(folder: Folder, choices: Choices, say: Say) -> HubAddress:
+def _start_hub(folder: Folder, choices: Choices, say: Say, port: str = "0") -> HubAddress:
     stand_ins = folder.path / "models"
     if choices.hub is None:
         if not stand_ins.exists():
@@ -157,8 +199,9 @@ def _start_hub(folder: Folder, choices: Choices, say: Say) -> HubAddress:
             raise StackError("the stand-in models were not built; see above")
     given = [str(stand_ins), *choices.models] if choices.hub is None else choices.models
     models = [argument for each in given for argument in ("--models", each)]
-    port = _background(folder, "hub", [sys.executable, "-m", "local.hub", *models])
-    hub = HubAddress(f"http://127.0.0.1:{port}", choices.hub)
+    (folder.run / "hub.port").unlink(missing_ok=True)
+    taken = _background(folder, "hub", [sys.executable, "-m", "local.hub", "--port", port, *models])
+    hub = HubAddress(f"http://127.0.0.1:{taken}", choices.hub)
     say(f"Hub: {hub.upstream or f'{hub.url} (embedded)'}")
     return hub
 

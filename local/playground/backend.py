@@ -9,7 +9,7 @@ from hf_lambda import schema
 from hf_lambda.manifest import DEFAULT_REVISION, requested_of
 from hf_lambda.repo_id import is_repo_id
 from hf_lambda.tasks import head_of
-from local.playground.records import Answered, Ended, EndpointInfo, ModelInfo, StackInfo
+from local.playground.records import Answered, Edition, Ended, EndpointInfo, ModelInfo, StackInfo, Update
 from warmup.protocol.answers import CacheStatus, WarmedModel
 from warmup.protocol.records import Json
 
@@ -49,6 +49,12 @@ class Backend(Protocol):
 
     def logs(self, name: str) -> Sequence[str]:
         """The last lines that the endpoint wrote."""
+
+    def edition(self) -> Edition | None:
+        """Of the scripts, where somebody follows their changes."""
+
+    def update(self, update: Update) -> None:
+        """Serve the scripts as they are now."""
 
     def retire(self, name: str) -> int:
         """End its idle instances, so that the next request is a cold start; returns how many these were."""

@@ -16,7 +16,7 @@ from local.logs import LINES, cloudwatch_logs
 from local.playground.backend import BackendError, endpoint_info
 from local.playground.cost import cost_of
 from local.playground.on_this_machine import answered
-from local.playground.records import Answered, Cost, Ended, StackInfo
+from local.playground.records import Answered, Cost, Edition, Ended, StackInfo, Update
 from warmup.cli.access import Client
 from warmup.cli.stack import ANSWER_TIMEOUT_SECONDS, StackClient
 from warmup.protocol.answers import CacheStatus
@@ -99,6 +99,12 @@ class AwsBackend:
 
     def retire(self, name: str) -> int:
         raise BackendError(KEEPS_INSTANCES, 409)
+
+    def edition(self) -> Edition | None:
+        return None
+
+    def update(self, update: Update) -> None:
+        raise BackendError("a stack in AWS is changed by pulumi up", 404)
 
     def _parts(self, name: str, events: Json, began: float) -> Iterator[bytes | Ended]:
         log, failure = "", None

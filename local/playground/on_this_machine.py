@@ -4,16 +4,17 @@ import contextlib
 import json
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from discovery import Script, read_scripts
+from discovery import Script, ScriptError, read_scripts
 from hf_lambda.api_keys import API_KEYS
 from local.layout import Folder
 from local.logs import LINES, local_logs
 from local.playground.backend import BackendError, endpoint_info
 from local.playground.cost import cost_of
-from local.playground.records import Answered, Cost, Ended, EndpointInfo, StackInfo
+from local.playground.records import Answered, Cost, Edition, Ended, EndpointInfo, StackInfo, Update
+from local.program.functions import Function
 from local.service.gateway import Gateway
 from local.service.lambda_api import ApiError
 from local.service.streaming import Cut
@@ -28,11 +29,22 @@ ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_6
 
 
 class LocalBackend:
-    """Of the functions that `gateway` runs, as they were declared; their scripts are read as they are now."""
+    """Of the functions that `gateway` runs, as they were declared; their scripts are read as they are now.
 
-    def __init__(self, gateway: Gateway, folder: Folder, url: str) -> None:
-        """url: of the gateway."""
-        self._gateway, self._folder, self._url = gateway, folder, url
+    Once `make dev` follows changes, scripts with mistakes are shown as they were before these.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        folder: Folder,
+        url: str,
+        declared: Callable[[], Sequence[Function]] | None = None,
+    ) -> None:
+        """url: of the gateway. declared: reads what the program declares now."""
+        self._gateway, self._folder, self._url, self._declared = gateway, folder, url, declared
+        self._edition: Edition | None = None
+        self._scripts: tuple[Script, ...] | None = None
 
     def stack(self) -> StackInfo:
         cache = self.cache()
@@ -52,10 +64,26 @@ class LocalBackend:
                 )
                 found.append(about)
         region = functions[0].arn.split(":")[3] if functions else "us-east-1"
-        return StackInfo(LOCAL, region, self._url, tuple(found))
+        number = self._edition.number if self._edition else None
+        return StackInfo(LOCAL, region, self._url, tuple(found), edition=number)
 
     def scripts(self) -> tuple[Script, ...]:
-        return read_scripts(self._folder.root / "inference")
+        try:
+            self._scripts = read_scripts(self._folder.root / "inference")
+        except ScriptError:
+            if self._edition is None or self._scripts is None:
+                raise
+        return self._scripts
+
+    def edition(self) -> Edition | None:
+        return self._edition
+
+    def update(self, update: Update) -> None:
+        if self._declared is None:
+            raise BackendError("this stack does not follow changes", 404)
+        if update.functions or update.changed:
+            self._gateway.replace(self._declared(), update.changed)
+        self._edition = Edition((self._edition.number if self._edition else 0) + 1, update.problems)
 
     def url(self, name: str) -> str:
         return f"{self._url}/urls/{name}/"

@@ -59,6 +59,28 @@ class StackInfo(Record):
     endpoints: tuple[EndpointInfo, ...]
     keeps_instances: str | None = None
     """Why the page cannot retire instances; None: it can."""
+    edition: int | None = None
+    """Grows with every change that `make dev` follows; None: nobody follows changes."""
+
+
+@dataclass(frozen=True)
+class Edition(Record):
+    """What `make dev` says of the scripts now. `problems`: why some are not served as they stand."""
+
+    number: int
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Update(Record):
+    """What `make dev` tells the gateway. `functions`: the program was declared anew, to be read again.
+
+    `changed`: names of the endpoints whose code is another.
+    """
+
+    functions: bool
+    changed: tuple[str, ...]
+    problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)

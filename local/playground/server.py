@@ -19,11 +19,11 @@ from urllib.parse import unquote
 from discovery import ScriptError
 from hf_lambda.records import Json
 from local.playground.backend import Backend, BackendError, openapi
-from local.playground.records import Ended
+from local.playground.records import Ended, Update
 from local.service.function_urls import UrlRequest
 from local.service.http_api import HttpServer
 from local.service.lambda_api import Reply
-from warmup.protocol.records import Record
+from warmup.protocol.records import Record, WrongShape
 
 SECRET_HEADER = "x-playground-secret"
 """Of every request to /api/."""
@@ -92,6 +92,12 @@ class PlaygroundServer(HttpServer):
         match request.method, what:
             case "GET", ("stack",):
                 return _record(self._backend.stack())
+            case "GET", ("edition",):
+                edition = self._backend.edition()
+                return _record(edition) if edition else _error(404, "nobody follows changes of this stack")
+            case "POST", ("edition",):
+                self._backend.update(_update(request))
+                return _json(200, {})
             case "GET", ("cache",):
                 return _record(self._backend.cache())
             case "GET", ("endpoints", name, "openapi.json"):
@@ -149,6 +155,14 @@ def _event(request: UrlRequest) -> bytes:
     except (ValueError, RecursionError) as error:
         raise BackendError(f"the event is not JSON: {error}", 400) from None
     return request.body
+
+
+def _update(request: UrlRequest) -> Update:
+    """Raises BackendError."""
+    try:
+        return Update.from_json(json.loads(_event(request)))
+    except WrongShape as wrong:
+        raise BackendError(str(wrong), 400) from None
 
 
 def _asset(request: UrlRequest) -> Reply:

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from hf_lambda.atomic import replace_text
@@ -15,7 +15,7 @@ from local.hub.address import HubAddress
 from local.layout import Folder
 from local.playground.on_this_machine import LocalBackend
 from local.playground.server import PlaygroundServer
-from local.program.functions import Program
+from local.program.functions import Function, Program
 from local.releases import keep_alias, read_aliases
 from local.service import results
 from local.service.emulator import Emulators
@@ -43,10 +43,19 @@ def main(arguments: list[str] | None = None) -> int:
         deliver=functools.partial(results.keep, folder.results),
     )
     api = HttpApi(gateway, port=options.port)
-    for each in program.functions:  # its own address is known now, and nobody has called yet
-        extra[each.name] |= aws_environment(each, options.bucket, api.url)
+
+    def know(functions: Sequence[Function]) -> Sequence[Function]:
+        for each in functions:
+            variables = machine_environment(each, hub, os.environ)
+            extra[each.name] = variables | aws_environment(each, options.bucket, api.url)
+        return functions
+
+    def declared() -> Sequence[Function]:
+        return know(Program.from_json(json.loads(folder.program.read_text())).functions)
+
+    know(program.functions)  # the gateway's own address is known now, and nobody has called yet
     # An origin of its own: what functions answer at their addresses must not be able to read the page.
-    page = PlaygroundServer(LocalBackend(gateway, folder, api.url))
+    page = PlaygroundServer(LocalBackend(gateway, folder, api.url, declared))
     threading.Thread(target=page.serve_forever, name="page", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=api.close).start())

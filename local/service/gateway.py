@@ -7,7 +7,7 @@ import json
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from local.program.functions import Function, FunctionUrl
@@ -76,15 +76,11 @@ class Gateway:
         aliases: by function, as they were left; else the newest version serves. deliver: gets what became of
         asynchronous requests to functions that keep it.
         """
+        self._runtime, self._alias_moved = runtime, alias_moved
         self.functions = {function.function_name: function for function in functions}
         self._versions = {
-            name: Versions(
-                [each for each in functions if each.function_name == name],
-                runtime,
-                alias=(aliases or {}).get(name) or Alias(ALIAS, function.version or VERSION),
-                moved=functools.partial(alias_moved, name),
-            )
-            for name, function in self.functions.items()
+            name: self._published(each, (aliases or {}).get(name))
+            for name, each in _by_name(functions).items()
         }
         self._idle_s, self._deliver = idle_s, deliver
         self._retry_delays_s = retry_delays_s
@@ -97,12 +93,42 @@ class Gateway:
         for pool in self._every_pool():
             pool.close()
 
+    def replace(self, functions: Sequence[Function], changed: Collection[str]) -> None:
+        """Serve `functions` from now on; what is new, declared otherwise or in `changed` starts anew.
+
+        What is being answered is answered to its end. Everything else keeps its instances.
+        """
+        before, versions = self._versions, dict[str, Versions]()
+        for name, published in _by_name(functions).items():
+            known = before.get(name)
+            same = known is not None and [pool.function for pool in known.pools.values()] == published
+            if known and same and published[-1].name not in changed:
+                versions[name] = known
+            else:
+                versions[name] = self._published(published, known.alias if known else None)
+        # Each is replaced whole: a request sees either.
+        self._versions = versions
+        self.functions = {function.function_name: function for function in functions}
+        for name, known in before.items():
+            if versions.get(name) is not known:
+                for pool in known.pools.values():
+                    pool.drain()
+
+    def _published(self, published: Sequence[Function], alias: Alias | None) -> Versions:
+        newest = published[-1]
+        return Versions(
+            published,
+            self._runtime,
+            alias=alias or Alias(ALIAS, newest.version or VERSION),
+            moved=functools.partial(self._alias_moved, newest.function_name),
+        )
+
     def invoke(
         self, name: str, kind: str, payload: bytes, *, tail: bool, client_context: str | None
     ) -> Reply:
         """One Invoke call. Raises ApiError."""
         function = find(self.functions, name)
-        pool = self._versions[function.function_name].pool(qualifier_of(name))
+        pool = self._of(function).pool(qualifier_of(name))
         check_payload(payload, kind)
         payload = payload or b"{}"
         if kind == "DryRun":
@@ -162,7 +188,7 @@ class Gateway:
 
     def retire(self, name: str) -> int:
         """Stop the idle instances of the script `name`: its next request is a cold start. Raises ApiError."""
-        versions = self._versions[self.endpoint(name).function_name]
+        versions = self._of(self.endpoint(name))
         return sum(pool.retire(0) for pool in versions.pools.values())
 
     def describe(self, name: str | None, what: str) -> Reply:
@@ -175,7 +201,7 @@ class Gateway:
         function = find(self.functions, name)
         if what == "concurrency":
             return _json(concurrency(function))
-        versions = self._versions[function.function_name]
+        versions = self._of(function)
         if what == "versions":
             there = [configuration(pool.function) for pool in versions.pools.values()]
             return _json({"Versions": there, "NextMarker": None})
@@ -187,7 +213,7 @@ class Gateway:
     def update_alias(self, name: str, what: str, body: bytes) -> Reply:
         """UpdateAlias. Raises ApiError."""
         function = find(self.functions, name)
-        return _json(self._versions[function.function_name].update(what.removeprefix(_ALIASES), body))
+        return _json(self._of(function).update(what.removeprefix(_ALIASES), body))
 
     def call_url(self, name: str, request: UrlRequest) -> Reply:
         """One request to the Function URL of the script `name`. Raises ApiError."""
@@ -270,13 +296,28 @@ class Gateway:
             for pool in self._every_pool():
                 pool.retire(self._idle_s)
 
+    def _of(self, function: Function) -> Versions:
+        """Raises ApiError for a function that was taken away meanwhile."""
+        found = self._versions.get(function.function_name)
+        if found is None:
+            raise ApiError(404, "ResourceNotFoundException", f"{function.name!r} was taken away")
+        return found
+
     def _every_pool(self) -> Iterator[Pool]:
-        for versions in self._versions.values():
+        for versions in [*self._versions.values()]:
             yield from versions.pools.values()
 
     def _serving(self, function: Function) -> Pool:
         """What the endpoint's address leads to."""
-        return self._versions[function.function_name].pool(ALIAS)
+        return self._of(function).pool(ALIAS)
+
+
+def _by_name(functions: Sequence[Function]) -> dict[str, list[Function]]:
+    """The versions of each, the oldest first."""
+    found: dict[str, list[Function]] = {}
+    for each in functions:
+        found.setdefault(each.function_name, []).append(each)
+    return found
 
 
 class _Holding:

@@ -63,7 +63,7 @@ class Pool:
         self._busy: set[Instance] = set()
         self._starting = 0
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed = self._draining = False
 
     @property
     def limit(self) -> int:
@@ -109,6 +109,12 @@ class Pool:
         for instance in instances:
             instance.stop()
 
+    def drain(self) -> None:
+        """Stop what is idle now, and what is busy once it is free: nobody asks this pool any more."""
+        with self._changed:
+            self._draining = True
+        self.retire(0)
+
     def _take(self, wait: bool) -> Instance:
         with self._changed:
             while True:
@@ -148,10 +154,11 @@ class Pool:
 
     def _give_back(self, instance: Instance) -> None:
         usable = instance.usable
-        if not usable:
-            instance.stop()
         with self._changed:
             self._busy.discard(instance)
-            if usable and not self._closed:
+            kept = usable and not self._closed and not self._draining
+            if kept:
                 self._idle.append((time.monotonic(), instance))
             self._changed.notify()
+        if not kept:
+            instance.stop()

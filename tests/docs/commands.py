@@ -1,6 +1,7 @@
 """The commands that the documents show, and whether each is one.
 
-`python -m tests.docs.commands README.md "On one machine"` prints those of a section, a line each, to run.
+`python -m tests.docs.commands README.md "On one machine"` prints those of a section, a line each, to run;
+without a section those above the first.
 """
 
 from __future__ import annotations
@@ -202,6 +203,7 @@ def _keys() -> set[str]:
 
 
 if __name__ == "__main__":
-    document, title = sys.argv[1:]
-    for command in shown(section((ROOT / document).read_text(), title), spans=False):
+    document, *titles = sys.argv[1:]
+    text = (ROOT / document).read_text()
+    for command in shown(section(text, titles[0]) if titles else text.partition("\n## ")[0], spans=False):
         sys.stdout.write(command + "\n")

@@ -64,4 +64,8 @@ def test_ci_runs_the_commands_of_the_newcomer():
     text = (ROOT / "README.md").read_text()
     first = [*shown(text.partition("\n## ")[0], spans=False)]
     assert [line.partition("#")[0].split()[:2] for line in first] == [["make", "add"], ["make", "up"]]
-    assert 'tests.docs.commands README.md "On one machine"' in (ROOT / ".ci/main-job").read_text()
+    job = (ROOT / ".ci/main-job").read_text()
+    assert 'tests.docs.commands README.md "On one machine"' in job
+    assert "tests.docs.commands README.md >" in job
+    for line in first:
+        assert line.partition("#")[0].split()[1] in ("add", "up")

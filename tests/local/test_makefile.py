@@ -74,6 +74,13 @@ def test_up_takes_models_a_hub_and_containers(make):
     )
 
 
+def test_dev_takes_models_and_a_hub(make):
+    assert make("dev").stdout == "-m|local|dev|EVENT=\n"
+    assert make("dev", "MODELS=a", "HUB=http://hub").stdout == (
+        "-m|local|dev|--hub|http://hub|--models|a|EVENT=\n"
+    )
+
+
 def test_up_of_another_stack_is_pulumi_and_the_warm_up(make):
     assert make("up", "STACK=dev").stdout.splitlines() == [
         "pulumi stack select --create dev",

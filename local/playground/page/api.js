@@ -34,6 +34,7 @@ const of = (name, what) => `endpoints/${encodeURIComponent(name)}/${what}`;
 const post = (event, signal) => ({ method: "POST", headers: { "content-type": "application/json" }, body: event, signal });
 
 export const stack = async () => (await ask("stack")).json();
+export const edition = async () => (await ask("edition")).json();
 export const cache = async () => (await ask("cache")).json();
 export const openapi = async (name) => (await ask(of(name, "openapi.json"))).json();
 export const logs = async (name) => (await (await ask(of(name, "logs"))).json()).lines;

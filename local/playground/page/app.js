@@ -11,6 +11,8 @@ const at = (id) => document.getElementById(id);
 const costs = new Map(); // endpoint -> what its last requests took
 let stack = null;
 let running = null; // AbortController of the request that is under way
+let shown = null; // the endpoint that is looked at
+let edition = null; // of the scripts, where `make dev` follows their changes
 
 function fail(error) {
   at("problem").textContent = error ? error.message : "";
@@ -30,16 +32,46 @@ async function start() {
   const links = stack.endpoints.map((endpoint) => make("button", { type: "button", "data-endpoint": endpoint.name, onclick: () => show(endpoint) },
     make("strong", {}, endpoint.name), make("small", {}, endpoint.models[0]?.task ?? "")));
   clear(at("endpoints"), links);
-  if (stack.endpoints.length) show(stack.endpoints.find((each) => each.name === sessionStorage.getItem("endpoint")) ?? stack.endpoints[0]);
-  else clear(at("endpoint"), make("p", {}, "There is no endpoint: put a script into inference/."));
+  if (stack.edition !== null && edition === null) {
+    edition = 0;
+    follow();
+  }
+  const next = stack.endpoints.find((each) => each.name === sessionStorage.getItem("endpoint")) ?? stack.endpoints[0];
+  if (!next) return clear(at("endpoint"), make("p", {}, "There is no endpoint: put a script into inference/."));
+  // What was typed stays while the form is the same.
+  if (JSON.stringify(next) !== JSON.stringify(shown)) show(next);
+  else mark(next);
+}
+
+/** Asks once a second whether scripts have changed, and shows what is wrong with them. */
+async function follow() {
+  let pause = 1000;
+  try {
+    const now = await api.edition();
+    if (now.number !== edition) {
+      edition = now.number;
+      await start();
+      fail(now.problems.length ? new Error(now.problems.join("\n")) : null);
+    }
+  } catch (error) {
+    fail(error);
+    edition = 0;
+    pause = 5000;
+  }
+  setTimeout(follow, pause);
+}
+
+function mark(endpoint) {
+  for (const link of at("endpoints").children) link.setAttribute("aria-current", String(link.dataset.endpoint === endpoint.name));
 }
 
 // --- one endpoint ---
 
 function show(endpoint) {
   running?.abort();
+  shown = endpoint;
   sessionStorage.setItem("endpoint", endpoint.name);
-  for (const link of at("endpoints").children) link.setAttribute("aria-current", String(link.dataset.endpoint === endpoint.name));
+  mark(endpoint);
   view("endpoint");
   const form = formOf(endpoint);
   const raw = make("textarea", { rows: 12, spellcheck: "false", "aria-label": "The event as JSON", "data-field": "json" });

@@ -30,6 +30,7 @@ def main(chromium, address, stranger):
         seen["cache"] = page.get_by_role("row", name="org/name").inner_text()
         page.reload()  # the secret is kept as long as the tab
         expect(page.get_by_role("heading", name="labels")).to_be_visible()
+        seen["edited"] = edited(page, address)
         seen["narrow"] = narrow(browser, seen, address)
         seen["without"] = without(browser, address)
         seen["stranger"] = asked_from(browser, stranger, address)
@@ -149,6 +150,33 @@ def calls(page):
     expect(page.locator(".snippet pre")).to_have_count(3)
     names = [each.split()[0] for each in page.get_by_role("heading", level=4).all_inner_texts()]
     return dict(zip(names, page.locator(".snippet pre").all_text_contents(), strict=True))
+
+
+def edited(page, address):
+    """What `make dev` tells is seen without a reload, and what was typed stays."""
+
+    def update(changed, problems):
+        page.evaluate(
+            """([secret, update]) => fetch("api/edition", {
+              method: "POST", body: JSON.stringify(update),
+              headers: {"content-type": "application/json", "x-playground-secret": secret},
+            })""",
+            [address.partition("#")[2], {"functions": False, "changed": changed, "problems": problems}],
+        )
+
+    update([], [])
+    page.reload()  # from here on the page follows
+    choose(page, "labels")
+    page.get_by_label("text").first.fill("typed")
+    update(["labels"], ["labels.py:3: a mistake", "and another"])
+    problem = page.locator("#problem")
+    expect(problem).to_be_visible(timeout=20_000)
+    said = problem.inner_text()
+    typed = page.get_by_label("text").first.input_value()
+    update(["labels"], [])
+    expect(problem).to_be_hidden(timeout=20_000)
+    send(page)  # of an instance that was started anew
+    return [said, typed, page.locator(".facts.cost").inner_text()]
 
 
 def narrow(browser, seen, address):

@@ -163,9 +163,10 @@ def playground(tmp_path_factory):
         binary=BINARY,
         root=root,
     )
-    gateway = Gateway([_declared(name) for name in SCRIPTS], emulators)
+    functions = [_declared(name) for name in SCRIPTS]
+    gateway = Gateway(functions, emulators)
     with serve(gateway) as url:
-        server = PlaygroundServer(LocalBackend(gateway, folder, url))
+        server = PlaygroundServer(LocalBackend(gateway, folder, url, lambda: functions))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         secret = server.address.partition("#")[2]

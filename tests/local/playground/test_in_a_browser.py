@@ -4,16 +4,13 @@ import ast
 import functools
 import http.server
 import json
-import shutil
 import subprocess
 import sys
 import threading
-import venv
-from pathlib import Path
 
 import pytest
 
-from tests.local.conftest import CHECKOUT
+from tests.local.playground import browser
 
 LABELS = [("German", 0.75), ("French", 0.25)]
 pytestmark = pytest.mark.slow
@@ -22,24 +19,14 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def seen(playground, tmp_path_factory):
     """What browse.py saw."""
-    browsers = filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome")))
-    chromium = next(browsers, None)
-    if chromium is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
-    folder = tmp_path_factory.mktemp("browser")
-    venv.create(folder, with_pip=True)
-    requirements = CHECKOUT / "requirements" / "browser.txt"
-    install = [folder / "bin" / "pip", "install", "-q", "--require-hashes", "-r", requirements]
-    subprocess.run(install, check=True)
+    browser.chromium()
     page = tmp_path_factory.mktemp("stranger")
     (page / "index.html").write_text("<!doctype html><title>Another page</title>")
     serve = functools.partial(_Quiet, directory=page)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as stranger:
         threading.Thread(target=stranger.serve_forever, daemon=True).start()
-        script = Path(__file__).with_name("browse.py")
         address = f"http://127.0.0.1:{stranger.server_address[1]}/"
-        command = [folder / "bin" / "python", script, chromium, playground.server.address, address]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = browser.run("browse.py", playground.server.address, address)
         stranger.shutdown()
     assert done.returncode == 0, done.stderr[-4000:]
     return json.loads(done.stdout)
@@ -78,6 +65,12 @@ def test_a_streamed_answer_is_read_and_one_without_end_is_stopped(seen):
 def test_a_chat_is_asked_as_openai_s_clients_do(seen):
     path = "/chat/v1/chat/completions"
     assert seen["chat"] == ["What is the capital of France?", "It is Paris.", "It was Rome.", path]
+
+
+def test_what_make_dev_says_is_seen_without_a_reload(seen):
+    said, typed, cost = seen["edited"]
+    assert said == "labels.py:3: a mistake\nand another" and typed == "typed"
+    assert "cold" in cost
 
 
 def test_errors_are_shown_the_endpoint_s_and_the_form_s(seen):
