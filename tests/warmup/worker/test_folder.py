@@ -126,6 +126,13 @@ ARCHIVES = {
 }
 
 
+BOUNDS = {
+    "a size that no disk has": "'model.safetensors' has 35,184,372,088,832 bytes, and ",
+    "a header that fills the memory": "a header of 2097152 bytes",
+}
+"""Where something else would be said of it, had nobody looked."""
+
+
 @pytest.mark.parametrize("what", ARCHIVES)
 def test_an_archive_that_is_no_model_is_refused_and_leaves_nothing(
     what: str, warming: Warming, tmp_path: Path
@@ -136,6 +143,7 @@ def test_an_archive_that_is_no_model_is_refused_and_leaves_nothing(
     before = set(tmp_path.rglob("*evil*"))
     error = warming.error(MINE)
     assert error["kind"] == "unusable" and "model.tar.gz cannot be unpacked: " in error["message"]
+    assert BOUNDS.get(what, "") in error["message"]
     assert set(tmp_path.rglob("*evil*")) == before
     assert warming.manifest("./models/mine") is None
 
