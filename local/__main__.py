@@ -74,7 +74,6 @@ def dev(options: argparse.Namespace) -> int:
             while (running := _up_if_scripts_load(choices)) is None:
                 while not next(changes):
                     pass
-            print("watch: inference/, until Ctrl-C", flush=True)
             follower = Follower(Followed(FOLDER, choices, running, _say), running.program, _say)
             follower.follow(changes)
         except KeyboardInterrupt:

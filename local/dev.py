@@ -82,6 +82,7 @@ class Follower:
     def follow(self, changes: Iterable[Collection[Path]]) -> None:
         """Until `changes` ends."""
         self._stack.update(None, (), ())
+        self._say("watch: inference/, until Ctrl-C")
         for paths in changes:
             if concerned := {path for path in paths if is_watched(self._stack.inference, path)}:
                 self.changed(concerned)
