@@ -95,7 +95,10 @@ class Follower:
         try:
             if self._stack.inference / "requirements.txt" in self._pending:
                 self._stack.install()
-            now = _Served.of(self._stack.scripts(), self._stack.declare())
+            scripts = self._stack.scripts()
+            # Functions are declared by what is read of scripts, and most edits change nothing of that.
+            same = scripts == self._served.scripts
+            now = _Served.of(scripts, self._served.program if same else self._stack.declare())
         except (ScriptError, ProgramError, StackError, WarmupError) as error:
             self._say(str(error))
             self._stack.update(None, (), str(error).splitlines())

@@ -40,11 +40,13 @@ class Stack:
         self.failing: dict[str, str] = {}
         self.cold: list[str] = []
         self.problem: str | None = None
+        self.declared = 0
 
     def scripts(self) -> tuple[Script, ...]:
         return read_scripts(self.inference)
 
     def declare(self) -> Program:
+        self.declared += 1
         if self.problem:
             raise ProgramError(self.problem)
         functions = [declare(each.name, command=f"{each.name}.handler") for each in self.scripts()]
@@ -112,7 +114,7 @@ def desk(tmp_path: Path) -> Desk:
 def test_an_edit_restarts_its_own_endpoint_and_asks_it(desk: Desk) -> None:
     desk.write("sentiment.py", SCRIPT.format(more="# edited", model="org/one"))
     assert desk.restarted == {"sentiment"} and desk.stack.asked == ["sentiment"]
-    assert desk.stack.warmed == [] and desk.problems == []
+    assert desk.stack.warmed == [] and desk.problems == [] and desk.stack.declared == 1
     assert 'sentiment: {"label": "POSITIVE"}' in desk.said
 
 
@@ -129,6 +131,7 @@ def test_a_file_that_nobody_imports_may_be_anybody_s(desk: Desk) -> None:
 def test_another_model_is_warmed_before_its_endpoint_is_asked(desk: Desk) -> None:
     desk.write("sentiment.py", SCRIPT.format(more="", model="org/three"))
     assert desk.stack.warmed == ["org/three"] and desk.restarted == {"sentiment"}
+    assert desk.stack.declared == 2
 
 
 def test_a_script_that_is_added_appears_and_one_that_is_removed_goes(desk: Desk) -> None:
@@ -151,7 +154,7 @@ def test_a_mistake_is_shown_in_both_places_until_it_is_mended(desk: Desk) -> Non
 
 def test_what_the_program_refuses_is_shown_too(desk: Desk) -> None:
     desk.stack.problem = "1 mistake in stack local:\ntoo much memory"
-    desk.write("sentiment.py", SCRIPT.format(more="# edited", model="org/one"))
+    desk.write("sentiment.py", SCRIPT.format(more="", model="org/three"))
     assert desk.problems == ["1 mistake in stack local:", "too much memory"] and desk.restarted == set()
     desk.stack.problem = None
     desk.write("other.py", SCRIPT.format(more="import _shared", model="org/two"))
