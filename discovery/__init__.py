@@ -14,7 +14,7 @@ from discovery import custom_handler, hf_lambda_pipeline, other_loads, transform
 from discovery.example import example
 from discovery.fields import fields
 from discovery.module import Declared, ParsedModule, Skip, where
-from discovery.names import beyond_slim, hidden_module, name_problem
+from discovery.names import GUIDE, beyond_slim, hidden_module, name_problem, own_packages
 from hf_lambda.records import Json
 
 __all__ = ["Declared", "Script", "ScriptError", "read_scripts"]
@@ -49,6 +49,8 @@ class Script:
     """What may load a model that nobody can read here, a `folder/file:line: what` each."""
     beyond_slim: tuple[str, ...] = ()
     """Modules that it imports and the slim image does not have."""
+    is_guided: bool = False
+    """Whether it generates text that a package in requirements.txt can hold to JSON and calls."""
     takes_raw_http: bool = False
     """Whether its handler gets HTTP requests as Lambda hands them on, and reads no body of these."""
     fields: Mapping[str, Json] = field(default_factory=dict, compare=False)
@@ -62,7 +64,8 @@ class Script:
     def image(self) -> Literal["slim", "full"]:
         """slim where it has what is imported and every model must be prepared: "auto" may need torch."""
         prepared = all(not declared.plain and declared.engine == "onnx" for declared in self.pipelines)
-        return "slim" if self.pipelines and prepared and not self.beyond_slim else "full"
+        needs_more = self.beyond_slim or self.is_guided
+        return "slim" if self.pipelines and prepared and not needs_more else "full"
 
 
 def read_scripts(folder: Path) -> tuple[Script, ...]:
@@ -121,6 +124,8 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
         unseen=unseen,
         takes_raw_http=raw,
         beyond_slim=beyond_slim(imported, own),
+        is_guided=any(each.task == "text-generation" and not each.plain for each in pipelines)
+        and GUIDE in own_packages(path.parent),
         fields=fields(module, handler, is_endpoint, event, speaks=speaks),
         summary=(ast.get_docstring(module.tree) or "").partition("\n")[0],
         shared=tuple(each.path for each in modules[1:]),

@@ -34,6 +34,10 @@ IMPORT_NAMES: dict[str, tuple[str, ...]] = {
 """What a distribution of the locks is imported as, where that is not its name with `_` for `-`."""
 
 
+GUIDE = "llguidance"
+"""Holds generated text to JSON and calls (hf_lambda/grammar.py)."""
+
+
 def beyond_slim(modules: Iterable[str], own: Container[str]) -> tuple[str, ...]:
     """Those of `modules` (dotted) that the slim image does not have; `own` are the scripts' own modules.
 
@@ -43,6 +47,16 @@ def beyond_slim(modules: Iterable[str], own: Container[str]) -> tuple[str, ...]:
     tops = dict.fromkeys(name.partition(".")[0] for name in modules)
     known = (*sys.stdlib_module_names, "hf_lambda", *slim)
     return tuple(top for top in tops if slim and top not in known and top not in own)
+
+
+def own_packages(folder: Path) -> frozenset[str]:
+    """Names of the packages in `folder`/requirements.txt, which are a layer of the full image."""
+    try:
+        lines = (folder / "requirements.txt").read_text().splitlines()
+    except (OSError, ValueError):
+        return frozenset()
+    found = (re.match(r"[A-Za-z0-9][\w.-]*", line.strip()) for line in lines)
+    return frozenset(re.sub(r"[-_.]+", "-", each[0]).lower() for each in found if each)
 
 
 def name_problem(name: str) -> str | None:

@@ -153,6 +153,6 @@ def _literal(text: str, marks: Sequence[str], special: Callable[[str], int | Non
 
 def _missing(field: str) -> str:
     return (
-        f"`{field}`: this endpoint has no llguidance: write it into inference/requirements.txt, and set "
-        "`image: full` for the endpoint (pulumi config set --path endpoints.<script>.image full)"
+        f"`{field}`: this endpoint has no llguidance: write it into inference/requirements.txt and deploy "
+        "again; where `image` is slim for the endpoint, set it to auto or full"
     )

@@ -156,6 +156,20 @@ def test_the_slim_image_is_for_scripts_whose_models_must_all_be_prepared(folder,
     assert read_scripts(script(folder, ours(f"[{', '.join(calls)}]")))[0].image == image
 
 
+@pytest.mark.parametrize(
+    ("packages", "task", "image"),
+    [
+        ("rapidfuzz\nLLGuidance>=1 # JSON\n", "text-generation", "full"),
+        ("llguidance-extras\n# llguidance\n", "text-generation", "slim"),
+        ("llguidance\n", "text-ranking", "slim"),
+    ],
+)
+def test_what_holds_text_to_json_is_a_layer_of_the_full_image(folder, packages, task, image):
+    (folder / "requirements.txt").write_text(packages)
+    text = ours(f'pipeline("{task}", model="org/m", engine="onnx")')
+    assert read_scripts(script(folder, text))[0].image == image
+
+
 def test_shared_code_hides_no_module_either(folder):
     script(folder, PLAIN_HANDLER, "fine.py")
     script(folder, "x = 1\n", "_json.py")
