@@ -107,7 +107,7 @@ def read_rules(snapshot: Path) -> EmbeddingRules:
     kind = settings.get("model_type", "SentenceTransformer")
     if kind != "SentenceTransformer":
         raise NotUnderstood(f"it is a {kind} of sentence-transformers, not a SentenceTransformer")
-    transformer = _transformer(snapshot)
+    transformer = read_transformer(snapshot)
     for name, values in _UNUSED.items():
         if transformer.get(name) not in values:
             raise NotUnderstood(f"the setting {name} of its Transformer is not done here")
@@ -121,7 +121,7 @@ def read_rules(snapshot: Path) -> EmbeddingRules:
 def read_text_rules(snapshot: Path) -> EmbeddingRules:
     """What a repository says of its texts alone: length, case, prompts. Raises NotUnderstood."""
     settings = read_json(snapshot / "config_sentence_transformers.json", {})
-    transformer = _transformer(snapshot)
+    transformer = read_transformer(snapshot)
     length, table = transformer.get("max_seq_length"), read_json(snapshot / "config.json", {}).get(_TABLE)
     if length is not None and not (isinstance(length, int) and length > 0):
         raise NotUnderstood("its max_seq_length is not a number of tokens")
@@ -318,7 +318,8 @@ def activated(name: str, values: NDArray[Any]) -> NDArray[Any]:
     return made
 
 
-def _transformer(snapshot: Path) -> dict[str, Json]:
+def read_transformer(snapshot: Path) -> dict[str, Json]:
+    """Settings of the package's Transformer; empty where the repository has none."""
     own = next((path for name in _CONFIGS if (path := snapshot / name).is_file()), None)
     return read_json(own, {}) if own else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,11 +138,14 @@ TEMPLATE = (
 _SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 
-def snapshot(family: str, folder: Path, **config: Any) -> Path:
-    """Save a random model of `family` with a tokenizer and a chat template, as the Hub would hold it."""
+def snapshot(family: str, folder: Path, *, also: Sequence[str] = (), **config: Any) -> Path:
+    """Save a random model of `family` with a tokenizer and a chat template, as the Hub would hold it.
+
+    also: texts that the tokenizer is made of beside its own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     trained = ByteLevelBPETokenizer()
-    trained.train_from_iterator([*SENTENCES, LONG], vocab_size=500, special_tokens=list(_SPECIAL))
+    trained.train_from_iterator([*SENTENCES, LONG, *also], vocab_size=500, special_tokens=list(_SPECIAL))
     tokenizer = transformers.PreTrainedTokenizerFast(
         tokenizer_object=trained._tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..background import Future
+from ..errors import UntrainedHead
 from ..tasks import base_of
 from .contract import DecoderContract, EncoderContract, Seq2SeqContract, read_contract
 from .session import Prefetch
@@ -52,13 +53,17 @@ def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engin
     tokenizer = Future(lambda: load_tokenizer(prepared)).start()
     from .encoder import Encoder
 
+    name = base_of(task)
+    if contract.ranking and contract.ranking.judge and name != "text-ranking":
+        raise UntrainedHead(f"the repository has no head for {name}: it is a language model that ranks")
+    encoder: Encoder
     if contract.is_causal:
-        from .decoder.encoder import CausalEncoder
+        from .decoder.encoder import CausalEncoder, CausalJudge
 
-        encoder: Encoder = CausalEncoder(contract, prepared, tokenizer)
+        kind = CausalJudge if contract.ranking else CausalEncoder
+        encoder = kind(contract, prepared, tokenizer)
     else:
         encoder = Encoder(contract, prepared, tokenizer)
-    name = base_of(task)
     if name == "text-classification":
         from .text_classification import TextClassification
 

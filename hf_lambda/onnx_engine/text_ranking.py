@@ -1,4 +1,4 @@
-"""text-ranking: documents by how well they answer a query, with a cross-encoder."""
+"""text-ranking: documents by how well they answer a query, with a cross-encoder or a language model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class TextRanking:
     def _encode(self, pairs: Sequence[Pair], parameters: Mapping[str, Json]) -> list[Encoding]:
         encoder = self._lower if self._rules.texts.lowercase else self._encoder
         limit = self._rules.limit(parameters, encoder.contract.max_length, encoder.contract.max_position)
-        texts = [(self._rules.prompt + query, document) for query, document in pairs]
+        before = "" if self._rules.asks else self._rules.prompt  # a question has a place of its own for it
+        texts = [(before + query, document) for query, document in pairs]
         return encoder.encode(texts, max_length=limit, side=parameters.get("truncation_side"))
 
     def count_tokens(self, pairs: Sequence[Pair]) -> int:

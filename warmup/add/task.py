@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from hf_lambda import tasks
+from hf_lambda.ranking import is_judge
 from hf_lambda.tasks import base_of, canonical, head_of
 
 from ..protocol.errors import ErrorKind, WarmupError
@@ -117,7 +118,8 @@ def _check_head(facts: ModelFacts, task: str) -> None:
         *("text-to-audio", "text-generation"),
     }
     is_speech = both == {"text-generation", "text-to-audio"}
-    if not (fits or writes or is_speech or task in _SEVERAL_CLASSES):
+    ranks = task == "text-ranking" and is_judge(facts.config)
+    if not (fits or writes or is_speech or ranks or task in _SEVERAL_CLASSES):
         named = facts.config.get("architectures")
         what = f"{facts.repo_id} was trained for {trained} ({_plain(str(named))}), not for {task}"
         fix = f"name a model that was trained for {task}, or write TASK={trained}"

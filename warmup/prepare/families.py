@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from hf_lambda.ranking import is_judge
 from hf_lambda.tasks import TORCH_ONLY, base_of, head_of
 
 from .decoder.families import FAMILIES as LANGUAGE_MODELS
@@ -31,7 +32,8 @@ def families_of(task: str) -> tuple[str, ...]:
     if head == "causal-lm":
         return tuple(sorted(LANGUAGE_MODELS))
     if head == "sequence-classification":
-        return tuple(sorted(ENCODERS | ENCODER_DECODERS))
+        known = ENCODERS | ENCODER_DECODERS
+        return tuple(sorted(known.union(LANGUAGE_MODELS) if base_of(task) == "text-ranking" else known))
     return tuple(sorted(ENCODERS.union(LANGUAGE_MODELS if head == "feature-extraction" else ())))
 
 
@@ -40,6 +42,8 @@ def reason_against(task: str, config: Mapping[str, object]) -> str | None:
     family, families = str(config.get("model_type") or ""), families_of(task)
     if base_of(task) in TORCH_ONLY:
         return f"models for {base_of(task)} are not prepared"
+    if base_of(task) == "text-ranking" and not is_judge(config):  # with a head of its own, not by what it says
+        families = tuple(each for each in families if each not in LANGUAGE_MODELS)
     if family not in families:
         known = ", ".join(families)
         return f"{family or 'such'} models are not prepared for {base_of(task)}; these are: {known}"

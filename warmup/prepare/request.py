@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hf_lambda.manifest import requested_of
+from hf_lambda.ranking import is_judge
 from hf_lambda.sentence_embedding import static_folder
 from hf_lambda.tasks import canonical, head_of
 
@@ -99,9 +100,11 @@ class PrepareRequest:
 
     @property
     def is_language_model(self) -> bool:
-        """Whether the graph is written from the weights: with a head, or of states for embeddings."""
-        if self.head == "feature-extraction":
-            return config_of(self.snapshot).get("model_type") in FAMILIES
+        """Whether the graph is written from the weights: with a head, of states for embeddings, or of the one
+        number that ranks."""
+        config = config_of(self.snapshot)
+        if self.head == "feature-extraction" or (self.task == "text-ranking" and is_judge(config)):
+            return config.get("model_type") in FAMILIES
         return self.head == "causal-lm"
 
     @property

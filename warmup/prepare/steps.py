@@ -95,6 +95,8 @@ def _export(request: PrepareRequest, work: Path, _: str) -> None:
         from .seq2seq.export import export
     elif request.head == "causal-lm":
         from .decoder.export import export
+    elif request.is_language_model and request.task == "text-ranking":
+        from .decoder.ranking import export
     elif request.is_language_model:
         from .decoder.embedding import export
     elif request.head in VISION:

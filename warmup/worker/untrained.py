@@ -17,6 +17,7 @@ import torch
 import transformers
 from safetensors import safe_open
 
+from hf_lambda.ranking import is_judge
 from hf_lambda.tasks import AUTO_CLASSES, HEADS
 from hf_lambda.torch_engine.code import NEEDS_CODE, needs_code
 from hf_lambda.torch_engine.trained import Untrained, find_untrained
@@ -58,6 +59,8 @@ def untrained_for(task: str, snapshot: Path) -> Untrained | None:
     if auto_class is None:
         raise NotComparable(f"there is no one class of transformers that loads a model for {task}")
     config = transformers.AutoConfig.from_pretrained(str(snapshot), trust_remote_code=False)
+    if task == "text-ranking" and is_judge(config.to_dict()):
+        auto_class = AUTO_CLASSES["causal-lm"]
     mapping = getattr(transformers, auto_class)._model_mapping
     if type(config) not in mapping:
         raise NotComparable(f"transformers' {auto_class} knows no {config.model_type}")

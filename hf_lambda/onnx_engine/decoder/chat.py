@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, NoReturn
 
 from ...errors import BadRequest, Unprocessable
-from ...inputs import check_messages
+from ...inputs import check_messages, joined_parts
 from ...records import Json
 
 if TYPE_CHECKING:
@@ -37,14 +37,16 @@ class Template:
         tools: Sequence[Json] | None = None,
         documents: Sequence[Json] | None = None,
         variables: Mapping[str, Json] | None = None,
+        add_generation_prompt: bool = True,
     ) -> str:
-        """The prompt. A chat that ends with the assistant's message is continued, every other one answered.
+        """The prompt. A chat that ends with the assistant's message is continued, every other one answered;
+        without `add_generation_prompt` the answer's beginning is left out.
 
         Raises BadRequest for messages that are none, Unprocessable for what the template refuses.
         """
         check_messages(list(messages))
-        chat = [_message(message) for message in messages]
         source = self._source(tools)
+        chat = [_message(message) for message in joined_parts(messages, [source])]
         final = chat[-1].get("content") if chat[-1]["role"] == "assistant" else None
         if isinstance(final, list):
             _tag_last_text(chat[-1])
@@ -55,7 +57,11 @@ class Template:
         given = {**self._tokens, **(variables or {})}
         try:
             rendered: str = self._template(source).render(
-                messages=chat, tools=tools, documents=documents, add_generation_prompt=final is None, **given
+                messages=chat,
+                tools=tools,
+                documents=documents,
+                add_generation_prompt=add_generation_prompt and final is None,
+                **given,
             )
         except TemplateError as error:
             raise Unprocessable(

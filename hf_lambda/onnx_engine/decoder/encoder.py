@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...background import Future
 from ...errors import Unprocessable
+from ...ranking import Question
 from ..contract import EncoderContract
 from ..encoder import Encoder
 from ..tokenizer import load_tokenizer
@@ -46,8 +48,12 @@ class CausalEncoder(Encoder):
         if 0 in lengths:
             raise Unprocessable(None, "the text has no tokens, and the model none that starts a text")
         self._check_room(max(lengths, default=0))
-        for index, encoding in enumerate(encodings):
-            yield index, [self._model.outputs(0, encoding.ids)]
+        for index, output in enumerate(self._outputs(encodings)):
+            yield index, [output]
+
+    def _outputs(self, encodings: Sequence[Encoding]) -> Iterator[NDArray[Any]]:
+        for encoding in encodings:
+            yield self._model.outputs(0, encoding.ids)
 
     def _check_room(self, longest: int) -> None:
         if self._room is None or longest * self._model.bytes_per_token <= self._room:
@@ -58,3 +64,41 @@ class CausalEncoder(Encoder):
             f"the text has {longest} tokens, the function's memory holds {most}: shorten it, ask for "
             "truncation and max_length, or raise memoryMb",
         )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Tokens of a question; overflowing: whether something of the pair is left out."""
+
+    ids: list[int]
+    overflowing: bool = False
+
+
+class CausalJudge(CausalEncoder):
+    """A language model that ranks: of a pair of texts the one number that its answer is worth."""
+
+    def encode(
+        self,
+        texts: Sequence[str | Sequence[str]],
+        *,
+        max_length: int | None = None,
+        strategy: str = "longest_first",
+        side: str | None = None,
+        stride: int = 0,
+        pretokenized: bool = False,
+        special_tokens: bool = True,
+    ) -> list[Encoding]:
+        """The question about each pair of `texts`; see Encoder."""
+        rules = self.contract.ranking
+        if rules is None or not rules.asks:
+            return super().encode(texts, max_length=max_length, side=side, special_tokens=special_tokens)
+        split = super().encode
+        question = Question(rules, lambda asked: [each.ids for each in split(asked, special_tokens=False)])
+        side = side or self.contract.tokenizer.truncation_side
+        pairs = [(str(query), str(document)) for query, document in texts]
+        return [Asked(*each) for each in question.tokens(pairs, max_length, side)]
+
+    def _outputs(self, encodings: Sequence[Encoding]) -> Iterator[NDArray[Any]]:
+        # Documents of one query begin alike: what they share is read once.
+        for encoding in encodings:
+            yield self._model.read(0, encoding.ids)

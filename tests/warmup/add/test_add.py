@@ -172,6 +172,19 @@ def test_what_runs_once_for_each_label_or_document_is_priced_so(command):
     assert "a short text and document, warm" in command("add", "cross-encoder/ms-marco")[1]
 
 
+@pytest.mark.parametrize(
+    ("architecture", "engine"),
+    [("Qwen3ForCausalLM", "prepared"), ("Qwen3ForSequenceClassification", "torch")],
+)
+def test_a_language_model_that_ranks_is_known_by_its_tag(command, offered, scripts, architecture, engine):
+    labels = {} if engine == "prepared" else {"id2label": {"0": "LABEL_0"}}
+    offered(model(f"org/rank-{engine}", "qwen3", architecture, "text-ranking", **SHAPE, **labels))
+    code, out, err = command("add", f"org/rank-{engine}", "--json")
+    assert code == 0, err
+    assert (json.loads(out)["task"], json.loads(out)["engine"]) == ("text-ranking", engine)
+    assert 'pipeline(\n    "text-ranking"' in (scripts / f"rank-{engine}.py").read_text()
+
+
 def test_a_large_model_is_told_how_much_memory_it_needs(command, offered):
     big = {"model.safetensors": weights(2_500_000_000)}
     offered(model("org/large", "llama", "LlamaForCausalLM", "text-generation", files=big, **SHAPE))

@@ -16,6 +16,7 @@ from .architecture import architecture_of, rotations
 from .contract import write_tokenizer_and_contract
 from .graph import write_graph
 from .memory import decoder_contract
+from .ranking import judged_tokens
 from .tensors import Tensors
 
 _BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
@@ -40,6 +41,7 @@ def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[
     config = load_config(request.snapshot)
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
+    tokens = judged_tokens(request.snapshot) if request.task == "text-ranking" else ()
     dense = write_graph(
         Tensors(request.snapshot, reference.adapter_of(request)),
         shape,
@@ -47,6 +49,7 @@ def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[
         folder / GRAPH,
         precision,
         has_head=request.head == "causal-lm",
+        judged=tokens,
     )
     return {f"{GRAPH}.data": dense}
 

@@ -6,7 +6,7 @@ hold. `past.*` and `present.*` are meant to be the same buffers (rows, heads, ro
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,10 +37,12 @@ def write_graph(
     precision: str,
     *,
     has_head: bool = True,
+    judged: Sequence[int] = (),
 ) -> int:
     """Write the graph to `path` and its weights to `path` + ".data"; return the bytes before what few read.
 
     has_head: give logits; otherwise the normalised last hidden state, for embeddings.
+    judged: give the logit of this one token, or of the first of two less that of the second.
     Raises NotPrepared where the widths do not divide into blocks.
     """
     widths = (shape.width, shape.heads * shape.head_size)
@@ -48,7 +50,7 @@ def write_graph(
         raise NotPrepared(f"{precision} needs widths that are multiples of {BLOCK}, the model has {widths}")
     with path.with_name(f"{path.name}.data").open("wb") as file:
         graph = _Graph(tensors, shape, rotations, _Weights(file, f"{path.name}.data"), precision)
-        model = graph.build(has_head)
+        model = graph.build(has_head and not judged, judged)
         dense = graph.dense
     path.write_bytes(model.SerializeToString())
     return dense
@@ -113,7 +115,7 @@ class _Graph:
         self._rotations = rotations
         self.dense = 0
 
-    def build(self, has_head: bool) -> ModelProto:
+    def build(self, has_head: bool, judged: Sequence[int] = ()) -> ModelProto:
         embedded = self._embedded()
         stream: str = embedded
         pending: str | None = None  # the last block's output, not yet added to the stream
@@ -121,7 +123,9 @@ class _Graph:
             stream, pending = self._layer(index, layer, stream, pending)
         hidden, _ = self._normed(stream, pending, "norm.weight")
         chosen = self._node("GatherND", [hidden, "positions"], batch_dims=1)
-        result = self._head(chosen) if has_head else chosen
+        result = chosen
+        if judged or has_head:
+            result = self._judgement(chosen, judged) if judged else self._head(chosen)
         if not (has_head and self.shape.is_tied):
             self.dense = self.weights.written
         self._write_table()
@@ -129,9 +133,10 @@ class _Graph:
             self.dense = self.weights.written  # the head reads the whole table
         for kind, (cos, sin) in self._rotations.items():
             self.weights.add(f"cos.{kind}", cos), self.weights.add(f"sin.{kind}", sin)
-        name = "logits" if has_head else "hidden"
+        name = "logits" if has_head or judged else "hidden"
         self.nodes.append(helper.make_node("Identity", [result], [name]))
-        return self._model(name, self.shape.vocabulary if has_head else self.shape.width)
+        width = self.shape.vocabulary if has_head else self.shape.width
+        return self._model(name, 1 if judged else width)
 
     def _layer(self, index: int, layer: Layer, stream: str, pending: str | None) -> tuple[str, str | None]:
         """(residual stream, output of the last block that is still to be added to it)."""
@@ -250,10 +255,23 @@ class _Graph:
             )
         else:
             logits = self._node("FusedMatMul", [hidden, "table"], domain=MICROSOFT, transB=1)
-        if shape.logit_softcap:
-            cap = self.weights.add("logit_softcap", np.array([shape.logit_softcap], np.float32))
-            logits = self._node("Mul", [self._node("Tanh", [self._node("Div", [logits, cap])]), cap])
-        return logits
+        return self._capped(logits)
+
+    def _judgement(self, hidden: str, tokens: Sequence[int]) -> str:
+        """The logit of the first of `tokens`, less that of the second where there are two; always in fp32."""
+        table = self.tensors[_EMBEDDING if self.shape.is_tied else "lm_head.weight"]
+        rows = self.weights.add("judged", np.asarray(table[list(tokens)], np.float32))
+        logits = self._capped(self._node("FusedMatMul", [hidden, rows], domain=MICROSOFT, transB=1))
+        if len(tokens) == 1:
+            return logits
+        signs = self.weights.add("judged.signs", np.array([[1], [-1]], np.float32))
+        return self._node("MatMul", [logits, signs])
+
+    def _capped(self, logits: str) -> str:
+        if not self.shape.logit_softcap:
+            return logits
+        cap = self.weights.add("logit_softcap", np.array([self.shape.logit_softcap], np.float32))
+        return self._node("Mul", [self._node("Tanh", [self._node("Div", [logits, cap])]), cap])
 
     def _matmul(self, value: str, names: list[str], precision: str | None = None) -> str:
         """`value` times the weights of `names`, one under the other, plus their biases."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,15 +81,17 @@ class Layered:
         states: NDArray[Any] = result.last_hidden_state[0].numpy()
         return states
 
-    def scores(self, hidden: NDArray[Any]) -> NDArray[Any]:
-        """Logits (n, vocabulary) of hidden states (n, width)."""
+    def scores(self, hidden: NDArray[Any], tokens: Sequence[int] | None = None) -> NDArray[Any]:
+        """Logits (n, vocabulary) of hidden states (n, width); of `tokens` alone where they are named."""
         table = self._tensor("embed_tokens.weight" if self._shape.is_tied else "lm_head.weight")
+        chosen = slice(None) if tokens is None else list(tokens)
+        table = table[chosen]
         logits = np.empty((len(hidden), len(table)), np.float32)
         for start in range(0, len(table), _PIECE):
             piece = np.asarray(table[start : start + _PIECE], np.float32)
             np.matmul(hidden, piece.T, out=logits[:, start : start + _PIECE])
         if update := self._adapter.updates.get("lm_head"):
-            logits += np.float32(update.scale) * (hidden @ update.down.T @ update.up.T)
+            logits += np.float32(update.scale) * (hidden @ update.down.T @ update.up[chosen].T)
         if cap := self._shape.logit_softcap:
             logits = np.tanh(logits / np.float32(cap)) * np.float32(cap)
         return logits

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from types import EllipsisType
 from typing import TYPE_CHECKING, Any
@@ -46,14 +47,17 @@ def write(
     model: PreTrainedModel,
     inputs: Sequence[str],
     outputs: Sequence[str],
+    encode: Callable[[Sample], Encoding] | None = None,
 ) -> None:
     """Write `reference.npz`: per sample and output the model's own numbers, one sample at a time, unpadded.
 
     Also `encodings.json`, the token ids of every sample, by which the served tokenizer is checked.
+    encode: a sample's tokens; None: what the tokenizer makes of it.
     """
     import torch  # the gate reads this module too, and needs none
 
-    encodings = [_encode(tokenizer, sample) for sample in samples_of(request, tokenizer.mask_token)]
+    encode = encode or partial(_encode, tokenizer)
+    encodings = [encode(sample) for sample in samples_of(request, tokenizer.mask_token)]
     arrays: dict[str, NDArray[Any]] = {}
     with torch.no_grad():
         for index, encoding in enumerate(encodings):
