@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
 
 from .records import Json
 from .structure import Structure
@@ -58,11 +60,35 @@ class Completion:
         return self
 
 
+class Completer(Protocol):
+    """An engine of text-generation."""
+
+    def complete(self, item: Json, **parameters: Json) -> Completion:
+        """Of one prompt; the parameters are checked already."""
+
+    def complete_each(self, items: list[Json], **parameters: Json) -> list[Completion]:
+        """Of several; those that are run whole are computed together."""
+
+
+def together(count: int, run: Callable[[], list[list[Generated]]]) -> list[Callable[[], list[Generated]]]:
+    """For each of `count` prompts what `run` makes of it; the first one that is asked for makes all."""
+    made: list[list[Generated]] = []
+
+    def one(at: int) -> list[Generated]:
+        if not made:
+            made.extend(run())
+        return made[at]
+
+    return [partial(one, at) for at in range(count)]
+
+
 def with_answer(prompt: Json, text: str) -> Json:
     """The prompt with its answer, as transformers gives it: a text, or the messages with one more."""
     if isinstance(prompt, str):
         return prompt + text
     last = prompt[-1]
     if last["role"] == "assistant":
-        return [*prompt[:-1], {**last, "content": last["content"] + text}]
+        before = last["content"]
+        content = before + text if isinstance(before, str) else [*before, {"type": "text", "text": text}]
+        return [*prompt[:-1], {**last, "content": content}]
     return [*prompt, {"role": "assistant", "content": text}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from . import tasks
@@ -101,6 +103,32 @@ def check_messages(messages: list[Json]) -> None:
         content = message.get("content")
         if not isinstance(content, str | list) and not (content is None and message.get("tool_calls")):
             raise BadRequest(f"messages[{place}].content", "string", json_type(content))
+
+
+def joined_parts(messages: Sequence[Json], templates: Iterable[str]) -> list[Json]:
+    """`messages` with contents that come as parts of text as one text each, where no chat template takes
+    parts: it would fail, or write them as Python does. Raises BadRequest for parts that are no text."""
+    if any(_TAKES_PARTS.search(source) for source in templates):
+        return list(messages)
+    made = []
+    for place, message in enumerate(messages):
+        parts = message.get("content") if isinstance(message, dict) else None
+        if not isinstance(parts, list):
+            made.append(message)
+            continue
+        texts = []
+        for at, part in enumerate(parts):
+            text = part.get("text") if isinstance(part, dict) else part
+            kind = part.get("type", "text") if isinstance(part, dict) else "text"
+            if kind != "text" or not isinstance(text, str):
+                where = f"messages[{place}].content[{at}]"
+                raise BadRequest(where, 'a part {"type": "text", "text": string}', f"one of type {kind}")
+            texts.append(text)
+        made.append({**message, "content": "\n".join(texts)})
+    return made
+
+
+_TAKES_PARTS = re.compile(r"""\.text\b|\[\s*['"]text['"]\s*\]|get\(\s*['"]text['"]""")
 
 
 def _check_question(item: Json, where: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from . import events
 from .completion import Completion
-from .errors import BadRequest
+from .errors import BadRequest, Unprocessable
 from .handler import LambdaHandler, RequestHandler
 from .openai_embeddings import embeddings
 from .openai_errors import openai_error
@@ -68,6 +68,7 @@ _NEUTRAL: dict[str, tuple[Json, ...]] = {
     "functions": ([],),
 }
 """Fields that are not built here, or of chats alone, with the values that ask for nothing."""
+_LENGTHS = ("max_completion_tokens", "max_tokens")
 _CALLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
@@ -138,7 +139,11 @@ class _Api(RequestHandler):
         if method != "POST":
             raise NotFound(f"{path} takes POST, not {method}")
         check_model(body.get("model"), self._served.model)
-        return routes[path](body, request_id)
+        try:
+            return routes[path](body, request_id)
+        except (BadRequest, Unprocessable) as error:
+            _name_as_sent(error, body)
+            raise
 
     def _model(self) -> dict[str, Json]:
         owner = self._served.model.partition("/")[0]
@@ -179,7 +184,7 @@ class _Api(RequestHandler):
             if len(prompts) != 1:
                 raise BadRequest("stream", "one prompt", f"{len(prompts)} prompts")
             return self._streamed(prompts[0], asked, head, body, request_id, is_chat=False)
-        completions = [self._finished(one, asked) for one in prompts]
+        completions = [one.run() for one in self._served.complete_each(prompts, **asked)]
         every = [generated for one in completions for generated in one.generated]
         choices = [
             {"index": index, "text": one.text, "logprobs": None, "finish_reason": one.finish}
@@ -290,6 +295,19 @@ class _Turn:
         return deltas
 
 
+def _name_as_sent(error: BadRequest | Unprocessable, body: Mapping[str, Json]) -> None:
+    """Have `error` name the field that the caller sent, not the parameter of the pipeline that it became."""
+    sent = {parameter: name for name, parameter in _SAMPLING.items() if name != parameter}
+    sent |= {
+        "max_new_tokens": next((name for name in _LENGTHS if name in body), ""),
+        "sequence_bias": "logit_bias",
+    }
+    name = sent.get(error.field or "")
+    if name and name in body:
+        error.message = error.message.replace(f"`{error.field}`", f"`{name}`")
+        error.field = name
+
+
 def _call_id(seed: str, index: int) -> str:
     """Nine letters and digits: other characters, or another number of them, Mistral's templates refuse."""
     import hashlib
@@ -312,6 +330,9 @@ def _route(event: Json, http: bool) -> tuple[str, str]:
 def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
     """The request's options as parameters of the pipeline. Raises BadRequest for what is not built."""
     asked: dict[str, Json] = {}
+    for name, kind, words in (("stream", bool, "true or false"), ("stream_options", dict, "an object")):
+        if body.get(name) is not None and not isinstance(body[name], kind):
+            raise BadRequest(name, words, repr(body[name])[:100])
     for name, value in body.items():
         if value is None or name in _READ or name in _WITHOUT_EFFECT or name == prompt:
             continue
@@ -320,7 +341,7 @@ def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
         elif not any(value == neutral and type(value) is type(neutral) for neutral in _NEUTRAL.get(name, ())):
             known = ", ".join(sorted({prompt, *_READ, *_SAMPLING}))
             raise BadRequest(name, f"one of {known}", "a field that is not supported here")
-    longest = body.get("max_completion_tokens") or body.get("max_tokens")
+    longest = next((body[name] for name in _LENGTHS if body.get(name) is not None), None)
     if longest is not None:
         asked["max_new_tokens"] = longest
     temperature = body.get("temperature")

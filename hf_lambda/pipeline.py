@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from . import cold, engines, log, tasks
 from .background import Future
-from .completion import Completion
+from .completion import Completer, Completion
 from .engines import Input
 from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
@@ -198,17 +198,29 @@ class Pipeline:
 
         Raises as a call does, and TypeError for another task.
         """
+        return self.complete_each([prompt], **parameters)[0]
+
+    def complete_each(self, prompts: list[Input], **parameters: Json) -> list[Completion]:
+        """As `complete`, of several prompts: those that are run whole are computed together."""
         if self.task != "text-generation":
             raise TypeError(f"{self.task} generates no text piece by piece: call the pipeline")
         parameters = {name: value for name, value in parameters.items() if value is not None}
-        items, _ = read_inputs(self.task, (prompt,), parameters)
+        items = []
+        for prompt in prompts:
+            [item], _ = read_inputs(self.task, (prompt,), parameters)
+            check_text(item)
+            items.append(item)
         chosen = call_parameters(self.task, self.defaults, parameters)
-        check_text(items[0])
-        check_generation(1, chosen)
+        check_generation(len(items), chosen)
         loaded = self._loaded()
-        completion: Completion = loaded.engine.complete(items[0], **chosen)  # type: ignore[attr-defined]
-        completion.on_end = lambda watch: self._account(loaded, watch)
-        return completion
+        engine: Completer = loaded.engine  # type: ignore[assignment]
+        if len(items) == 1:
+            completions = [engine.complete(items[0], **chosen)]
+        else:
+            completions = engine.complete_each(items, **chosen)
+        for completion in completions:
+            completion.on_end = lambda watch: self._account(loaded, watch)
+        return completions
 
     def count_tokens(self, texts: list[Input]) -> int:
         """How many tokens `texts`, or pairs of them, have, as far as the engine tells."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from copy import copy
 from itertools import compress
@@ -13,11 +13,12 @@ import torch
 import transformers
 
 from ..batches import run_batches
-from ..completion import Completion, Generated
+from ..completion import Completion, Generated, together
 from ..engines import Input
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
 from ..grammar import Grammars, Held
+from ..inputs import joined_parts
 from ..limits import check_candidates, check_windows
 from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
@@ -78,6 +79,7 @@ class TransformersPipeline:
 
     def __call__(self, inputs: list[Input], **parameters: Json) -> list[Json]:
         chosen = self._with_windows(parameters)
+        inputs = [self._plain(item) for item in inputs]
         if "stride" in chosen and self._tokenizer.model_max_length < NO_LIMIT:
             window = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
             for item in inputs:
@@ -128,23 +130,34 @@ class TransformersPipeline:
 
     def complete(self, item: Input, **parameters: Json) -> Completion:
         """The generations of one prompt, whole or piece by piece; beams are one piece, known at the end."""
-        length = self._length(item, parameters)
+        return self.complete_each([item], **parameters)[0]
+
+    def complete_each(self, items: list[Input], **parameters: Json) -> list[Completion]:
+        """The same of several prompts; those that are run whole are one batch."""
+        items = [self._plain(item) for item in items]
+        lengths = [self._length(item, parameters) for item in items]
         structure = self._structure(parameters)
         if structure is not None:
             self._held(structure)  # what cannot be done is said before anything is streamed
+        asked = {**parameters, "return_full_text": False}
 
-        def run() -> list[Generated]:
-            asked = {**parameters, "return_full_text": False}
-            return [self._generated(record["generated_text"], asked) for record in self([item], **asked)[0]]
+        def run() -> list[list[Generated]]:
+            return [
+                [self._generated(record["generated_text"], asked) for record in records]
+                for records in self(items, **asked)
+            ]
 
-        def at_once(ended: list[Generated]) -> Iterator[str]:
-            ended += run()[:1]
-            yield ended[0].text
+        def completion(item: Input, length: int, whole: Callable[[], list[Generated]]) -> Completion:
+            def at_once(ended: list[Generated]) -> Iterator[str]:
+                ended += whole()[:1]
+                yield ended[0].text
 
-        def stream(ended: list[Generated]) -> Iterator[str]:
-            return self._pieces(item, {**parameters, "return_full_text": False}, ended)
+            def stream(ended: list[Generated]) -> Iterator[str]:
+                return self._pieces(item, asked, ended)
 
-        return Completion(length, run, stream if self._has_pieces(parameters) else at_once, structure)
+            return Completion(length, whole, stream if self._has_pieces(parameters) else at_once, structure)
+
+        return list(map(completion, items, lengths, together(len(items), run)))
 
     def _structure(self, chosen: Mapping[str, Json]) -> Structure | None:
         structure = structure_of(chosen, self._reads)
@@ -173,8 +186,16 @@ class TransformersPipeline:
 
     def _reads(self, name: str) -> bool:
         """Whether any of the model's chat templates holds `name`."""
+        return any(name in each for each in self._templates())
+
+    def _templates(self) -> list[str]:
         source = self._tokenizer.chat_template or ""
-        return any(name in each for each in ([source] if isinstance(source, str) else source.values()))
+        return [source] if isinstance(source, str) else list(source.values())
+
+    def _plain(self, item: Input) -> Input:
+        """A chat as the model's templates take it; everything else as it is."""
+        is_chat = self._task == "text-generation" and isinstance(item, list)
+        return joined_parts(item, self._templates()) if is_chat else item
 
     def _has_pieces(self, asked: Mapping[str, Json]) -> bool:
         """Whether tokens are final as they come, and their text is put together by the tokenizer alone."""

@@ -44,6 +44,9 @@ class Engine:
         texts = [Generated("Hello", "stop", 2), Generated("Hey", "length", 1)]
         return Completion(7, lambda: texts[: parameters.get("num_return_sequences", 1)], stream)
 
+    def complete_each(self, items: list[Any], **parameters: Any) -> list[Completion]:
+        return [self.complete(item, **parameters) for item in items]
+
     def __call__(self, inputs: list[str], **parameters: Any) -> list[Any]:
         self.asked.append((inputs, parameters))
         return [[0.6, 0.0, 0.8] for _ in inputs]
@@ -327,6 +330,16 @@ def test_embeddings_are_numbers_or_their_bytes_and_may_be_cut(embed, engine):
         ("/v1/chat/completions", {"messages": CHAT, "top_p": 7}, 400, "top_p", "a number from 0 to 1"),
         ("/v1/chat/completions", {"messages": CHAT, "logit_bias": {"x": 1}}, 400, "logit_bias", ""),
         ("/v1/chat/completions", {"messages": CHAT, "stream": True, "n": 2}, 400, "n", ""),
+        ("/v1/chat/completions", {"messages": CHAT, "stream": "false"}, 400, "stream", "true or false"),
+        ("/v1/completions", {"prompt": "a", "stream_options": [1]}, 400, "stream_options", "an object"),
+        (
+            "/v1/chat/completions",
+            {"messages": CHAT, "max_completion_tokens": 0, "max_tokens": 5},
+            400,
+            "max_completion_tokens",
+            "`max_completion_tokens`: expected a whole number of at least 1",
+        ),
+        ("/v1/completions", {"prompt": "a", "n": 0}, 400, "n", "`n`: expected a whole number"),
         ("/v1/completions", {"prompt": 7}, 400, "prompt", ""),
         ("/v1/completions", {"prompt": ["a", "b"], "stream": True}, 400, "stream", ""),
         ("/v1/completions", {"prompt": "a", "echo": True}, 400, "echo", ""),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...background import Future
-from ...completion import Completion, Generated, with_answer
+from ...completion import Completion, Generated, together, with_answer
 from ...engines import Input
 from ...errors import BadRequest, Unprocessable
 from ...grammar import Grammars, Held
@@ -71,13 +72,16 @@ class TextGeneration:
 
     def complete(self, item: Input, **parameters: Json) -> Completion:
         """The generations of one input, whole or piece by piece."""
-        prompt = self._asked(item, parameters)
-        return Completion(
-            len(prompt.tokens),
-            lambda: self._generate([prompt])[0],
-            lambda ended: self._pieces(prompt, ended),
-            prompt.structure,
-        )
+        return self.complete_each([item], **parameters)[0]
+
+    def complete_each(self, items: list[Input], **parameters: Json) -> list[Completion]:
+        """The same of several inputs; those that are run whole grow side by side."""
+        prompts = [self._asked(item, parameters) for item in items]
+        runs = together(len(prompts), lambda: self._generate(prompts))
+        return [
+            Completion(len(prompt.tokens), run, partial(self._pieces, prompt), prompt.structure)
+            for prompt, run in zip(prompts, runs, strict=True)
+        ]
 
     def count_tokens(self, texts: list[str]) -> int:
         return sum(len(encoding.ids) for encoding in self._tokenizer.encode_batch(texts))

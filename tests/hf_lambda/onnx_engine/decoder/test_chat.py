@@ -192,9 +192,17 @@ def test_what_a_template_refuses_is_a_422_with_its_reason():
 
 def test_what_a_template_cannot_join_is_a_422():
     with pytest.raises(Unprocessable, match="the model's chat template cannot take them"):
-        Template("{{ 'a' + messages[0].content }}", {}).render(
-            [{"role": "user", "content": [{"type": "text"}]}]
-        )
+        Template("{{ 'a' + messages }}", {}).render(CHATS[0])
+
+
+def test_parts_of_text_are_one_text_for_a_template_that_takes_no_parts():
+    parts = [{"type": "text", "text": "One"}, {"type": "text", "text": "two"}]
+    chat = [{"role": "user", "content": parts}]
+    assert Template("{{ 'a ' + messages[0].content }}", {}).render(chat) == "a One\ntwo"
+    assert Template("{{ messages[0]['content'][1]['text'] }}", {}).render(chat) == "two"
+    image = [{"role": "user", "content": [*parts, {"type": "image_url", "image_url": {"url": "x"}}]}]
+    with pytest.raises(BadRequest, match=r"messages\[0\].content\[2\].*of type image_url"):
+        Template("{{ messages[0].content }}", {}).render(image)
 
 
 def test_a_model_without_a_template_takes_no_messages():

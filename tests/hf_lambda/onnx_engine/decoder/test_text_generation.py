@@ -272,3 +272,27 @@ def test_what_was_generated_before_does_not_count_for_the_next_structure(ours):
     assert ours([CHAT], **asked) == ours([CHAT], **asked)
     with pytest.raises(BadRequest, match="Invalid type"):
         ours.complete(CHAT, response_format={"type": "json_schema", "json_schema": {"schema": {"type": "x"}}})
+
+
+def test_several_prompts_are_computed_together_and_answered_as_alone(ours, folders, monkeypatch):
+    prompts = ["The train", CHAT, "ok"]
+    asked = {"max_new_tokens": 8, "do_sample": False}
+    alone = [ours.complete(each, **asked).run().generated for each in prompts]
+    steps, step = [], ours._model.step
+    monkeypatch.setattr(ours._model, "step", lambda tokens: steps.append(len(tokens)) or step(tokens))
+    assert [each.run().generated for each in ours.complete_each(prompts, **asked)] == alone
+    assert steps[0] == 3
+    theirs = torch_engine.load("text-generation", folders[0])
+    made = [each.run().generated for each in theirs.complete_each(prompts, **asked)]
+    assert [[one.text for one in each] for each in made] == [[one.text for one in each] for each in alone]
+
+
+def test_the_last_message_may_come_in_parts(ours, folders):
+    chat = [*CHAT, {"role": "assistant", "content": [{"type": "text", "text": "It"}]}]
+    asked = {"max_new_tokens": 4, "do_sample": False}
+    plain = [*CHAT, {"role": "assistant", "content": "It"}]
+    for engine in (ours, torch_engine.load("text-generation", folders[0])):
+        [[of_parts]], [[of_text]] = engine([chat], **asked), engine([plain], **asked)
+        content = of_parts["generated_text"][-1]["content"]
+        content = content if isinstance(content, str) else "".join(part["text"] for part in content)
+        assert content == of_text["generated_text"][-1]["content"]
