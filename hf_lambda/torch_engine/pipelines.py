@@ -285,8 +285,6 @@ class TransformersPipeline:
             reason = "the model has no chat template: give a text instead of messages"
             raise Unprocessable("messages", reason)
         is_continued = messages[-1]["role"] == "assistant"
-        from jinja2.exceptions import TemplateError
-
         try:
             encoded = self._tokenizer.apply_chat_template(
                 messages,
@@ -296,8 +294,8 @@ class TransformersPipeline:
                 documents=chosen.get("documents"),
                 **(chosen.get("chat_template_kwargs") or {}),
             )
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
-            reason = shortened(str(error), 300)
+        except Exception as error:  # a template is a program: what it cannot do has any type
+            reason = shortened(str(error) or type(error).__name__, 300)
             raise Unprocessable("messages", f"the model's chat template refuses them: {reason}") from error
         return len(encoded["input_ids"])
 

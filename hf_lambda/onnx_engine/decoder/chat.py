@@ -67,9 +67,12 @@ class Template:
             raise Unprocessable(
                 "messages", f"the model's chat template refuses them: {error.message}"
             ) from error
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            # What a template does with a field that is missing or of another type.
-            raise Unprocessable("messages", f"the model's chat template cannot take them: {error}") from error
+        except Exception as error:
+            # A template is a program: what it cannot do with a field has any type.
+            reason = str(error) or type(error).__name__
+            raise Unprocessable(
+                "messages", f"the model's chat template cannot take them: {reason}"
+            ) from error
         return _cut(rendered) if final is not None else rendered
 
     def reads(self, name: str) -> bool:

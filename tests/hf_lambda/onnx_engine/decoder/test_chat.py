@@ -190,9 +190,17 @@ def test_what_a_template_refuses_is_a_422_with_its_reason():
         Template(TEMPLATE, {}).render([{"role": "critic", "content": "x"}])
 
 
-def test_what_a_template_cannot_join_is_a_422():
-    with pytest.raises(Unprocessable, match="the model's chat template cannot take them"):
-        Template("{{ 'a' + messages }}", {}).render(CHATS[0])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a' + messages }}",
+        "{{ 1 / (messages | length - messages | length) }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    ],
+)
+def test_what_a_template_cannot_do_is_a_422(source):
+    with pytest.raises(Unprocessable, match=r"the model's chat template cannot take them: ."):
+        Template(source, {}).render(CHATS[0])
 
 
 def test_parts_of_text_are_one_text_for_a_template_that_takes_no_parts():
