@@ -42,7 +42,7 @@ def main() -> int:
         _write_page(options.output)
         return 0
     missing = [each for each in ("fusermount3", "strace") if shutil.which(each) is None]
-    if missing and not options.no_views:
+    if missing and not (options.no_views or options.one_thread):
         _say(
             f"missing: {', '.join(missing)}. `apt-get install fuse3 strace`, or `python -m bench --no-views`"
         )
@@ -59,7 +59,13 @@ def main() -> int:
         notes = _prepare(bench, chosen)
     for workload in chosen:
         results = Results(workload, options.rounds or workload.rounds, on, notes, WORK / "figures")
-        _measure(bench, workload, results, views=not options.no_views)
+        _measure(
+            bench,
+            workload,
+            results,
+            views=not (options.no_views or options.one_thread),
+            one_thread=options.one_thread,
+        )
         figures.write(results.measured)
         _write_page(options.output)
     print(_write_page(options.output))
@@ -161,7 +167,7 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     return notes
 
 
-def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool) -> None:
+def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool, one_thread: bool) -> None:
     """Each round asks everybody in turn, so that a drift of the machine's speed meets all alike."""
     field = contenders(workload, bench.generated)
     rounds = results.measured.rounds
@@ -171,7 +177,7 @@ def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool)
     for turn in range(rounds):
         for contender in field:
             with results.measuring(f"round {turn + 1} of {rounds}", contender) as measured:
-                _one_round(bench, contender, workload, measured)
+                _one_round(bench, contender, workload, measured, one_thread=one_thread)
     for contender in field if views else ():
         with results.measuring("through a counting view", contender) as measured:
             _, image, models = bench.first_through_views(contender, workload, slow=False)
@@ -185,12 +191,21 @@ def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool)
                 measured.setdefault("slow_s", []).append(first.seconds)
 
 
-def _one_round(bench: Bench, contender: Contender, workload: Workload, measured: dict[str, Json]) -> None:
+def _one_round(
+    bench: Bench,
+    contender: Contender,
+    workload: Workload,
+    measured: dict[str, Json],
+    *,
+    one_thread: bool,
+) -> None:
     first = bench.first(contender, workload)
-    measured.setdefault("first_s", []).append(first.seconds)
     measured.setdefault("peak_mb", []).append(first.peak_mb)
     repeats = 1 if workload.task in ("summarization", "text-generation") else 10
-    warm = bench.warm(contender, workload, repeats)
+    warm: dict[str, list[float]] = {}
+    if not one_thread:
+        measured.setdefault("first_s", []).append(first.seconds)
+        warm = bench.warm(contender, workload, repeats)
     for event, seconds in warm.items():
         measured.setdefault(f"warm:{event}", []).extend(seconds)
     one_cpu = bench.warm(contender, workload, repeats, cpus="0")
@@ -211,6 +226,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, help="rounds of each workload; default: its own")
     parser.add_argument(
         "--no-views", action="store_true", help="leave out bytes read and the slow file system"
+    )
+    parser.add_argument(
+        "--one-thread",
+        action="store_true",
+        help="memory and the figures of one thread alone, in its CPU's seconds: where others use the machine",
     )
     parser.add_argument("--page", action="store_true", help="write page and picture anew, measure nothing")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results.md")

@@ -38,6 +38,8 @@ def figures(measured: Mapping[str, Sequence[float]]) -> dict[str, float]:
 
     An answer's token is what 64 of them cost beside the first; of a batch it is all of the call.
     """
+    if not measured:
+        return {}
     seconds = {name: median(values) for name, values in measured.items()}
     return {
         "prompt_token_s": seconds[LONG_PROMPT] / PROMPT_TOKENS,

@@ -1,7 +1,12 @@
 """Language models in the benchmark: tokens a second of timed calls, models of the published sizes."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
+from bench import __main__ as main
 from bench import generation, report, workloads
 from bench.contenders import Contender
 from bench.contenders import contenders as contenders_of
@@ -19,6 +24,28 @@ def test_seconds_a_token_are_those_of_the_prompt_of_the_answer_and_of_eight_answ
     assert generation.figures(MEASURED) == pytest.approx(
         {"prompt_token_s": 2.0 / 512, "token_s": 3.2 / 64, "batch_token_s": 5.2 / (8 * 65)}
     )
+
+
+def test_on_a_shared_machine_one_thread_alone_is_measured(monkeypatch):
+    asked = []
+
+    class Bench:
+        cache = rivals = Path()
+
+        def first(self, contender, workload):
+            return SimpleNamespace(peak_mb=500, seconds=7.0)
+
+        def warm(self, contender, workload, repeats, cpus=None):
+            asked.append(cpus)
+            return MEASURED
+
+    monkeypatch.setattr(main.generation, "weight_bytes", lambda *_: 10)
+    monkeypatch.setattr(main.generation, "copied_bytes_per_s", lambda: 20.0)
+    measured: dict[str, Any] = {}
+    main._one_round(Bench(), None, GENERATE[0], measured, one_thread=True)  # type: ignore[arg-type]
+    assert asked == ["0"]
+    assert "first_s" not in measured and "token_s" not in measured
+    assert (measured["peak_mb"], measured["one_cpu_token_s"]) == ([500], [pytest.approx(3.2 / 64)])
 
 
 def test_the_page_shows_tokens_a_second_and_what_a_million_of_them_cost():
