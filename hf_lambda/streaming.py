@@ -67,6 +67,7 @@ def guarded(
             yield piece
             count, size = count + 1, size + len(piece)
     except ServingError as error:
+        log.write("broken_off", id=request_id, sent_pieces=count, sent_bytes=size, error=log.fault(error))
         yield failed(sayable(error.body()))
     except Exception as error:  # noqa: BLE001 - the edge that turns a fault into an answer
         log.write("fault", id=request_id, sent_pieces=count, sent_bytes=size, error=log.fault(error))

@@ -102,7 +102,9 @@ def test_what_fails_before_the_first_value_has_a_status_of_its_own(streamed):
 
 def test_what_fails_on_the_way_is_the_last_line_and_the_log_says_what_was_sent(streamed, capsys):
     assert _lines(refuses({"at": 2, "stream": True}))[2]["error"]["message"] == "no further"
-    capsys.readouterr()
+    logged = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["event"] for line in logged] == ["broken_off", "request"]
+    assert (logged[0]["sent_pieces"], "no further" in json.dumps(logged)) == (2, False)
     *sent, last = _lines(breaks({"at": 3, "stream": True}))
     assert sent == [0, 1, 2]
     assert last["error"]["type"] == "InternalError"
