@@ -148,8 +148,9 @@ def with_tokenizer(
     judge = rules.judge
     if judge is None:
         return rules
-    tokens = judge.tokens or tuple(token_id(name) for name in _ANSWERS)
-    if None in tokens:
+    found = [token_id(name) for name in _ANSWERS]
+    tokens = judge.tokens or tuple(token for token in found if token is not None)
+    if not judge.tokens and len(tokens) < len(_ANSWERS):
         raise NotUnderstood('its tokenizer has no tokens "yes" and "no", and it names no others')
     if template is None if judge.is_chat is None else not judge.is_chat:
         return replace(rules, judge=replace(judge, tokens=tokens, template=None))

@@ -132,10 +132,12 @@ class TextRanking:
     def _answers(self, batch: dict[str, torch.Tensor], tokens: Sequence[int]) -> torch.Tensor:
         """By how much each row goes on with the first of `tokens` rather than with the second."""
         mask = batch.get("attention_mask", torch.ones_like(batch["input_ids"]))
-        last, place = (mask.sum(dim=-1) - 1).unique(return_inverse=True)
+        ends = mask.sum(dim=-1) - 1
+        last, place = torch.unique(ends, return_inverse=True)
         keeps = "logits_to_keep" in inspect.signature(self._model.forward).parameters
         kept = {"logits_to_keep": last} if keeps else {}
         logits = self._model(**batch, **kept, use_cache=False).logits
-        scores = logits[torch.arange(len(mask)), place if keeps else last[place]].float()
-        said = scores[:, list(tokens)]
+        said: torch.Tensor = logits[torch.arange(len(mask)), place if keeps else ends][
+            :, list(tokens)
+        ].float()
         return said[:, 0] - said[:, 1] if len(tokens) > 1 else said[:, 0]

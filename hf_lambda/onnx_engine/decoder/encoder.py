@@ -95,8 +95,9 @@ class CausalJudge(CausalEncoder):
         split = super().encode
         question = Question(rules, lambda asked: [each.ids for each in split(asked, special_tokens=False)])
         side = side or self.contract.tokenizer.truncation_side
-        pairs = [(str(query), str(document)) for query, document in texts]
-        return [Asked(*each) for each in question.tokens(pairs, max_length, side)]
+        pairs = [(str(pair[0]), str(pair[1])) for pair in texts]
+        asked: list[Any] = [Asked(*each) for each in question.tokens(pairs, max_length, side)]
+        return asked
 
     def _outputs(self, encodings: Sequence[Encoding]) -> Iterator[NDArray[Any]]:
         # Documents of one query begin alike: what they share is read once.
