@@ -11,6 +11,7 @@ from infra.existing_network import NetworkReader, find_network, read_network
 from infra.function import InferenceFunction, RelayFunction, RemoteCodeFunction, WarmupFunction
 from infra.hooks import announce_relay, endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
+from infra.models import CheckModels, check_models
 from infra.naming import RELAY, REMOTE_CODE
 from infra.network import Network
 from infra.observability import Observability
@@ -25,24 +26,28 @@ def deploy(
     read_manifest: ManifestReader = read_manifest,
     check_engine: CheckEngine = check_engine,
     read_network: NetworkReader = read_network,
+    check_models: CheckModels = check_models,
 ) -> None:
     """Declares the stack.
 
     `read_manifest` looks up in ECR what was pushed; `check_engine` warns where nothing can be built;
-    `read_network` looks at a network that is there.
+    `read_network` looks at a network that is there; `check_models` at what an image is to be built with.
     """
     settings, account, scripts = read_settings(Path(__file__).with_name("inference"))
     check_engine(settings.architecture)
-    existing = find_network(settings, account, read_network)
+    check_models(settings, scripts)
+    existing = find_network(settings, account, read_network) if settings.has_cache else None
     tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), **settings.tags}
     provider = aws.Provider("aws", **account.provider_arguments(), default_tags={"tags": tags})
     opts = pulumi.ResourceOptions(providers=[provider])
 
     # Roles come first: the cache's policy names them, and the network is destroyed before them.
     bound = settings.permissions_boundary
-    warmup_role = ExecutionRole(
-        "warmup", log_retention_days=settings.log_retention_days, permissions_boundary=bound, opts=opts
-    )
+    warmup_role = None
+    if settings.has_cache:
+        warmup_role = ExecutionRole(
+            "warmup", log_retention_days=settings.log_retention_days, permissions_boundary=bound, opts=opts
+        )
     roles = {
         name: ExecutionRole(
             name, log_retention_days=endpoint.log_retention_days, permissions_boundary=bound, opts=opts
@@ -50,7 +55,7 @@ def deploy(
         for name, endpoint in settings.endpoints.items()
     }
     code_role = None
-    if settings.allow_remote_code:
+    if settings.allow_remote_code and settings.has_cache:
         code_role = ExecutionRole(
             REMOTE_CODE,
             log_retention_days=settings.log_retention_days,
@@ -58,43 +63,49 @@ def deploy(
             opts=opts,
         )
     every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
-    network = Network("network", settings=settings, existing=existing, roles=every_role, opts=opts)
-    staging = None
-    if settings.is_staged:
+    network = staging = cache = None
+    if settings.has_cache:
+        network = Network("network", settings=settings, existing=existing, roles=every_role, opts=opts)
+    if network and settings.is_staged:
         staging = StagingBucket("staging", settings=settings, network=network, account=account, opts=opts)
 
-    writers = [name for name, endpoint in settings.endpoints.items() if endpoint.cold_download]
-    cache = ModelCache(
-        "cache",
-        settings=settings,
-        network=network,
-        readers=[
-            *(role for name, role in roles.items() if name not in writers),
-            *([code_role] if code_role else []),
-        ],
-        writers=[warmup_role, *(roles[name] for name in writers)],
-        opts=opts,
-    )
+    if network and warmup_role:
+        readers = {name: role for name, role in roles.items() if name not in settings.in_image}
+        writers = [name for name in readers if settings.endpoints[name].cold_download]
+        cache = ModelCache(
+            "cache",
+            settings=settings,
+            network=network,
+            readers=[
+                *(role for name, role in readers.items() if name not in writers),
+                *([code_role] if code_role else []),
+            ],
+            writers=[warmup_role, *(roles[name] for name in writers)],
+            opts=opts,
+        )
     image = InferenceImage(
         "image", settings=settings, account=account, read_manifest=read_manifest, opts=opts
     )
 
     memory_mb = {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
-    start = warm_after_changes(scripts, memory_mb, account) if settings.warm_on_deploy else None
+    cached = [script for script in scripts if script.name not in settings.in_image]
+    start = warm_after_changes(cached, memory_mb, account) if settings.warm_on_deploy else None
     by_relay = settings.egress == "relay"
-    warmup = WarmupFunction(
-        "warmup",
-        settings=settings,
-        image=image,
-        network=network,
-        staging=staging,
-        cache=cache,
-        role=warmup_role,
-        hooks=announce_relay() if by_relay else start,
-        opts=opts,
-    )
+    warmup = None
+    if network and cache and warmup_role:
+        warmup = WarmupFunction(
+            "warmup",
+            settings=settings,
+            image=image,
+            network=network,
+            staging=staging,
+            cache=cache,
+            role=warmup_role,
+            hooks=announce_relay() if by_relay else start,
+            opts=opts,
+        )
     relay = None
-    if by_relay and staging:
+    if by_relay and staging and warmup:
         relay = RelayFunction(
             RELAY,
             settings=settings,
@@ -112,7 +123,7 @@ def deploy(
             opts=opts,
         )
     remote_code = None
-    if code_role:
+    if code_role and network and cache:
         remote_code = RemoteCodeFunction(
             REMOTE_CODE,
             settings=settings,
@@ -124,16 +135,19 @@ def deploy(
         )
     streaming = {script.name for script in scripts if script.streams}
     models = {script.name: models_of_scripts([script]) for script in scripts}
-    hooks = endpoint_hooks(settings.keep_versions, account, gated=settings.release == "gated")
+    gated = settings.release == "gated"
+    hooks = endpoint_hooks(settings.keep_versions, account, gated=gated)
+    # A snapshot is billed for as long as its version is there.
+    hooks_of_snapshots = endpoint_hooks(0, account, gated=gated, suffix="-of-snapshots")
     functions = {
         name: InferenceFunction(
             name,
             settings=settings,
             image=image,
-            network=network,
-            cache=cache,
+            network=None if name in settings.in_image else network,
+            cache=None if name in settings.in_image else cache,
             role=role,
-            hooks=hooks,
+            hooks=hooks_of_snapshots if settings.endpoints[name].snap_start else hooks,
             models=models[name],
             streams=name in streaming,
             opts=opts,
@@ -165,10 +179,14 @@ def deploy(
             "release",
             {"versions": newest, "canary": settings.canary, "canaryMinutes": settings.canary_minutes},
         )
-    pulumi.export("warmupArn", warmup.arn)
+    if warmup:
+        pulumi.export("warmupArn", warmup.arn)
+    if settings.in_image:
+        pulumi.export("inImage", list(settings.in_image))
     if remote_code:
         pulumi.export("warmupCodeArn", remote_code.arn)
-    pulumi.export("cache", cache.summary)
+    if cache:
+        pulumi.export("cache", cache.summary)
     pulumi.export("imageUri", image.uri)
     if relay:
         pulumi.export("relayArn", relay.arn)

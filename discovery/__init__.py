@@ -14,7 +14,14 @@ from discovery import custom_handler, hf_lambda_pipeline, other_loads, transform
 from discovery.example import example
 from discovery.fields import fields
 from discovery.module import Declared, ParsedModule, Skip, where
-from discovery.names import GUIDE, beyond_slim, hidden_module, name_problem, own_packages
+from discovery.names import (
+    GUIDE,
+    OWN_PACKAGES,
+    beyond_slim,
+    hidden_module,
+    name_problem,
+    own_packages,
+)
 from hf_lambda.records import Json
 
 __all__ = ["Declared", "Script", "ScriptError", "read_scripts"]
@@ -279,6 +286,8 @@ def _name_problems(folder: Path, paths: list[Path]) -> list[str]:
             problems.append(f"{where(path, 1)}: too like {seen[key].name}: give the file another name")
         seen.setdefault(key, path)
     shared = [*folder.glob("_*.py"), *(path.parent for path in folder.glob("*/__init__.py"))]
+    if folder.resolve() == Path(__file__).resolve().parents[1]:  # an image, which has all in one folder
+        shared = [path for path in shared if path.name not in OWN_PACKAGES]
     return problems + [
         f"{where(path, 1)}: {hidden_module(path.stem)}" for path in sorted(shared) if hidden_module(path.stem)
     ]

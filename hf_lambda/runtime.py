@@ -1,8 +1,9 @@
-"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with four changes.
+"""`python -m hf_lambda.runtime chat.handler`: awslambdaric with five changes.
 
 A script without `handler` may have what custom_handler.py knows. Pings are answered before it. No messages of
-exceptions are logged, which quote what callers sent. And answers are sent while they are made: awslambdaric
-4.2.2 cannot stream, so its client has one more way to post a result here.
+exceptions are logged, which quote what callers sent. Answers are sent while they are made: awslambdaric 4.2.2
+cannot stream, so its client has one more way to post a result here. And random state is seeded anew after a
+restore from a snapshot.
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html describes the protocol.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -26,6 +28,7 @@ from .log import logs_messages
 from .ping import answering_pings
 from .records import Json
 from .refused import naming_refusals
+from .restored import SNAP_START, reseed_after_restore
 from .streaming import Stream
 
 if TYPE_CHECKING:
@@ -155,6 +158,8 @@ def main(arguments: list[str]) -> None:
     bootstrap.log_error = without_messages(bootstrap.log_error)
     get_handler = naming_refusals(finding_custom_handlers(bootstrap._get_handler))
     bootstrap._get_handler = answering_pings(get_handler)
+    if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == SNAP_START:
+        reseed_after_restore()
     bootstrap.run(config.handler, Client(config.api_address, config.use_thread_polling))
 
 

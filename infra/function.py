@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import pulumi
 import pulumi_aws as aws
@@ -20,6 +21,7 @@ from warmup.protocol.models import ModelRequest
 from .cache import MOUNT_PATH, ModelCache
 from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
+from .models import fetch_command
 from .naming import function_name
 from .network import Network
 from .role import ExecutionRole, trust
@@ -52,6 +54,13 @@ CACHE_ENVIRONMENT = {
     "HF_HUB_CACHE": f"{MOUNT_PATH}/hub",
     **_HOME_ENVIRONMENT,
 }
+MODELS_PATH = "/opt/models"
+"""Where an image has the models of its endpoint, as inference/models.Dockerfile lays them."""
+_IMAGE_ENVIRONMENT = {
+    "MODEL_CACHE": MODELS_PATH,
+    "HF_HUB_CACHE": f"{MODELS_PATH}/hub",
+    **_HOME_ENVIRONMENT,
+}
 
 _TRACE = [
     {
@@ -64,7 +73,10 @@ _TRACE = [
 
 
 class InferenceFunction(pulumi.ComponentResource):
-    """The endpoint of one script: reads the cache, and reaches nothing else."""
+    """The endpoint of one script: reads the cache, and reaches nothing else.
+
+    One whose models are in its image has no cache and is in no network of ours.
+    """
 
     arn: pulumi.Output[str]
     """To invoke it by: of the alias, which serves a published version."""
@@ -82,8 +94,8 @@ class InferenceFunction(pulumi.ComponentResource):
         *,
         settings: Settings,
         image: InferenceImage,
-        network: Network,
-        cache: ModelCache,
+        network: Network | None,
+        cache: ModelCache | None,
         role: ExecutionRole,
         hooks: EndpointHooks,
         models: Sequence[ModelRequest],  # that its script uses
@@ -94,38 +106,57 @@ class InferenceFunction(pulumi.ComponentResource):
         self._name, self._streams = name, streams
         self._child = pulumi.ResourceOptions(parent=self)
         endpoint = settings.endpoints[name]
-        downloads = endpoint.cold_download
         results = _Results(name, parent=self) if endpoint.async_ else None
         statements = [
-            cache.mount_statement(write=downloads),
             *(_TRACE if endpoint.tracing == "active" else []),
             *(results.send_statements() if results else []),
         ]
-        policy = role.allow("cache", statements, parent=self)
-        function = _function_with_cache(
+        environment: dict[str, pulumi.Input[str]] = {
+            MODELS: models_text(models),
+            **{
+                key: pulumi.Output.secret(value.get_secret_value())
+                for key, value in endpoint.environment.items()
+            },
+            **_api_keys(endpoint),
+            **({STREAMS: "1"} if streams else {}),
+            **({MESSAGES: "1"} if endpoint.log_messages else {}),
+        }
+        self._in_vpc = network is not None
+        policy = None
+        if network and cache:
+            downloads = endpoint.cold_download
+            policy = role.allow("cache", [cache.mount_statement(write=downloads), *statements], parent=self)
+            place = _Place(
+                image.uris[endpoint.image],
+                {**CACHE_ENVIRONMENT, **_environment(name, _hub(settings) if downloads else None)},
+                [policy, network, *cache.ready],
+                _mounted(
+                    network, network.download_group_id if downloads else network.endpoint_group_id, cache
+                ),
+            )
+        else:
+            if statements:
+                policy = role.allow("call", statements, parent=self)
+            place = _Place(
+                image.endpoint_uris[name],
+                {
+                    **_IMAGE_ENVIRONMENT,
+                    **_environment(name, None),
+                    "WARM_COMMAND": f"{fetch_command([name])} && pulumi up --stack {pulumi.get_stack()}",
+                },
+                [policy] if policy else [],
+                {"snap_start": {"apply_on": "PublishedVersions"}} if endpoint.snap_start else {},
+            )
+        function = _function(
             name,
             command=f"{name}.handler",
             settings=settings,
             image=image,
-            target=endpoint.image,
             memory_mb=endpoint.memory_mb,
             timeout_s=endpoint.timeout_seconds,
-            environment={
-                **_environment(name, _hub(settings) if downloads else None),
-                MODELS: models_text(models),
-                **{
-                    key: pulumi.Output.secret(value.get_secret_value())
-                    for key, value in endpoint.environment.items()
-                },
-                **_api_keys(endpoint),
-                **({STREAMS: "1"} if streams else {}),
-                **({MESSAGES: "1"} if endpoint.log_messages else {}),
-            },
-            network=network,
-            security_group_id=network.download_group_id if downloads else network.endpoint_group_id,
-            cache=cache,
+            place=replace(place, environment={**place.environment, **environment}),
             role=role,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy], hooks=hooks.function),
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks.function),
             reserved_concurrent_executions=endpoint.reserved_concurrency,
             publish=True,
             tracing_config={"mode": "Active"} if endpoint.tracing == "active" else None,
@@ -155,7 +186,7 @@ class InferenceFunction(pulumi.ComponentResource):
             )
         if endpoint.keep_warm:
             self._keep_warm(alias, endpoint.keep_warm, settings.permissions_boundary)
-        if results:
+        if results and policy:
             results.deliver(function, alias, endpoint, policy)
         self.queues = results.urls if results else None
         self.name, self.arn, self.log_group = function.id, alias.arn, role.log_group.name
@@ -208,7 +239,7 @@ class InferenceFunction(pulumi.ComponentResource):
         architecture: str,
     ) -> pulumi.Output[str]:
         """The HTTPS address; within the account, IAM policies of the callers are enough for `iam`."""
-        if self._streams:
+        if self._streams and self._in_vpc:
             pulumi.log.warn(_IN_A_VPC.format(name=self._name), self)
         public = endpoint.function_url == "public"
         if public and endpoint.reserved_concurrency < 0:
@@ -329,6 +360,7 @@ class WarmupFunction(pulumi.ComponentResource):
         environment: dict[str, pulumi.Input[str]] = {
             **({} if settings.egress == "relay" else {"HF_ENDPOINT": _hub(settings)}),
             "PREPARE_TOLERANCE": json.dumps(tolerance),
+            **({"IN_IMAGE": ",".join(settings.in_image)} if settings.in_image else {}),
             **({MESSAGES: "1"} if settings.log_messages else {}),
         }
         if network.dual_stack:
@@ -507,6 +539,29 @@ def _never_again(name: str, function: aws.lambda_.Function, *, parent: pulumi.Re
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """What a function runs, and what it is attached to."""
+
+    image_uri: pulumi.Input[str]
+    environment: Mapping[str, pulumi.Input[str]]
+    depends_on: Sequence[pulumi.Resource]
+    arguments: Mapping[str, Json]
+    """Of aws.lambda_.Function."""
+
+
+def _mounted(network: Network, security_group_id: pulumi.Input[str], cache: ModelCache) -> dict[str, Json]:
+    """In the network, with the cache mounted."""
+    return {
+        "vpc_config": {
+            "subnet_ids": network.private_subnet_ids,
+            "security_group_ids": [security_group_id],
+            "ipv6_allowed_for_dual_stack": network.dual_stack,
+        },
+        "file_system_config": {"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
+    }
+
+
 def _function_with_cache(
     name: str,
     *,
@@ -529,26 +584,52 @@ def _function_with_cache(
     It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group,
     for what its role may do and for a network that leads where it should.
     """
+    return _function(
+        name,
+        command=command,
+        settings=settings,
+        image=image,
+        memory_mb=memory_mb,
+        timeout_s=timeout_s,
+        place=_Place(
+            image.uris[target],
+            {**CACHE_ENVIRONMENT, **environment},
+            [network, *cache.ready],
+            _mounted(network, security_group_id, cache),
+        ),
+        role=role,
+        opts=opts,
+        **others,
+    )
+
+
+def _function(
+    name: str,
+    *,
+    command: str,
+    settings: Settings,
+    image: InferenceImage,
+    memory_mb: int,
+    timeout_s: int,
+    place: _Place,
+    role: ExecutionRole,
+    opts: pulumi.ResourceOptions,
+    **others: Json,
+) -> aws.lambda_.Function:
     return aws.lambda_.Function(
         function_name(name),
         package_type="Image",
-        image_uri=image.uris[target],
+        image_uri=place.image_uri,
         image_config={"commands": [command]},
         architectures=[settings.architecture],
         memory_size=memory_mb,
         timeout=timeout_s,
         role=role.arn,
-        environment={"variables": {**CACHE_ENVIRONMENT, **environment}},
-        vpc_config={
-            "subnet_ids": network.private_subnet_ids,
-            "security_group_ids": [security_group_id],
-            "ipv6_allowed_for_dual_stack": network.dual_stack,
-        },
-        file_system_config={"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
+        environment={"variables": place.environment},
         logging_config={"log_format": "Text", "log_group": role.log_group.name},
         opts=pulumi.ResourceOptions.merge(
             pulumi.ResourceOptions(
-                depends_on=[image, network, *cache.ready, role],
+                depends_on=[image, role, *place.depends_on],
                 # https://github.com/keboola/developer-portal/issues/81
                 hooks=explain_error(
                     f"explain-refused-zone-{name}",
@@ -558,6 +639,7 @@ def _function_with_cache(
             ),
             opts,
         ),
+        **place.arguments,
         **others,
     )
 

@@ -99,10 +99,13 @@ class EndpointHooks:
     url: pulumi.ResourceHookBinding
 
 
-def endpoint_hooks(keep_versions: int, account: Account, *, gated: bool = False) -> EndpointHooks:
+def endpoint_hooks(
+    keep_versions: int, account: Account, *, gated: bool = False, suffix: str = ""
+) -> EndpointHooks:
     """`keep_versions`: published versions that stay beside those that the alias serves, and the newest.
 
-    gated: the alias is moved by whoever releases, so that what is published waits.
+    gated: the alias is moved by whoever releases, so that what is published waits. `suffix`: of the hooks'
+    names, which a program can give once.
     """
 
     def refuse(args: pulumi.ResourceHookArgs) -> None:
@@ -126,12 +129,12 @@ def endpoint_hooks(keep_versions: int, account: Account, *, gated: bool = False)
             "See `pulumi stack output functionUrls`"
         )
 
-    guard = pulumi.ResourceHook("keep-subnets", refuse, pulumi.ResourceHookOptions(on_dry_run=True))
+    guard = pulumi.ResourceHook(f"keep-subnets{suffix}", refuse, pulumi.ResourceHookOptions(on_dry_run=True))
     # What is left behind costs nothing and is deleted next time; an error would fail the deployment.
     ignoring = pulumi.ResourceHookOptions(ignore_errors=True)
-    cleanup = pulumi.ResourceHook("delete-old-versions", delete, ignoring)
-    notice = pulumi.ResourceHook("announce-address", announce, ignoring)
-    waiting = pulumi.ResourceHook("announce-version", published, ignoring)
+    cleanup = pulumi.ResourceHook(f"delete-old-versions{suffix}", delete, ignoring)
+    notice = pulumi.ResourceHook(f"announce-address{suffix}", announce, ignoring)
+    waiting = pulumi.ResourceHook(f"announce-version{suffix}", published, ignoring)
     return EndpointHooks(
         function=pulumi.ResourceHookBinding(before_update=[guard], after_update=[waiting] if gated else None),
         alias=pulumi.ResourceHookBinding(after_create=[cleanup], after_update=[cleanup]),

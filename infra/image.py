@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 
@@ -12,6 +13,7 @@ import pulumi_docker as docker
 from .account import Account
 from .docker_engine import no_emulator
 from .hooks import explain_error, explain_taken_name
+from .models import MODELS
 from .naming import repository_name
 from .registry import ManifestReader, check_push
 from .settings import Settings
@@ -36,6 +38,8 @@ class InferenceImage(pulumi.ComponentResource):
     """
     uri: pulumi.Output[str]
     """The one that most endpoints use."""
+    endpoint_uris: Mapping[str, pulumi.Output[str]]
+    """Endpoint -> its own image, for those whose models are in it. They too come from one output."""
 
     def __init__(
         self,
@@ -62,7 +66,16 @@ class InferenceImage(pulumi.ComponentResource):
         )
         self.uris = {target: checked[target] for target in images}
         self.uri = self.uris[usage.most_common(1)[0][0]]
-        self.register_outputs({"uris": self.uris})
+        own: dict[str, docker.Image] = {}
+        for endpoint in settings.in_image:
+            own[endpoint] = self._build_with_models(
+                endpoint, settings, registry, after=[*images.values(), *own.values()]
+            )
+        own_checked = pulumi.Output.all(
+            **{endpoint: self._checked(image, account, read_manifest) for endpoint, image in own.items()}
+        )
+        self.endpoint_uris = {endpoint: own_checked[endpoint] for endpoint in own}
+        self.register_outputs({"uris": {**self.uris, **self.endpoint_uris}})
 
     def _checked(
         self, image: docker.Image, account: Account, read_manifest: ManifestReader
@@ -144,4 +157,36 @@ class InferenceImage(pulumi.ComponentResource):
                     f"explain-emulation-{target}", "exec format error", no_emulator(self._architecture)
                 ),
             ),
+        )
+
+    def _build_with_models(
+        self,
+        endpoint: str,
+        settings: Settings,
+        registry: docker.RegistryArgs,
+        *,
+        after: list[docker.Image],
+    ) -> docker.Image:
+        """The image of `endpoint` on top of one of the others; only the folder of its models is sent."""
+        of = settings.endpoints[endpoint]
+        return docker.Image(
+            f"{self._name}-models-{endpoint}",
+            image_name=pulumi.Output.concat(self._repository.repository_url, ":models-", endpoint),
+            build=docker.DockerBuildArgs(
+                context=f"{MODELS}/{endpoint}",
+                dockerfile="inference/models.Dockerfile",
+                network="none",  # whoever fetched has verified: here nothing more is to come
+                platform=self._platform,
+                builder_version=docker.BuilderVersion.BUILDER_BUILD_KIT,
+                args={
+                    "BASE_IMAGE": self.uris[of.image],
+                    "FULL_IMAGE": self.uris["full"],
+                    "ENDPOINT": endpoint,
+                    "MEMORY_MB": str(of.memory_mb),
+                    "TOLERANCE": json.dumps(settings.tolerance.model_dump(by_alias=True, exclude_none=True)),
+                },
+            ),
+            build_on_preview=False,
+            registry=registry,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )

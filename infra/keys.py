@@ -75,7 +75,7 @@ def _read_names(raw: Json) -> tuple[str, ...]:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 _TAKEN_VARIABLES = re.compile(
     r"AWS_.*|LAMBDA_.*|TZ|MODEL_CACHE|HF_HUB_CACHE|HF_HUB_OFFLINE|HF_ENDPOINT|ENDPOINT_NAME|COLD_DOWNLOAD|WARM_COMMAND"
-    r"|API_KEYS_SHA256|RESPONSE_STREAM|LOG_MESSAGES|MODELS"
+    r"|IN_IMAGE|API_KEYS_SHA256|RESPONSE_STREAM|LOG_MESSAGES|MODELS"
 )
 
 

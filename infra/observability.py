@@ -31,7 +31,7 @@ class Observability(pulumi.ComponentResource):
         settings: Settings,
         account: Account,
         functions: Mapping[str, InferenceFunction],
-        warmup: WarmupFunction,
+        warmup: WarmupFunction | None,
         relay: RelayFunction | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -39,17 +39,14 @@ class Observability(pulumi.ComponentResource):
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
         if settings.dashboard:
-            names = [
-                warmup.name,
-                *([relay.name] if relay else []),
-                *(function.name for function in functions.values()),
-            ]
+            workers = [worker.name for worker in (warmup, relay) if worker]
+            names = [*workers, *(function.name for function in functions.values())]
             logs = [function.log_group for function in functions.values()]
             aws.cloudwatch.Dashboard(
                 name,
                 # A generated name, the suffix of a function's: PutDashboard overwrites one of another stack.
                 dashboard_name=pulumi.Output.concat(
-                    stack_prefix(), "-", warmup.name.apply(lambda name: name.rpartition("-")[2])
+                    stack_prefix(), "-", names[0].apply(lambda name: name.rpartition("-")[2])
                 ),
                 dashboard_body=pulumi.Output.json_dumps(_dashboard(names, logs, account.region)),
                 opts=self._child,
@@ -58,7 +55,8 @@ class Observability(pulumi.ComponentResource):
         if settings.alarm_email:
             topic = self._topic(email)
             # It runs until just before its timeout, and says then what is left: its duration tells nothing.
-            self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
+            if warmup:
+                self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
             if relay:
                 self._alarms(RELAY, relay, _FAILED_WARMUP, None, topic.arn)
             for script, function in functions.items():

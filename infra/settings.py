@@ -150,6 +150,15 @@ class EndpointSettings(Keys):
         description="Image of an endpoint - slim (models that the warm-up prepares), full (with torch and "
         "transformers) or auto (what its script needs)."
     )
+    storage: Literal["efs", "image"] = Field(
+        description="Where an endpoint finds its models - efs (the cache that the warm-up fills) or image "
+        "(its own image, built from what `python -m warmup fetch` brought: no VPC, no cache, no warm-up). An "
+        "endpoint with image reaches the internet."
+    )
+    snap_start: Flag = Field(
+        description="Restores new instances of an endpoint from a snapshot that was taken with the model "
+        "loaded, billed for as long as it is there. Needs storage image."
+    )
     environment: Variables = Field(
         description="Environment variables of an endpoint, for instance `pulumi config set --secret --path "
         "endpoints.sentiment.environment.API_KEY ...`. Every value is kept as a secret."
@@ -276,6 +285,16 @@ class Settings(EndpointSettings):
     )
 
     _secret_keys: frozenset[str] = PrivateAttr(default=frozenset())
+
+    @property
+    def in_image(self) -> tuple[str, ...]:
+        """Endpoints whose models are in their image."""
+        return tuple(name for name, each in self.endpoints.items() if each.storage == "image")
+
+    @property
+    def has_cache(self) -> bool:
+        """Whether any endpoint reads the cache: without, there is no network, no cache and no warm-up."""
+        return len(self.in_image) < len(self.endpoints)
 
     @property
     def is_staged(self) -> bool:
@@ -559,6 +578,11 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
         found.append(
             f"zones has {len(settings.zones)} and azCount is {settings.az_count}; name as many as azCount"
         )
+    if settings.warm_on_deploy and not settings.has_cache:
+        found.append(
+            "warmOnDeploy is true and every endpoint has storage image, so that nothing is to be warmed; "
+            "must be false"
+        )
     for script in scripts:
         of_endpoint = _contradictions_of(script, settings.endpoints[script.name], settings.egress)
         provisioned = settings.endpoints[script.name].provisioned_concurrency
@@ -626,7 +650,8 @@ def _contradictions_of_network(settings: Settings) -> list[str]:
 def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) -> list[str]:
     found = []
     reserved, provisioned = endpoint.reserved_concurrency, endpoint.provisioned_concurrency
-    if endpoint.cold_download and egress in STAGED:
+    found += _contradictions_of_storage(script, endpoint)
+    if endpoint.cold_download and egress in STAGED and endpoint.storage == "efs":
         found.append(
             f"coldDownload is true with egress {egress}; must be false, or egress nat, natPerAz or ipv6"
         )
@@ -652,4 +677,29 @@ def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) 
         )
     if endpoint.cors.origins and endpoint.function_url == "none":
         found.append("cors has origins with functionUrl none; must be iam or public, or cors empty")
+    return found
+
+
+def _contradictions_of_storage(script: Script, endpoint: EndpointSettings) -> list[str]:
+    """https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html has what a snapshot does not go with."""
+    found = []
+    if endpoint.snap_start and endpoint.storage == "efs":
+        found.append(
+            "snapStart is true with storage efs; must be image, as Lambda takes no snapshot of a function "
+            "that mounts a file system"
+        )
+    if endpoint.snap_start and endpoint.provisioned_concurrency:
+        found.append(
+            f"snapStart is true with provisionedConcurrency {endpoint.provisioned_concurrency}; Lambda does "
+            "either for a version: set snapStart to false, or provisionedConcurrency to 0"
+        )
+    if endpoint.storage == "image" and endpoint.cold_download:
+        found.append(
+            "coldDownload is true with storage image, which is read-only; must be false, or storage efs"
+        )
+    if endpoint.storage == "image" and any(declared.remote_code for declared in script.pipelines):
+        found.append(
+            "storage is image with trust_remote_code=True; must be efs, where the code is tried in a "
+            "function that has no token"
+        )
     return found

@@ -174,7 +174,9 @@ def logs(options: argparse.Namespace) -> int:
         found = read_local(FOLDER.logs, function)
     else:
         outputs = read_outputs(ROOT, options.stack)
-        functions = {**outputs.functions, "warmup": outputs.warmup_arn}
+        functions = {**outputs.functions}
+        if outputs.warmup_arn:
+            functions["warmup"] = outputs.warmup_arn
         found = read_cloudwatch(functions, function, access_to(ROOT, outputs))
     if options.json:
         _print_json(found)

@@ -55,6 +55,8 @@ class Followed:
         if self._choices.hub is None and used - self._used:
             stack.serve_more(self._folder, self._choices, self._running.hub, self._say)
         self._used |= used
+        hub, program = self._running.hub, self._running.program
+        stack.lay_models(self._folder, program, hub, self._say, prepare=not self._choices.container)
         found: list[str] = []
         for repo_id in repo_ids:
             code, warmed = stack.warm(self._folder, repo_id)

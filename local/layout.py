@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+IN_IMAGE = "in-image"
+
 
 @dataclass(frozen=True)
 class Folder:
@@ -19,6 +21,20 @@ class Folder:
     @property
     def efs(self) -> Path:
         return self.path / "efs"
+
+    @property
+    def in_image(self) -> Path:
+        """A folder for each endpoint whose models are in its image."""
+        return self.path / IN_IMAGE
+
+    @property
+    def image_reports(self) -> Path:
+        return self.logs / "images"
+
+    def image_report(self, endpoint: str) -> Path:
+        """What was made of the models in its image."""
+        self.image_reports.mkdir(parents=True, exist_ok=True)
+        return self.image_reports / f"{endpoint}.json"
 
     @property
     def outputs(self) -> Path:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
@@ -18,11 +19,15 @@ from local import packages, processes
 from local.hub.address import HubAddress
 from local.layout import Folder
 from local.program.declare import declare
-from local.program.functions import Program
+from local.program.functions import Function, Program
 from local.releases import publish
 from local.service.isolation import NONE, NOTICE, OPEN_NOTICE, available, closes_network
+from warmup.in_image.prepare import REPORT
 from warmup.protocol.outputs import LOCAL, StackOutputs
 from warmup.protocol.reports import WarmReport
+
+if TYPE_CHECKING:
+    from local.docker.engine import ContainerEngine
 
 READY_S = 60
 TORCHVISION = (
@@ -88,6 +93,7 @@ def start(folder: Folder, choices: Choices, say: Say) -> RunningStack:
     if not choices.container:
         install_packages(folder, say)
     hub = _start_hub(folder, choices, say)
+    lay_models(folder, program, hub, say, prepare=not choices.container)
     if choices.follows:  # edits serve at once
         program = ungated(program)
     elif not choices.container:  # whose images are those of the code that is there now
@@ -155,7 +161,67 @@ def warm(folder: Folder, model: str | None = None) -> tuple[int, WarmReport]:
     code = subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode
     if not report.exists():
         return code, WarmReport(LOCAL)
-    return code, WarmReport.from_json(json.loads(report.read_text()))
+    return code, _with_images(folder, WarmReport.from_json(json.loads(report.read_text())))
+
+
+def lay_models(folder: Folder, program: Program, hub: HubAddress, say: Say, *, prepare: bool) -> None:
+    """What functions have in their images; `prepare`: here, where no image is built."""
+    in_image = [function for function in program.functions if function.models]
+    if in_image:
+        _fetch_for_images(folder, in_image, hub, say)
+        if prepare:
+            _prepare_for_images(folder, in_image, say)
+
+
+def _fetch_for_images(folder: Folder, functions: Sequence[Function], hub: HubAddress, say: Say) -> None:
+    """What the operator of a stack in AWS does before `pulumi up`, into a folder of the local stack's own."""
+    names = ", ".join(function.name for function in functions)
+    say(f"fetching the models that are part of images: {names} ...")
+    command = [sys.executable, "-m", "warmup", "fetch", "--into", str(folder.in_image)]
+    command += [f"--endpoint={function.name}" for function in functions]
+    command += ["--hub", hub.upstream or hub.url]
+    if subprocess.run(command, cwd=folder.root, stdout=subprocess.DEVNULL, check=False).returncode:
+        raise StackError(f"the models of {names} were not fetched; see above")
+
+
+def _prepare_for_images(folder: Folder, functions: Sequence[Function], say: Say) -> None:
+    """What the build of an image does. What is refused is in the report, and is what its endpoint answers."""
+    for function in functions:
+        say(f"preparing the models of {function.name} ...")
+        models, args = folder.in_image / function.name, function.image_args
+        command = [sys.executable, "-m", "warmup", "prepare", "--folder", str(models)]
+        command += ["--endpoint", function.name, "--memory-mb", args["MEMORY_MB"]]
+        environment = {**os.environ, "PREPARE_TOLERANCE": args["TOLERANCE"]}
+        with folder.log(f"image-{function.name}").open("w") as log:
+            subprocess.run(command, cwd=folder.root, env=environment, stdout=log, check=False)
+        report = models / REPORT
+        if not report.exists():
+            raise StackError(f"the models of {function.name} were not prepared; see above")
+        shutil.copy(report, folder.image_report(function.name))
+
+
+def _with_images(folder: Folder, report: WarmReport) -> WarmReport:
+    """`report`, and what was made of the models that are in images."""
+    made = (
+        [
+            WarmReport.from_json(json.loads(path.read_text()))
+            for path in sorted(folder.image_reports.iterdir())
+        ]
+        if folder.image_reports.is_dir()
+        else []
+    )
+    warmed = tuple(model for each in made for model in each.warmup)
+    commits = {model.repo_id: model.commit for model in warmed}
+    endpoints = tuple(
+        replace(each, commit=each.commit or commits.get(each.repo_id or "")) for each in report.endpoints
+    )
+    return replace(
+        report,
+        warmup=(*report.warmup, *warmed),
+        endpoints=endpoints,
+        errors=(*report.errors, *(error for each in made for error in each.errors)),
+        advice=(*report.advice, *(text for each in made for text in each.advice)),
+    )
 
 
 def _check_emulator(folder: Folder) -> None:
@@ -262,11 +328,33 @@ def _build_images(folder: Folder, program: Program, say: Say) -> None:
     try:
         engine = find_engine()
         (folder.run / "containers").touch()
-        for target in sorted({each.target or "full" for each in program.functions}, reverse=True):
+        targets = {each.target or "full" for each in program.functions}
+        targets |= {"full"} if any(each.models for each in program.functions) else set()
+        for target in sorted(targets, reverse=True):
             say(f"building the {target} image (the first time takes minutes) ...")
             images.build(engine, target, root=folder.root, log=folder.log(f"image-{target}"))
+        for function in program.functions:
+            if function.models:
+                _build_with_models(engine, folder, function, say)
     except EngineError as error:
         raise StackError(str(error)) from error
+
+
+def _build_with_models(engine: "ContainerEngine", folder: Folder, function: Function, say: Say) -> None:
+    from local.docker import images
+
+    say(f"building the image of {function.name}, with its models ...")
+    bases = {"BASE_IMAGE": images.tag(function.target or "full"), "FULL_IMAGE": images.tag("full")}
+    name = images.build_with_models(
+        engine,
+        function.name,
+        folder.in_image / function.name,
+        {**function.image_args, **bases},
+        root=folder.root,
+        log=folder.log(f"image-{function.name}"),
+    )
+    reading = ["run", "--rm", "--network", "none", "--entrypoint", "cat", name, f"{function.models}/{REPORT}"]
+    folder.image_report(function.name).write_text(engine.text(*reading))
 
 
 def _remove_containers(folder: Folder) -> None:

@@ -1,7 +1,8 @@
 """python -m warmup: fills the model cache of a stack and asks every endpoint one question.
 
 `add org/name` writes a script for a model, `remove NAME` takes it away. `batch FN input.jsonl -o
-output.jsonl` sends a file of events through an endpoint.
+output.jsonl` sends a file of events through an endpoint. `fetch --into FOLDER` brings models that become part
+of an image, `prepare` prepares them in it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from .cli.command import Command, Outcome
 from .cli.display import display
 from .cli.stack import StackClient, access_to, read_outputs
 from .cli.tables import lines_of
+from .in_image import __main__ as in_image
 from .protocol.errors import ErrorKind, WarmupError
 
 ROOT = Path(__file__).parents[1]
@@ -42,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         return adding.main(given)
     if given[:1] == ["batch"]:
         return batch.main(given[1:])
+    if given[:1] in (["fetch"], ["prepare"]):
+        return in_image.main(given)
     options = _parser().parse_args(given)
     try:
         outcome = _run(options)

@@ -60,6 +60,12 @@ PROVISIONED = {
     "arm64": _by_infracost(0.0000033334, "GB-second", _LAMBDA, "lambda_provisioned_concurrency_config"),
 }
 """Of an instance that is kept initialised, asked or not."""
+# A secondary source, of AWS's own documents: their page draws the numbers with a script.
+_OF_SNAPSHOTS = "https://feed-collector.pages.dev/articles/15023 (of dev.to)"
+SNAPSHOT_KEPT = Price(0.0000015046, "GB-second", _LAMBDA, _OF_SNAPSHOTS, "2026-04-20")
+"""Of a published version with `snapStart`, by its function's memory, while it is there, 3 hours at least."""
+SNAPSHOT_RESTORED = Price(0.0001397998, "GB", _LAMBDA, _OF_SNAPSHOTS, "2026-04-20")
+"""Of each instance that is made from a snapshot, by its function's memory."""
 NAT_GATEWAY = _by_infracost(0.045, "hour", _VPC, "nat_gateway")
 PUBLIC_IPV4 = Price(
     0.005,

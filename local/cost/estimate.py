@@ -208,8 +208,16 @@ def _idle(
     yield _line("functions", number, "", 0.0, "billed while they run alone")
     every("aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig")
     yield from _provisioned(resources, taken)
-    yield _stored(every("aws:efs/fileSystem:FileSystem"), forecasts, taken)
+    yield from _snapshots(resources, taken)
+    in_image = {each.name for each in functions(resources) if each.models}
+    made, points = every("aws:efs/fileSystem:FileSystem"), _any(resources, "aws:efs/accessPoint:AccessPoint")
+    if points:
+        in_cache = {name: each for name, each in forecasts.items() if name not in in_image}
+        yield _stored(made, in_cache, taken)
     yield _images(resources, taken)
+    if in_image:
+        own = {name: each for name, each in forecasts.items() if name in in_image}
+        yield _in_images(sorted(in_image), own, taken)
     for what, type_, name, price, note in (
         ("secrets (the Hub's token)", "aws:secretsmanager/secret:Secret", "secret", prices.SECRET, ""),
         (
@@ -285,6 +293,41 @@ def _pings(resources: Sequence[Resource], taken: _Prices) -> Iterator[Line]:
         yield _line(f"pings of {each.name}", 1, "", pings * usd / 1_000_000, formula)
 
 
+def _snapshots(resources: Sequence[Resource], taken: _Prices) -> Iterator[Line]:
+    """Of the one version that a stack keeps of an endpoint with `snapStart`."""
+    for each in functions(resources):
+        if not each.snap_start:
+            continue
+        usd = taken.take("snapshot, kept", prices.SNAPSHOT_KEPT)
+        kept = each.memory_mb / 1024 * prices.MONTH_S * usd
+        formula = (
+            f"{each.memory_mb} MB / 1024 x {prices.MONTH_S:,} s x ${usd:.10f}, by a secondary source of "
+            f"{prices.SNAPSHOT_KEPT.date}; AWS deletes one that nobody called for 14 days"
+        )
+        yield _line(f"snapshot of {each.name}", 1, "", kept, formula)
+
+
+def _any(resources: Sequence[Resource], type_: str) -> bool:
+    return any(each.type == type_ for each in resources)
+
+
+def _in_images(names: Sequence[str], forecasts: Mapping[str, ModelForecast], taken: _Prices) -> Line:
+    """What the models of `names` add to their images."""
+    usd = taken.take("ECR storage", prices.ECR_STORAGE)
+    what = f"models in images (ECR): {', '.join(names)}"
+    sizes = [forecasts[name].stored_bytes if name in forecasts else None for name in names]
+    known = [each for each in sizes if each is not None]
+    if len(known) < len(sizes):
+        return _line(
+            what, 1, "GB", None, f"{_dollars(usd)} for each GB; HUB=... asks a Hub how many there are"
+        )
+    stored = sum(known) / GB
+    formula = (
+        f"{stored:.3f} GB x {_dollars(usd)}, by sizes that the Hub says; pushes of other models add to it"
+    )
+    return _line(what, stored, "GB", stored * usd, formula)
+
+
 def _stored(made: int, forecasts: Mapping[str, ModelForecast], taken: _Prices) -> Line:
     usd = taken.take("EFS storage", prices.EFS_STORAGE)
     what = "cached models (EFS)" if made else "cached models (EFS, a file system that is there)"
@@ -303,7 +346,11 @@ def _stored(made: int, forecasts: Mapping[str, ModelForecast], taken: _Prices) -
 def _images(resources: Sequence[Resource], taken: _Prices) -> Line:
     usd = taken.take("ECR storage", prices.ECR_STORAGE)
     targets = sorted(
-        {str(each.inputs["build"]["target"]) for each in resources if each.type == "docker:index/image:Image"}
+        {
+            str(each.inputs["build"]["target"])
+            for each in resources
+            if each.type == "docker:index/image:Image" and each.inputs["build"].get("target")
+        }
     )
     shared = max((IMAGE_GB[each][0] for each in targets), default=0.0)
     size = shared + sum(IMAGE_GB[each][1] for each in targets)
@@ -348,7 +395,14 @@ def _endpoint(
         lines.append(
             _line("provisioned instances", 1, "", None, "what they answer is billed less than `compute` says")
         )
-    if found and found.cold_bytes is not None:
+    if function.snap_start:
+        usd, size = taken.take("snapshot, restored", prices.SNAPSHOT_RESTORED), memory_mb / 1024
+        formula = (
+            f"{COLD_STARTS:,} x {size:g} GB x ${usd:.10f} is ${COLD_STARTS * size * usd:.2f}, by a secondary "
+            f"source of {prices.SNAPSHOT_RESTORED.date}, not in the sum"
+        )
+        lines.append(_line(f"{COLD_STARTS:,} instances restored", size * COLD_STARTS, "GB", None, formula))
+    if found and found.cold_bytes is not None and not function.models:
         usd, size = taken.take("EFS, read", prices.EFS_READ), found.cold_bytes / GB
         total = f"{COLD_STARTS:,} x {size:.3f} GB x {_dollars(usd)} is ${COLD_STARTS * size * usd:.2f}"
         formula = f"{total}, not in the sum"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,6 +23,11 @@ PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY",
 
 def tag(target: str) -> str:
     return f"hf-lambda:{target}"
+
+
+def models_tag(endpoint: str) -> str:
+    """Of the image that has the models of `endpoint` in it."""
+    return tag(f"models-{endpoint}")
 
 
 def build(
@@ -57,15 +62,38 @@ def build(
         "host",
     ]
     with packages(root) as options:
-        done = engine.run(*arguments, *options, str(root), check=False)
+        _run(engine, [*arguments, *options, str(root)], f"the {target} image", log)
+    return name
+
+
+def build_with_models(
+    engine: ContainerEngine,
+    endpoint: str,
+    models: Path,
+    args: Mapping[str, str],
+    *,
+    root: Path = ROOT,
+    name: str | None = None,
+    log: Path,
+) -> str:
+    """Build the image of `endpoint` from `models`, the folder that was fetched for it; its name.
+
+    `args`: of inference/models.Dockerfile. Raises EngineError with the builder's last lines.
+    """
+    name = name or models_tag(endpoint)
+    arguments = ["build", "--progress", "plain", "--file", str(root / "inference/models.Dockerfile")]
+    arguments += ["--network", "none", *(f"--build-arg={key}={value}" for key, value in args.items())]
+    _run(engine, [*arguments, "--tag", name, str(models)], f"the image of {endpoint}", log)
+    return name
+
+
+def _run(engine: ContainerEngine, arguments: Sequence[str], what: str, log: Path) -> None:
+    done = engine.run(*arguments, check=False)
     log.parent.mkdir(parents=True, exist_ok=True)
     printed = (done.stdout + done.stderr).decode(errors="replace")
     log.write_text(printed)
     if done.returncode:
-        raise EngineError(
-            f"the {target} image does not build; see {log}:\n" + "\n".join(printed.splitlines()[-25:])
-        )
-    return name
+        raise EngineError(f"{what} does not build; see {log}:\n" + "\n".join(printed.splitlines()[-25:]))
 
 
 @contextmanager

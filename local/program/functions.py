@@ -1,7 +1,7 @@
 """What the program declares, as far as one machine needs it: functions and outputs."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from hf_lambda.streaming import STREAMS
 from warmup.protocol.records import Json, Record
@@ -70,6 +70,10 @@ class Function(Record):
     """As published; None of a function that has no versions."""
     root: str | None = None
     """Folder that its code lies in; None: the project's."""
+    snap_start: bool = False
+    """Whether its published version is a snapshot."""
+    image_args: Mapping[str, str] = field(default_factory=dict)
+    """Build arguments of its own image, where its models are in it."""
 
     @property
     def is_warmup(self) -> bool:
@@ -83,6 +87,11 @@ class Function(Record):
     @property
     def is_relay(self) -> bool:
         return self.command == RELAY_COMMAND
+
+    @property
+    def models(self) -> str | None:
+        """Where its image has its models; None where they are not in it."""
+        return self.environment.get("MODEL_CACHE") if self.image_args else None
 
     @property
     def bucket(self) -> str | None:

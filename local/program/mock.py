@@ -24,6 +24,7 @@ from hf_lambda.records import Json
 from infra.account import Account
 from infra.docker_engine import CheckEngine
 from infra.existing_network import FileSystem, FoundNetwork, NetworkReader, Route, Subnet, Vpc
+from infra.models import CheckModels
 from infra.registry import Manifest, ManifestReader
 from infra.settings import Settings
 
@@ -164,6 +165,7 @@ def run_program(
     read_manifest: ManifestReader = read_one_image,
     check_engine: CheckEngine = lambda architecture: None,
     read_network: NetworkReader = find_what_is_asked_for,
+    check_models: CheckModels = lambda settings, scripts: None,
     registered: Registrations | None = None,
 ) -> Registrations:
     """Run `root`/__main__.py as `stack` of `project`, `config` by full key. Raises what the program raises.
@@ -186,7 +188,9 @@ def run_program(
         )
         set_all_config({key: as_text(value) for key, value in config.items()}, secret_keys=[*secret_keys])
         with _nothing_left_behind():
-            await run_pulumi_func(lambda: _run_main(root, read_manifest, check_engine, read_network))
+            await run_pulumi_func(
+                lambda: _run_main(root, read_manifest, check_engine, read_network, check_models)
+            )
         stack_resource = get_root_resource()
         if not isinstance(stack_resource, Stack):
             raise TypeError(f"the root resource is {stack_resource!r}; expected the stack")
@@ -220,9 +224,14 @@ def as_text(value: Json) -> str:
 
 
 def _run_main(
-    root: Path, read_manifest: ManifestReader, check_engine: CheckEngine, read_network: NetworkReader
+    root: Path,
+    read_manifest: ManifestReader,
+    check_engine: CheckEngine,
+    read_network: NetworkReader,
+    check_models: CheckModels,
 ) -> None:
-    runpy.run_path(str(root / "__main__.py"))["deploy"](read_manifest, check_engine, read_network)
+    deploy = runpy.run_path(str(root / "__main__.py"))["deploy"]
+    deploy(read_manifest, check_engine, read_network, check_models)
 
 
 @contextlib.contextmanager

@@ -63,6 +63,8 @@ def _function(
         keeps_results="destinationConfig" in later,
         storage_mb=int((inputs.get("ephemeralStorage") or {}).get("size") or 512),
         version=str(given.outputs["version"]) if inputs.get("publish") else None,
+        snap_start=(inputs.get("snapStart") or {}).get("applyOn") == "PublishedVersions",
+        image_args=_models_args(inputs.get("imageUri"), resources),
         url=_url(_about(given, resources, "aws:lambda/functionUrl:FunctionUrl")),
     )
 
@@ -82,12 +84,28 @@ def _cors(inputs: dict[str, Json]) -> Cors:
 
 
 def _targets(resources: Iterable[Resource]) -> dict[str, str]:
-    """Digest of an image -> its build target."""
-    return {
+    """Digest of an image -> its build target; of one with models in it, that of the image it is made from."""
+    images = [each for each in resources if each.type == "docker:index/image:Image"]
+    targets = {
         _digest(each.outputs["repoDigest"]): str(each.inputs["build"]["target"])
-        for each in resources
-        if each.type == "docker:index/image:Image"
+        for each in images
+        if each.inputs["build"].get("target")
     }
+    for each in images:
+        if base := (each.inputs["build"].get("args") or {}).get("BASE_IMAGE"):
+            targets.setdefault(_digest(each.outputs["repoDigest"]), targets.get(_digest(base), ""))
+    return targets
+
+
+def _models_args(image_uri: object, resources: Iterable[Resource]) -> dict[str, str]:
+    """Of the image, where it was built for one endpoint, with its models."""
+    for each in resources:
+        if each.type == "docker:index/image:Image" and _digest(each.outputs["repoDigest"]) == _digest(
+            image_uri
+        ):
+            args = each.inputs["build"].get("args") or {}
+            return {key: str(value) for key, value in args.items()} if "ENDPOINT" in args else {}
+    return {}
 
 
 def _digest(image_uri: object) -> str:

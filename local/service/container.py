@@ -81,11 +81,16 @@ class Containers:
             run += ["--mount", f"type=bind,src={self.cache},dst={function.mount}{access}"]
         for key, value in self.environment(function).items():
             run += ["--env", f"{key}={value}"]
-        run += ["--entrypoint", "python", self.images[function.target or "full"]]
+        run += ["--entrypoint", "python", self.image_of(function)]
         run += ["-I", "-S", "-c", RELAY.read_text(), str(ports[0]), EMULATOR]
         run += ["--runtime-interface-emulator-address", f"127.0.0.1:{ports[0]}"]
         run += ["--runtime-api-address", f"127.0.0.1:{ports[1]}", "--log-level", "warn"]
         return [*run, "python", "-m", "hf_lambda.runtime", function.command]
+
+    def image_of(self, function: Function) -> str:
+        if function.models:
+            return self.images.get(f"models-{function.name}") or images.models_tag(function.name)
+        return self.images[function.target or "full"]
 
     def environment(self, function: Function) -> dict[str, str]:
         """What Lambda and the program set; the rest is the image's."""

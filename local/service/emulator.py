@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.layout import IN_IMAGE
 from local.packages import FOLDER as PACKAGES
 from local.processes import kill_session, remember
 from local.program.functions import Function
@@ -74,9 +75,15 @@ class Emulators:
         if self.isolation == "namespace":  # what is at /tmp and at the mount is what Lambda has there
             cache, tmp = None, Path("/tmp")
         extra = self.extra.get(function.name, {})
-        packages = self.state / PACKAGES
-        root = self.code(function)
-        return environment(function, root=root, tmp=tmp, cache=cache, extra=extra, packages=packages)
+        return environment(
+            function,
+            root=self.code(function),
+            tmp=tmp,
+            cache=cache,
+            extra=extra,
+            packages=self.state / PACKAGES,
+            models=self.state / IN_IMAGE / function.name,
+        )
 
     def code(self, function: Function) -> Path:
         """The folder that holds its scripts and hf_lambda."""
@@ -126,7 +133,8 @@ class Emulators:
             Path(sys.prefix),
             Path(sys.base_prefix),
         ]
-        return [*kept, packages] if packages.is_dir() else kept
+        extra = [packages, self.state / IN_IMAGE]
+        return [*kept, *(each for each in extra if each.is_dir())]
 
 
 class Emulator:

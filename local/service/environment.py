@@ -25,7 +25,8 @@ _FOR_THE_HUB = (
 def machine_environment(function: Function, hub: HubAddress, environ: Mapping[str, str]) -> dict[str, str]:
     """What this machine adds to the environment of `function`; `environ` is that of the machine."""
     upstream = hub.upstream if function.downloads else None
-    given = {"HF_ENDPOINT": upstream or hub.counted(function.name), "WARM_COMMAND": "make warm"}
+    warm = "make up" if function.models else "make warm"
+    given = {"HF_ENDPOINT": upstream or hub.counted(function.name), "WARM_COMMAND": warm}
     if upstream:
         given |= {key: environ[key] for key in _FOR_THE_HUB if key in environ}
     return given
@@ -50,11 +51,13 @@ def environment(
     cache: Path | None,
     extra: Mapping[str, str],
     packages: Path | None = None,
+    models: Path | None = None,
 ) -> dict[str, str]:
     """Lambda's own variables, the program's, and `extra` on top.
 
     `tmp` is where the instance's /tmp really lies; `cache`, where the mount does, None if it is mounted;
-    `packages`, where those of inference/requirements.txt are, which are a layer of the full image alone.
+    `packages`, where those of inference/requirements.txt are, which are a layer of the full image alone;
+    `models`, where those are that its image would have.
     """
     code = [root / "inference", root]
     if packages is not None and packages.is_dir() and function.target == "full":
@@ -62,6 +65,8 @@ def environment(
     declared = _moved({**function.environment, **extra}, "/tmp", tmp)
     if cache and function.mount:
         declared = _moved(declared, function.mount, cache)
+    if models and function.models:
+        declared = _moved(declared, function.models, models)
     return {
         "PATH": os.environ.get("PATH", os.defpath),
         "LANG": "en_US.UTF-8",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -234,3 +237,15 @@ def test_a_module_of_the_users_may_be_called_as_the_library_once_was(folder):
     script(folder, PLAIN_HANDLER, "serving.py")
     script(folder, "from serving import classify" + PLAIN_HANDLER, "one.py")
     assert [one.name for one in read_scripts(folder)] == ["one", "serving"]
+
+
+def test_scripts_are_read_where_an_image_has_them_beside_the_project_s_own_packages(tmp_path):
+    """The warm-up's prune, and the preparation in an image, read /var/task."""
+    root = Path(__file__).parents[2]
+    for package in ("discovery", "hf_lambda"):
+        shutil.copytree(root / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(root / "inference/sentiment.py", tmp_path)
+    program = "import pathlib, discovery; print([s.name for s in discovery.read_scripts(pathlib.Path.cwd())])"
+    command = [sys.executable, "-B", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "['sentiment']\n"

@@ -142,6 +142,8 @@ def _python(module: str, arguments: list[str]) -> list[str]:
     arguments = [re.sub(r"^<\w+>$", "a-name", each) for each in arguments]
     if arguments in (["add"], ["remove"], ["--stack"]):  # named alone, what goes with them is said beside
         arguments = [*arguments, "a-name"]
+    if arguments == ["fetch"]:
+        arguments += ["--into", "a-folder"]
     with (
         mock.patch.object(argparse.ArgumentParser, "parse_args", parse_alone),
         mock.patch.object(sys, "argv", [module, *arguments]),

@@ -48,6 +48,32 @@ RESULTS = {
 WITH_RESULTS = Changes.of(creates=RESULTS, updates=each("iam/rolePolicy {}-cache"))
 
 
+INTO_IMAGES = Changes.of(
+    creates=each("docker:index/image image-models-{}"),
+    updates=PUBLISHED,
+    replaces={"cloudwatch/dashboard observability"},
+    deletes=each("iam/rolePolicy {}-cache")
+    | each("cloudwatch/logGroup {}", ("relay", "warmup"))
+    | each("iam/role {}", ("relay", "warmup"))
+    | each("iam/rolePolicy {}-run", ("relay", "warmup"))
+    | {"iam/rolePolicy relay-stage", "iam/rolePolicy warmup-warm"}
+    | each("lambda/function hf-lambda-dev-{}", ("relay", "warmup"))
+    | each("lambda/functionEventInvokeConfig {}", ("relay", "warmup"))
+    | {"ec2/vpc network", "ec2/defaultSecurityGroup network-default", "ec2/vpcEndpoint staging"}
+    | each("ec2/{} network-private-0", ("routeTable", "routeTableAssociation", "subnet"))
+    | each("ec2/{} network-private-1", ("routeTable", "routeTableAssociation", "subnet"))
+    | each("ec2/securityGroup network-{}", ("cache", "downloads", "endpoints"))
+    | each("vpc/securityGroupEgressRule network-{}-nfs", ("downloads", "endpoints"))
+    | each("vpc/securityGroupIngressRule network-{}-nfs", ("downloads", "endpoints"))
+    | {"vpc/securityGroupEgressRule staging"}
+    | each("efs/{} cache", ("accessPoint", "fileSystem", "fileSystemPolicy"))
+    | each("efs/mountTarget cache-{}", ZONES)
+    | each("s3/bucket{} staging", ("", "LifecycleConfiguration", "Policy", "PublicAccessBlock"))
+    | {"s3/bucketServerSideEncryptionConfiguration staging"},
+)
+"""What it is to leave the cache: with its last reader it goes, and with it the network and the warm-up."""
+
+
 @dataclass(frozen=True)
 class Change:
     value: Any
@@ -136,6 +162,8 @@ CHANGES: dict[str, Change] = {
         ),
     ),
     "logMessages": Change(True, Changes.of(updates=PUBLISHED | WARMUP | RELAY)),
+    "storage": Change("image", INTO_IMAGES),
+    "snapStart": Change(True, INTO_IMAGES, needs={"storage": "image"}),
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
     "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
     "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),

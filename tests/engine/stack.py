@@ -17,8 +17,12 @@ from urllib.parse import quote
 
 import yaml
 
+from discovery import read_scripts
+from hf_lambda.manifest import DEFAULT_REVISION, Manifest, repo_folder, write_manifest
+from infra.models import MODELS
 from tests.engine.plugins.catalogue import name_of, type_of
 from tests.engine.plugins.cloud import Cloud
+from warmup.protocol.models import models_of_scripts
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("infra", "hf_lambda", "discovery", "warmup", "requirements")
@@ -197,8 +201,20 @@ def new_stack(folder: Path, pulumi: str, aws: str, name: str = "dev") -> Stack:
     for package in PACKAGES:
         (stack.project / package).symlink_to(ROOT / package)
     (stack.project / ".venv").symlink_to(sys.prefix)
+    lay_models(stack.project)
     stack.run("stack", "init", name)
     return stack
+
+
+def lay_models(project: Path) -> None:
+    """What `python -m warmup fetch --into build/models` leaves of the scripts' models, but their files."""
+    for script in read_scripts(project / "inference"):
+        folder = project / MODELS / script.name
+        for model in models_of_scripts([script]):
+            snapshot = f"hub/{repo_folder(model.repo_id)}/snapshots/{'0' * 40}"
+            (folder / snapshot).mkdir(parents=True)
+            revision = model.revision or DEFAULT_REVISION
+            write_manifest(folder, Manifest(model.repo_id, revision, "0" * 40, snapshot, (), 0, "2026-11-28"))
 
 
 @contextlib.contextmanager

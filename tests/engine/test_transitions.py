@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args
@@ -111,6 +112,24 @@ def test_a_gated_stack_publishes_behind_what_serves_and_moves_it_when_the_gate_s
     # Without the gate everything serves at once, as it did before.
     dev.up(release="direct", timeoutSeconds=8)
     assert set(live(dev).items()).isdisjoint(first.items())
+
+
+@pytest.mark.timeout(600)
+def test_models_move_from_the_cache_into_images_and_back(dev: Stack):
+    """Of one endpoint, of both, and back: functions and roles stay, the cache goes with its last reader."""
+    before = Counter(key.split()[0] for key in dev.cloud().resources)
+    one = dev.up(endpoints={"sentiment": {"storage": "image"}})
+    assert "docker:index/image image-models-sentiment" in one.creates and not lost(one)
+    every = dev.up(endpoints=None, storage="image", snapStart=True)
+    assert {each for each in lost(every) if not each.startswith(("efs/", "ec2/"))} == {
+        *("iam/role relay", "iam/role warmup"),
+        *("lambda/function hf-lambda-dev-relay", "lambda/function hf-lambda-dev-warmup"),
+    }
+    left = {key.split()[0].split(":")[1].split("/")[0] for key in dev.cloud().resources}
+    assert not left & {"ec2", "efs", "vpc"}
+    dev.up(snapStart=None, storage="efs")
+    assert Counter(key.split()[0] for key in dev.cloud().resources) == before
+    assert dev.preview() == NOTHING
 
 
 def test_zones_are_added_and_taken_away_with_the_versions_that_hold_them(dev: Stack):

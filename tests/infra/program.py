@@ -53,7 +53,8 @@ class PlainAnswers(mock.Answers):
         }
         made |= plain.get(type_, {})
         if type_ == "docker:index/image:Image":
-            made["repoDigest"] = URIS[inputs["build"]["target"]]
+            target = inputs["build"].get("target")
+            made["repoDigest"] = URIS[target] if target else f"{REPOSITORY}@sha256:{name}"
         return f"{name}-id", made
 
 

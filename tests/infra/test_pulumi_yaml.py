@@ -98,6 +98,8 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "logMessages": True,
         "tracing": "active",
         "image": "full",
+        "storage": "image",
+        "snapStart": True,
         "environment": {"AB": "b"},
         "tags": {"a": "b"},
         "endpoints": {"sentiment": {"memoryMb": 512}},
@@ -136,6 +138,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
     needs: dict[str, dict[str, Any]] = {
         "monthlyBudgetUsd": {"alarmEmail": "a@b.org"},
         "cors": {"functionUrl": "iam"},
+        "snapStart": {"storage": "image"},
         "vpcId": {**network, "vpcId": "vpc-2"},
         "subnetIds": network,
         "fileSystemId": network,

@@ -64,11 +64,14 @@ class Command:
     ) -> None:
         self._client, self._parallel, self._only = client, parallel, only
         self._stack = client.outputs.stack
-        self._every_model = models_of_scripts(scripts, client.outputs.memory_mb)
+        in_image = client.outputs.in_image
+        cached = [script for script in scripts if script.name not in in_image]
+        self._every_model = models_of_scripts(cached, client.outputs.memory_mb)
         self._unseen = tuple(note for script in scripts for note in script.unseen)
         self._models = [model for model in self._every_model if only in (None, model.repo_id)]
-        if not self._models and only is not None:
-            known = ", ".join(sorted({model.repo_id for model in self._every_model})) or "no model at all"
+        used = {model.repo_id for model in models_of_scripts(scripts)}
+        if only is not None and only not in used:
+            known = ", ".join(sorted(used)) or "no model at all"
             raise WarmupError(ErrorKind.USAGE, f"--model: no script uses {only!r}; they use {known}")
         self._scripts = [script for script in scripts if self._concerns(script)]
 

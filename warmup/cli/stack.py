@@ -49,6 +49,7 @@ _SETTLING = {
     "ResourceNotReadyException",
     "ResourceConflictException",
     "CodeArtifactUserPendingException",
+    "SnapStartNotReadyException",
     "TooManyRequestsException",
 }
 _BUSY = _SETTLING | {
@@ -85,7 +86,9 @@ def read_outputs(
         outputs = StackOutputs.from_json({**raw, "stack": stack})
     except WrongShape as wrong:
         raise _no_outputs(stack) from wrong
-    if outputs.warmup_arn.count(":") < 6:
+    in_cache = outputs.functions.keys() - {*outputs.in_image}
+    no_warmup = outputs.warmup_arn is None and (in_cache or not outputs.functions)
+    if "functions" not in raw or no_warmup or outputs.any_arn.count(":") < 6:
         raise _no_outputs(stack)
     return replace(outputs, endpoint_url=endpoint_url or outputs.endpoint_url or None)
 
@@ -155,11 +158,21 @@ class StackClient:
 
     def start(self, event: Event) -> None:
         """Hand `event` to the warm-up; it runs for up to 15 minutes and nobody waits on the line."""
-        self.start_worker(self.outputs.warmup_arn, event)
+        self.start_worker(self._warmup_arn, event)
 
     def ask_warmup(self, event: Event, answer: type[Answer]) -> Answer:
         """A quick answer of the warm-up. Raises WarmupError where it has none."""
-        return self.ask_worker(self.outputs.warmup_arn, "the warm-up", event, answer)
+        return self.ask_worker(self._warmup_arn, "the warm-up", event, answer)
+
+    @property
+    def _warmup_arn(self) -> str:
+        if self.outputs.warmup_arn is None:
+            raise WarmupError(
+                ErrorKind.USAGE,
+                f"stack {self.outputs.stack} has no cache: every endpoint has its models in its image, where "
+                f"python -m warmup fetch and {self.outputs.deploy_command} bring them",
+            )
+        return self.outputs.warmup_arn
 
     @cached_property
     def relay(self) -> RelayClient | None:

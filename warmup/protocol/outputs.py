@@ -22,10 +22,13 @@ class GatedRelease(Record):
 
 @dataclass(frozen=True)
 class StackOutputs(Record):
-    """`functions`: ARN by script name. `endpoint_url`: of the gateway, an output of the local stack alone."""
+    """`functions`: ARN by script name. `endpoint_url`: of the gateway, an output of the local stack alone.
 
-    warmup_arn: Annotated[str, Key("warmupArn")]
-    functions: Mapping[str, str]
+    `warmup_arn`: None where every endpoint has its models in its image. `in_image`: those that have.
+    """
+
+    warmup_arn: Annotated[str | None, Key("warmupArn"), OMIT_DEFAULT] = None
+    functions: Mapping[str, str] = field(default_factory=dict)
     stack: str = LOCAL
     endpoint_url: Annotated[str | None, Key("endpointUrl"), OMIT_DEFAULT] = None
     code_arn: Annotated[str | None, Key("warmupCodeArn"), OMIT_DEFAULT] = None
@@ -38,10 +41,16 @@ class StackOutputs(Record):
     """By script with `async: true`: the addresses of its queues, `answers` and `failures`."""
     release: Annotated[GatedRelease | None, OMIT_DEFAULT] = None
     """Where new versions wait to be released (`release: gated`)."""
+    in_image: Annotated[tuple[str, ...], Key("inImage"), OMIT_DEFAULT] = ()
 
     @property
     def region(self) -> str:
-        return self.warmup_arn.split(":")[3]
+        return self.any_arn.split(":")[3]
+
+    @property
+    def any_arn(self) -> str:
+        """Of a function; empty where there is none."""
+        return self.warmup_arn or next(iter(self.functions.values()), "")
 
     @property
     def deploy_command(self) -> str:

@@ -244,7 +244,9 @@ def _prune(event: PruneEvent, models: tuple[ModelRequest, ...], environment: Env
     """Keeps what `models` or the deployed scripts use, and what they may use unseen."""
     from .prune import prune
 
-    deployed = read_scripts(environment.scripts) if environment.scripts.is_dir() else ()
+    in_image = environment.variables.get("IN_IMAGE", "").split(",")
+    scripts = read_scripts(environment.scripts) if environment.scripts.is_dir() else ()
+    deployed = [script for script in scripts if script.name not in in_image]
     used = [(model.repo_id, model.revision) for model in (*models, *models_of_scripts(deployed))]
     notes = (*event.unseen, *(note for script in deployed for note in script.unseen))
     unseen = () if event.force else tuple(dict.fromkeys(notes))

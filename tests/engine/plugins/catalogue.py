@@ -11,6 +11,7 @@ from typing import Any
 ACCOUNT = "123456789012"
 
 REPLACED_BY: dict[str, frozenset[str]] = {
+    "aws:cloudwatch/dashboard:Dashboard": frozenset({"dashboardName"}),
     "aws:cloudwatch/logGroup:LogGroup": frozenset({"name"}),
     "aws:cloudwatch/metricAlarm:MetricAlarm": frozenset({"name"}),
     "aws:ec2/route:Route": frozenset({"routeTableId", "destinationCidrBlock", "destinationIpv6CidrBlock"}),

@@ -105,6 +105,28 @@ def test_instances_that_are_kept_cost_by_the_second_whether_asked_or_not(cost, a
     assert not [each for each in cost().idle if each.what.startswith("provisioned")]
 
 
+def test_a_snapshot_costs_while_its_version_is_there_and_for_each_instance(cost):
+    keys = {"storage": "image", "snapStart": True, "memoryMb": 512}
+    found = cost(**keys)
+    kept = line(found.idle, "snapshot of sentiment")
+    assert kept.usd == pytest.approx(0.5 * 730 * 3600 * 0.0000015046, abs=1e-4)
+    assert kept.usd == pytest.approx(2, abs=0.05) and "secondary source of 2026-04-20" in kept.formula
+    (endpoint,) = found.endpoints
+    restored = line(endpoint.lines, "1,000 instances restored")
+    assert restored.usd is None and "$0.07" in restored.formula
+    assert {"snapshot, kept", "snapshot, restored"} <= {each.name for each in found.prices}
+    without = cost(**{**keys, "snapStart": False})
+    assert not [each for each in without.idle if each.what.startswith("snapshot")]
+
+
+def test_a_stack_whose_models_are_all_in_images_pays_for_no_cache_and_no_network(cost):
+    found = cost(storage="image")
+    assert not [each for each in found.idle if "EFS" in each.what]
+    assert line(found.idle, "NAT gateways").usd == 0
+    assert line(found.idle, "functions").quantity == 1
+    assert line(found.idle, "models in images (ECR): sentiment").usd is None
+
+
 def test_endpoints_are_priced_by_their_own_settings_and_times(cost, root):
     shutil.copy(ROOT / "inference/summarization.py", root / "inference")
     own = {"sentiment": {"memoryMb": 1024, "functionUrl": "public", "reservedConcurrency": 1}}
@@ -213,6 +235,11 @@ def test_prices_that_the_document_states_are_those_of_the_file():
     assert f"seconds x ${prices.DURATION['x86_64'].usd:.10f}`" in DOCS
     assert f"`${prices.DURATION['arm64'].usd:.10f}`" in DOCS
     assert f"EFS reads cost ${prices.EFS_READ.usd} per GB" in DOCS
+    kept, restored = prices.SNAPSHOT_KEPT, prices.SNAPSHOT_RESTORED
+    assert f"${kept.usd:.10f} per GB and second, and ${restored.usd:.5f} for each GB" in DOCS
+    assert kept.date == restored.date and f"a secondary source of {kept.date}" in DOCS
+    for memory_mb in (3008, 512):
+        assert f"${memory_mb / 1024 * prices.MONTH_S * kept.usd:.2f}" in DOCS
     assert f"`provisionedConcurrency` costs ${prices.PROVISIONED['x86_64'].usd:.10f}" in DOCS
 
 

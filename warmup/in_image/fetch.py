@@ -1,0 +1,72 @@
+"""Fills a folder with the models of an endpoint, on a machine that reaches the Hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from discovery import Script
+from hf_lambda.manifest import Manifest
+from hf_lambda.repo_id import is_bucket_folder, is_model_folder
+
+from ..cli.access import Access
+from ..cli.own_bucket import bring
+from ..protocol.answers import FetchedModel, ModelProgress
+from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.events import Action
+from ..protocol.models import ModelRequest, models_of_scripts
+from ..worker.adapters import with_adapters
+from ..worker.fetch import fetch
+from ..worker.folder import FolderSource
+from ..worker.jobs import Job
+from ..worker.locks import lock, repository_lock
+from ..worker.prune import prune
+from ..worker.publish import publish, published
+from ..worker.source import ModelSource, Snapshot
+
+WITHOUT_DEADLINE_SECONDS = 1e9
+Show = Callable[[str, ModelProgress], None]
+
+
+def fetch_endpoint(script: Script, folder: Path, hub: ModelSource, show: Show) -> tuple[FetchedModel, ...]:
+    """Bring every model of `script` into `folder`, which is a cache as the warm-up fills it, unprepared.
+
+    Safe to repeat and to interrupt; what is there and right is not asked for again, and what the script no
+    longer uses goes. Raises WarmupError with the fix.
+    """
+    models = with_adapters(models_of_scripts([script]))
+    folder.mkdir(parents=True, exist_ok=True)
+    fetched = tuple(_fetch(model, script, folder, hub, show) for model in models)
+    prune(folder, [(model.repo_id, model.revision) for model in models])
+    return fetched
+
+
+def _fetch(model: ModelRequest, script: Script, folder: Path, hub: ModelSource, show: Show) -> FetchedModel:
+    if model.runs_code:
+        raise WarmupError(
+            ErrorKind.REMOTE_CODE,
+            f"{script.name}: {model.repo_id} runs code of its repository; that takes storage efs, where the "
+            "code is tried first",
+        )
+    if is_bucket_folder(model.repo_id):
+        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+        bring(model.repo_id, script.path.parent, Access(region), lambda progress: show(model.key, progress))
+    source = FolderSource(script.path.parent) if is_model_folder(model.repo_id) else hub
+    job = Job("fetch", Action.FETCH, lambda: WITHOUT_DEADLINE_SECONDS, show)
+    waits = ModelProgress(phase="wait")
+    with lock(
+        repository_lock(folder, model.repo_id), check=job.check, waiting=lambda: show(model.key, waits)
+    ):
+        snapshot = fetch(model, folder, source, job)
+        # A manifest written anew is another one by its time, and so would be the image.
+        if not _says(published(folder, model), snapshot):
+            publish(folder, model, snapshot, [], [])
+    job.progress(model.key, phase="done", note="")
+    return FetchedModel(model.repo_id, snapshot.commit, len(snapshot.files), snapshot.bytes)
+
+
+def _says(manifest: Manifest | None, snapshot: Snapshot) -> bool:
+    if manifest is None or manifest.commit != snapshot.commit:
+        return False
+    return {file.path for file in manifest.files} == {file.path for file in snapshot.files}
