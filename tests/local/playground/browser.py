@@ -31,7 +31,7 @@ def python() -> Path:
     found, stamp = _PLACE / "bin/python", _PLACE / "lock"
     if not stamp.exists() or stamp.read_text() != _LOCK.read_text():
         venv.create(_PLACE, with_pip=True, clear=True)
-        install = [found, "-m", "pip", "install", "-q", "--require-hashes", "-r", _LOCK]
+        install = [str(found), "-m", "pip", "install", "-q", "--require-hashes", "-r", str(_LOCK)]
         subprocess.run(install, check=True, timeout=300)
         stamp.write_text(_LOCK.read_text())
     return found
@@ -39,7 +39,8 @@ def python() -> Path:
 
 def run(script: str, *arguments: str, timeout_s: float = 300) -> subprocess.CompletedProcess[str]:
     """A script of this folder, which is given Chromium's path first."""
-    command = [python(), Path(__file__).with_name(script), chromium(), *arguments]
+    browser = chromium()
+    command = [str(python()), str(Path(__file__).with_name(script)), browser, *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
 
 

@@ -46,15 +46,17 @@ class Page:
         for name in ("one", "two"):
             (self.inference / f"{name}.py").write_text(GOOD)
         (root / ".local/efs").mkdir(parents=True)
-        self.gateway: Any = Gateway([self.function("one")])
+        gateway: Any = Gateway([self.function("one")])
+        self.gateway = gateway
         self.declared = [self.function("one"), self.function("two")]
         self.folder = Folder(root / ".local", root)
-        backend = LocalBackend(self.gateway, self.folder, "http://127.0.0.1:1", lambda: self.declared)
+        backend = LocalBackend(gateway, self.folder, "http://127.0.0.1:1", lambda: self.declared)
         self.server = PlaygroundServer(backend, secret="s" * 43)
 
     @staticmethod
     def function(name: str) -> Function:
-        return declare(name, function_name=f"{name}-1", command=f"{name}.handler")
+        made: Function = declare(name, function_name=f"{name}-1", command=f"{name}.handler")
+        return made
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         given = {
