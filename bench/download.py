@@ -1,4 +1,4 @@
-"""How fast the warm-up downloads, beside huggingface_hub's snapshot_download alone.
+"""How fast the warm-up downloads, itself and through a relay, beside huggingface_hub's snapshot_download.
 
 `python -m bench.download` prints the table. By HTTP, from the embedded Hub: the real one serves large files
 through Xet, which cannot be had here.
@@ -6,6 +6,7 @@ through Xet, which cannot be had here.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -18,29 +19,34 @@ from pathlib import Path
 from statistics import median
 
 from hf_lambda.records import Json
+from warmup.worker.jobs import Job
 
 REPOSITORY = Path(__file__).parents[1]
 TARGET = 0.9
 """Of the speed of snapshot_download alone."""
 _MB = 1_000_000
 LAYOUTS = {"one-file": (1500 * _MB,), "six-shards": (250 * _MB,) * 6}
-CONTENDERS = ("snapshot_download", "warm-up")
+CONTENDERS = ("snapshot_download", "warm-up", "relay")
+RELAY_TARGET = 1.5
+"""Times what the warm-up takes by itself."""
+_BUCKET = "staging"
+_JOB = "bench"
 WORKLOAD = "Warm-up, download"
 Seconds = dict[str, dict[str, Json]]
 """contender -> layout -> a measurement for each round."""
 
 
 def measure(work: Path, rounds: int) -> Seconds:
-    """Each round asks both in turn, each in a process and a cache of its own."""
+    """Each round asks all in turn, each in a process and a cache of its own; a relay in another beside it."""
     models = work / "download"
     for name, sizes in LAYOUTS.items():
         _write_model(models / "bench" / name, sizes)
     seconds: Seconds = {contender: {name: [] for name in LAYOUTS} for contender in CONTENDERS}
-    with _hub(models) as url:
+    with _hub(models) as url, _s3(work) as s3_url:
         for turn in range(rounds):
             for name in LAYOUTS:
                 for contender in CONTENDERS if turn % 2 == 0 else reversed(CONTENDERS):
-                    seconds[contender][name].append(_in_a_process(contender, f"bench/{name}", url))
+                    seconds[contender][name].append(_in_a_process(contender, f"bench/{name}", url, s3_url))
     return seconds
 
 
@@ -49,14 +55,17 @@ def table(contenders: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
     lines = [
         "1.5 GB from the embedded Hub on the same machine to a local disk, by HTTP alone: large files of the",
         "real Hub come through Xet, which was not measured. The warm-up also compares the SHA-256 of every",
-        f"file with the Hub's. Aimed at: {TARGET:.0%} of the speed of `snapshot_download` alone.",
+        f"file with the Hub's. Aimed at: {TARGET:.0%} of the speed of `snapshot_download` alone. Through a",
+        "relay the files go to an S3 (moto's) and from there to the disk; Hub, relay, S3 and warm-up are",
+        f"processes of one machine. Aimed at: {RELAY_TARGET} times what the warm-up takes by itself.",
         "",
-        "| | snapshot_download s | warm-up s | its speed |",
-        "|---|---|---|---|",
+        "| | snapshot_download s | warm-up s | its speed | through a relay s | times the warm-up's |",
+        "|---|---|---|---|---|---|",
     ]
     for name in contenders[CONTENDERS[0]]:
-        alone, ours = (median(contenders[contender][name]) for contender in CONTENDERS)
-        lines.append(f"| {name.replace('-', ' ')} | {alone:.2f} | {ours:.2f} | {alone / ours:.0%} |")
+        alone, ours, relayed = (median(contenders[contender][name]) for contender in CONTENDERS)
+        compared = f"{alone:.2f} | {ours:.2f} | {alone / ours:.0%} | {relayed:.2f} | {relayed / ours:.1f}x"
+        lines.append(f"| {name.replace('-', ' ')} | {compared} |")
     return [*lines, ""]
 
 
@@ -92,10 +101,27 @@ def _hub(models: Path) -> Iterator[str]:
             server.terminate()
 
 
-def _in_a_process(contender: str, repo_id: str, url: str) -> float:
+@contextmanager
+def _s3(work: Path) -> Iterator[str]:
+    port_file = work / "s3-port"
+    port_file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "local.bucket", "--name", _BUCKET, "--folder", str(work / "s3")]
+    with subprocess.Popen([*command, "--port-file", str(port_file)], cwd=REPOSITORY) as server:
+        try:
+            while not port_file.exists() and server.poll() is None:
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port_file.read_text()}"
+        finally:
+            server.terminate()
+
+
+def _in_a_process(contender: str, repo_id: str, url: str, s3_url: str) -> float:
     with tempfile.TemporaryDirectory(dir=REPOSITORY / ".local") as cache:
         command = [sys.executable, "-m", "bench.download", contender, repo_id, url, cache]
         environment = {**os.environ, "HF_ENDPOINT": url, "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        keys = {"ACCESS_KEY_ID": "x", "SECRET_ACCESS_KEY": "x", "DEFAULT_REGION": "us-east-1"}
+        environment |= {f"AWS_{name}": value for name, value in keys.items()}
+        environment["AWS_ENDPOINT_URL_S3"] = s3_url
         done = subprocess.run(
             command, cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
@@ -111,12 +137,13 @@ def _download(contender: str, repo_id: str, url: str, cache: Path) -> float:
     from warmup.worker.client_settings import set_client_defaults
     from warmup.worker.fetch import fetch
     from warmup.worker.hub import HubSource
-    from warmup.worker.jobs import Job
 
     set_client_defaults(os.environ)
     source = HubSource(url, None, lambda note: None)
     job = Job("bench", Action.FETCH, lambda: 1e9)
     cache.mkdir(exist_ok=True)
+    if contender == "relay":
+        return _through_a_relay(repo_id, url, cache, job)
     began = time.perf_counter()
     if contender == "warm-up":
         fetch(ModelRequest(repo_id, None, ()), cache, source, job)
@@ -125,9 +152,68 @@ def _download(contender: str, repo_id: str, url: str, cache: Path) -> float:
     return time.perf_counter() - began
 
 
+def _through_a_relay(repo_id: str, url: str, cache: Path, job: Job) -> float:
+    """The relay is a process of its own, which has imported everything before the time begins."""
+    from warmup.protocol.models import ModelRequest
+    from warmup.worker.bucket import Bucket, BucketSource, RelayWatch, state_key
+    from warmup.worker.fetch import fetch
+
+    bucket = Bucket(_BUCKET)
+    bucket.delete([state_key(f"{_JOB}-1")])
+    scratch = cache / "relay"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "bench.download", "as-a-relay", repo_id, url, str(scratch)]
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as relay:
+        assert relay.stdin and relay.stdout
+        relay.stdout.readline()
+        began = time.perf_counter()
+        relay.stdin.write("begin\n")
+        relay.stdin.close()
+        watch = RelayWatch(bucket, _JOB)
+        fetch(ModelRequest(repo_id, None, ()), cache, BucketSource(bucket, relayed=True, watch=watch), job)
+        seconds = time.perf_counter() - began
+        relay.stdout.read()
+    if relay.returncode:
+        raise RuntimeError(f"the relay ended with exit code {relay.returncode}")
+    return seconds
+
+
+def _relay(repo_id: str, url: str, scratch: Path) -> None:
+    from warmup.protocol.answers import DownloadPlan, JobStatus
+    from warmup.protocol.events import Action
+    from warmup.protocol.models import ModelRequest
+    from warmup.worker.bucket import Bucket, state_key
+    from warmup.worker.client_settings import set_client_defaults
+    from warmup.worker.hub import HubSource
+    from warmup.worker.jobs import Job, beating
+    from warmup.worker.relay import Relay
+    from warmup.worker.relay_handler import HEARTBEAT_SECONDS
+
+    set_client_defaults(os.environ)
+    bucket, source = Bucket(_BUCKET), HubSource(url, None, lambda note: None)
+    job = Job(f"{_JOB}-1", Action.FETCH, lambda: 1e9)
+
+    def write() -> None:
+        bucket.write(state_key(job.name), json.dumps(job.beat.to_json()).encode())
+
+    def lacks(action: Action, model: ModelRequest) -> DownloadPlan:
+        return DownloadPlan(model.repo_id, "", (), 0, 0)  # a cold cache has nothing
+
+    print("ready", flush=True)
+    sys.stdin.readline()
+    with beating(write, every_s=HEARTBEAT_SECONDS, last=write, passing=Exception):
+        Relay(bucket, source, scratch, 10 << 30, lacks, job).fetch(ModelRequest(repo_id, None, ()))
+        job.end(JobStatus.DONE)
+
+
 def main(arguments: list[str]) -> None:
     if arguments:
         contender, repo_id, url, cache = arguments
+        if contender == "as-a-relay":
+            _relay(repo_id, url, Path(cache))
+            return
         print(_download(contender, repo_id, url, Path(cache)))
     else:
         print("\n".join(table(measure(REPOSITORY / ".local" / "bench", rounds=5))))

@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from hf_lambda.manifest import repo_folder
+from local.hub import Hub, serve
 from tests.warmup.lambda_api import Api, serve_functions
 from tests.warmup.s3 import serve_s3
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Context, Warming, run
@@ -211,6 +212,25 @@ def test_told_to_warm_it_starts_the_warm_up_when_all_is_there(stack: Relayed) ->
     assert stack.relay("warm", job="deploy-1")["state"] == "done"
     stack.api.join()
     assert stack.warming.manifest() is not None and stack.blobs() == set()
+
+
+def test_a_gated_model_comes_by_the_token_of_the_relay_and_without_it_both_say_why(
+    stack: Relayed, models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gated = Hub(models, gated=["org/tiny"], tokens={"hf_of_the_relay": ["org/tiny"]})
+    with serve(gated) as running:
+        monkeypatch.setenv("HF_ENDPOINT", running.url)
+        refused = stack.relay(job="without-1")["models"][KEY]["error"]
+        assert refused["kind"] == "gated" and "hfToken" in refused["message"]
+        assert stack.warm(relay="without")["models"][KEY]["error"] == refused
+        monkeypatch.setenv("HF_TOKEN", "hf_of_the_relay")
+        assert stack.relay(job="with-1")["state"] == "done"
+        monkeypatch.delenv("HF_TOKEN")
+        gated.asked.clear()
+        assert stack.warm(relay="with")["state"] == "done"
+        assert gated.asked == [] and stack.blobs() == set()
+    left = [stack.object(each) for each in ("jobs/without-1.json", "jobs/with-1.json")]
+    assert not any(b"hf_of_the_relay" in each for each in left)
 
 
 def test_a_plan_puts_no_file_into_the_bucket(stack: Relayed) -> None:
