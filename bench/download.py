@@ -106,7 +106,8 @@ def _s3(work: Path) -> Iterator[str]:
     port_file = work / "s3-port"
     port_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "local.bucket", "--name", _BUCKET, "--folder", str(work / "s3")]
-    with subprocess.Popen([*command, "--port-file", str(port_file)], cwd=REPOSITORY) as server:
+    command += ["--port-file", str(port_file)]
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL) as server:
         try:
             while not port_file.exists() and server.poll() is None:
                 time.sleep(0.05)

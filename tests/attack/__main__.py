@@ -17,7 +17,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769")
 
-from . import caches, hub, kills, load, memory, requests
+from . import caches, hub, kills, load, memory, relay, requests
 from .campaign import Outcome, run
 from .reliability import REPORT, Record, write_report
 from .stage import SMALL, Stage, build_models, entry, stage
@@ -26,6 +26,7 @@ RECORDS = Path(".local/attack")
 COUNTS = {
     "hub": hub.CASES,
     "kills": kills.CASES,
+    "relay": relay.CASES,
     "caches": caches.CASES,
     "requests": requests.CASES,
     "memory": memory.CASES,
@@ -108,6 +109,11 @@ def _kills(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Ca
     return kills.cases(set_up, kills.change(models, root / "changed"), root, seed, count)
 
 
+def _relay(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:
+    _warm(set_up, "torch")
+    return relay.cases(set_up, kills.change(models, root / "changed"), root, seed, count)
+
+
 def _caches(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cases:
     caches.prepare_stage(set_up)
     return caches.cases(set_up, root, seed, count)
@@ -129,6 +135,7 @@ def _load(set_up: Stage, models: Path, root: Path, seed: int, count: int) -> Cas
 _CASES: dict[str, Callable[[Stage, Path, Path, int, int], Cases]] = {
     "hub": _hub,
     "kills": _kills,
+    "relay": _relay,
     "caches": _caches,
     "requests": _requests,
     "memory": _memory,

@@ -22,8 +22,8 @@ ENDED, KEPT, RECOVERED = (
     "what was published answers as before",
     "done once the Hub is well",
 )
-_FOREVER = 10**6
-_PATHS = {
+FOREVER = 10**6
+PATHS = {
     "the commit": "/api/models/*/revision/*",
     "the tree": "/api/models/*/tree/*",
     "anything of the API": "/api/*",
@@ -70,7 +70,7 @@ def faults(draw: random.Random) -> Iterator[tuple[str, str, Fault]]:
 
 
 def _status(draw: random.Random) -> tuple[str, str, Fault]:
-    status, place = draw.choice(_STATUSES), draw.choice(sorted(_PATHS))
+    status, place = draw.choice(_STATUSES), draw.choice(sorted(PATHS))
     headers = {"Retry-After": wait} if (wait := draw.choice(_RETRY_AFTER)).isascii() and wait else {}
     named = {"gated": gated(), "gone": repository_not_found(), "limited": rate_limited(0)}
     if draw.random() < 0.2:
@@ -111,7 +111,7 @@ def cases(
     draw = random.Random(seed)
     right = stage.ask(SMALL, "torch")
     for _, (name, place, fault) in zip(range(count), faults(draw), strict=False):
-        lasts, is_warm = draw.choice((1, 2, _FOREVER)), draw.random() < 0.5
+        lasts, is_warm = draw.choice((1, 2, FOREVER)), draw.random() < 0.5
         yield partial(
             _case, stage, models, scratch, right, f"{name}, {lasts} times", place, fault, lasts, is_warm
         )
@@ -148,7 +148,7 @@ def _case(
                 cache / "hub/models--org--small/snapshots",
                 symlinks=True,
             )
-        hub.fail(_PATHS[place], fault, lasts)
+        hub.fail(PATHS[place], fault, lasts)
         answer, _ = attacked.invoke({"action": "warm", "models": [entry(SMALL, "torch")]})
         kinds = {progress.get("error", {}).get("kind") for progress in answer.get("models", {}).values()}
         is_named = answer["state"] == "done" or not kinds & {"bug", None}

@@ -102,7 +102,7 @@ def _seconds(stage: Stage, attacked: Stage) -> float:
     """What the warm-up takes without any kill, in a process as those that are killed."""
     _fresh(stage, attacked.cache)
     began = time.monotonic()
-    with _child(_warm_until, attacked, None) as child:
+    with child_process(_warm_until, attacked, None) as child:
         child.join(_PATIENCE_S)
         if child.exitcode != 0:
             raise RuntimeError("the new commit cannot be warmed without any kill")
@@ -139,7 +139,7 @@ def _answer(stage: Stage) -> object:
 
 def _killed(stage: Stage, kill: Kill) -> str:
     """Run the warm-up in a process group of its own, and end all of it where it stands. Tells what hung."""
-    with _child(_warm_until, replace(stage, isolated=kill.isolated), kill.change) as child:
+    with child_process(_warm_until, replace(stage, isolated=kill.isolated), kill.change) as child:
         if kill.delay_s is None:
             child.join(_PATIENCE_S)
             return f"the warm-up hangs: not at its change {kill.change}" if child.is_alive() else ""
@@ -167,7 +167,7 @@ def _warm_until(stage: Stage, change: int | None) -> None:
 def _changes(stage: Stage) -> int:
     """How often the warm-up changes the cache; seen in a process of its own, as such a hook stays."""
     reading, writing = _FORKS.Pipe(duplex=False)
-    with _child(_warm_counting, stage, writing), reading:
+    with child_process(_warm_counting, stage, writing), reading:
         writing.close()
         if not reading.poll(_PATIENCE_S):
             raise RuntimeError(f"the warm-up did not end within {_PATIENCE_S} s")
@@ -187,7 +187,7 @@ def _warm_counting(stage: Stage, pipe: Connection) -> None:
 
 
 @contextlib.contextmanager
-def _child(run: Callable[..., None], stage: Stage, *arguments: object) -> Iterator[BaseProcess]:
+def child_process(run: Callable[..., None], stage: Stage, *arguments: object) -> Iterator[BaseProcess]:
     """A process that runs `run(stage, *arguments)` with what is imported here, and is gone afterwards.
 
     It is forked from a server without threads: a fork of this process, in which the Hub answers and engines

@@ -12,6 +12,7 @@ REPORT = Path("docs/reliability.md")
 _TITLES = {
     "hub": "Hub faults",
     "kills": "kills of a warm-up",
+    "relay": "faults and kills of a relay",
     "caches": "damaged caches",
     "requests": "fuzzed requests, both engines",
     "memory": "worst requests of a megabyte",
@@ -30,6 +31,9 @@ the commit and the date that it names.
   cache that is cold or warm.
 - *Kills*: SIGKILL in a warm-up that changes the commit and prepares the model: after a time, or before a
   change of the cache, that is drawn; one of twenty with the processes that steps of preparing run in.
+- *Faults and kills of a relay*: those faults of the Hub, S3 that refuses (AccessDenied, SlowDown,
+  NoSuchBucket, another region) or breaks off, a full /tmp, and SIGKILL before a drawn request to S3; then the
+  warm-up from the bucket. The cache has an old commit or nothing.
 - *Damaged caches*: a file, link or folder of the cache that is gone, empty, cut, flipped, longer, garbage,
   other JSON, a folder, a loop, a dangling link or a pipe, and halves of a killed preparation.
 - *Fuzzed requests*: up to three fields that are off, pictures and sound that are cut, changed or promise more

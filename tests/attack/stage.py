@@ -8,7 +8,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from warmup.worker.untrained import compare
 SMALL, LARGE = "org/small", "org/large"
 TEXT = "The train to Edinburgh leaves at 7:45, and the coffee is wonderful."
 _STEP_LIMIT_MS = 900_000
+Handler = Callable[[Any, object], Mapping[str, Any]]
 
 
 class Context:
@@ -73,8 +74,10 @@ class Stage:
             **more,
         }
 
-    def invoke(self, event: Any, **variables: str) -> tuple[Mapping[str, Any], str]:
-        """The warm-up's answer and all that it wrote."""
+    def invoke(
+        self, event: Any, function: Handler = handler, /, **variables: str
+    ) -> tuple[Mapping[str, Any], str]:
+        """The answer of the warm-up, or of another function, and all that it wrote."""
         log = io.StringIO()
         with (
             mock.patch.dict(os.environ, self.variables(**variables), clear=True),
@@ -84,7 +87,7 @@ class Stage:
             mock.patch("warmup.worker.hub.RATE_LIMIT_PATIENCE_SECONDS", 0.2),
             contextlib.redirect_stdout(log),
         ):
-            return handler(event, Context()), log.getvalue()
+            return function(event, Context()), log.getvalue()
 
     @contextlib.contextmanager
     def _in_process(self) -> Iterator[None]:
