@@ -208,8 +208,8 @@ class Settings(EndpointSettings):
         "have. Chosen before the first deployment. Empty - a VPC of its own."
     )
     subnet_ids: SubnetIds = Field(
-        description="Private subnets of `vpcId`, one for each zone and as many as azCount. With egress nat or "
-        "ipv6 they need a route to the Hub."
+        description="Private subnets of `vpcId`, one for each zone and as many as azCount. With egress nat "
+        "or ipv6 they need a route to the Hub."
     )
     file_system_id: FileSystemId = Field(
         description="An existing EFS file system in `vpcId` for the cache; it gets an access point, and "
