@@ -128,6 +128,7 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE) -o requirements/emulator.txt --no-deps requirements/emulator.in
 	$(COMPILE) -o requirements/model.txt --no-deps requirements/model.in
 	$(COMPILE) -o requirements/speech.txt --no-deps requirements/speech.in
+	$(COMPILE) -o requirements/av.txt --no-deps requirements/av.in
 
 $(DEPLOY_READY): requirements.txt
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit("Python 3.11 or newer is needed, $(PYTHON) is %d.%d; set PYTHON=..." % v[:2] if v < (3, 11) else 0)'

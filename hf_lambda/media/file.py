@@ -25,9 +25,11 @@ class MediaFile:
         self.data = data
         self.format = format_of(data) or ""
         if self.format not in self.accepted:
-            expected = self.json_name.partition(" (")[0]
-            known = ", ".join(self.accepted)
-            raise Unprocessable(None, f"expected {expected} ({known}), given {called(data)}")
+            raise Unprocessable(None, f"{self.expected()}, given {called(data)}")
+
+    @classmethod
+    def expected(cls) -> str:
+        return f"expected {cls.json_name.partition(' (')[0]} ({', '.join(cls.accepted)})"
 
     @classmethod
     def from_json(cls, value: object) -> Self:

@@ -35,6 +35,9 @@ _BOXES = {
 }
 _RIFF = {b"WEBP": "WebP", b"WAVE": "WAV", b"AVI ": "AVI"}
 
+DEMUXERS = {"M4A": "mov", "MP4": "mov", "WebM": "matroska", "AMR": "amr", "WMA": "asf", "AAC": "aac"}
+"""FFmpeg's name by format. It is told and does not guess: some of its demuxers open what a file names."""
+
 
 def format_of(data: bytes) -> str | None:
     """Name of the format of `data`, None where it is not one of those that are known here."""

@@ -83,13 +83,18 @@ def test_json_has_sound_in_base64_and_never_as_a_url():
             Audio.from_json(given)
 
 
+WITH_AV = "an endpoint reads these too with `av` in inference/requirements.txt"
+
+
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        (b"\0\0\0\x20ftypM4A \0\0\0\0", "an M4A file"),
-        (b"\x1a\x45\xdf\xa3\0\0", "a WebM file"),
-        (b"#!AMR\n", "an AMR file"),
-        (b"\xff\xf1\x50\x80", "an AAC file"),
+        (b"\0\0\0\x20ftypM4A \0\0\0\0", f"an M4A file; {WITH_AV}"),
+        (b"\0\0\0\x20ftypisom\0\0\0\0", f"an MP4 file; {WITH_AV}"),
+        (b"\x1a\x45\xdf\xa3\0\0", f"a WebM file; {WITH_AV}"),
+        (b"#!AMR\n", f"an AMR file; {WITH_AV}"),
+        (b"\x30\x26\xb2\x75\x8e\x66", f"a WMA file; {WITH_AV}"),
+        (b"\xff\xf1\x50\x80", f"an AAC file; {WITH_AV}"),
         (b"\x89PNG\r\n\x1a\n", "a PNG file"),
         (b"hello", "5 bytes of an unknown format"),
     ],
