@@ -17,6 +17,7 @@ from infra.network import Network
 from infra.observability import Observability
 from infra.registry import ManifestReader, read_manifest
 from infra.role import ExecutionRole
+from infra.s3_way import DOWNLOADS, ENDPOINTS, InputBucket, S3Way
 from infra.settings import read_settings
 from infra.staging import StagingBucket
 from warmup.protocol.models import models_of_scripts
@@ -63,11 +64,27 @@ def deploy(
             opts=opts,
         )
     every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
-    network = staging = cache = None
+    network = staging = cache = way = None
     if settings.has_cache:
         network = Network("network", settings=settings, existing=existing, roles=every_role, opts=opts)
     if network and settings.is_staged:
-        staging = StagingBucket("staging", settings=settings, network=network, account=account, opts=opts)
+        staging = StagingBucket("staging", settings=settings, opts=opts)
+    inputs = InputBucket.of(settings, account)
+    if network and (staging or inputs):
+        way = S3Way(
+            "s3",
+            network=network,
+            account=account,
+            statements=[
+                *(staging.read_statements() if staging else []),
+                *([inputs.statement()] if inputs else []),
+            ],
+            groups={
+                **({DOWNLOADS: network.download_group_id} if staging or network.dual_stack else {}),
+                **({ENDPOINTS: network.endpoint_group_id} if inputs else {}),
+            },
+            opts=opts,
+        )
 
     if network and warmup_role:
         readers = {name: role for name, role in roles.items() if name not in settings.in_image}
@@ -99,6 +116,7 @@ def deploy(
             image=image,
             network=network,
             staging=staging,
+            way=way,
             cache=cache,
             role=warmup_role,
             hooks=announce_relay() if by_relay else start,
@@ -150,6 +168,8 @@ def deploy(
             hooks=hooks_of_snapshots if settings.endpoints[name].snap_start else hooks,
             models=models[name],
             streams=name in streaming,
+            inputs=inputs,
+            way=way,
             opts=opts,
         )
         for name, role in roles.items()

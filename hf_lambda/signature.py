@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .errors import BadRequest, Unprocessable
-from .media.encoded import WANTED, decoded
+from .media.encoded import WANTED, decoded, one_request
 from .records import Json
 
 _NAMES: dict[object, str] = {
@@ -86,10 +86,11 @@ class Signature:
         if unknown and not self._open:
             known = ", ".join(self._types) or "none"
             raise BadRequest(unknown[0], f"one of the fields {known}", "an unknown field")
-        return {
-            name: self._converted(name, value, is_text) if name in self._types else value
-            for name, value in fields.items()
-        }
+        with one_request():
+            return {
+                name: self._converted(name, value, is_text) if name in self._types else value
+                for name, value in fields.items()
+            }
 
     def _unwrapped(self, fields: Mapping[str, Json]) -> Mapping[str, Json]:
         if "inputs" not in fields or "inputs" in self._types or not set(fields) <= {"inputs", "parameters"}:
@@ -225,8 +226,10 @@ def _one_of(value: Json, kinds: tuple[object, ...], union: object, is_text: bool
         except Unprocessable as problem:
             inner = inner or problem
         except Mismatch as mismatch:
-            # Right on the outside, wrong within: the place within says more than the whole union.
-            inner = mismatch if mismatch.place else inner
+            # Right on the outside, wrong within: the place within, or what a text is instead of a file, says
+            # more than the whole union.
+            says_more = mismatch.place or mismatch.given != json_type(value)
+            inner = mismatch if says_more else inner
     raise inner or Mismatch("", expected(union), json_type(value))
 
 

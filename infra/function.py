@@ -11,6 +11,7 @@ import pulumi_aws as aws
 
 from hf_lambda.api_keys import API_KEYS, digest_of
 from hf_lambda.log import MESSAGES
+from hf_lambda.media.stored import INPUT_BUCKET
 from hf_lambda.ping import PING
 from hf_lambda.records import Json
 from hf_lambda.streaming import STREAMS
@@ -25,6 +26,7 @@ from .models import fetch_command
 from .naming import function_name
 from .network import Network
 from .role import ExecutionRole, trust
+from .s3_way import InputBucket, S3Way
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
 
@@ -100,6 +102,8 @@ class InferenceFunction(pulumi.ComponentResource):
         hooks: EndpointHooks,
         models: Sequence[ModelRequest],  # that its script uses
         streams: bool,  # its handler answers piece by piece
+        inputs: InputBucket | None = None,
+        way: S3Way | None = None,  # to the inputs
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:InferenceFunction", name, None, opts)
@@ -110,6 +114,7 @@ class InferenceFunction(pulumi.ComponentResource):
         statements = [
             *(_TRACE if endpoint.tracing == "active" else []),
             *(results.send_statements() if results else []),
+            *([inputs.statement()] if inputs else []),
         ]
         environment: dict[str, pulumi.Input[str]] = {
             MODELS: models_text(models),
@@ -120,6 +125,7 @@ class InferenceFunction(pulumi.ComponentResource):
             **_api_keys(endpoint),
             **({STREAMS: "1"} if streams else {}),
             **({MESSAGES: "1"} if endpoint.log_messages else {}),
+            **({INPUT_BUCKET: inputs.address} if inputs else {}),
         }
         self._in_vpc = network is not None
         policy = None
@@ -129,7 +135,7 @@ class InferenceFunction(pulumi.ComponentResource):
             place = _Place(
                 image.uris[endpoint.image],
                 {**CACHE_ENVIRONMENT, **_environment(name, _hub(settings) if downloads else None)},
-                [policy, network, *cache.ready],
+                [policy, network, *cache.ready, *(way.ready if inputs and way else [])],
                 _mounted(
                     network, network.download_group_id if downloads else network.endpoint_group_id, cache
                 ),
@@ -349,6 +355,7 @@ class WarmupFunction(pulumi.ComponentResource):
         image: InferenceImage,
         network: Network,
         staging: StagingBucket | None,
+        way: S3Way | None,  # to the staging bucket
         cache: ModelCache,
         role: ExecutionRole,
         hooks: pulumi.ResourceHookBinding | None = None,  # of the function
@@ -388,7 +395,7 @@ class WarmupFunction(pulumi.ComponentResource):
             cache=cache,
             role=role,
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[policy, *(staging.ready if staging else [])], hooks=hooks
+                parent=self, depends_on=[policy, *(way.ready if staging and way else [])], hooks=hooks
             ),
             ephemeral_storage={"size": 10240},
         )

@@ -75,7 +75,7 @@ def _read_names(raw: Json) -> tuple[str, ...]:
 # https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
 _TAKEN_VARIABLES = re.compile(
     r"AWS_.*|LAMBDA_.*|TZ|MODEL_CACHE|HF_HUB_CACHE|HF_HUB_OFFLINE|HF_ENDPOINT|ENDPOINT_NAME|COLD_DOWNLOAD|WARM_COMMAND"
-    r"|IN_IMAGE|API_KEYS_SHA256|RESPONSE_STREAM|LOG_MESSAGES|MODELS"
+    r"|IN_IMAGE|API_KEYS_SHA256|RESPONSE_STREAM|LOG_MESSAGES|MODELS|INPUT_BUCKET"
 )
 
 
@@ -170,6 +170,26 @@ ScheduleExpression = Annotated[
         r"|cron\([^ ()]+( [^ ()]+){5}\))$"
     ),
     Allowed("for instance rate(5 minutes) or cron(0/5 8-18 ? * MON-FRI *), or empty for none"),
+]
+
+
+def _check_bucket(given: str) -> str:
+    """`bucket` or `bucket/folder`, the folder with a slash at its end."""
+    bucket, _, folder = given.partition("/")
+    # https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, and of keys what neither
+    # a policy (* ? $) nor a URL reads in another way.
+    if given and not re.fullmatch(r"[a-z0-9](?!.*\.\.)[a-z0-9.-]{1,61}[a-z0-9]", bucket):
+        raise ValueError("not a name of a bucket")
+    parts = folder.rstrip("/").split("/") if folder else []
+    if any(part in (".", "..") or not re.fullmatch(r"[\w!.'()=-]+", part, re.ASCII) for part in parts):
+        raise ValueError("not a folder")
+    return "/".join([bucket, *parts, ""]) if parts else bucket
+
+
+BucketFolder = Annotated[
+    str,
+    AfterValidator(_check_bucket),
+    Allowed("a bucket, or a folder of one such as my-bucket/uploads, or empty for none"),
 ]
 Email = Annotated[
     str,

@@ -21,6 +21,7 @@ from .account import Account
 from .keys import (
     Allowed,
     ApiKeys,
+    BucketFolder,
     Email,
     FileSystemId,
     Flag,
@@ -214,6 +215,11 @@ class Settings(EndpointSettings):
     file_system_id: FileSystemId = Field(
         description="An existing EFS file system in `vpcId` for the cache; it gets an access point, and "
         "mount targets in zones without. Empty - a file system of its own."
+    )
+    input_bucket: BucketFolder = Field(
+        description="A bucket of this region, or a folder of it (`my-bucket/uploads`), whose objects "
+        'requests may name as files - `{"image": "s3://my-bucket/uploads/a.jpg"}`. Endpoints may read these '
+        "and nothing else of S3. Empty - none."
     )
     permissions_boundary: PolicyArn = Field(
         description="ARN of the policy that bounds the permissions of every role, for accounts that ask for "

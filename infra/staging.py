@@ -1,4 +1,4 @@
-"""Models without internet: a bucket that a relay or the command fills, and the VPC's free way to it."""
+"""Models without internet: a bucket that a relay or the command fills."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ import pulumi_aws as aws
 
 from hf_lambda.records import Json
 
-from .account import Account
-from .existing_network import S3_ENDPOINT, read_actions, s3_service
-from .naming import name_tag
-from .network import Network
+from .existing_network import read_actions
 from .settings import Settings
 
 _KEPT_DAYS = {"relay": 1, "none": 7}
@@ -20,19 +17,15 @@ _KEPT_DAYS = {"relay": 1, "none": 7}
 
 
 class StagingBucket(pulumi.ComponentResource):
-    """Private S3 bucket and the gateway endpoint through which the warm-up, alone in the VPC, reads it."""
+    """Private S3 bucket, which of the VPC's functions the warm-up alone reads."""
 
     name: pulumi.Output[str]
-    ready: list[pulumi.Resource]
-    """The warm-up depends on these: without them it finds no way to the bucket."""
 
     def __init__(
         self,
         name: str,
         *,
         settings: Settings,
-        network: Network,
-        account: Account,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:StagingBucket", name, None, opts)
@@ -42,38 +35,7 @@ class StagingBucket(pulumi.ComponentResource):
         bucket = aws.s3.Bucket(name, force_destroy=True, opts=child)
         self.name, self._arn = bucket.bucket, bucket.arn
         self._secure(name, bucket)
-        prefix_list_id, self.ready = network.s3_prefix_list_id, []
-        if network.tables_without_s3:
-            endpoint = self._endpoint(name, network, account)
-            prefix_list_id = endpoint.prefix_list_id
-            self.ready.append(endpoint)
-        rule = aws.vpc.SecurityGroupEgressRule(
-            name,
-            security_group_id=network.download_group_id,
-            prefix_list_id=prefix_list_id,
-            ip_protocol="tcp",
-            from_port=443,
-            to_port=443,
-            description="Staged models in S3",
-            opts=child,
-        )
-        self.ready.append(rule)
         self.register_outputs({"name": self.name})
-
-    def _endpoint(self, name: str, network: Network, account: Account) -> aws.ec2.VpcEndpoint:
-        allowed = [{**statement, "Principal": "*"} for statement in self.read_statements()]
-        return aws.ec2.VpcEndpoint(
-            name,
-            vpc_id=network.vpc_id,
-            service_name=s3_service(account),
-            vpc_endpoint_type="Gateway",
-            route_table_ids=network.tables_without_s3,
-            # What else uses route tables that are not of this stack goes this way to S3 from now on, so that
-            # it must get everywhere; there the role alone says what the warm-up may read.
-            policy=None if network.existing else _policy(*allowed),
-            tags={"Name": name_tag(S3_ENDPOINT)} if network.existing else None,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
 
     def read_statements(self) -> list[dict[str, Json]]:
         """What the warm-up's role must allow."""

@@ -1,4 +1,4 @@
-"""`python -m local.bucket`: an S3 on loopback with one bucket, until SIGTERM.
+"""`python -m local.bucket`: an S3 on loopback with the buckets of a stack, until SIGTERM.
 
 It is moto's, which keeps what is larger than some megabytes on disk, in `folder`.
 """
@@ -18,7 +18,7 @@ from hf_lambda.atomic import replace_text
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the port to --port-file once the bucket is there, and serve."""
+    """Write the port to --port-file once the buckets are there, and serve."""
     options = _parser().parse_args(arguments)
     shutil.rmtree(options.folder, ignore_errors=True)
     options.folder.mkdir(parents=True)
@@ -32,7 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
     server.start()
     _, port = server.get_host_and_port()
     s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
-    s3.create_bucket(Bucket=options.name)
+    for name in options.name:
+        s3.create_bucket(Bucket=name)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.bucket", description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
-    parser.add_argument("--name", required=True, help="of the bucket")
+    parser.add_argument("--name", required=True, action="append", help="of a bucket")
     parser.add_argument("--folder", type=Path, required=True, help="emptied first, and at the end")
     return parser
 

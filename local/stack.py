@@ -296,13 +296,19 @@ def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubA
 
 
 def _start_bucket(folder: Folder, program: Program, say: Say) -> str | None:
-    """Where models are staged, of a stack whose relay brings them."""
-    name = next((each.bucket for each in program.functions if each.is_relay), None)
-    if name is None:
+    """An S3, for a stack whose relay stages models in it or whose requests name objects of it."""
+    staged = next((each.bucket for each in program.functions if each.is_relay), None)
+    inputs = next((each.input_bucket for each in program.functions if each.input_bucket), None)
+    names = [name for name in (staged, inputs) if name]
+    if not names:
         return None
-    command = [sys.executable, "-m", "local.bucket", "--name", name, "--folder", str(folder.path / "bucket")]
+    command = [sys.executable, "-m", "local.bucket", "--folder", str(folder.path / "bucket")]
+    command += [part for name in names for part in ("--name", name)]
     url = f"http://127.0.0.1:{_background(folder, 'bucket', command)}"
-    say(f"S3: {url} (models go through it to the warm-up, which reaches no Hub)")
+    if staged:
+        say(f"S3: {url} (models go through it to the warm-up, which reaches no Hub)")
+    if inputs:
+        say(f"S3: {url} has the bucket {inputs}; curl -T a.jpg {url}/{inputs}/... puts an object there")
     return url
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hf_lambda.media.stored import INPUT_BUCKET
 from hf_lambda.streaming import STREAMS
 from warmup.protocol.records import Json, Record
 
@@ -97,6 +98,15 @@ class Function(Record):
     def bucket(self) -> str | None:
         """The bucket that models are staged in, for a function that has to do with it."""
         return self.environment.get("STAGING_BUCKET")
+
+    @property
+    def input_bucket(self) -> str | None:
+        """The bucket whose objects its requests may name."""
+        return self.environment.get(INPUT_BUCKET, "").partition("/")[0] or None
+
+    @property
+    def reaches_s3(self) -> bool:
+        return bool(self.bucket or self.input_bucket)
 
     @property
     def streams(self) -> bool:

@@ -100,7 +100,7 @@ class Containers:
 
     def network_of(self, function: Function) -> str:
         """A warmed function needs no network, so it gets none: whatever it tried to reach would fail."""
-        return self.network if function.downloads or function.bucket else "none"
+        return self.network if function.downloads or function.reaches_s3 else "none"
 
     def adopt_cache(self) -> None:
         """Give the cache to the id that the functions run as, where that takes root."""

@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, default=0, help="taken if it is free; 0 takes any")
     parser.add_argument("--hub", required=True, metavar="URL", help="the embedded Hub")
     parser.add_argument("--upstream", metavar="URL", help="the Hub to download from instead")
-    parser.add_argument("--bucket", metavar="URL", help="the S3 that models are staged in")
+    parser.add_argument("--bucket", metavar="URL", help="the S3 of staged models and of inputs")
     parser.add_argument("--isolation", choices=(*MODES, NONE), default=NONE)
     parser.add_argument("--container", action="store_true")
     return parser

@@ -60,7 +60,7 @@ class Emulators:
     extra: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Environment by function name, on top of the program's: what AWS or its network would provide."""
     bucket_url: str | None = None
-    """Of the S3 in which models are staged; what takes them from there reaches nothing else."""
+    """Of the S3 in which models are staged and inputs lie; what reads it reaches nothing else."""
 
     def start(self, function: Function) -> "Emulator":
         """Raises InstanceError if the emulator does not come up."""
@@ -118,7 +118,7 @@ class Emulators:
 
     def _reached(self, function: Function, runtime_port: int | None) -> list[int] | None:
         """The ports that a function may connect to, None: any. On AWS its network leads to S3 alone."""
-        if self.bucket_url is None or function.bucket is None or function.downloads:
+        if self.bucket_url is None or not function.reaches_s3 or function.downloads:
             return None
         return [int(self.bucket_url.rpartition(":")[2]), *([runtime_port] if runtime_port else [])]
 

@@ -34,7 +34,7 @@ def machine_environment(function: Function, hub: HubAddress, environ: Mapping[st
 
 def aws_environment(function: Function, bucket_url: str | None, gateway_url: str) -> dict[str, str]:
     """Where `function` finds S3 and Lambda, if it has to do with them; past any proxy on the way to a Hub."""
-    if bucket_url is None or function.bucket is None:
+    if bucket_url is None or not function.reaches_s3:
         return {}
     given = {"AWS_ENDPOINT_URL_S3": bucket_url}
     if function.is_relay:

@@ -59,13 +59,13 @@ INTO_IMAGES = Changes.of(
     | {"iam/rolePolicy relay-stage", "iam/rolePolicy warmup-warm"}
     | each("lambda/function hf-lambda-dev-{}", ("relay", "warmup"))
     | each("lambda/functionEventInvokeConfig {}", ("relay", "warmup"))
-    | {"ec2/vpc network", "ec2/defaultSecurityGroup network-default", "ec2/vpcEndpoint staging"}
+    | {"ec2/vpc network", "ec2/defaultSecurityGroup network-default", "ec2/vpcEndpoint s3"}
     | each("ec2/{} network-private-0", ("routeTable", "routeTableAssociation", "subnet"))
     | each("ec2/{} network-private-1", ("routeTable", "routeTableAssociation", "subnet"))
     | each("ec2/securityGroup network-{}", ("cache", "downloads", "endpoints"))
     | each("vpc/securityGroupEgressRule network-{}-nfs", ("downloads", "endpoints"))
     | each("vpc/securityGroupIngressRule network-{}-nfs", ("downloads", "endpoints"))
-    | {"vpc/securityGroupEgressRule staging"}
+    | {"vpc/securityGroupEgressRule s3-downloads"}
     | each("efs/{} cache", ("accessPoint", "fileSystem", "fileSystemPolicy"))
     | each("efs/mountTarget cache-{}", ZONES)
     | each("s3/bucket{} staging", ("", "LifecycleConfiguration", "Policy", "PublicAccessBlock"))
@@ -97,7 +97,7 @@ TO_IPV6 = Changes.of(
     deletes=RELAY
     | {"cloudwatch/logGroup relay", "iam/role relay", "lambda/functionEventInvokeConfig relay"}
     | each("iam/rolePolicy relay-{}", ("run", "stage"))
-    | {"ec2/vpcEndpoint staging", "vpc/securityGroupEgressRule staging"}
+    | {"ec2/vpcEndpoint s3", "vpc/securityGroupEgressRule s3-downloads"}
     | each(
         "s3/bucket{} staging",
         ("", "LifecycleConfiguration", "Policy", "PublicAccessBlock", "ServerSideEncryptionConfiguration"),
@@ -164,6 +164,13 @@ CHANGES: dict[str, Change] = {
     "logMessages": Change(True, Changes.of(updates=PUBLISHED | WARMUP | RELAY)),
     "storage": Change("image", INTO_IMAGES),
     "snapStart": Change(True, INTO_IMAGES, needs={"storage": "image"}),
+    "inputBucket": Change(
+        "inputs/photos",
+        Changes.of(
+            creates={"vpc/securityGroupEgressRule s3-endpoints"},
+            updates=PUBLISHED | each("iam/rolePolicy {}-cache") | {"ec2/vpcEndpoint s3"},
+        ),
+    ),
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
     "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
     "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
@@ -178,10 +185,10 @@ CHANGES: dict[str, Change] = {
             | each("cloudwatch/logGroup {}", (*SCRIPTS, "warmup", "relay"))
             | each("iam/role {}", (*SCRIPTS, "warmup", "relay"))
             | {"ecr/repository image", "efs/accessPoint cache", "efs/fileSystem cache", "ec2/vpc network"}
-            | {"ec2/defaultSecurityGroup network-default", "ec2/vpcEndpoint staging", "s3/bucket staging"}
+            | {"ec2/defaultSecurityGroup network-default", "ec2/vpcEndpoint s3", "s3/bucket staging"}
             | each("ec2/securityGroup network-{}", ("cache", "downloads", "endpoints"))
             | each("vpc/securityGroupEgressRule network-{}", ("downloads-nfs", "endpoints-nfs"))
-            | {"vpc/securityGroupEgressRule staging"}
+            | {"vpc/securityGroupEgressRule s3-downloads"}
             | each("vpc/securityGroupIngressRule network-{}", ("downloads-nfs", "endpoints-nfs"))
             | each("ec2/routeTable network-private-{}", ZONES)
             | each("ec2/subnet network-private-{}", ZONES)
@@ -196,7 +203,7 @@ CHANGES: dict[str, Change] = {
     "azCount": Change(
         1,
         Changes.of(
-            updates=IN_VPC | ALIASES | {"ec2/vpcEndpoint staging"},
+            updates=IN_VPC | ALIASES | {"ec2/vpcEndpoint s3"},
             deletes={
                 "ec2/routeTable network-private-1",
                 "ec2/routeTableAssociation network-private-1",

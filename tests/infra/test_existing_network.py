@@ -162,8 +162,8 @@ def test_an_s3_endpoint_that_is_there_is_used(into: Callable[..., Deployed]):
     network = found(subnets=routed, s3_endpoints=(endpoint("rtb-a", "rtb-b"),))
     deployed = into(network, egress="none")
     assert not deployed.all("ec2/vpcEndpoint")
-    assert deployed.all("vpc/securityGroupEgressRule")["staging"].inputs["prefixListId"] == "pl-63"
-    assert ("vpc/securityGroupEgressRule", "staging") in deployed.before(deployed.function("warmup"))
+    assert deployed.all("vpc/securityGroupEgressRule")["s3-downloads"].inputs["prefixListId"] == "pl-63"
+    assert ("vpc/securityGroupEgressRule", "s3-downloads") in deployed.before(deployed.function("warmup"))
 
 
 def test_an_s3_endpoint_is_made_for_the_route_tables_that_lack_one(into: Callable[..., Deployed]):

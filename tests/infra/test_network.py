@@ -97,7 +97,7 @@ def test_a_network_that_models_are_staged_for_bills_nothing_and_leads_to_s3_and_
     }
     downloads = "network-downloads-id"
     assert ways == {(downloads, "pl-1", 443), (downloads, None, 2049), ("network-endpoints-id", None, 2049)}
-    assert ("ec2/vpcEndpoint", "staging") in deployed.before(deployed.function("warmup"))
+    assert ("ec2/vpcEndpoint", "s3") in deployed.before(deployed.function("warmup"))
 
 
 def test_without_egress_the_token_is_nobodys(deploy: Deploy):

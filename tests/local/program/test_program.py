@@ -138,6 +138,13 @@ def test_with_a_relay_the_bucket_is_here_too_and_the_relay_alone_downloads(real)
     assert real.outputs["relayArn"] == relay.arn
 
 
+def test_the_bucket_of_inputs_is_here_too_for_endpoints_alone(tree):
+    configure(tree, inputBucket="inputs/photos", egress="nat")
+    sentiment, warmup = run(tree).functions
+    assert (sentiment.input_bucket, sentiment.reaches_s3) == ("inputs", True)
+    assert (warmup.input_bucket, warmup.reaches_s3) == (None, False)
+
+
 @pytest.mark.parametrize("egress", ["relay", "nat", "ipv6", "none"])
 def test_a_network_of_aws_is_accepted_and_means_nothing_here(tree, egress):
     configure(tree, egress=egress)
