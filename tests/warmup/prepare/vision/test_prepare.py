@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,13 @@ def prepared(tmp_path, task, snapshot, precision="fp32", **options):
     return prepare(request, into=tmp_path, isolated=False)
 
 
-def is_same_as_transformers(tmp_path, task, family):
+def is_same_as_transformers(tmp_path, task, family, files=FILES):
     entry, snapshot = made(tmp_path, task, family)
     assert entry.precision == "fp32"
     chosen = PARAMETERS.get(task, {})
-    ours = onnx_engine.load(task, Path(entry.path))([Image(file) for file in FILES], **chosen)
+    ours = onnx_engine.load(task, Path(entry.path))([Image(file) for file in files], **chosen)
     pipeline = transformers.pipeline(task, model=str(snapshot), device="cpu")
-    for answer, file in zip(ours, FILES, strict=True):
+    for answer, file in zip(ours, files, strict=True):
         expected = pipeline(PIL.Image.open(io.BytesIO(file)), **chosen)
         if task == "depth-estimation":
             depth = expected["predicted_depth"]
@@ -76,6 +77,19 @@ def test_a_prepared_model_answers_as_transformers_does(tmp_path, task, family):
 @pytest.mark.parametrize(("task", "family"), [each for each in SLOW if each not in FAST])
 def test_every_family_answers_as_transformers_does(tmp_path, task, family):
     is_same_as_transformers(tmp_path, task, family)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "family"),
+    [("image-classification", "vit"), ("object-detection", "detr"), ("image-segmentation", "segformer")],
+)
+def test_real_photographs_are_answered_as_transformers_does(tmp_path, task, family):
+    """Two JPEGs of 640 x 427, of a package that requirements/dev.txt pins: a pagoda and a dahlia."""
+    folder = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "images"
+    files = [(folder / name).read_bytes() for name in ("china.jpg", "flower.jpg")]
+    assert [Image(file).width for file in files] == [640, 640]
+    is_same_as_transformers(tmp_path, task, family, files)
 
 
 def test_int8_is_published_where_it_saves_and_agrees(tmp_path, monkeypatch):
