@@ -7,12 +7,35 @@ import importlib.util
 import io
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .formats import DEMUXERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class _Codec(Protocol):
+    sample_rate: int
+    channels: int
+
+
+class _Stream(Protocol):
+    codec_context: _Codec
+
+
+class _Packet(Protocol):
+    duration: int | None
+    time_base: Fraction | None
+
+
+class _Container(Protocol):
+    """As much of av's as is used: its types are there where it is installed alone."""
+
+    def demux(self, stream: _Stream) -> Iterator[_Packet]: ...
+
+    def decode(self, stream: _Stream) -> Iterator[object]: ...
 
 
 class NotSound(Exception):  # noqa: N818 - `Audio` turns it into its own
@@ -63,7 +86,7 @@ def read_samples(data: bytes, name: str, *, rate: int, channels: int, frames: in
 
 
 @contextmanager
-def _opened(data: bytes, name: str) -> Iterator[tuple[Any, Any]]:
+def _opened(data: bytes, name: str) -> Iterator[tuple[_Container, _Stream]]:
     av: Any = importlib.import_module("av")
     try:
         with av.open(io.BytesIO(data), format=DEMUXERS[name], metadata_errors="ignore") as container:
