@@ -106,6 +106,15 @@ def test_a_change_of_the_program_or_its_config_changes_the_local_stack(tree):
     assert warmup.environment["HF_ENDPOINT"] == "https://huggingface.co"
 
 
+def test_models_in_an_image_are_of_an_endpoint_without_a_mount_and_may_be_of_all(tree):
+    configure(tree, storage="image", snapStart=True, tolerance={"cosine": "0.95"})
+    (sentiment,) = run(tree).functions  # nothing else is left
+    assert (sentiment.mount, sentiment.models, sentiment.target) == (None, "/opt/models", "slim")
+    assert sentiment.snap_start and not sentiment.writes
+    assert sentiment.image_args["ENDPOINT"] == "sentiment"
+    assert sentiment.image_args["TOLERANCE"] == '{"cosine": 0.95}'
+
+
 def test_the_tolerance_of_the_config_reaches_the_local_warm_up_too(tree):
     configure(tree, tolerance={"cosine": "0.95"})
     assert run(tree).functions[-1].environment["PREPARE_TOLERANCE"] == '{"cosine": 0.95}'

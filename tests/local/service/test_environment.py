@@ -1,7 +1,10 @@
 """What this machine adds to a function's environment: where it finds the Hub."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from local.hub.address import HubAddress
-from local.service.environment import aws_environment, machine_environment
+from local.service.environment import aws_environment, environment, machine_environment
 from tests.local.functions_to_run import declare
 
 WARMUP = declare("warmup", command="warmup.worker.handler.handler", writes=True)
@@ -48,3 +51,18 @@ def test_what_has_to_do_with_the_bucket_finds_it_and_the_relay_alone_finds_funct
         each.name for each in (relay, warmup) if machine_environment(each, CHOSEN, TOKEN).get("HF_TOKEN")
     ] == ["relay"]
     assert aws_environment(relay, None, "http://127.0.0.1:3") == {}
+
+
+def test_models_of_an_image_are_found_where_this_machine_has_them_and_nowhere_else():
+    variables = {"MODEL_CACHE": "/opt/models", "HF_HUB_CACHE": "/opt/models/hub"}
+    function = replace(
+        declare("sentiment", environment=variables), mount=None, image_args={"ENDPOINT": "sentiment"}
+    )
+    given = environment(
+        function, root=Path("/r"), tmp=Path("/t"), cache=Path("/efs"), extra={}, models=Path("/in/sentiment")
+    )
+    assert (given["MODEL_CACHE"], given["HF_HUB_CACHE"]) == ("/in/sentiment", "/in/sentiment/hub")
+    assert machine_environment(function, EMBEDDED, {})["WARM_COMMAND"] == "make up"
+    # In its image they are where the program says.
+    inside = environment(function, root=Path("/r"), tmp=Path("/tmp"), cache=None, extra={})
+    assert inside["MODEL_CACHE"] == "/opt/models"

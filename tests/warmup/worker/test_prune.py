@@ -86,6 +86,19 @@ def test_what_the_deployed_scripts_use_stays_whatever_the_caller_says(
     assert warming.manifest("org/other") is not None
 
 
+def test_what_endpoints_have_in_their_images_is_kept_for_nobody(
+    warming: Warming, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warming.warm(TINY)
+    script = Path(os.environ["LAMBDA_TASK_ROOT"]) / "one.py"
+    script.write_text(
+        'from hf_lambda import endpoint, pipeline\nrun = pipeline("fill-mask", model="org/tiny")\n'
+        "@endpoint\ndef handler(text: str): return run(text)\n"
+    )
+    monkeypatch.setenv("IN_IMAGE", "other,one")
+    assert prune(warming, OTHER)["removed"]
+
+
 def test_orphans_of_killed_runs_go(warming: Warming) -> None:
     warming.warm()
     orphan = warming.cache / "hub" / FOLDER / "blobs" / "abc.12345678.incomplete"
