@@ -47,7 +47,7 @@ class AwsBackend:
             endpoint_info(
                 script,
                 outputs.functions[script.name],
-                cache,
+                None if script.name in outputs.in_image else cache,  # nobody looks into images
                 memory_mb=outputs.memory_mb.get(script.name),
                 url=self.url(script.name),
                 is_signed=self.url(script.name) is not None and self._is_signed(script.name),
@@ -66,8 +66,12 @@ class AwsBackend:
         return self._client.outputs.function_urls.get(name)
 
     def cache(self) -> CacheStatus:
+        outputs = self._client.outputs
+        if outputs.warmup_arn is None:
+            return CacheStatus((), ())
+        cached = [script for script in self.scripts() if script.name not in outputs.in_image]
         with _worded():
-            event = StatusEvent(models_of_scripts(self.scripts()))
+            event = StatusEvent(models_of_scripts(cached))
             return self._client.ask_warmup(event, CacheStatus)
 
     def invoke(self, name: str, event: bytes) -> Answered:

@@ -89,7 +89,19 @@ class LocalBackend:
         return f"{self._url}/urls/{name}/"
 
     def cache(self) -> CacheStatus:
-        return status(self._folder.efs, models_of_scripts(self.scripts()))
+        """Of the cache, and of the images that hold models."""
+        functions = self._gateway.functions.values()
+        in_image = {function.name for function in functions if function.models}
+        scripts = self.scripts()
+        cached = [script for script in scripts if script.name not in in_image]
+        found = status(self._folder.efs, models_of_scripts(cached))
+        of_images = [
+            each
+            for script in scripts
+            if script.name in in_image
+            for each in status(self._folder.in_image / script.name, models_of_scripts([script])).models
+        ]
+        return replace(found, models=(*found.models, *of_images))
 
     def invoke(self, name: str, event: bytes) -> Answered:
         with _worded():

@@ -12,6 +12,7 @@ from local.playground.records import Ended
 from tests.local.functions_to_run import declare
 from warmup.cli.access import Access
 from warmup.cli.stack import StackClient
+from warmup.protocol.answers import CacheStatus
 from warmup.protocol.outputs import StackOutputs
 
 LOG = (
@@ -40,6 +41,14 @@ def test_endpoints_that_are_deployed_are_shown_though_the_warm_up_cannot_be_aske
     assert stack.keeps_instances
     with pytest.raises(BackendError, match=r"warmup-1a2b3c4 is not there\. Deploy it: pulumi up --stack dev"):
         backend.cache()
+
+
+def test_models_in_images_are_not_said_to_be_missing_from_a_cache(playground):
+    functions = {name: declare(name).arn for name in ("labels", "words")}
+    outputs = StackOutputs(None, functions, "dev", playground.gateway_url, in_image=("labels", "words"))
+    backend = AwsBackend(StackClient(outputs, Access("us-east-1")), playground.folder.root)
+    assert backend.cache() == CacheStatus((), ())
+    assert [model.reason for each in backend.stack().endpoints for model in each.models] == [None]
 
 
 def test_an_answer_has_its_status_and_its_cost(backend):
