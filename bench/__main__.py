@@ -1,5 +1,6 @@
 """`python -m bench`: measure everybody side by side in one run, into bench/data, results.md and results.svg.
 
+`--stack` measures the endpoints of a stack instead, where they run (bench/deployed.py).
 `--only` measures some workloads anew; the page keeps what earlier runs found for the others, with its date.
 `--page` measures nothing and writes page and picture of what is in bench/data.
 """
@@ -13,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from bench import download, figures, generation, plot, report, rivals, workloads
+from bench import deployed, download, figures, generation, plot, report, rivals, workloads
 from bench.cache import fill
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, is_installed, lay_out
@@ -37,6 +38,8 @@ DOWNLOAD_ROUNDS = 5
 
 def main() -> int:
     """Exit code 0 when the page was written, 2 where something to measure with is missing."""
+    if any(each == "--stack" or each.startswith("--stack=") for each in sys.argv[1:]):
+        return deployed.main(sys.argv[1:])
     options = _parser().parse_args()
     if options.page:
         _write_page(options.output)

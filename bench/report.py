@@ -123,7 +123,7 @@ def page(measured: Sequence[Measured]) -> str:
         if each.workload == download.WORKLOAD:
             parts += [*title, *download.table(each.contenders)]
         else:
-            parts += [*title, *_table(each.contenders), ""]
+            parts += [*title, *table(each.contenders), ""]
     parts += ["## Targets", "", *_targets({each.workload: each for each in measured}), ""]
     # What is wrong with preparing concerns every workload of a run, and is said once.
     notes = dict.fromkeys(note for each in measured for note in each.notes)
@@ -149,7 +149,16 @@ def _installed() -> dict[str, str]:
     return found
 
 
-def _table(field: Mapping[str, dict[str, Json]]) -> list[str]:
+_OF_LAMBDA: list[tuple[str, str, float, str]] = [
+    ("first of the run s", "first_of_run_s", 1, ".2f"),
+    ("init ms", "init_s", 1000, ".0f"),
+    ("first request billed ms", "first_billed_s", 1000, ".0f"),
+]
+"""What a REPORT line says, and `bench.deployed` measures."""
+
+
+def table(field: Mapping[str, dict[str, Json]], *, compact: bool = False) -> list[str]:
+    """A line for each contender. `compact`: without the columns that nobody has a figure for."""
     keys = dict.fromkeys(key for measured in field.values() for key in measured)
     is_generation = generation.is_generation(field)
     warm = [key for key in keys if key.startswith("warm:") and not is_generation]
@@ -164,6 +173,9 @@ def _table(field: Mapping[str, dict[str, Json]]) -> list[str]:
         ("with page faults MB", "image_bytes", 1e-6, ".1f"),
         ("model MB read", "model_bytes", 1e-6, ".1f"),
     ]
+    if compact:
+        columns = [*_OF_LAMBDA, *columns]
+        columns = [each for each in columns if each[1] in keys]
     rates = generation.COLUMNS if is_generation else ()
     cost = "USD per million tokens" if is_generation else "USD per million"
     titles = [title for title, *_ in (*columns, *rates)]
@@ -199,6 +211,8 @@ def _rate(measured: dict[str, Json], ancestor: dict[str, Json], key: str, name: 
 
 
 def _cost(measured: dict[str, Json]) -> str:
+    if (billed := middle(measured.get("usd_per_million"))) is not None:
+        return f"{billed:.2f}"
     seconds, peak = middle(measured.get("one_cpu_s")), middle(measured.get("peak_mb"))
     token_s = middle(measured.get("one_cpu_token_s"))
     if token_s and peak is not None:

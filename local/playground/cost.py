@@ -1,17 +1,12 @@
 """What a request cost, by the lines that it left in the function's log."""
 
-import re
 from collections.abc import Mapping
 
 from local.playground.records import Cost
+from local.report_line import ReportLine
 from warmup import prices
 from warmup.cli.ask import request_line
-from warmup.cli.stack import billed_ms
 from warmup.protocol.records import Json
-
-_DURATION = re.compile(r"\tDuration: (\d+(?:\.\d+)?) ms")
-_MEMORY = re.compile(r"Memory Size: (\d+) MB")
-_PEAK = re.compile(r"Max Memory Used: (\d+) MB")
 
 
 def cost_of(log: str, seconds: float, *, memory_mb: int | None, architecture: str) -> Cost:
@@ -20,9 +15,9 @@ def cost_of(log: str, seconds: float, *, memory_mb: int | None, architecture: st
     Of the phases, `start` is what is neither Python's import of the script nor the handler: Lambda's own
     work, and the way there. A script whose handler is none of ours says no phases.
     """
-    report = next((line for line in reversed(log.splitlines()) if line.startswith("REPORT ")), "")
-    billed = billed_ms(report) or _number(_DURATION, report)
-    memory = memory_mb or _whole(_number(_MEMORY, report))
+    report = ReportLine.of(log)
+    billed = report.billed_ms or report.duration_ms
+    memory = memory_mb or report.memory_mb
     said = request_line(log)
     total_ms = seconds * 1000
     price = None if billed is None or memory is None else prices.million_usd(memory, billed, architecture)
@@ -33,7 +28,7 @@ def cost_of(log: str, seconds: float, *, memory_mb: int | None, architecture: st
         phases=_phases(said, total_ms),
         billed_ms=billed,
         memory_mb=memory,
-        peak_mb=_whole(_number(_PEAK, report)),
+        peak_mb=report.peak_mb,
         million_usd=price,
     )
 
@@ -51,12 +46,3 @@ def _phases(said: Mapping[str, Json], total_ms: float) -> dict[str, float]:
         "other": handler - loaded - inferred,
     }
     return {name: round(max(0.0, each), 1) for name, each in phases.items()}
-
-
-def _number(pattern: re.Pattern[str], text: str) -> float | None:
-    found = pattern.search(text)
-    return float(found[1]) if found else None
-
-
-def _whole(number: float | None) -> int | None:
-    return None if number is None else int(number)

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from local.program.functions import Function, FunctionUrl
 from local.service import function_urls
@@ -214,6 +214,19 @@ class Gateway:
         """UpdateAlias. Raises ApiError."""
         function = find(self.functions, name)
         return _json(self._of(function).update(what.removeprefix(_ALIASES), body))
+
+    def configure(self, name: str, changes: bytes) -> Reply:
+        """UpdateFunctionConfiguration, of the memory alone. Raises ApiError."""
+        function = find(self.functions, name)
+        asked = json.loads(changes or b"{}")
+        memory_mb = asked.pop("MemorySize", function.memory_mb)
+        if asked or not isinstance(memory_mb, int) or not 128 <= memory_mb <= 10240:
+            message = f"{json.dumps(asked) if asked else memory_mb}: of MemorySize alone, from 128 to 10240"
+            raise ApiError(400, "InvalidParameterValueException", message)
+        function = replace(function, memory_mb=memory_mb)
+        self.functions[function.function_name] = function
+        self._of(function).configure(function)
+        return _json(configuration(function))
 
     def call_url(self, name: str, request: UrlRequest) -> Reply:
         """One request to the Function URL of the script `name`. Raises ApiError."""

@@ -100,6 +100,8 @@ def _route(gateway: Gateway, request: UrlRequest) -> Reply:
         return gateway.describe(name, what)
     if request.method == "PUT" and name is not None and what.startswith("aliases/"):
         return gateway.update_alias(name, what, request.body)
+    if request.method == "PUT" and what == "configuration" and name is not None:
+        return gateway.configure(name, request.body)
     if request.method != "POST" or name is None or what != "invocations":
         raise ApiError(405, "MethodNotAllowedException", f"{request.method} {path} is not served here")
     kind = request.headers.get("x-amz-invocation-type", "RequestResponse")

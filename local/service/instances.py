@@ -62,6 +62,8 @@ class Pool:
         self._idle: list[tuple[float, Instance]] = []
         self._busy: set[Instance] = set()
         self._starting = 0
+        self._outdated: set[Instance] = set()
+        """Of an earlier configuration; they end when they are no longer busy."""
         self._changed = threading.Condition()
         self._closed = self._draining = False
 
@@ -99,6 +101,15 @@ class Pool:
             instance.stop()
         return len(old)
 
+    def replace(self, function: Function) -> None:
+        """Serve with another configuration from the next request on: no instance of this one gets another."""
+        with self._changed:
+            self.function = function
+            self._outdated |= self._busy
+            old, self._idle = self._idle, []
+        for _, instance in old:
+            instance.stop()
+
     def close(self) -> None:
         """Stop everything, also what is busy."""
         with self._changed:
@@ -129,8 +140,9 @@ class Pool:
                 if not wait:
                     raise Throttled(self.function.name)
                 self._changed.wait()
+        function = self.function
         try:
-            instance = self._start(self.function)
+            instance = self._start(function)
         except BaseException:
             with self._changed:
                 self._starting -= 1
@@ -139,6 +151,8 @@ class Pool:
         with self._changed:
             self._starting -= 1
             self._busy.add(instance)
+            if function is not self.function:  # while it started
+                self._outdated.add(instance)
             closed = self._closed
         if closed:  # while it started
             instance.stop()
@@ -153,7 +167,9 @@ class Pool:
         return None
 
     def _give_back(self, instance: Instance) -> None:
-        usable = instance.usable
+        with self._changed:
+            usable = instance.usable and instance not in self._outdated
+            self._outdated.discard(instance)
         with self._changed:
             self._busy.discard(instance)
             kept = usable and not self._closed and not self._draining

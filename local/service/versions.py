@@ -79,6 +79,11 @@ class Versions:
         message = f"Function not found: {self.newest.arn}:{qualifier}; there are: {known}"
         raise ApiError(404, "ResourceNotFoundException", message)
 
+    def configure(self, function: Function) -> None:
+        """Another configuration of what no qualifier means, and here of the newest version."""
+        self.newest = function
+        self.pool(None).replace(function)
+
     def describe(self, name: str) -> dict[str, Json]:
         """GetAlias. Raises ApiError."""
         if name != self.alias.name:

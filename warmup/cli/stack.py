@@ -237,7 +237,7 @@ class StackClient:
         WarmupError where it would take none.
         """
         try:
-            return _invoke_once(client, arn, event, LogType="Tail")
+            return invoke_once(client, arn, event, LogType="Tail")
         except ClientError as error:
             if error.response.get("Reason") == _ALL_RESERVED_BUSY and _is_switched_off(client, arn):
                 raise self._switched_off(arn) from error
@@ -342,7 +342,7 @@ def invoke_when_ready(client: Client, arn: str, payload: bytes, **options: str) 
     deadline, pause = time.monotonic() + SETTLE_SECONDS, threading.Event()
     while True:
         try:
-            return _invoke_once(client, arn, payload, **options)
+            return invoke_once(client, arn, payload, **options)
         except ClientError as error:
             if error.response.get("Reason") == _ALL_RESERVED_BUSY and _is_switched_off(client, arn):
                 raise SwitchedOff(arn) from error
@@ -351,8 +351,8 @@ def invoke_when_ready(client: Client, arn: str, payload: bytes, **options: str) 
             pause.wait(SETTLE_PAUSE_SECONDS)
 
 
-def _invoke_once(client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
-    """Raises errors of botocore."""
+def invoke_once(client: Client, arn: str, payload: bytes, **options: str) -> Invocation:
+    """One invocation, whatever becomes of it. Raises errors of botocore."""
     began = time.monotonic()
     response = client.invoke(FunctionName=arn, Payload=payload, **options)
     body = response["Payload"].read()
