@@ -7,6 +7,7 @@ import pulumi_aws as aws
 
 from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
+from infra.encryption import encryption
 from infra.existing_network import NetworkReader, find_network, read_network
 from infra.function import InferenceFunction, RelayFunction, RemoteCodeFunction, WarmupFunction
 from infra.hooks import announce_relay, endpoint_hooks, warm_after_changes
@@ -18,6 +19,7 @@ from infra.observability import Observability
 from infra.registry import ManifestReader, read_manifest
 from infra.role import ExecutionRole
 from infra.s3_way import DOWNLOADS, ENDPOINTS, InputBucket, S3Way
+from infra.safeguards import DeadLetters, Safeguards
 from infra.settings import read_settings
 from infra.staging import StagingBucket
 from warmup.protocol.models import models_of_scripts
@@ -43,15 +45,25 @@ def deploy(
     opts = pulumi.ResourceOptions(providers=[provider])
 
     # Roles come first: the cache's policy names them, and the network is destroyed before them.
-    bound = settings.permissions_boundary
+    bound, key = settings.permissions_boundary, encryption(settings, account, opts)
+    letters = DeadLetters("dead-letters", encryption=key, opts=opts) if settings.dead_letters else None
+    safeguards = Safeguards(key, letters)
     warmup_role = None
     if settings.has_cache:
         warmup_role = ExecutionRole(
-            "warmup", log_retention_days=settings.log_retention_days, permissions_boundary=bound, opts=opts
+            "warmup",
+            log_retention_days=settings.log_retention_days,
+            permissions_boundary=bound,
+            encryption=key,
+            opts=opts,
         )
     roles = {
         name: ExecutionRole(
-            name, log_retention_days=endpoint.log_retention_days, permissions_boundary=bound, opts=opts
+            name,
+            log_retention_days=endpoint.log_retention_days,
+            permissions_boundary=bound,
+            encryption=key,
+            opts=opts,
         )
         for name, endpoint in settings.endpoints.items()
     }
@@ -61,14 +73,17 @@ def deploy(
             REMOTE_CODE,
             log_retention_days=settings.log_retention_days,
             permissions_boundary=bound,
+            encryption=key,
             opts=opts,
         )
     every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
     network = staging = cache = way = None
     if settings.has_cache:
-        network = Network("network", settings=settings, existing=existing, roles=every_role, opts=opts)
+        network = Network(
+            "network", settings=settings, existing=existing, roles=every_role, encryption=key, opts=opts
+        )
     if network and settings.is_staged:
-        staging = StagingBucket("staging", settings=settings, opts=opts)
+        staging = StagingBucket("staging", settings=settings, encryption=key, opts=opts)
     inputs = InputBucket.of(settings, account)
     if network and (staging or inputs):
         way = S3Way(
@@ -98,10 +113,16 @@ def deploy(
                 *([code_role] if code_role else []),
             ],
             writers=[warmup_role, *(roles[name] for name in writers)],
+            encryption=key,
             opts=opts,
         )
     image = InferenceImage(
-        "image", settings=settings, account=account, read_manifest=read_manifest, opts=opts
+        "image",
+        settings=settings,
+        account=account,
+        read_manifest=read_manifest,
+        encryption=key,
+        opts=opts,
     )
 
     memory_mb = {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
@@ -119,6 +140,7 @@ def deploy(
             way=way,
             cache=cache,
             role=warmup_role,
+            safeguards=safeguards,
             hooks=announce_relay() if by_relay else start,
             opts=opts,
         )
@@ -135,8 +157,10 @@ def deploy(
                 log_retention_days=settings.log_retention_days,
                 permissions_boundary=bound,
                 in_vpc=False,
+                encryption=key,
                 opts=opts,
             ),
+            safeguards=safeguards,
             hooks=start,
             opts=opts,
         )
@@ -149,6 +173,7 @@ def deploy(
             network=network,
             cache=cache,
             role=code_role,
+            safeguards=safeguards,
             opts=opts,
         )
     streaming = {script.name for script in scripts if script.streams}
@@ -165,6 +190,7 @@ def deploy(
             network=None if name in settings.in_image else network,
             cache=None if name in settings.in_image else cache,
             role=role,
+            safeguards=safeguards,
             hooks=hooks_of_snapshots if settings.endpoints[name].snap_start else hooks,
             models=models[name],
             streams=name in streaming,
@@ -181,6 +207,7 @@ def deploy(
         functions=functions,
         warmup=warmup,
         relay=relay,
+        safeguards=safeguards,
         opts=opts,
     )
 

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from hf_lambda.records import Json
 
+from .encryption import Encryption, keep_key
 from .hooks import explain_error
 from .naming import stack_prefix
 from .network import Network
@@ -45,6 +46,7 @@ class ModelCache(pulumi.ComponentResource):
         network: Network,
         readers: Iterable[ExecutionRole],
         writers: Iterable[ExecutionRole],
+        encryption: Encryption,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ModelCache", name, None, opts)
@@ -57,9 +59,12 @@ class ModelCache(pulumi.ComponentResource):
             file_system = aws.efs.FileSystem(
                 name,
                 encrypted=True,  # cannot be changed later
+                kms_key_id=encryption.key_arn,  # nor can this
                 throughput_mode="elastic",  # bursting runs dry in the middle of a large model
-                tags={"Name": stack_prefix()},
-                opts=guarded,
+                tags={"Name": stack_prefix(), **(encryption.tags or {})},
+                opts=pulumi.ResourceOptions.merge(
+                    guarded, pulumi.ResourceOptions(ignore_changes=["kmsKeyId"], hooks=keep_key("cache"))
+                ),
             )
             file_system_id, self.file_system_arn = file_system.id, file_system.arn
         access_point = aws.efs.AccessPoint(

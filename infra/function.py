@@ -20,6 +20,7 @@ from warmup.prices import ACCOUNT_INSTANCES, busy_month_usd
 from warmup.protocol.models import ModelRequest
 
 from .cache import MOUNT_PATH, ModelCache
+from .encryption import Encryption
 from .hooks import ALIAS, EndpointHooks, explain_error
 from .image import InferenceImage
 from .models import fetch_command
@@ -27,6 +28,7 @@ from .naming import function_name
 from .network import Network
 from .role import ExecutionRole, trust
 from .s3_way import InputBucket, S3Way
+from .safeguards import Safeguards
 from .settings import Cors, EndpointSettings, Settings
 from .staging import StagingBucket
 
@@ -64,15 +66,6 @@ _IMAGE_ENVIRONMENT = {
     **_HOME_ENVIRONMENT,
 }
 
-_TRACE = [
-    {
-        "Sid": "WriteTraces",
-        "Effect": "Allow",
-        "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-        "Resource": "*",  # these take no other
-    }
-]
-
 
 class InferenceFunction(pulumi.ComponentResource):
     """The endpoint of one script: reads the cache, and reaches nothing else.
@@ -99,6 +92,7 @@ class InferenceFunction(pulumi.ComponentResource):
         network: Network | None,
         cache: ModelCache | None,
         role: ExecutionRole,
+        safeguards: Safeguards,
         hooks: EndpointHooks,
         models: Sequence[ModelRequest],  # that its script uses
         streams: bool,  # its handler answers piece by piece
@@ -110,9 +104,9 @@ class InferenceFunction(pulumi.ComponentResource):
         self._name, self._streams = name, streams
         self._child = pulumi.ResourceOptions(parent=self)
         endpoint = settings.endpoints[name]
-        results = _Results(name, parent=self) if endpoint.async_ else None
+        results = _Results(name, encryption=safeguards.encryption, parent=self) if endpoint.async_ else None
         statements = [
-            *(_TRACE if endpoint.tracing == "active" else []),
+            *safeguards.statements(endpoint.tracing, write=results is not None),
             *(results.send_statements() if results else []),
             *([inputs.statement()] if inputs else []),
         ]
@@ -165,8 +159,8 @@ class InferenceFunction(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks.function),
             reserved_concurrent_executions=endpoint.reserved_concurrency,
             publish=True,
-            tracing_config={"mode": "Active"} if endpoint.tracing == "active" else None,
             tags=dict(endpoint.tags),
+            **safeguards.arguments(endpoint.tracing),
         )
         alias = aws.lambda_.Alias(
             name,
@@ -285,7 +279,7 @@ class InferenceFunction(pulumi.ComponentResource):
 class _Results:
     """Where Lambda itself puts what became of an asynchronous request: the function needs no way out."""
 
-    def __init__(self, name: str, *, parent: pulumi.Resource) -> None:
+    def __init__(self, name: str, *, encryption: Encryption, parent: pulumi.Resource) -> None:
         self._name, self._child = name, pulumi.ResourceOptions(parent=parent)
         self._queues = {
             kind: aws.sqs.Queue(
@@ -294,7 +288,7 @@ class _Results:
                 # A message holds event and answer. SQS's largest:
                 # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
                 max_message_size=1 << 20,
-                sqs_managed_sse_enabled=True,
+                **encryption.of_queue(),
                 opts=self._child,
             )
             for kind in ("answers", "failures")
@@ -358,11 +352,12 @@ class WarmupFunction(pulumi.ComponentResource):
         way: S3Way | None,  # to the staging bucket
         cache: ModelCache,
         role: ExecutionRole,
+        safeguards: Safeguards,
         hooks: pulumi.ResourceHookBinding | None = None,  # of the function
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:WarmupFunction", name, None, opts)
-        statements = [cache.mount_statement(write=True)]
+        statements = [cache.mount_statement(write=True), *safeguards.statements(settings.tracing)]
         tolerance = settings.tolerance.model_dump(by_alias=True, exclude_none=True)
         environment: dict[str, pulumi.Input[str]] = {
             **({} if settings.egress == "relay" else {"HF_ENDPOINT": _hub(settings)}),
@@ -373,7 +368,7 @@ class WarmupFunction(pulumi.ComponentResource):
         if network.dual_stack:
             # Secrets Manager too is reached over IPv6 alone.
             environment["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
-        self.hf_token = self._secret(name, settings)
+        self.hf_token = self._secret(name, settings, safeguards)
         if staging:
             environment |= {"STAGING_BUCKET": staging.name, **_RELAYED[settings.egress]}
             statements += staging.read_statements()
@@ -398,12 +393,16 @@ class WarmupFunction(pulumi.ComponentResource):
                 parent=self, depends_on=[policy, *(way.ready if staging and way else [])], hooks=hooks
             ),
             ephemeral_storage={"size": 10240},
+            reserved_concurrent_executions=_most(settings.warmup_concurrency),
+            **safeguards.arguments(settings.tracing),
         )
         _never_again(name, function, parent=self)
         self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
         self.register_outputs({"arn": self.arn})
 
-    def _secret(self, name: str, settings: Settings) -> aws.secretsmanager.Secret | None:
+    def _secret(
+        self, name: str, settings: Settings, safeguards: Safeguards
+    ) -> aws.secretsmanager.Secret | None:
         """Kept whatever `egress` is: a change of it must not delete what `protect` guards."""
         hf_token = settings.hf_token.get_secret_value()
         if not hf_token:
@@ -412,6 +411,7 @@ class WarmupFunction(pulumi.ComponentResource):
         secret = aws.secretsmanager.Secret(
             f"{name}-hf-token",
             description=f"Token with which {function_name(name)} reads private and gated models",
+            kms_key_id=safeguards.encryption.key_arn,
             recovery_window_in_days=0,  # kept, it would outlive `pulumi destroy`; whoever set it has it
             opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
         )
@@ -443,6 +443,7 @@ class RelayFunction(pulumi.ComponentResource):
         staging: StagingBucket,
         warmup: WarmupFunction,
         role: ExecutionRole,
+        safeguards: Safeguards,
         hooks: pulumi.ResourceHookBinding | None = None,  # of the function
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -455,6 +456,7 @@ class RelayFunction(pulumi.ComponentResource):
                 "Action": "lambda:InvokeFunction",
                 "Resource": warmup.arn,
             },
+            *safeguards.statements(settings.tracing, write=True),
         ]
         environment: dict[str, pulumi.Input[str]] = {
             "HF_ENDPOINT": _hub(settings),
@@ -479,7 +481,9 @@ class RelayFunction(pulumi.ComponentResource):
             environment={"variables": {**_HOME_ENVIRONMENT, **environment}},
             ephemeral_storage={"size": settings.relay_storage_mb},
             logging_config={"log_format": "Text", "log_group": role.log_group.name},
+            reserved_concurrent_executions=_most(settings.warmup_concurrency),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[image, role, policy], hooks=hooks),
+            **safeguards.arguments(settings.tracing),
         )
         _never_again(name, function, parent=self)
         self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
@@ -500,10 +504,12 @@ class RemoteCodeFunction(pulumi.ComponentResource):
         network: Network,
         cache: ModelCache,
         role: ExecutionRole,
+        safeguards: Safeguards,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:RemoteCodeFunction", name, None, opts)
-        policy = role.allow("try", [cache.mount_statement(write=False)], parent=self)
+        statements = [cache.mount_statement(write=False), *safeguards.statements(settings.tracing)]
+        policy = role.allow("try", statements, parent=self)
         function = _function_with_cache(
             name,
             command="warmup.worker.try_code.handler",
@@ -518,6 +524,8 @@ class RemoteCodeFunction(pulumi.ComponentResource):
             cache=cache,
             role=role,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            reserved_concurrent_executions=_most(settings.warmup_concurrency),
+            **safeguards.arguments(settings.tracing),
         )
         self.arn = function.arn
         self.register_outputs({"arn": self.arn})
@@ -525,6 +533,10 @@ class RemoteCodeFunction(pulumi.ComponentResource):
 
 _RELAYED = {"relay": {"RELAYED": "1"}, "none": dict[str, str]()}
 """Tells the warm-up who fills the bucket: what a relay staged has whole trees, and goes once it is cached."""
+
+
+def _most(instances: int) -> int | None:
+    return None if instances < 0 else instances
 
 
 def _read_token(secret: aws.secretsmanager.Secret) -> dict[str, Json]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from warmup.protocol.models import models_of_scripts
 from warmup.protocol.records import Json
 
 from .account import Account
+from .registry import MEDIA_TYPES
 
 
 def warm_after_changes(
@@ -171,6 +173,46 @@ def announce_version(function_name: str, version: str, account: Account) -> None
             f"{function_name}: version {serving} serves, version {version} waits for `python -m warmup "
             f"--stack {pulumi.get_stack()}`, which asks it and lets it serve"
         )
+
+
+def free_tags(target: str, account: Account) -> pulumi.ResourceHookBinding:
+    """For an image in a repository whose tags cannot be moved: lets what is built again be pushed again.
+
+    A revert builds what was built before, and no two builds are alike to the bit; ECR refuses even the same
+    image under the same tag (https://github.com/aws/containers-roadmap/issues/2380).
+    """
+
+    def free(args: pulumi.ResourceHookArgs) -> None:
+        uri, _, tag = str((args.new_inputs or {})["imageName"]).rpartition(":")
+        free_tag(uri.partition("/")[2], tag, account)
+
+    hook = pulumi.ResourceHook(f"free-tag-of-{target}", free)
+    return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
+
+
+def free_tag(repository: str, tag: str, account: Account) -> None:
+    """Gives the image that has `tag` a longer one, of its digest, in its place.
+
+    Published versions may refer to it by its digest, and without any tag it would be deleted.
+    """
+    client = account.client("ecr")
+    asked = {"repositoryName": repository, "imageIds": [{"imageTag": tag}]}
+    answer = client.batch_get_image(**asked, acceptedMediaTypes=[*MEDIA_TYPES])
+    for image in answer["images"]:
+        digest = image["imageId"]["imageDigest"].partition(":")[2]
+        # It has the tag already where what came after it was stopped, and begins again.
+        with contextlib.suppress(client.exceptions.ImageAlreadyExistsException):
+            client.put_image(
+                repositoryName=repository,
+                imageManifest=image["imageManifest"],
+                imageManifestMediaType=image["imageManifestMediaType"],
+                imageTag=f"{tag}-{digest[:_SHOWN]}",
+            )
+        client.batch_delete_image(**asked)
+
+
+_SHOWN = 12
+"""Digits of a digest in a tag."""
 
 
 def delete_versions(function_name: str, keep: int, account: Account) -> None:

@@ -10,9 +10,13 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_docker as docker
 
+from hf_lambda.records import Json
+
 from .account import Account
+from .build_context import content_tag
 from .docker_engine import no_emulator
-from .hooks import explain_error, explain_taken_name
+from .encryption import Encryption, keep_key
+from .hooks import explain_error, explain_taken_name, free_tags
 from .models import MODELS
 from .naming import repository_name
 from .registry import ManifestReader, check_push
@@ -48,11 +52,13 @@ class InferenceImage(pulumi.ComponentResource):
         settings: Settings,
         account: Account,
         read_manifest: ManifestReader,
+        encryption: Encryption,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:InferenceImage", name, None, opts)
         self._name = name
-        self._repository = self._make_repository(settings.protect)
+        self._settings, self._account = settings, account
+        self._repository = self._make_repository(settings, encryption)
         self._architecture = settings.architecture
         self._platform = _PLATFORMS[settings.architecture]
         self._build_args = settings.keep_secret("buildArgs", dict(settings.build_args))
@@ -88,15 +94,21 @@ class InferenceImage(pulumi.ComponentResource):
 
         return pulumi.Output.all(image.urn, image.repo_digest).apply(check)
 
-    def _make_repository(self, protect: bool) -> aws.ecr.Repository:
+    def _make_repository(self, settings: Settings, encryption: Encryption) -> aws.ecr.Repository:
+        kms = {"encryption_type": "KMS", "kms_key": encryption.key_arn}
         repository = aws.ecr.Repository(
             self._name,
             name=repository_name(),
             image_scanning_configuration={"scan_on_push": True},
-            image_tag_mutability="MUTABLE",
-            force_delete=not protect,
-            opts=pulumi.ResourceOptions(
-                parent=self, protect=protect, hooks=explain_taken_name(repository_name())
+            image_tag_mutability="IMMUTABLE" if settings.immutable_tags else "MUTABLE",
+            encryption_configurations=[kms] if encryption.key_arn is not None else None,
+            tags=encryption.tags,
+            force_delete=not settings.protect,
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(
+                    parent=self, protect=settings.protect, hooks=explain_taken_name(repository_name())
+                ),
+                pulumi.ResourceOptions(ignore_changes=["encryptionConfigurations"], hooks=keep_key("images")),
             ),
         )
         aws.ecr.LifecyclePolicy(
@@ -105,20 +117,19 @@ class InferenceImage(pulumi.ComponentResource):
             policy=pulumi.Output.json_dumps(
                 {
                     "rules": [
-                        {
-                            "rulePriority": 1,
-                            "description": f"Keep the last {_UNTAGGED_KEPT} images that a newer one replaced",
-                            "selection": {
-                                "tagStatus": "untagged",
-                                "countType": "imageCountMoreThan",
-                                "countNumber": _UNTAGGED_KEPT,
-                            },
-                            "action": {"type": "expire"},
-                        }
+                        _keep(
+                            1,
+                            f"Keep the last {_UNTAGGED_KEPT} images that a newer one replaced",
+                            _UNTAGGED_KEPT,
+                            tagStatus="untagged",
+                        ),
+                        *(_tagged_rules(settings) if settings.immutable_tags else []),
                     ]
                 }
             ),
-            opts=pulumi.ResourceOptions(parent=self),
+            # It is replaced where it changes, and a repository has one: to delete the old one last would
+            # delete the new one.
+            opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
         return repository
 
@@ -137,7 +148,7 @@ class InferenceImage(pulumi.ComponentResource):
     ) -> docker.Image:
         return docker.Image(
             f"{self._name}-{target}",
-            image_name=pulumi.Output.concat(self._repository.repository_url, ":", target),
+            image_name=pulumi.Output.concat(self._repository.repository_url, ":", self._tag(target)),
             build=docker.DockerBuildArgs(
                 context=".",
                 dockerfile="inference/Dockerfile",
@@ -150,11 +161,16 @@ class InferenceImage(pulumi.ComponentResource):
             build_on_preview=False,
             registry=registry,
             # One after the other: the second finds the layers that they share.
-            opts=pulumi.ResourceOptions(
-                parent=self,
-                depends_on=after,
-                hooks=explain_error(
-                    f"explain-emulation-{target}", "exec format error", no_emulator(self._architecture)
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(
+                    parent=self,
+                    depends_on=after,
+                    hooks=explain_error(
+                        f"explain-emulation-{target}", "exec format error", no_emulator(self._architecture)
+                    ),
+                ),
+                pulumi.ResourceOptions(
+                    hooks=free_tags(target, self._account) if self._settings.immutable_tags else None
                 ),
             ),
         )
@@ -171,7 +187,9 @@ class InferenceImage(pulumi.ComponentResource):
         of = settings.endpoints[endpoint]
         return docker.Image(
             f"{self._name}-models-{endpoint}",
-            image_name=pulumi.Output.concat(self._repository.repository_url, ":models-", endpoint),
+            image_name=pulumi.Output.concat(
+                self._repository.repository_url, ":", _models_tag(endpoint, settings.immutable_tags)
+            ),
             build=docker.DockerBuildArgs(
                 context=f"{MODELS}/{endpoint}",
                 dockerfile="inference/models.Dockerfile",
@@ -188,5 +206,51 @@ class InferenceImage(pulumi.ComponentResource):
             ),
             build_on_preview=False,
             registry=registry,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=after),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=after,
+                hooks=free_tags(f"models-{endpoint}", self._account) if settings.immutable_tags else None,
+            ),
         )
+
+    def _tag(self, target: str) -> str:
+        if not self._settings.immutable_tags:
+            return target
+        return content_tag(target, self._platform, self._settings.build_args)
+
+
+def _models_tag(endpoint: str, immutable: bool) -> str:
+    """Immutable, it is the newest's alone: `free_tags` names those before it by their digests.
+
+    With a sign that no endpoint's name has, so that no tag of one begins as those of another.
+    """
+    return f"models-{endpoint}{'.newest' if immutable else ''}"
+
+
+def _tagged_rules(settings: Settings) -> list[dict[str, Json]]:
+    """Versions that are published refer to the newest images of a target, one each at most.
+
+    Those that are kept, the one that is served and the one that comes; then as many pushes whose deployment
+    failed as without tags.
+    """
+    kept = _UNTAGGED_KEPT + settings.keep_versions + 2
+    prefixes = ["slim-", "full-", *(f"models-{endpoint}." for endpoint in sorted(settings.in_image))]
+    return [
+        _keep(
+            priority,
+            f"Keep the last {kept} images {prefix}*: those of published versions are among them",
+            kept,
+            tagStatus="tagged",
+            tagPrefixList=[prefix],
+        )
+        for priority, prefix in enumerate(prefixes, start=2)
+    ]
+
+
+def _keep(priority: int, description: str, number: int, **selection: Json) -> dict[str, Json]:
+    return {
+        "rulePriority": priority,
+        "description": description,
+        "selection": {**selection, "countType": "imageCountMoreThan", "countNumber": number},
+        "action": {"type": "expire"},
+    }

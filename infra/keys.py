@@ -191,6 +191,18 @@ BucketFolder = Annotated[
     AfterValidator(_check_bucket),
     Allowed("a bucket, or a folder of one such as my-bucket/uploads, or empty for none"),
 ]
+NEW_KEY = "new"
+"""As an ARN: a key of the stack's own."""
+# https://docs.aws.amazon.com/kms/latest/developerguide/concepts.html#key-id-key-ARN
+# No ARN of an alias, which may come to mean another key.
+KeyArn = Annotated[
+    str,
+    Field(pattern=rf"^(|{NEW_KEY}|arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{{12}}:key/[\w-]+)$"),
+    Allowed(
+        "the ARN of a key, for instance arn:aws:kms:us-east-1:123456789012:key/"
+        f"1234abcd-12ab-34cd-56ef-1234567890ab, {NEW_KEY} for one of its own, or empty"
+    ),
+]
 Email = Annotated[
     str,
     Field(pattern=r"^(|[^@\s]+@[^@\s]+\.[^@\s]+)$"),

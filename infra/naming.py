@@ -41,6 +41,10 @@ def log_group_name(endpoint: str) -> str:
     return f"/aws/lambda/{function_name(endpoint)}"
 
 
+def flow_log_group_name() -> str:
+    return f"/aws/vpc/{stack_prefix()}"
+
+
 def refused_names(endpoints: Iterable[str]) -> list[str]:
     """One line for each name that AWS would refuse after other things have been made."""
     prefix, found = stack_prefix(), []

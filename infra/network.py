@@ -10,9 +10,11 @@ import pulumi_aws as aws
 
 from hf_lambda.records import Json
 
+from .encryption import Encryption
 from .existing_network import CACHE_GROUP, ExistingNetwork
-from .naming import name_tag, stack_prefix
-from .role import ExecutionRole
+from .hooks import explain_taken_name
+from .naming import flow_log_group_name, name_tag, stack_prefix
+from .role import ExecutionRole, explain_refused_key, trust
 from .settings import Settings
 
 VPC_CIDR = "10.0.0.0/16"
@@ -53,6 +55,7 @@ class Network(pulumi.ComponentResource):
         settings: Settings,
         existing: ExistingNetwork | None,
         roles: Sequence[ExecutionRole],  # of the functions that will run in it
+        encryption: Encryption,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:Network", name, None, opts)
@@ -67,6 +70,14 @@ class Network(pulumi.ComponentResource):
             self._use(existing)
         else:
             self._make(settings)
+            if settings.flow_logs:
+                FlowLogs(
+                    f"{name}-flow",
+                    vpc_id=self.vpc_id,
+                    settings=settings,
+                    encryption=encryption,
+                    opts=self._child,
+                )
         self._security_groups(settings)
         self.register_outputs({"vpcId": self.vpc_id, "privateSubnetIds": self.private_subnet_ids})
 
@@ -305,6 +316,66 @@ class Egress(pulumi.ComponentResource):
             # A NAT gateway in a subnet that has no way out yet fails to start.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[internet_route]),
         )
+
+
+class FlowLogs(pulumi.ComponentResource):
+    """Which connections there were in the VPC, accepted or rejected, in a log group."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        vpc_id: pulumi.Input[str],
+        settings: Settings,
+        encryption: Encryption,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:FlowLogs", name, None, opts)
+        child = pulumi.ResourceOptions(parent=self)
+        group = aws.cloudwatch.LogGroup(
+            name,
+            name=flow_log_group_name(),
+            retention_in_days=settings.log_retention_days,
+            kms_key_id=encryption.key_arn,
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(flow_log_group_name())),
+                pulumi.ResourceOptions(hooks=explain_refused_key(name)),
+            ),
+        )
+        # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+        role = aws.iam.Role(
+            name,
+            description=f"Writes the flow logs of {stack_prefix()}",
+            assume_role_policy=pulumi.Output.json_dumps(trust("vpc-flow-logs.amazonaws.com")),
+            permissions_boundary=settings.permissions_boundary or None,
+            opts=child,
+        )
+        write = {
+            "Sid": "WriteFlowLogs",
+            "Effect": "Allow",
+            "Action": [
+                "logs:CreateLogStream",
+                "logs:DescribeLogGroups",
+                "logs:DescribeLogStreams",
+                "logs:PutLogEvents",
+            ],
+            "Resource": [group.arn, pulumi.Output.concat(group.arn, ":*")],
+        }
+        policy = aws.iam.RolePolicy(
+            name,
+            role=role.id,
+            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [write]}),
+            opts=child,
+        )
+        aws.ec2.FlowLog(
+            name,
+            vpc_id=vpc_id,
+            traffic_type="ALL",
+            log_destination=group.arn,
+            iam_role_arn=role.arn,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
+        self.register_outputs({})
 
 
 def private_cidr(zone_index: int) -> str:

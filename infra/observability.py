@@ -10,8 +10,10 @@ import pulumi_aws as aws
 from hf_lambda.records import Json
 
 from .account import Account
+from .encryption import Encryption
 from .function import InferenceFunction, RelayFunction, WarmupFunction
 from .naming import RELAY, function_name, stack_prefix
+from .safeguards import DeadLetters, Safeguards
 from .settings import Settings
 
 _NEAR_TIMEOUT = 0.9
@@ -33,6 +35,7 @@ class Observability(pulumi.ComponentResource):
         functions: Mapping[str, InferenceFunction],
         warmup: WarmupFunction | None,
         relay: RelayFunction | None,
+        safeguards: Safeguards,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:Observability", name, None, opts)
@@ -53,7 +56,9 @@ class Observability(pulumi.ComponentResource):
             )
         email = settings.keep_secret("alarmEmail", settings.alarm_email)
         if settings.alarm_email:
-            topic = self._topic(email)
+            topic = self._topic(email, safeguards.encryption)
+            if safeguards.dead_letters:
+                self._alarm_of_letters(safeguards.dead_letters, topic.arn)
             # It runs until just before its timeout, and says then what is left: its duration tells nothing.
             if warmup:
                 self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
@@ -66,12 +71,29 @@ class Observability(pulumi.ComponentResource):
             self._budget(settings.monthly_budget_usd, email)
         self.register_outputs({})
 
-    def _topic(self, email: pulumi.Input[str]) -> aws.sns.Topic:
-        topic = aws.sns.Topic(self._name, opts=self._child)
+    def _topic(self, email: pulumi.Input[str], encryption: Encryption) -> aws.sns.Topic:
+        topic = aws.sns.Topic(self._name, kms_master_key_id=encryption.key_arn, opts=self._child)
         aws.sns.TopicSubscription(
             self._name, topic=topic.arn, protocol="email", endpoint=email, opts=self._child
         )
         return topic
+
+    def _alarm_of_letters(self, letters: DeadLetters, topic_arn: pulumi.Output[str]) -> None:
+        aws.cloudwatch.MetricAlarm(
+            "dead-letters",
+            alarm_description=f"{stack_prefix()}: asynchronous invocations that failed for good",
+            namespace="AWS/SQS",
+            metric_name="ApproximateNumberOfMessagesVisible",
+            dimensions={"QueueName": letters.name},
+            statistic="Maximum",
+            comparison_operator="GreaterThanOrEqualToThreshold",
+            threshold=1,
+            evaluation_periods=1,
+            period=_PERIOD_S,
+            treat_missing_data="notBreaching",
+            alarm_actions=[topic_arn],
+            opts=self._child,
+        )
 
     def _alarms(
         self,

@@ -27,6 +27,8 @@ _INDEXES = (
     "application/vnd.docker.distribution.manifest.list.v2+json",
     "application/vnd.oci.image.index.v1+json",
 )
+MEDIA_TYPES = (*_IMAGES, *_INDEXES)
+"""What ECR is to answer with as it is."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def read_manifest(account: Account, uri: str) -> Manifest | None:
             registryId=registry.partition(".")[0],
             repositoryName=name,
             imageIds=[{"imageDigest": digest}],
-            acceptedMediaTypes=[*_IMAGES, *_INDEXES],
+            acceptedMediaTypes=[*MEDIA_TYPES],
         )
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "RepositoryNotFoundException":

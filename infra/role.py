@@ -7,7 +7,8 @@ import pulumi_aws as aws
 
 from hf_lambda.records import Json
 
-from .hooks import explain_taken_name
+from .encryption import Encryption
+from .hooks import explain_error, explain_taken_name
 from .naming import function_name, log_group_name
 
 _INTERFACES: dict[str, Json] = {
@@ -42,6 +43,16 @@ def trust(service: str) -> dict[str, Json]:
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
+def explain_refused_key(name: str) -> pulumi.ResourceHookBinding:
+    """For a log group; `name` is the hook's alone."""
+    # https://github.com/hashicorp/terraform-provider-aws/issues/29282
+    return explain_error(
+        f"explain-refused-key-{name}",
+        "is not allowed to be used with Arn",
+        "The policy of the key that `kmsKeyArn` names must let CloudWatch Logs use it; see docs/security.md",
+    )
+
+
 class ExecutionRole(pulumi.ComponentResource):
     """Role and log group of a function.
 
@@ -59,6 +70,7 @@ class ExecutionRole(pulumi.ComponentResource):
         log_retention_days: int,
         permissions_boundary: str,  # ARN of a policy, or empty
         in_vpc: bool = True,
+        encryption: Encryption,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ExecutionRole", name, None, opts)
@@ -68,7 +80,11 @@ class ExecutionRole(pulumi.ComponentResource):
             name,
             name=log_group_name(name),
             retention_in_days=log_retention_days,
-            opts=pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(log_group_name(name))),
+            kms_key_id=encryption.key_arn,
+            opts=pulumi.ResourceOptions.merge(
+                pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(log_group_name(name))),
+                pulumi.ResourceOptions(hooks=explain_refused_key(name)),
+            ),
         )
         self._role = aws.iam.Role(
             name,

@@ -26,6 +26,7 @@ from .keys import (
     FileSystemId,
     Flag,
     Instances,
+    KeyArn,
     Keys,
     MemoryMb,
     Method,
@@ -145,7 +146,8 @@ class EndpointSettings(Keys):
     )
     tracing: Literal["passThrough", "active"] = Field(
         description="X-Ray traces of an endpoint - passThrough (Lambda traces what a traced caller sends) or "
-        "active (Lambda samples requests itself). No SDK is in the image."
+        "active (Lambda samples requests itself). For all functions it is the warm-up's too. No SDK is in "
+        "the image."
     )
     image: Literal["auto", "slim", "full"] = Field(
         description="Image of an endpoint - slim (models that the warm-up prepares), full (with torch and "
@@ -225,6 +227,23 @@ class Settings(EndpointSettings):
         description="ARN of the policy that bounds the permissions of every role, for accounts that ask for "
         "one. Empty - none."
     )
+    kms_key_arn: KeyArn = Field(
+        description="Customer managed key of KMS that encrypts logs, cache, images, environments, staged "
+        "files, alarms and the token - the ARN of one in this region, or new for one of the stack's own (a "
+        "dollar a month). Chosen before the first deployment, since the cache and the images would be "
+        "replaced. Empty - AWS's own keys."
+    )
+    flow_logs: Flag = Field(
+        description="Logs what connects to what in the stack's own VPC, to CloudWatch, for logRetentionDays."
+    )
+    dead_letters: Flag = Field(
+        description="A queue that keeps, for 14 days, the events of asynchronous invocations that failed for "
+        "good - of the warm-up and of every endpoint. They hold what callers sent."
+    )
+    immutable_tags: Flag = Field(
+        description="Tags of images are digests of what they are built of, and ECR lets nobody move them. "
+        "Without it an image has the name of its target."
+    )
     keep_versions: Annotated[WholeNumber, Ge(0), Le(20)] = Field(
         description="Published versions of an endpoint that are kept beside the one that its alias `live` "
         "serves, 0 to 20. Older ones are deleted."
@@ -249,6 +268,10 @@ class Settings(EndpointSettings):
     warmup_memory_mb: MemoryMb = Field(
         description="Memory of the warm-up, 128 to 10240 MB. The default is enough for 600 million parameters"
         " stored in fp32; docs/prepared.md has what was measured."
+    )
+    warmup_concurrency: Annotated[WholeNumber, Ge(-1), Le(1000)] = Field(
+        description="Most instances of the warm-up, and of the relay, at once, set aside from the account's "
+        "limit, at least 2. -1 reserves none and limits none."
     )
     tolerance: Annotated[
         Tolerance,
@@ -580,6 +603,16 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
             "out, or egress relay or none, which download elsewhere"
         )
     found += _contradictions_of_network(settings)
+    if settings.warmup_concurrency in (0, 1):
+        found.append(
+            f"warmupConcurrency is {settings.warmup_concurrency}; must be -1 or at least 2, since "
+            "the warm-up is asked how far it is while it works"
+        )
+    region = pulumi.Config("aws").get("region")
+    if ":" in settings.kms_key_arn and settings.kms_key_arn.split(":")[3] != region:
+        found.append(
+            f"kmsKeyArn is {settings.kms_key_arn}; must be a key of aws:region, {region}, where all is stored"
+        )
     if settings.zones and len(settings.zones) != settings.az_count:
         found.append(
             f"zones has {len(settings.zones)} and azCount is {settings.az_count}; name as many as azCount"
@@ -641,6 +674,8 @@ def _contradictions_of_network(settings: Settings) -> list[str]:
             f"subnetIds has {len(settings.subnet_ids)} and azCount is {settings.az_count}; name as many as "
             "azCount"
         )
+    if settings.flow_logs:
+        found.append("flowLogs is true with vpcId, which its owner logs; must be false")
     if settings.zones:
         found.append(
             f"zones has {', '.join(settings.zones)} with vpcId, whose subnets say where; leave it empty"

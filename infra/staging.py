@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from hf_lambda.records import Json
 
+from .encryption import Encryption
 from .existing_network import read_actions
 from .settings import Settings
 
@@ -26,6 +27,7 @@ class StagingBucket(pulumi.ComponentResource):
         name: str,
         *,
         settings: Settings,
+        encryption: Encryption,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:StagingBucket", name, None, opts)
@@ -34,7 +36,7 @@ class StagingBucket(pulumi.ComponentResource):
         # Copies alone lie here, so a destroy may empty it whatever `protect` says.
         bucket = aws.s3.Bucket(name, force_destroy=True, opts=child)
         self.name, self._arn = bucket.bucket, bucket.arn
-        self._secure(name, bucket)
+        self._secure(name, bucket, encryption)
         self.register_outputs({"name": self.name})
 
     def read_statements(self) -> list[dict[str, Json]]:
@@ -54,12 +56,12 @@ class StagingBucket(pulumi.ComponentResource):
     def _everything(self) -> list[pulumi.Output[str]]:
         return [self._arn, pulumi.Output.concat(self._arn, "/*")]
 
-    def _secure(self, name: str, bucket: aws.s3.Bucket) -> None:
+    def _secure(self, name: str, bucket: aws.s3.Bucket, encryption: Encryption) -> None:
         child = pulumi.ResourceOptions(parent=self)
         aws.s3.BucketServerSideEncryptionConfiguration(
             name,
             bucket=bucket.id,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            rules=[_rule(encryption)],
             opts=child,
         )
         blocked = aws.s3.BucketPublicAccessBlock(
@@ -101,6 +103,14 @@ class StagingBucket(pulumi.ComponentResource):
             # S3 refuses two changes of a bucket's access at the same time.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[blocked]),
         )
+
+
+def _rule(encryption: Encryption) -> dict[str, Json]:
+    if encryption.key_arn is None:
+        return {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
+    by_key = {"sse_algorithm": "aws:kms", "kms_master_key_id": encryption.key_arn}
+    # Without a key of the bucket's own S3 asks KMS for every part of every file.
+    return {"apply_server_side_encryption_by_default": by_key, "bucket_key_enabled": True}
 
 
 def _allow(sid: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Json]:

@@ -5,14 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_FIELDS = {
-    "duration_ms": r"(?:\t|^)Duration: ([\d.]+) ms",
-    "billed_ms": r"Billed Duration: ([\d.]+) ms",
-    "memory_mb": r"Memory Size: (\d+) MB",
-    "peak_mb": r"Max Memory Used: (\d+) MB",
-    "init_ms": r"Init Duration: ([\d.]+) ms",
-}
-
 
 @dataclass(frozen=True)
 class ReportLine:
@@ -35,9 +27,22 @@ class ReportLine:
         if not found_one:
             return cls()
         line = last.partition("\n")[0]
-        found = {name: re.search(pattern, line) for name, pattern in _FIELDS.items()}
-        numbers = {name: float(each[1]) for name, each in found.items() if each}
-        whole = {name: int(numbers[name]) for name in ("memory_mb", "peak_mb") if name in numbers}
+
+        def number(before: str, unit: str) -> float | None:
+            found = re.search(rf"(?:\t|^){before}: ([\d.]+) {unit}", line)
+            return float(found[1]) if found else None
+
+        def whole(before: str) -> int | None:
+            found = number(before, "MB")
+            return None if found is None else int(found)
+
         # In a line of its own: https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html
         trace = re.search(r"XRAY TraceId: (\S+)\t.*Sampled: true", last)
-        return cls(**{**numbers, **whole}, trace_id=trace[1] if trace else None)  # type: ignore[arg-type]
+        return cls(
+            duration_ms=number("Duration", "ms"),
+            billed_ms=number("Billed Duration", "ms"),
+            memory_mb=whole("Memory Size"),
+            peak_mb=whole("Max Memory Used"),
+            init_ms=number("Init Duration", "ms"),
+            trace_id=trace[1] if trace else None,
+        )

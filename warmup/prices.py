@@ -96,6 +96,8 @@ DATA_OUT = Price(
 SECRET = _by_infracost(
     0.40, "secret and month", "https://aws.amazon.com/secrets-manager/pricing/", "secretsmanager_secret"
 )
+KMS_KEY = _by_infracost(1.00, "key and month", "https://aws.amazon.com/kms/pricing/", "kms_key")
+"""A customer managed one; AWS's own cost nothing while nobody asks."""
 DASHBOARD = _by_infracost(3.00, "dashboard and month", _CLOUDWATCH, "cloudwatch_dashboard")
 ALARM = _by_infracost(0.10, "alarm and month", _CLOUDWATCH, "cloudwatch_metric_alarm")
 LOGS_WRITTEN = _by_infracost(0.50, "GB", _CLOUDWATCH, "cloudwatch_log_group")

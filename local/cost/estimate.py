@@ -48,6 +48,7 @@ NO_COST_IDLE = frozenset(
         "aws:sqs/queue:Queue",  # by what is sent and read
         *(f"aws:sns/{each}" for each in ("topic:Topic", "topicSubscription:TopicSubscription")),
         "aws:cloudwatch/logGroup:LogGroup",  # by what is written and kept
+        "aws:ec2/flowLog:FlowLog",  # as a log
         *(f"aws:s3/{each}" for each in ("bucketPolicy:BucketPolicy",)),
         "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock",
         "aws:s3/bucketOwnershipControls:BucketOwnershipControls",
@@ -220,6 +221,7 @@ def _idle(
         yield _in_images(sorted(in_image), own, taken)
     for what, type_, name, price, note in (
         ("secrets (the Hub's token)", "aws:secretsmanager/secret:Secret", "secret", prices.SECRET, ""),
+        ("keys (KMS)", "aws:kms/key:Key", "key", prices.KMS_KEY, "; what is asked of it comes on top"),
         (
             "dashboards",
             "aws:cloudwatch/dashboard:Dashboard",

@@ -123,6 +123,11 @@ class Answers(mocks.Mocks):
                 "names": self.zones,
                 "zoneIds": self.zones,
             },
+            "aws:index/getCallerIdentity:getCallerIdentity": {
+                "accountId": ACCOUNT,
+                "arn": f"arn:aws:iam::{ACCOUNT}:user/deployer",
+                "userId": "x",
+            },
             "aws:ecr/getAuthorizationToken:getAuthorizationToken": {"userName": "AWS", "password": "s3cret"},
         }
         return {"id": args.token, **args.args, **known[args.token]}

@@ -28,6 +28,8 @@ WARMUP = {"lambda/function hf-lambda-dev-warmup"}
 RELAY = {"lambda/function hf-lambda-dev-relay"}
 IN_VPC = ENDPOINTS | WARMUP
 FUNCTIONS = IN_VPC | RELAY
+POLICIES = each("iam/rolePolicy {}-cache") | {"iam/rolePolicy warmup-warm", "iam/rolePolicy relay-stage"}
+"""What functions may do beside writing their logs."""
 IMAGES = {"docker:index/image image-full", "docker:index/image image-slim"}
 ZONES = ("0", "1")
 ALARMS = {
@@ -172,7 +174,10 @@ CHANGES: dict[str, Change] = {
         ),
     ),
     "environment": Change({"LOG_LEVEL": "debug"}, Changes.of(updates=PUBLISHED)),
-    "tracing": Change("active", Changes.of(updates=PUBLISHED | each("iam/rolePolicy {}-cache"))),
+    "tracing": Change(
+        "active",
+        Changes.of(updates=PUBLISHED | WARMUP | RELAY | POLICIES),
+    ),
     "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
     "release": Change("gated", Changes(), why="the alias stays with what it serves"),
     "canary": Change(5, Changes(), why="an output, for whoever releases"),
@@ -219,6 +224,29 @@ CHANGES: dict[str, Change] = {
         "arn:aws:iam::123456789012:policy/boundary",
         Changes.of(updates=each("iam/role {}", (*SCRIPTS, "warmup", "relay"))),
     ),
+    "flowLogs": Change(
+        True,
+        Changes.of(
+            creates=each(
+                "{} network-flow", ("cloudwatch/logGroup", "ec2/flowLog", "iam/role", "iam/rolePolicy")
+            )
+        ),
+    ),
+    "deadLetters": Change(
+        True,
+        Changes.of(
+            creates={"sqs/queue dead-letters"},
+            updates=PUBLISHED | WARMUP | RELAY | POLICIES,
+        ),
+    ),
+    "immutableTags": Change(
+        True,
+        Changes.of(
+            updates=PUBLISHED | WARMUP | RELAY | IMAGES | {"ecr/repository image"},
+            replaces={"ecr/lifecyclePolicy image"},
+        ),
+    ),
+    "warmupConcurrency": Change(5, Changes.of(updates=WARMUP | RELAY)),
     "hubEndpoint": Change("https://hub.local", Changes.of(updates=RELAY)),
     "hfToken": Change(
         "hf_x",

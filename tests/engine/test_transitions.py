@@ -239,6 +239,48 @@ def test_a_renamed_project_keeps_the_settings_of_its_stacks(prod: Stack):
         prod.preview()
 
 
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+def test_a_key_is_chosen_before_the_first_deployment_and_stays(prod: Stack):
+    prod.up()
+    before = prod.cloud().resources
+    assert sum(key.startswith("aws:kms/key:") for key in before) == 1
+    for other in ("", KEY):
+        prod.configure(kmsKeyArn=other)
+        for command in (prod.preview, lambda: prod.up()):
+            with pytest.raises(PulumiError, match="both would be replaced"):
+                command()
+    prod.configure(kmsKeyArn=None)  # what Pulumi.prod.yaml says
+    kept = ("aws:efs/", "aws:ecr/", "aws:kms/")
+    prod.up(kmsKeyArn="new")
+    after = prod.cloud().resources
+    assert [key for key in before if key.startswith(kept)] == [key for key in after if key.startswith(kept)]
+    assert prod.preview() == NOTHING
+
+
+def test_a_stack_without_a_key_gets_none_later(dev: Stack):
+    with pytest.raises(PulumiError, match="the stack was made with none"):
+        dev.up(kmsKeyArn="new")
+    assert not lost(dev.up(kmsKeyArn=None)) and dev.preview() == NOTHING
+
+
+def test_tags_that_stay_survive_a_revert(dev: Stack):
+    """ECR refuses a tag that is there, whatever is pushed under it."""
+    script = dev.project / "inference" / "sentiment.py"
+    first = script.read_text()
+    dev.up(immutableTags=True)
+    for text in (f"{first}\n# changed\n", first, f"{first}\n# changed\n"):
+        script.write_text(text)
+        changes = dev.up()
+        assert "docker:index/image image-slim" in changes.updates and not lost(changes)
+    assert dev.up() == NOTHING
+    tags = dev.cloud().tags
+    assert (
+        len({digest for _, digest in tags.items()}) == len(tags) >= 8
+    )  # nothing that was pushed is without one
+
+
 # In an existing network: what the program reads is an emulated AWS, in which it was made by its API.
 
 

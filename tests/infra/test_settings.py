@@ -57,6 +57,25 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         "zones has 1 and azCount is 2; name as many as azCount",
     ),
     "url": ({"functionUrl": "open"}, "functionUrl is 'open'; must be none, iam or public"),
+    "a key that is none": (
+        {"kmsKeyArn": "alias/ours"},
+        "kmsKeyArn is 'alias/ours'; must be the ARN of a key, for instance arn:aws:kms:us-east-1:"
+        "123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab, new for one of its own, or empty",
+    ),
+    "a key of another region": (
+        {"kmsKeyArn": "arn:aws:kms:eu-west-1:123456789012:key/1234abcd"},
+        "kmsKeyArn is arn:aws:kms:eu-west-1:123456789012:key/1234abcd; must be a key of aws:region, "
+        "us-east-1, where all is stored",
+    ),
+    "flow logs of a network that is there": (
+        {"vpcId": "vpc-1", "subnetIds": ["subnet-1", "subnet-2"], "flowLogs": True},
+        "flowLogs is true with vpcId, which its owner logs; must be false",
+    ),
+    "a warm-up that nobody can ask": (
+        {"warmupConcurrency": 1},
+        "warmupConcurrency is 1; must be -1 or at least 2, since the warm-up is asked how far it is while it "
+        "works",
+    ),
     **{
         f"API key {number}": (
             {"apiKeys": value},

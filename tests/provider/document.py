@@ -17,7 +17,7 @@ from local.program import mock
 from local.program.declare import read_config
 from tests.infra.asked import SECRET, Deployed
 from tests.infra.program import full_key
-from tests.provider.schema import NAMES, Schema, UnknownError, camel_case, snake_case
+from tests.provider.schema import NAMES, Schema, UnknownError, camel_case
 
 LACKING = {
     "aws:lambda/permission:Permission invokedViaFunctionUrl": (
@@ -179,7 +179,7 @@ def _document(deployed: Deployed, schema: Schema, stack: str) -> Document:
             **_own_name(schema, kind, stack, each.name),
             **_timeouts(schema, kind),
             **arguments,
-            **_ignored(each),
+            **_ignored(each, schema, kind),
             "depends_on": sorted(addresses[urn] for urn in each.dependencies if urn in addresses),
         }
     if others := sorted(set(unknown) - set(LACKING)):
@@ -214,8 +214,8 @@ def _own_name(schema: Schema, kind: str, stack: str, name: str) -> dict[str, str
     return {each: f"{name}-{digits}" for each in NAMES if attributes.get(each, {}).get("required")}
 
 
-def _ignored(resource: mock.Resource) -> dict[str, Any]:
-    ignored = sorted(snake_case(each) for each in resource.ignored)
+def _ignored(resource: mock.Resource, schema: Schema, kind: str) -> dict[str, Any]:
+    ignored = sorted(schema.name(kind, each) for each in resource.ignored)
     return {"lifecycle": [{"ignore_changes": ignored}]} if ignored else {}
 
 

@@ -67,6 +67,15 @@ class Schema:
                 return candidate
         raise UnknownError(f"the provider has no resource for {token} (tried {', '.join(candidates)})")
 
+    def name(self, kind: str, key: str) -> str:
+        """The provider's name for an input of Pulumi's."""
+        block = self.block(kind)
+        names = frozenset(block.get("attributes", {})) | frozenset(block.get("block_types", {}))
+        found = _argument(key, names)
+        if found is None:
+            raise UnknownError(f"the provider has no argument for {kind} {key}")
+        return found
+
     def outputs(self, kind: str) -> Iterable[tuple[str, bool]]:
         """(name, whether it is a list) of the texts that the provider computes."""
         for name, spec in self.block(kind).get("attributes", {}).items():

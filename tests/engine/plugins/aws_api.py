@@ -46,6 +46,8 @@ class Api(BaseHTTPRequestHandler):
             log.write(json.dumps(call) + "\n")
         if target.endswith(".BatchGetImage"):
             self._answer(200, _images(stack / "cloud.json", json.loads(body)))
+        elif target.endswith((".PutImage", ".BatchDeleteImage")):
+            self._answer(200, _retag(stack / "cloud.json", json.loads(body)))
         elif "/invocations" in self.path:
             self._answer(202 if kind == "Event" else 200, {})
         elif "/functions/" in self.path:
@@ -121,10 +123,31 @@ def _function(cloud_file: Path, method: str, path: str, body: str) -> tuple[int,
         return (200, named[0]) if named else (404, {"Type": "User", "Message": f"no {place}"})
 
 
+def _retag(cloud_file: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """PutImage of what is there, BatchDeleteImage of a tag."""
+    repository = asked["repositoryName"]
+    with changing(cloud_file) as cloud:
+        if "imageTag" in asked:
+            digest = json.loads(asked["imageManifest"])["config"]["digest"]
+            cloud.tags[f"{repository}:{asked['imageTag']}"] = digest
+        for each in asked.get("imageIds", []):
+            cloud.tags.pop(f"{repository}:{each['imageTag']}")
+    return {"image": {}, "imageIds": [], "failures": []}
+
+
 def _images(cloud_file: Path, asked: dict[str, Any]) -> dict[str, Any]:
     there = {each.outputs.get("repoDigest") for each in Cloud.load(cloud_file).resources.values()}
     images, failures = [], []
+    tags = Cloud.load(cloud_file).tags
     for identifier in asked["imageIds"]:
+        if digest := tags.get(f"{asked['repositoryName']}:{identifier.get('imageTag')}"):
+            said = {"imageManifest": json.dumps({**MANIFEST, "config": {"digest": digest}})}
+            identity = {**identifier, "imageDigest": digest}
+            images.append({"imageId": identity, **said, "imageManifestMediaType": MEDIA_TYPE})
+            continue
+        if "imageDigest" not in identifier:
+            failures.append({"imageId": identifier, "failureReason": "Requested image not found"})
+            continue
         pushed = f"{asked['repositoryName']}@{identifier['imageDigest']}"
         if any(str(each).endswith(f"/{pushed}") for each in there):
             said = {"imageManifest": json.dumps(MANIFEST), "imageManifestMediaType": MEDIA_TYPE}

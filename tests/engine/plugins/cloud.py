@@ -28,6 +28,8 @@ class Cloud:
     """How much was ever made or changed."""
     versions: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     """Function -> published version -> its subnets."""
+    tags: dict[str, str] = field(default_factory=dict)
+    """`<repository>:<tag>` -> digest, of what was pushed."""
 
     @classmethod
     def load(cls, path: Path) -> Cloud:
@@ -35,11 +37,18 @@ class Cloud:
             return cls()
         content = json.loads(path.read_text())
         resources = {key: Resource(**each) for key, each in content["resources"].items()}
-        return cls(resources, content["log"], content["n"], content.get("versions", {}))
+        versions, tags = content.get("versions", {}), content.get("tags", {})
+        return cls(resources, content["log"], content["n"], versions, tags)
 
     def save(self, path: Path) -> None:
         resources = {key: vars(each) for key, each in self.resources.items()}
-        content = {"resources": resources, "log": self.log, "n": self.made, "versions": self.versions}
+        content = {
+            "resources": resources,
+            "log": self.log,
+            "n": self.made,
+            "versions": self.versions,
+            "tags": self.tags,
+        }
         path.write_text(json.dumps(content, indent=1))
 
 

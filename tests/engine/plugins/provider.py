@@ -32,10 +32,15 @@ from tests.engine.plugins.catalogue import (
     type_of,
 )
 from tests.engine.plugins.cloud import Cloud, Resource, changing
-from tests.engine.plugins.refusals import refused_creation, refused_deletion, refused_update
+from tests.engine.plugins.refusals import (
+    IMAGE,
+    refused_creation,
+    refused_deletion,
+    refused_update,
+    short_name,
+)
 
 LARGE = [("grpc.max_receive_message_length", 1 << 28)]
-IMAGE = "docker:index/image:Image"
 _SECRET = "4dabf18193072939515e22adb298388d"
 """Key that marks a secret on the wire."""
 
@@ -172,6 +177,8 @@ def context_digest(context: Path) -> str:
 
 
 def _publish(cloud: Cloud, kind: str, inputs: dict[str, Any], made: dict[str, Any]) -> None:
+    if kind == IMAGE:
+        cloud.tags[short_name(inputs)] = made["repoDigest"].rpartition("@")[2]
     if kind == "aws:lambda/function:Function" and inputs.get("publish"):
         subnets = (inputs.get("vpcConfig") or {}).get("subnetIds", [])
         cloud.versions.setdefault(made["id"], {}).setdefault(made["version"], subnets)

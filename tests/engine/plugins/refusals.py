@@ -12,6 +12,7 @@ from typing import Any
 from tests.engine.plugins.catalogue import ACCOUNT
 from tests.engine.plugins.cloud import Cloud
 
+IMAGE, REPOSITORY = "docker:index/image:Image", "aws:ecr/repository:Repository"
 FUNCTION, SUBNET = "aws:lambda/function:Function", "aws:ec2/subnet:Subnet"
 ZONE_WITHOUT_LAMBDA = "e"
 """The last letter of its name."""
@@ -37,6 +38,8 @@ _TAKEN = {
 
 
 def refused_update(cloud: Cloud, kind: str, inputs: dict[str, Any]) -> str | None:
+    if kind == IMAGE:
+        return _taken_tag(cloud, inputs)
     if kind != FUNCTION:
         return None
     subnets = (inputs.get("vpcConfig") or {}).get("subnetIds") or []
@@ -47,6 +50,24 @@ def refused_update(cloud: Cloud, kind: str, inputs: dict[str, Any]) -> str | Non
             "support. Please use a different set of subnets."
         )
     return None
+
+
+def _taken_tag(cloud: Cloud, inputs: dict[str, Any]) -> str | None:
+    name = short_name(inputs)
+    repository, _, tag = name.rpartition(":")
+    mutability = _inputs(cloud, REPOSITORY, repository).get("imageTagMutability")
+    if mutability == "IMMUTABLE" and name in cloud.tags:
+        # https://github.com/moby/buildkit/issues/3776
+        return (
+            f"tag invalid: The image tag '{tag}' already exists in the '{repository}' repository and cannot "
+            "be overwritten because the repository is immutable."
+        )
+    return None
+
+
+def short_name(inputs: dict[str, Any]) -> str:
+    """`<repository>:<tag>`, without the registry."""
+    return str(inputs["imageName"]).partition("/")[2]
 
 
 def refused_deletion(cloud: Cloud, kind: str, identifier: str) -> str | None:
