@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,8 @@ from local.doctor.machine import (
     run_command,
 )
 from local.doctor.needs import Stack, read_stack
-from local.doctor.report import Check, DoctorReport, Status, failed, ok, skipped
+from local.doctor.policy import LARGEST, least_policy, read_recorded, size_of
+from local.doctor.report import Check, DoctorReport, Status, failed, ok, skipped, warning
 from local.program.declare import ProgramError
 
 _SIGNS = {Status.OK: "ok", Status.WARNING: "note", Status.FAILED: "FAILED", Status.SKIPPED: "-"}
@@ -41,14 +43,25 @@ def examine(
     checks += [cli, check_login(cli.status is not Status.FAILED, environ, run), settings]
     if found is None:
         names = ("AWS credentials", "region", "limits")
-        return DoctorReport(stack, (*checks, *(skipped(name, _AFTER_SETTINGS) for name in names)))
+        return DoctorReport(stack, (*checks, *(skipped(name, _AFTER_SETTINGS) for name in names)), None)
     credentials = check_credentials(found.access)
     checks.append(credentials)
+    account = "*"
     if credentials.status is Status.OK:
+        account = found.access.account_id
         checks += [check_region(found.access, found.zones), *check_limits(found)]
     else:
         checks += [skipped(name, "no AWS credentials") for name in ("region", "limits")]
-    return DoctorReport(stack, tuple(checks))
+    policy = least_policy(found, read_recorded(), account)
+    if (size := size_of(policy)) > LARGEST:
+        checks.append(
+            warning(
+                "policy",
+                f"{size} characters, and a managed policy may have {LARGEST}",
+                "make two of it, with half of the statements each",
+            )
+        )
+    return DoctorReport(stack, tuple(checks), policy)
 
 
 def _settings(root: Path, stack: str) -> tuple[Stack | None, Check]:
@@ -71,6 +84,10 @@ def lines_of(report: DoctorReport) -> Iterator[str]:
         yield from (f"{indent}{line}" for line in others)
         if check.fix:
             yield f"{indent}-> {check.fix}"
+    if report.policy:
+        yield ""
+        yield f"the least IAM policy that deploys, warms and destroys stack {report.stack}:"
+        yield json.dumps(report.policy, indent=2)
     yield ""
     if names := [each.name for each in report.failed]:
         yield f"{len(names)} {'thing' if len(names) == 1 else 'things'} to mend: {', '.join(names)}"

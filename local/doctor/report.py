@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
-from warmup.protocol.records import OMIT_DEFAULT, Record
+from warmup.protocol.records import OMIT_DEFAULT, Json, Record
 
 
 class Status(StrEnum):
@@ -34,6 +35,8 @@ class Check(Record):
 class DoctorReport(Record):
     stack: str
     checks: tuple[Check, ...]
+    policy: Mapping[str, Json] | None
+    """The least IAM policy that deploys the stack; None where its settings cannot be read."""
 
     @property
     def failed(self) -> tuple[Check, ...]:

@@ -28,6 +28,7 @@ def test_without_any_tool_it_says_what_is_missing_and_fails(capsys: pytest.Captu
     text = capsys.readouterr().out
     assert "FAILED Docker engine" in text and "FAILED Pulumi CLI" in text and "FAILED AWS credentials" in text
     assert text.rstrip().endswith("3 things to mend: Docker engine, Pulumi CLI, AWS credentials")
+    assert "lambda:CreateFunction" in text
 
 
 def test_as_json_it_says_the_same(capsys: pytest.CaptureFixture[str]):
@@ -36,6 +37,7 @@ def test_as_json_it_says_the_same(capsys: pytest.CaptureFixture[str]):
     failed = {check["name"]: check["fix"] for check in report["checks"] if check["status"] == "failed"}
     assert report["stack"] == "prod"
     assert set(failed) == {"Docker engine", "Pulumi CLI", "AWS credentials"} and all(failed.values())
+    assert report["policy"]["Version"] == "2012-10-17"
 
 
 def test_a_mistake_in_the_settings_is_told_and_what_depends_on_it_is_not_looked_at(root: Path):
@@ -46,6 +48,7 @@ def test_a_mistake_in_the_settings_is_told_and_what_depends_on_it_is_not_looked_
     assert "memoryMb is '1'; must be" in settings.found and "egres" in settings.found
     skipped = {check.name for check in report.checks if check.status is Status.SKIPPED}
     assert {"architecture", "AWS credentials", "region", "limits"} <= skipped
+    assert report.policy is None
     assert any("memoryMb is '1'" in line for line in command.lines_of(report))
 
 
@@ -58,4 +61,4 @@ def test_no_secret_of_the_config_is_shown(root: Path):
 def test_an_encrypted_config_needs_no_passphrase(root: Path):
     (root / "Pulumi.dev.yaml").write_text("config:\n  hfToken:\n    secure: v1:abc\n")
     report = command.examine(root, "dev", {})
-    assert "settings" not in {check.name for check in report.failed}
+    assert report.policy and "secretsmanager:CreateSecret" in json.dumps(report.policy)
