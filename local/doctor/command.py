@@ -20,7 +20,7 @@ from local.doctor.machine import (
     run_command,
 )
 from local.doctor.needs import Stack, read_stack
-from local.doctor.policy import LARGEST, least_policy, read_recorded, size_of
+from local.doctor.policy import LARGEST, least_policy, read_recorded, size_of, types_lacking
 from local.doctor.report import Check, DoctorReport, Status, failed, ok, skipped, warning
 from local.program.declare import ProgramError
 
@@ -52,7 +52,11 @@ def examine(
         checks += [check_region(found.access, found.zones), *check_limits(found)]
     else:
         checks += [skipped(name, "no AWS credentials") for name in ("region", "limits")]
-    policy = least_policy(found, read_recorded(), account)
+    recorded = read_recorded()
+    policy = least_policy(found, recorded, account)
+    if lacking := types_lacking(found, recorded):
+        fix = "python -m tests.provider.actions records it; until then allow these by hand"
+        checks.append(warning("policy", f"knows nothing of {', '.join(lacking)}", fix))
     if (size := size_of(policy)) > LARGEST:
         checks.append(
             warning(

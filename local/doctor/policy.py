@@ -98,6 +98,19 @@ NOT_RECORDED = {
         *("sqs:CreateQueue", "sqs:DeleteQueue", "sqs:GetQueueAttributes", "sqs:GetQueueUrl"),
         *("sqs:ListQueueTags", "sqs:SetQueueAttributes", "sqs:TagQueue", "sqs:UntagQueue"),
     ),
+    "aws:ec2/flowLog:FlowLog": (
+        *("ec2:CreateFlowLogs", "ec2:DeleteFlowLogs", "ec2:DescribeFlowLogs"),
+        *("ec2:CreateTags", "ec2:DeleteTags"),
+    ),
+    "aws:kms/key:Key": (
+        *("kms:CreateKey", "kms:DescribeKey", "kms:ScheduleKeyDeletion", "kms:UpdateKeyDescription"),
+        *("kms:EnableKey", "kms:DisableKey", "kms:GetKeyPolicy", "kms:PutKeyPolicy"),
+        *("kms:GetKeyRotationStatus", "kms:EnableKeyRotation", "kms:DisableKeyRotation"),
+        *("kms:ListResourceTags", "kms:TagResource", "kms:UntagResource"),
+        # Whoever has a service store something under a key needs these on it, as ECR, EFS, Lambda and
+        # Secrets Manager say: https://docs.aws.amazon.com/kms/latest/developerguide/services-ecr.html
+        *("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
+    ),
     "aws:scheduler/schedule:Schedule": (
         *("scheduler:CreateSchedule", "scheduler:DeleteSchedule"),
         *("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
@@ -130,7 +143,7 @@ def read_recorded() -> Recorded:
 
 
 def least_policy(stack: Stack, recorded: Recorded, account: str = "*") -> dict[str, Json]:
-    """`account`: the id, where it is known. Raises KeyError for a type of resource that was not recorded."""
+    """`account`: the id, where it is known."""
     arns = _arns(stack, account)
     by_resources: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for action in _actions(stack, recorded):
@@ -161,7 +174,14 @@ def least_policy(stack: Stack, recorded: Recorded, account: str = "*") -> dict[s
 
 def _passed_to(stack: Stack) -> list[str]:
     services = {FUNCTION: "lambda", "aws:scheduler/schedule:Schedule": "scheduler"}
+    services["aws:ec2/flowLog:FlowLog"] = "vpc-flow-logs"
     return [f"{name}.amazonaws.com" for type_, name in services.items() if stack.count(type_)]
+
+
+def types_lacking(stack: Stack, recorded: Recorded) -> list[str]:
+    """Types of resources of `stack` that the policy knows nothing of."""
+    types = {each.type for each in stack.resources if each.type.startswith("aws:")}
+    return sorted(types - recorded.actions.keys() - NOT_RECORDED.keys())
 
 
 def size_of(policy: Mapping[str, Json]) -> int:
@@ -172,7 +192,7 @@ def size_of(policy: Mapping[str, Json]) -> int:
 def _actions(stack: Stack, recorded: Recorded) -> set[str]:
     types = {each.type for each in stack.resources}
     known = {**NOT_RECORDED, **recorded.actions}
-    found = {action for type_ in types if type_.startswith("aws:") for action in known[type_]}
+    found = {action for type_ in types if type_.startswith("aws:") for action in known.get(type_, ())}
     for unseen in UNSEEN:
         found |= set(unseen.actions) if types & set(unseen.types) else set()
     if "aws:ec2/vpc:Vpc" not in types and "aws:efs/accessPoint:AccessPoint" in types:

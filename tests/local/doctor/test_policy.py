@@ -18,6 +18,7 @@ from local.doctor.policy import (
     least_policy,
     read_recorded,
     size_of,
+    types_lacking,
     unseen_actions,
 )
 from local.program.mock import Resource
@@ -47,8 +48,9 @@ def _as_list(value: Json) -> list[str]:
 def everything(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A stack with every kind of resource that some setting makes."""
     keys = ("functionUrl", "provisionedConcurrency", "allowRemoteCode", "hfToken", "monthlyBudgetUsd")
-    keys += ("keepWarm", "async")
+    keys += ("keepWarm", "async", "flowLogs", "deadLetters")
     given = {key: value for each in keys for key, value in CHANGES[each].keys(each).items()}
+    given["kmsKeyArn"] = "new"
     found: list[Resource] = []
     for egress in ("nat", "relay", "ipv6"):
         folder = tmp_path_factory.mktemp(egress)
@@ -59,6 +61,14 @@ def everything(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
 def test_every_type_of_resource_that_a_setting_makes_was_recorded(everything: Stack):
     types = {each.type for each in everything.resources if each.type.startswith("aws:")}
     assert types - RECORDED_NOW.actions.keys() == NOT_RECORDED.keys()
+
+
+def test_a_type_that_was_not_recorded_is_told_and_stops_nothing(dev: Stack):
+    later = replace(dev.resources[0], type="aws:dynamodb/table:Table")
+    stack = replace(dev, resources=[*dev.resources, later])
+    assert types_lacking(dev, RECORDED_NOW) == []
+    assert types_lacking(stack, RECORDED_NOW) == ["aws:dynamodb/table:Table"]
+    assert allowed(least_policy(stack, RECORDED_NOW)) == allowed(least_policy(dev, RECORDED_NOW))
 
 
 def test_types_that_no_setting_makes_are_not_kept(everything: Stack):
@@ -93,7 +103,7 @@ def test_what_changes_something_is_held_to_names_of_the_stack_where_they_have_on
     changing = {action for action in wide if not action.partition(":")[2].startswith(READ_ONLY)}
     # These are called by ids that AWS gives, or have none of ours.
     changing -= {"iam:CreateServiceLinkedRole"}
-    assert {action.partition(":")[0] for action in changing} <= {"ec2", "elasticfilesystem"}
+    assert {action.partition(":")[0] for action in changing} <= {"ec2", "elasticfilesystem", "kms"}
     assert policy["lambda:CreateFunction"] == [
         "arn:aws:lambda:us-east-1:123456789012:function:hf-lambda-dev-*"
     ]
@@ -122,7 +132,8 @@ def test_roles_are_passed_to_the_services_that_take_one_alone(dev: Stack, everyt
         statements = least_policy(stack, RECORDED_NOW)["Statement"]
         (passing,) = (each for each in statements if each["Action"] == "iam:PassRole")
         passed.append(passing["Condition"]["StringEquals"]["iam:PassedToService"])
-    assert passed == ["lambda.amazonaws.com", ["lambda.amazonaws.com", "scheduler.amazonaws.com"]]
+    every = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
+    assert passed == ["lambda.amazonaws.com", every]
 
 
 @pytest.mark.parametrize(
