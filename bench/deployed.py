@@ -19,7 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, median
 from types import FrameType
-from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
@@ -30,6 +29,7 @@ from hf_lambda.atomic import replace_text
 from hf_lambda.records import Json
 from local.report_line import ReportLine
 from warmup import prices
+from warmup.cli.access import Client
 from warmup.cli.ask import fault_of, request_line
 from warmup.cli.stack import (
     ANSWER_TIMEOUT_SECONDS,
@@ -60,18 +60,6 @@ _METHOD = (
     "a colder one, run it after a pause. Peak: what an instance used at most. USD per million: the mean of",
     "what warm requests are billed, with the price of a request.",
 )
-
-
-class Lambda(Protocol):
-    """What this needs of boto3's client."""
-
-    def invoke(self, **arguments: Json) -> Json: ...
-
-    def get_function_configuration(self, **arguments: Json) -> Json: ...
-
-    def update_function_configuration(self, **arguments: Json) -> Json: ...
-
-    def get_waiter(self, name: str) -> Json: ...
 
 
 @dataclass(frozen=True)
@@ -175,7 +163,7 @@ def _measure_stack(given: argparse.Namespace, folder: Path) -> int:
 
 
 def measure(
-    api: Lambda,
+    api: Client,
     script: Script,
     arn: str,
     plan: Plan,
@@ -207,7 +195,7 @@ def measure(
 
 
 @contextlib.contextmanager
-def kept_memory(api: Lambda, name: str, record: Path) -> Iterator[dict[str, Json]]:
+def kept_memory(api: Client, name: str, record: Path) -> Iterator[dict[str, Json]]:
     """The function's configuration; however the block is left, its memory is as before.
 
     record: where the memory is kept meanwhile, for a run that comes after one that was killed.
@@ -274,7 +262,7 @@ def page_of(endpoints: Sequence[Endpoint], plan: Plan, stack: str) -> str:
     return "\n".join(parts).replace("\n\n\n", "\n\n") + "\n"
 
 
-def _measure_size(api: Lambda, name: str, event: bytes, plan: Plan, size: Size, endpoint: Endpoint) -> None:
+def _measure_size(api: Client, name: str, event: bytes, plan: Plan, size: Size, endpoint: Endpoint) -> None:
     said = f"{endpoint.name} at {size.memory_mb:,} MB"
     _say(f"{said}: {plan.cold} cold starts")
     for _ in range(plan.cold):
@@ -297,24 +285,24 @@ def _measure_size(api: Lambda, name: str, event: bytes, plan: Plan, size: Size, 
         size.throttled = answers.count(None)
 
 
-def _renew(api: Lambda, name: str, memory_mb: int) -> None:
+def _renew(api: Client, name: str, memory_mb: int) -> None:
     """Another configuration than the last, which no instance has: a megabyte less, or as asked for."""
     now = api.get_function_configuration(FunctionName=name)["MemorySize"]
     other = memory_mb - 1 if memory_mb > LEAST_MEMORY_MB else memory_mb + 1
     _set_memory(api, name, other if now == memory_mb else memory_mb)
 
 
-def _set_memory(api: Lambda, name: str, memory_mb: int) -> None:
+def _set_memory(api: Client, name: str, memory_mb: int) -> None:
     """And waits until requests meet it."""
     api.update_function_configuration(FunctionName=name, MemorySize=memory_mb)
     api.get_waiter("function_updated_v2").wait(FunctionName=name)
 
 
-def _ask(api: Lambda, name: str, event: bytes) -> Asked:
+def _ask(api: Client, name: str, event: bytes) -> Asked:
     return _asked(invoke_when_ready(api, name, event, LogType="Tail"))
 
 
-def _ask_or_none(api: Lambda, name: str, event: bytes) -> Asked | None:
+def _ask_or_none(api: Client, name: str, event: bytes) -> Asked | None:
     """None: throttled."""
     try:
         return _asked(invoke_once(api, name, event, LogType="Tail"))

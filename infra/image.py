@@ -95,13 +95,14 @@ class InferenceImage(pulumi.ComponentResource):
         return pulumi.Output.all(image.urn, image.repo_digest).apply(check)
 
     def _make_repository(self, settings: Settings, encryption: Encryption) -> aws.ecr.Repository:
-        kms = {"encryption_type": "KMS", "kms_key": encryption.key_arn}
         repository = aws.ecr.Repository(
             self._name,
             name=repository_name(),
             image_scanning_configuration={"scan_on_push": True},
             image_tag_mutability="IMMUTABLE" if settings.immutable_tags else "MUTABLE",
-            encryption_configurations=[kms] if encryption.key_arn is not None else None,
+            encryption_configurations=[{"encryption_type": "KMS", "kms_key": encryption.key_arn}]
+            if encryption.key_arn is not None
+            else None,
             tags=encryption.tags,
             force_delete=not settings.protect,
             opts=pulumi.ResourceOptions.merge(

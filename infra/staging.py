@@ -105,12 +105,17 @@ class StagingBucket(pulumi.ComponentResource):
         )
 
 
-def _rule(encryption: Encryption) -> dict[str, Json]:
-    if encryption.key_arn is None:
-        return {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
-    by_key = {"sse_algorithm": "aws:kms", "kms_master_key_id": encryption.key_arn}
-    # Without a key of the bucket's own S3 asks KMS for every part of every file.
-    return {"apply_server_side_encryption_by_default": by_key, "bucket_key_enabled": True}
+def _rule(encryption: Encryption) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgs:
+    has_key = encryption.key_arn is not None
+    return aws.s3.BucketServerSideEncryptionConfigurationRuleArgs(
+        apply_server_side_encryption_by_default=(
+            aws.s3.BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultArgs(
+                sse_algorithm="aws:kms" if has_key else "AES256", kms_master_key_id=encryption.key_arn
+            )
+        ),
+        # Without a key of the bucket's own S3 asks KMS for every part of every file.
+        bucket_key_enabled=True if has_key else None,
+    )
 
 
 def _allow(sid: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]]) -> dict[str, Json]:

@@ -50,7 +50,7 @@ class Fake:
     def update_function_configuration(self, FunctionName: str, MemorySize: int) -> Any:  # noqa: N803
         self.names.add(FunctionName)
         if MemorySize > self._limit_mb:
-            error = {"Code": "InvalidParameterValueException", "Message": f"at most {self._limit_mb}"}
+            error: Any = {"Code": "InvalidParameterValueException", "Message": f"at most {self._limit_mb}"}
             raise ClientError({"Error": error}, "UpdateFunctionConfiguration")
         if MemorySize != self.memory_mb:
             self._idle = self._busy = 0
@@ -74,7 +74,7 @@ class Fake:
             if self._asked > self.fail_after:
                 raise KeyboardInterrupt
             if self._busy >= self._at_once:
-                error = {"Code": "TooManyRequestsException", "Message": "Rate Exceeded."}
+                error: Any = {"Code": "TooManyRequestsException", "Message": "Rate Exceeded."}
                 raise ClientError({"Error": error}, "Invoke")
             cold = not self._idle
             self._idle = max(0, self._idle - 1)

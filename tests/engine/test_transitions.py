@@ -20,7 +20,7 @@ import pytest
 
 from infra.settings import Settings
 from tests.engine.plugins.cloud import changing
-from tests.engine.plugins.provider import IMAGE
+from tests.engine.plugins.refusals import IMAGE
 from tests.engine.stack import ROOT, Changes, PulumiError, Stack, new_stack
 from tests.provider.aws.server import emulated_aws
 from tests.provider.conftest import client_of

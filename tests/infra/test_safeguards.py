@@ -15,7 +15,7 @@ from tests.infra.asked import Deployed, statements
 from tests.infra.program import ACCOUNT, ROOT, Deploy, run_program
 
 KEY = f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-FULL = {
+FULL: dict[str, Any] = {
     "egress": "relay",
     "alarmEmail": "ops@example.org",
     "hfToken": "hf_x",
@@ -214,6 +214,7 @@ class Registry:
 
     def __init__(self, tags: dict[str, str]) -> None:
         self.tags = tags
+        self._held: set[str] = set()
 
     def client(self, service: str) -> "Registry":
         assert service == "ecr"
@@ -232,7 +233,7 @@ class Registry:
 
     @property
     def held(self) -> set[str]:
-        return self.__dict__.setdefault("_held", set())
+        return self._held
 
     def batch_delete_image(self, *, repositoryName: str, imageIds: list[dict[str, str]]) -> None:  # noqa: N803
         del self.tags[imageIds[0]["imageTag"]]

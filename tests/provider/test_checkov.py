@@ -1,5 +1,7 @@
 """What checkov's rules say of the stack prod is listed with its reason, and nothing else."""
 
+from typing import Any
+
 import pytest
 
 from tests.provider.checkov import ACCEPTED, Accepted, Failure, failures, mistakes
@@ -7,7 +9,7 @@ from tests.provider.checkov import ACCEPTED, Accepted, Failure, failures, mistak
 LISTED = (Accepted("CKV_1", "endpoint-*", "because"), Accepted("CKV_2", "cache", "because"))
 
 
-def report(*failed: tuple[str, str]) -> dict:
+def report(*failed: tuple[str, str]) -> dict[str, Any]:
     found = [{"check_id": check, "resource": name, "check_name": "a rule"} for check, name in failed]
     return {"results": {"passed_checks": [{}], "failed_checks": found}}
 

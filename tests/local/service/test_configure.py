@@ -43,8 +43,14 @@ def url(emulators: Emulators) -> Iterator[str]:
 @pytest.fixture
 def client(url: str) -> Iterator[Any]:
     config = Config(retries={"total_max_attempts": 1}, read_timeout=60, parameter_validation=False)
-    keys = {"aws_access_key_id": "any", "aws_secret_access_key": "any"}
-    made = boto3.client("lambda", endpoint_url=url, region_name="us-east-1", config=config, **keys)
+    made = boto3.client(
+        "lambda",
+        endpoint_url=url,
+        region_name="us-east-1",
+        aws_access_key_id="any",
+        aws_secret_access_key="any",
+        config=config,
+    )
     with contextlib.closing(made):
         yield made
 
