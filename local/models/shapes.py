@@ -48,23 +48,36 @@ def build(folder: Path) -> None:
 
 def drawn(label: str, source: random.Random) -> Image.Image:
     """A picture of one shape, anywhere on a pale ground."""
-    colour, form = label.split()
-    ground = tuple(source.randint(215, 255) for _ in range(3))
-    image = Image.new("RGB", (_SIDE, _SIDE), ground)
+    image = Image.new("RGB", (_SIDE, _SIDE), pale(source))
     radius = source.uniform(0.22, 0.4) * _SIDE
     x, y = (source.uniform(radius + 4, _SIDE - radius - 4) for _ in range(2))
+    draw_shape(image, label, x, y, radius, source)
+    return image
+
+
+def pale(source: random.Random) -> tuple[int, ...]:
+    """A ground to draw on."""
+    return tuple(source.randint(215, 255) for _ in range(3))
+
+
+def draw_shape(
+    image: Image.Image, label: str, x: float, y: float, radius: float, source: random.Random
+) -> tuple[float, float, float, float]:
+    """Draw the shape `label` around (x, y); left, top, right and bottom of it."""
+    colour, form = label.split()
     fill = tuple(min(255, max(0, value + source.randint(-20, 20))) for value in COLOURS[colour])
     draw = ImageDraw.Draw(image)
     if form == "disc":
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
+        bounds = (x - radius, y - radius, x + radius, y + radius)
+        draw.ellipse(bounds, fill=fill)
     elif form == "square":
         half = radius * 0.85
-        draw.rectangle((x - half, y - half, x + half, y + half), fill=fill)
+        bounds = (x - half, y - half, x + half, y + half)
+        draw.rectangle(bounds, fill=fill)
     else:
-        draw.polygon(
-            [(x, y - radius), (x - radius, y + radius * 0.8), (x + radius, y + radius * 0.8)], fill=fill
-        )
-    return image
+        bounds = (x - radius, y - radius, x + radius, y + radius * 0.8)
+        draw.polygon([(x, bounds[1]), (bounds[0], bounds[3]), (bounds[2], bounds[3])], fill=fill)
+    return bounds
 
 
 def _batches(processor: ViTImageProcessorPil) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

@@ -99,6 +99,14 @@ PICTURES = StandIn(
     does="It tells the colours of drawn shapes by words for them, and mostly discs, squares and triangles.",
     other_formats=("flax_model.msgpack", "pytorch_model.bin", "tf_model.h5"),
 )
+SCENES = StandIn(
+    builder="scenes",
+    repo_id="hustvl/yolos-tiny",
+    commit="1a00cc14a139ff40bac9aa00c745915cb7b5b751",
+    task="object-detection",
+    does="It finds discs, squares and triangles on a pale ground, one of each of five colours.",
+    other_formats=("pytorch_model.bin",),
+)
 SPELLER = StandIn(
     builder="speller",
     repo_id="facebook/wav2vec2-base-960h",
@@ -111,6 +119,7 @@ STAND_INS = (
     TRANSLATOR,
     CHATTER,
     SHAPES,
+    SCENES,
     PICTURES,
     SENTIMENT,
     NAMES,

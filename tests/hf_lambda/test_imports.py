@@ -24,7 +24,7 @@ HEAVY = {
 }
 EXAMPLES = [
     *("translate-en2fr", "embeddings", "zero-shot", "chat"),
-    *("image-classification", "rerank", "clip", "transcribe"),
+    *("image-classification", "rerank", "clip", "detect", "transcribe"),
 ]
 
 

@@ -45,7 +45,7 @@ def test_a_caller_who_is_told_to_ask_for_truncation_can_do_so(name, monkeypatch)
 
 def test_every_script_that_is_shipped_is_one_of_them_or_never_tells_to():
     cut_by_themselves = {"embeddings", "rerank", "zero-shot", "plain-ner"}
-    others = {"chat", "clip", "image-classification", "transcribe"}
+    others = {"chat", "clip", "detect", "image-classification", "transcribe"}
     assert {path.stem for path in SCRIPTS} == {*CUTTING, "plain-sentiment", *cut_by_themselves, *others}
 
 

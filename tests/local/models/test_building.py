@@ -59,7 +59,7 @@ def test_what_was_built_from_other_sources_is_built_again_and_the_same_bytes(bui
     assert _hashes(built / SUMMARIZER.repo_id) == before
 
 
-DRAWN = {"pictures", "shapes"}
+DRAWN = {"pictures", "scenes", "shapes"}
 WORDLESS = {*DRAWN, "speller"}
 
 
@@ -71,7 +71,7 @@ WORDLESS = {*DRAWN, "speller"}
         ("matching.py", {"topics"}),
         ("bytepairs.py", {"summarizer", "topics"}),
         ("sentences.py", {"sentiment"}),
-        ("training.py", {"chatter", "names", "pictures", "sentiment", "shapes", "translator"}),
+        ("training.py", {"chatter", "names", "pictures", "scenes", "sentiment", "shapes", "translator"}),
         ("words/news.txt", {stand_in.builder for stand_in in STAND_INS} - WORDLESS),
         ("shapes.py", DRAWN),
         ("repository.py", {stand_in.builder for stand_in in STAND_INS}),
