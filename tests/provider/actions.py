@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 
 from local.doctor.policy import RECORDED, Recorded, unseen_actions
-from tests.provider.aws.server import ROOT, emulated_aws
+from tests.provider.aws.server import KEYS, ROOT, emulated_aws
 from tests.provider.document import write_document
 from tests.provider.schema import Schema
 from tests.provider.terraform import Installed, Terraform, find_terraform
@@ -202,10 +202,16 @@ def _recorded(
 
 def _make_boundary(address: str) -> None:
     """The policy that `permissionsBoundary` names."""
-    keys = {"aws_access_key_id": "x", "aws_secret_access_key": "x", "region_name": "us-east-1"}
     everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
-    iam = boto3.client("iam", endpoint_url=address, **keys)
+    key, secret = KEYS["AWS_ACCESS_KEY_ID"], KEYS["AWS_SECRET_ACCESS_KEY"]
+    iam: Any = boto3.client(
+        "iam",
+        endpoint_url=address,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+    )
     iam.create_policy(PolicyName="boundary", PolicyDocument=document)
 
 

@@ -47,8 +47,10 @@ def _as_list(value: Json) -> list[str]:
 @pytest.fixture(scope="module")
 def everything(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A stack with every kind of resource that some setting makes."""
-    keys = ("functionUrl", "provisionedConcurrency", "allowRemoteCode", "hfToken", "monthlyBudgetUsd")
-    keys += ("keepWarm", "async", "flowLogs", "deadLetters")
+    keys = (
+        *("functionUrl", "provisionedConcurrency", "allowRemoteCode", "hfToken", "monthlyBudgetUsd"),
+        *("keepWarm", "async", "flowLogs", "deadLetters"),
+    )
     given = {key: value for each in keys for key, value in CHANGES[each].keys(each).items()}
     given["kmsKeyArn"] = "new"
     found: list[Resource] = []
