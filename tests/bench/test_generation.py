@@ -39,8 +39,8 @@ def test_on_a_shared_machine_one_thread_alone_is_measured(monkeypatch):
             asked.append(cpus)
             return MEASURED
 
-    monkeypatch.setattr(main.generation, "weight_bytes", lambda *_: 10)
-    monkeypatch.setattr(main.generation, "copied_bytes_per_s", lambda: 20.0)
+    monkeypatch.setattr(generation, "weight_bytes", lambda *_: 10)
+    monkeypatch.setattr(generation, "copied_bytes_per_s", lambda: 20.0)
     measured: dict[str, Any] = {}
     main._one_round(Bench(), None, GENERATE[0], measured, one_thread=True)  # type: ignore[arg-type]
     assert asked == ["0"]

@@ -1,6 +1,7 @@
 """The benchmark's page says what was seen and by how much a target is missed."""
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -13,7 +14,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def test_a_target_is_held_missed_by_so_much_or_not_measured():
-    contenders = {
+    contenders: dict[str, dict[str, Any]] = {
         "ancestor": {"first_s": [3.0, 3.2, 9.9], "peak_mb": 500.0, "warm:short": [0.020]},
         "hf-lambda int8": {"first_s": [0.2, 0.1, 0.3], "peak_mb": 250.0, "warm:short": [0.002]},
     }
@@ -61,7 +62,7 @@ def test_the_committed_page_and_picture_are_those_of_the_committed_figures():
 
 
 def test_bars_are_as_long_as_the_medians_and_ours_stand_out():
-    contenders = {
+    contenders: dict[str, dict[str, Any]] = {
         "ancestor": {"first_s": [4.0, 4.0, 9.9], "warm:a < b": [0.020]},
         "hf-lambda int8": {"first_s": [0.5, 1.0, 1.2], "peak_mb": 250.0},
         "only its size": {"installed_bytes": 1},
@@ -76,7 +77,7 @@ def test_bars_are_as_long_as_the_medians_and_ours_stand_out():
 
 
 def test_a_language_model_is_drawn_by_its_tokens_and_noise_is_not_drawn():
-    contenders = {
+    contenders: dict[str, dict[str, Any]] = {
         "ancestor": {"first_s": [4.0], "token_s": [0.02], "prompt_token_s": [0.01]},
         "hf-lambda int8": {"first_s": [1.0], "token_s": [-0.001], "prompt_token_s": [0.01]},
     }

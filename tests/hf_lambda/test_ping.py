@@ -17,7 +17,7 @@ def handler_of(seen):
 
 
 def test_a_ping_never_reaches_the_handler_and_everything_else_does():
-    seen = []
+    seen: list[object] = []
     handler = handler_of(seen)
     assert handler(dict(PING), None) == {"statusCode": 204, "body": ""}
     assert seen == []

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from typing import Any
 
 import boto3
 import pytest
@@ -112,7 +113,7 @@ def test_every_request_has_its_own_result_and_what_was_not_read_stays(folder):
     function = declare()
     for number in range(3):
         keep(folder / "results", function, Result(ANSWERS, {"n": number}))
-    taking = read_results("probe", "local", folder, folder / "results")
+    taking: Any = read_results("probe", "local", folder, folder / "results")
     next(taking)
     taking.close()  # stopped in the midst: nothing is lost
     assert [record["n"] for record in read(folder)] == [0, 1, 2]

@@ -30,8 +30,12 @@ OBJECTS = {
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
     with serve_s3() as url:
-        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local", "region_name": "us-east-1"}
-        client = boto3.client("s3", endpoint_url=url, **keys)
+        keys: dict[str, Any] = {
+            "aws_access_key_id": "local",
+            "aws_secret_access_key": "local",
+            "region_name": "us-east-1",
+        }
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
         for bucket in ("inputs", "another"):
             client.create_bucket(Bucket=bucket)
             for key, data in OBJECTS.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -252,7 +253,7 @@ def _time_is_up(*_: object) -> None:
 
 @pytest.mark.parametrize("runs_out", ["in the first layer", "in the last layer"])
 def test_time_that_runs_out_within_a_run_is_seen_before_the_next_layer_and_the_answer(tiny, runs_out):
-    engine = load("text-classification", tiny("BertForSequenceClassification"))
+    engine: Any = load("text-classification", tiny("BertForSequenceClassification"))
     seen = []
     first, *_, last = engine._model.bert.encoder.layer
     last.register_forward_hook(lambda *_: seen.append("last"))

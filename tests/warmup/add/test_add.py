@@ -177,7 +177,7 @@ def test_what_runs_once_for_each_label_or_document_is_priced_so(command):
     [("Qwen3ForCausalLM", "prepared"), ("Qwen3ForSequenceClassification", "torch")],
 )
 def test_a_language_model_that_ranks_is_known_by_its_tag(command, offered, scripts, architecture, engine):
-    labels = {} if engine == "prepared" else {"id2label": {"0": "LABEL_0"}}
+    labels: dict[str, Any] = {} if engine == "prepared" else {"id2label": {"0": "LABEL_0"}}
     offered(model(f"org/rank-{engine}", "qwen3", architecture, "text-ranking", **SHAPE, **labels))
     code, out, err = command("add", f"org/rank-{engine}", "--json")
     assert code == 0, err

@@ -279,10 +279,15 @@ def test_several_prompts_are_computed_together_and_answered_as_alone(ours, folde
     asked = {"max_new_tokens": 8, "do_sample": False}
     alone = [ours.complete(each, **asked).run().generated for each in prompts]
     steps, step = [], ours._model.step
-    monkeypatch.setattr(ours._model, "step", lambda tokens: steps.append(len(tokens)) or step(tokens))
+
+    def counted(tokens):
+        steps.append(len(tokens))
+        return step(tokens)
+
+    monkeypatch.setattr(ours._model, "step", counted)
     assert [each.run().generated for each in ours.complete_each(prompts, **asked)] == alone
     assert steps[0] == 3
-    theirs = torch_engine.load("text-generation", folders[0])
+    theirs: Any = torch_engine.load("text-generation", folders[0])
     made = [each.run().generated for each in theirs.complete_each(prompts, **asked)]
     assert [[one.text for one in each] for each in made] == [[one.text for one in each] for each in alone]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -84,7 +85,7 @@ def repository(
     return folder
 
 
-def judged(folder: Path, documents: list[str] = DOCUMENTS, **options: object) -> list[dict[str, object]]:
+def judged(folder: Path, documents: list[str] = DOCUMENTS, **options: Any) -> list[dict[str, Any]]:
     """What CrossEncoder makes of them, under our names."""
     from sentence_transformers import CrossEncoder
 
@@ -99,7 +100,7 @@ def judged(folder: Path, documents: list[str] = DOCUMENTS, **options: object) ->
     return [{"index": index, "score": scores[index]} for index in order]
 
 
-def prepared(folder: Path, into: Path, precision: str = "fp32", **options: object):
+def prepared(folder: Path, into: Path, precision: str = "fp32", **options: Any):
     request = PrepareRequest("text-ranking", "org/rank", "c" * 40, folder, precision, **options)
     return prepare(request, into=into, isolated=False)
 
@@ -113,7 +114,7 @@ def same(got, wanted, atol=1e-4):
 
 PAIRS = [{"query": QUERY, "documents": DOCUMENTS}]
 PROMPT = {"prompts": {"web": "Which one is about her"}, "default_prompt_name": "web"}
-CASES = {
+CASES: dict[str, dict[str, Any]] = {
     "softcap": {"family": "gemma2"},
     "one token": {"family": "llama", "score": {"true_token_id": 40, "false_token_id": None}},
     "instruction": {"settings": PROMPT},
@@ -155,7 +156,7 @@ def test_scores_are_those_of_cross_encoder(tmp_path, case):
 def test_what_is_cut_keeps_what_the_template_writes_last(tmp_path):
     folder = repository(tmp_path / "source", transformer={"max_seq_length": 48})
     wanted = judged(folder)
-    engines = [
+    engines: list[Any] = [
         load_onnx("text-ranking", Path(prepared(folder, tmp_path).path)),
         load_torch("text-ranking", folder),
     ]
@@ -182,7 +183,7 @@ def test_qwen3_rerankers_without_a_template_of_their_own_are_asked_as_their_auth
     )
     after = "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"
     answers = tokenizer.convert_tokens_to_ids(["no", "yes"])
-    wanted = []
+    wanted: list[dict[str, Any]] = []
     for document in DOCUMENTS:
         text = f"{before}<Query>: {QUERY}\n<Document>: {document}{after}"
         ids = tokenizer(text, add_special_tokens=False, return_tensors="pt")
@@ -198,11 +199,17 @@ def test_8_bits_pass_the_gate_and_what_documents_share_is_read_once(tmp_path):
     folder = repository(tmp_path / "source")
     entry = prepared(folder, tmp_path, "auto")
     assert (entry.head, entry.precision, entry.reason) == ("sequence-classification", "int8", None)
-    engine = load_onnx("text-ranking", Path(entry.path))
+    engine: Any = load_onnx("text-ranking", Path(entry.path))
     same(engine(PAIRS)[0], judged(folder), atol=0.05)
     runs = []
     model = engine._encoder._model
-    run, model._run = model._run, lambda *given: runs.append(given[2].shape[1]) or run(*given)
+    run = model._run
+
+    def counted(*given):
+        runs.append(given[2].shape[1])
+        return run(*given)
+
+    model._run = counted
     again = engine([{"query": QUERY, "documents": ["one", "two"]}])
     assert max(runs) < 12  # the question itself is held since the documents before
     assert [each["score"] for each in again[0]] != [0.5, 0.5]

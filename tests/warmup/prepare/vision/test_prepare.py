@@ -86,7 +86,9 @@ def test_every_family_answers_as_transformers_does(tmp_path, task, family):
 )
 def test_real_photographs_are_answered_as_transformers_does(tmp_path, task, family):
     """Two JPEGs of 640 x 427, of a package that requirements/dev.txt pins: a pagoda and a dahlia."""
-    folder = Path(importlib.util.find_spec("sklearn").origin).parent / "datasets" / "images"
+    found = importlib.util.find_spec("sklearn")
+    assert found is not None and found.origin is not None
+    folder = Path(found.origin).parent / "datasets" / "images"
     files = [(folder / name).read_bytes() for name in ("china.jpg", "flower.jpg")]
     assert [Image(file).width for file in files] == [640, 640]
     is_same_as_transformers(tmp_path, task, family, files)
