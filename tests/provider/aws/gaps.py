@@ -4,7 +4,8 @@
 - The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain; and
   to look for a subnet by it.
 - The tags of a budget, and whom it tells, which clients ask for at once.
-- Provisioned concurrency; a function's mount and log group; the description of a security group's rule.
+- Provisioned concurrency; a function's mount, log group and dead-letter
+  queue; the description of a security group's rule.
 - The length of an access point's id, which Lambda checks.
 - The network interfaces of functions, which outlive them.
 - Numbers of versions that are never given again, also not after one was deleted.
@@ -133,10 +134,13 @@ def rule_init(self: SecurityGroupRule, *arguments: Any, **keys: Any) -> None:
     self.to_prefix_list = given.get("prefix_list_id") or {}
 
 
+_KEPT = ("FileSystemConfigs", "LoggingConfig", "DeadLetterConfig")
+
+
 def lambda_init(self: LambdaFunction, *arguments: Any, **keys: Any) -> None:
     moto_init(self, *arguments, **keys)
     spec = arguments[1] if len(arguments) > 1 else keys["spec"]
-    self.configured = {key: spec[key] for key in ("FileSystemConfigs", "LoggingConfig") if key in spec}
+    self.configured = {key: spec[key] for key in _KEPT if key in spec}
     _attach(self)
 
 
@@ -161,6 +165,7 @@ def _attach(self: LambdaFunction) -> None:
 
 def lambda_update(self: LambdaFunction, config_updates: dict[str, Any]) -> dict[str, Any]:
     updated: dict[str, Any] = moto_update(self, config_updates)
+    self.configured |= {key: config_updates[key] for key in _KEPT if key in config_updates}
     _attach(self)
     return updated
 
