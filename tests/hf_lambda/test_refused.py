@@ -100,13 +100,14 @@ def test_an_answer_other_than_200_stays_what_it_is(tmp_path: Path) -> None:
 def test_the_runtime_looks_for_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     from awslambdaric import bootstrap
 
-    before = bootstrap._get_handler
-    monkeypatch.setattr(bootstrap, "_get_handler", before)
+    looking = lambda get_handler: lambda name: lambda *_: f"looked at {name}"  # noqa: E731
+    monkeypatch.setattr(runtime, "naming_refusals", looking)
+    monkeypatch.setattr(bootstrap, "_get_handler", bootstrap._get_handler)
     monkeypatch.setattr(bootstrap, "log_error", bootstrap.log_error)
     monkeypatch.setattr(bootstrap, "run", lambda *_: None)
     monkeypatch.setenv("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
     runtime.main(["runtime", "script.handler"])
-    assert bootstrap._get_handler.__qualname__.startswith(naming_refusals.__name__)
+    assert bootstrap._get_handler("script.handler")({}, None) == "looked at script.handler"
 
 
 def _refuse(cache: Path, revision: str | None) -> None:

@@ -40,7 +40,7 @@ class Lambda(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Api)
         self.asked: list[str] = []
         self.answer: list[float] = []
-        self.answered = threading.Event()
+        self.answered, self.over = threading.Event(), threading.Event()
 
 
 class _Api(BaseHTTPRequestHandler):
@@ -49,7 +49,8 @@ class _Api(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self.server.asked.append(self.path.removeprefix("/2018-06-01/runtime/"))
         if self.path.endswith("/invocation/next") and self.server.answer:
-            self.server.answered.wait(30)  # a second request never comes
+            self.server.over.wait(60)  # a second request never comes
+            return
         self.send_response(200)
         self.send_header("Lambda-Runtime-Aws-Request-Id", "1")
         self.send_header("Lambda-Runtime-Deadline-Ms", "9999999999999")
@@ -76,6 +77,7 @@ def api() -> Iterator[Lambda]:
     with Lambda() as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
+        server.over.set()
         server.shutdown()
 
 

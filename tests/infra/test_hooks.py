@@ -290,7 +290,7 @@ def errors_of(deployed: Deployed, kind: str) -> dict[str, set[str]]:
 def test_errors_of_aws_that_config_mends_are_explained(dev: Deployed):
     assert errors_of(dev, "ecr/repository") == {"image": {"explain-taken-hf-lambda-dev"}}
     assert errors_of(dev, "cloudwatch/logGroup") == {
-        name: {f"explain-taken-/aws/lambda/hf-lambda-dev-{name}"}
+        name: {f"explain-taken-/aws/lambda/hf-lambda-dev-{name}", f"explain-refused-key-{name}"}
         for name in ("sentiment", "summarization", "warmup", "relay")
     }
     assert set(errors_of(dev, "efs/mountTarget")["cache-0"]) == {"explain-taken-zone"}

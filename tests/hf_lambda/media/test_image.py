@@ -85,7 +85,7 @@ def test_base64_may_be_url_safe_in_lines_or_without_its_padding():
 
 @pytest.mark.parametrize(
     "given",
-    ["https://example.com/cat.jpg", "http://169.254.169.254/latest", "file:///etc/passwd", "s3://bucket/key"],
+    ["https://example.com/cat.jpg", "http://169.254.169.254/latest", "file:///etc/passwd", "s4://bucket/key"],
 )
 def test_a_url_is_refused_and_never_fetched(given):
     with pytest.raises(Mismatch) as refusal:

@@ -35,7 +35,7 @@ def s3_url() -> Iterator[str]:
             "aws_secret_access_key": "local",
             "region_name": "us-east-1",
         }
-        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+        client = boto3.client("s3", endpoint_url=url, **keys)
         for bucket in ("inputs", "another"):
             client.create_bucket(Bucket=bucket)
             for key, data in OBJECTS.items():
