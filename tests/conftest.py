@@ -5,12 +5,30 @@ import io
 import os
 import subprocess
 from contextlib import redirect_stdout
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 # Tiny models gain nothing from a second thread; on a busy machine torch threads wait seconds for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: tests wait for processes, sockets and disks, too."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With `--dist loadgroup` the tests of a file, which share models and deployments, stay together.
+
+    Not those over the real provider: each has an account of its own, and takes minutes.
+    """
+    provider = Path(__file__).with_name("provider")
+    for item in items:
+        if provider not in item.path.parents or item.path.name == "test_changes.py":
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))
 
 
 def pytest_collection_finish() -> None:

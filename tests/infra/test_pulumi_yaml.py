@@ -122,6 +122,7 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "canary": 5,
         "canaryMinutes": 1,
         "hubEndpoint": "https://hub.local",
+        "inputBucket": "inputs/photos",
         "hfToken": "hf_x",
         "warmupMemoryMb": 4096,
         "warmupConcurrency": 5,

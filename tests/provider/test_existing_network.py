@@ -207,7 +207,7 @@ def test_two_stacks_share_a_network_and_a_file_system(
         for name in ("dev", "prod")
     )
     dev.up(**laid.keys(fileSystemId=laid.file_system))
-    prod.up(**laid.keys(fileSystemId=laid.file_system, protect=False))
+    prod.up(**laid.keys(fileSystemId=laid.file_system, protect=False, flowLogs=False))
     points = account.client("efs").describe_access_points(FileSystemId=laid.file_system)["AccessPoints"]
     assert {each["RootDirectory"]["Path"] for each in points} == {
         "/hf-lambda-dev/models",
