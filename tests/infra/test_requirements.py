@@ -32,6 +32,7 @@ sys.meta_path.insert(0, Absent())
 """Makes modules absent that the interpreter did not load by itself."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [PROGRAM, COMMANDS], ids=["the program", "the commands"])
 def test_the_lock_is_enough(code: str):
     absent = [

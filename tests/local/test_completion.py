@@ -79,6 +79,7 @@ def test_after_python_only_our_modules_are_ours(complete):
     assert complete("python script.py ") == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shell", [shell for shell in SHELLS if shutil.which(shell)])
 def test_each_shell_reads_its_script(shell: str, capsys: pytest.CaptureFixture[str], tmp_path: Path):
     assert local.main(["completion", shell]) == 0

@@ -60,6 +60,7 @@ def minilm(tmp_path_factory):
     return snapshot, prepare(request, into=into, isolated=False)
 
 
+@pytest.mark.slow
 def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm):
     _, entry = minilm
     assert entry.precision == "int8", entry.reason

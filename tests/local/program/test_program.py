@@ -213,11 +213,13 @@ def test_what_was_taken_survives_being_written_and_read(real):
     assert type(real).from_json(json.loads(json.dumps(real.to_json()))) == real
 
 
+@pytest.mark.slow
 def test_what_the_program_warns_of_is_kept(tree):
     (tree / "inference/odd.py").write_text("import spacy\n\n\ndef handler(event, context):\n    return 1\n")
     assert [each for each in declare(tree).warnings if "odd.py:1: spacy" in each]
 
 
+@pytest.mark.slow
 def test_the_function_for_code_of_repositories_reads_and_is_no_endpoint(tree):
     configure(tree, allowRemoteCode=True)
     program = declare(tree)

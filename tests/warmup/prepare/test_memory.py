@@ -79,6 +79,7 @@ def test_exporting_copies_no_weights(tmp_path):
     assert (tmp_path / "large.onnx.data").stat().st_size >= 2 * 128 * MB
 
 
+@pytest.mark.slow
 def test_a_transposed_matrix_is_written_whole_and_in_parts(matrix, tmp_path):
     tensor = TensorProto(name="matrix", data_type=TensorProto.FLOAT, dims=(256, 65536))
     graph = helper.make_graph([helper.make_node("MatMul", ["x", "matrix"], ["y"])], "g", [], [], [tensor])

@@ -32,6 +32,7 @@ def test_an_encoder_gives_the_labels_and_scores_of_torch(tmp_path, family):
     assert [answer["score"] for answer in ours] == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "task", "options"),
     [

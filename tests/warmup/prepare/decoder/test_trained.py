@@ -48,7 +48,7 @@ def _prepare(source, into, precision="auto"):
     return prepare(request, into=into, isolated=False)
 
 
-@pytest.mark.parametrize("precision", ["int8", "int4", "fp32"])
+@pytest.mark.parametrize("precision", [pytest.param("int8", marks=pytest.mark.slow), "int4", "fp32"])
 def test_what_is_right_passes_the_bounds_that_everybody_gets(trained, tmp_path, precision):
     entry = _prepare(trained, tmp_path, precision)
     assert (entry.precision, entry.reason) == (precision, None)

@@ -165,6 +165,7 @@ def test_options_that_the_decoding_loop_does_not_have_leave_a_whisper_to_torch(t
         made(tmp_path, SPEECH, snapshot)
 
 
+@pytest.mark.slow
 def test_whispers_encoder_stays_fp32_unless_int8_is_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr("warmup.prepare.onnx.quantize._MATRIX_BYTES", 1024)
     snapshot = build("whisper", tmp_path / "snapshot", "ForSpeechSeq2Seq")
