@@ -53,6 +53,8 @@ def warmed(engine, images, tree, hub, tmp_path_factory):
     network = f"container:{name}"
     containers = Supervised(engine, folder / "cache", folder, BINARY, endpoint, network, images)
     containers.adopt_cache()
+    # The warm-up itself reaches the Hub; through the relay, `make up CONTAINER=1` goes.
+    (tree / "Pulumi.local.yaml").write_text("config:\n  hf-lambda:egress: nat\n")
     functions = {function.name: function for function in declare_program(tree).functions}
     scripts = {script.name: script for script in read_scripts(tree / "inference") if known(script, served)}
     wanted = {(each.model, each.revision): each for script in scripts.values() for each in script.pipelines}
