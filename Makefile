@@ -101,8 +101,9 @@ else
 	  pulumi destroy --stack $(STACK) $(if $(YES),--yes)
 endif
 
+# Compiled files are kept, whatever the caller does with his own: tests start hundreds of processes.
 test: setup ## the tests that take no minutes, on every processor
-	@$(PY) -m pytest -q -n auto --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= $(PY) -m pytest -q -n auto --dist worksteal
 
 attack: setup ## all attacks, hours; writes docs/reliability.md: [SHARE=0.1] [SEED=1]
 	@$(PY) -m tests.attack --share $(or $(SHARE),1) --seed $(or $(SEED),1) --write
