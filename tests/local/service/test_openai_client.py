@@ -22,6 +22,8 @@ from tests.media_support import sound, tones
 from tests.tiny_decoders import prepared, snapshot
 from warmup.prepare.folder import Document, hashes, publish
 
+pytestmark = pytest.mark.slow
+
 MODEL = "org/tiny"
 KEY = "k" * 40
 ROOT = Path(__file__).parents[3]
@@ -303,7 +305,6 @@ found = {
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("script", [LANGCHAIN, LITELLM], ids=["langchain", "litellm"])
 def test_other_clients_get_what_openais_gets(client, address, clients, tmp_path, script):
     names = {"MODEL": MODEL, "KEY": KEY, "CHAT": address("chat"), "EMBED": address("embed")}

@@ -25,6 +25,8 @@ from tests.local.functions_to_run import declare
 from tests.tiny_encoders import TEXTS
 from warmup.prepare import PrepareRequest, prepare
 
+pytestmark = pytest.mark.slow
+
 KEY = "k" * 40
 ROOT = Path(__file__).parents[3]
 SCRIPT = """

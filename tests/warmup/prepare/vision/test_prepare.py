@@ -34,7 +34,6 @@ FAST = [
     ("image-feature-extraction", "dinov2"),
     ("object-detection", "detr"),
     ("image-segmentation", "segformer"),
-    ("depth-estimation", "dpt"),
     ("depth-estimation", "depth_anything"),
     ("zero-shot-image-classification", "clip"),
 ]
