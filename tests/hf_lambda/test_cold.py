@@ -71,6 +71,7 @@ def test_one_weight_format_is_fetched_and_the_manifest_published(tmp_path, hub, 
     assert (manifest.snapshot_path(tmp_path) / weights).read_bytes() == b"weights"
 
 
+@pytest.mark.slow
 def test_cold_starts_side_by_side_ask_the_hub_no_more_than_one_does(tmp_path, hub):
     served = Hub({"org/name": hub})
     with serve(served) as running:

@@ -77,6 +77,7 @@ def test_every_pooling_gives_the_packages_vectors(saved, tmp_path, mode):
     np.testing.assert_allclose(_vectors(snapshot, tmp_path, TEXTS), theirs.encode(TEXTS), atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "modules",
     [
@@ -121,6 +122,7 @@ def test_prompts_are_read_by_name(saved):
     assert theirs.default_prompt_name == "query"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("include_prompt", [True, False])
 @pytest.mark.parametrize("mode", ["mean", "cls", "weightedmean", "max"])
 def test_prompts_go_before_the_texts_as_in_the_package(saved, tmp_path, mode, include_prompt):

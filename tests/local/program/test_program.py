@@ -41,6 +41,7 @@ def real():
     return declare(ROOT)
 
 
+@pytest.mark.slow
 def test_every_script_and_the_warm_up_become_functions_with_their_command(real):
     scripts = {path.stem for path in (ROOT / "inference").glob("*.py") if not path.name.startswith("_")}
     commands = {function.name: function.command for function in real.functions}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.decoder.conftest import VOCABULARY, Pair
 from tests.tiny_decoders import FAMILIES
 
@@ -14,7 +15,7 @@ QUICK = 8
 THOROUGH = 30
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "llama3", "gemma3", "qwen3", "phi3"))
 def test_random_options_give_the_tokens_that_transformers_gives(pair, family):
     _compare(pair(family), range(QUICK))
 

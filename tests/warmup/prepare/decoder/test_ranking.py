@@ -153,6 +153,7 @@ def test_scores_are_those_of_cross_encoder(tmp_path, case):
         same(engine(PAIRS)[0], wanted)
 
 
+@pytest.mark.slow
 def test_what_is_cut_keeps_what_the_template_writes_last(tmp_path):
     folder = repository(tmp_path / "source", transformer={"max_seq_length": 48})
     wanted = judged(folder)
@@ -170,6 +171,7 @@ def test_what_is_cut_keeps_what_the_template_writes_last(tmp_path):
         engines[0](long, truncation=False)
 
 
+@pytest.mark.slow
 def test_qwen3_rerankers_without_a_template_of_their_own_are_asked_as_their_authors_do(tmp_path):
     said = "{% if message.role == 'user' %}{{ message.content }}{% endif %}"
     chats = f"{{% for message in messages %}}{said}{{% endfor %}}"

@@ -96,6 +96,7 @@ def test_a_prompt_that_leaves_no_room_is_refused(made):
             engine([Image(FILES[0])], max_length=5, prompt="a long beginning of a text")
 
 
+@pytest.mark.slow
 def test_int8_is_judged_by_what_it_writes(tmp_path):
     snapshot = build("trocr", tmp_path / "snapshot")
     request = PrepareRequest("image-to-text", "org/m", "c" * 40, snapshot)

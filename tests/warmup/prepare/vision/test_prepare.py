@@ -31,10 +31,8 @@ PARAMETERS["zero-shot-image-classification"] = {
 FAST = [
     ("image-classification", "vit"),
     ("image-classification", "resnet"),
-    ("image-feature-extraction", "dinov2"),
     ("object-detection", "detr"),
     ("image-segmentation", "segformer"),
-    ("depth-estimation", "depth_anything"),
     ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
