@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 
-def replace_text(path: Path, text: str, *, within: Path | None = None) -> None:
-    """Write `path` by atomic rename, on disk before it is seen; readable for every user.
+def replace_text(path: Path, text: str, *, within: Path | None = None, mode: int = 0o644) -> None:
+    """Write `path` by atomic rename, on disk before it is seen; readable for every user without `mode`.
 
     within: a folder of the program's own, as the cache. What lies below it in the place of `path` or of a
     folder above, and can be neither, is damage and removed. Without, it is somebody's, and OSError is raised.
@@ -25,7 +25,7 @@ def replace_text(path: Path, text: str, *, within: Path | None = None) -> None:
             file.flush()
             os.fsync(file.fileno())
         # mkstemp makes 0600; inference mounts the cache through another access point user.
-        Path(temporary).chmod(0o644)
+        Path(temporary).chmod(mode)
         Path(temporary).replace(path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)

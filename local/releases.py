@@ -68,7 +68,8 @@ def publish(program: Program, folder: Folder) -> Program:
     for spare in (each for each in known if each not in needed):
         shutil.rmtree(_code(folder, spare.number), ignore_errors=True)
     known = needed
-    replace_text(folder.path / "versions.json", json.dumps(_Published(known).to_json()))
+    # It holds the functions' variables.
+    replace_text(folder.path / "versions.json", json.dumps(_Published(known).to_json()), mode=0o600)
     names = {each.function_name for each in endpoints}
     versions = [each for one in known for each in one.functions if each.function_name in names]
     others = [each for each in program.functions if not each.is_endpoint]

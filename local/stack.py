@@ -126,8 +126,8 @@ def serve_more(folder: Folder, choices: Choices, hub: HubAddress, say: Say) -> N
 
 
 def _write_program(folder: Folder, program: Program) -> None:
-    folder.program.touch(mode=0o600)  # it holds the functions' variables
-    folder.program.write_text(json.dumps(program.to_json(), indent=2))
+    # It holds the functions' variables.
+    replace_text(folder.program, json.dumps(program.to_json(), indent=2), mode=0o600)
 
 
 def _write_outputs(folder: Folder, program: Program, url: str) -> StackOutputs:

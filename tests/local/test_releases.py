@@ -57,6 +57,12 @@ def test_what_did_not_change_is_no_new_version_and_old_ones_go(up, folder):
     assert [each.name for each in program.functions if not each.is_endpoint] == ["warmup"]
 
 
+def test_what_is_kept_of_functions_with_their_variables_nobody_else_reads(up, folder):
+    (folder.path / "versions.json").write_text("{}")  # as earlier releases wrote it
+    up(1)
+    assert (folder.path / "versions.json").stat().st_mode & 0o077 == 0
+
+
 def test_without_the_gate_there_are_no_versions(up, folder):
     assert up(1, {}) == up(2, {})
     assert not (folder.path / "versions").exists()
