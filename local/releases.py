@@ -17,7 +17,8 @@ from warmup.cli.versions import ALIAS
 from warmup.protocol.records import Json, Record
 
 CODE = ("inference", "hf_lambda")
-"""What the image of an endpoint holds."""
+KINDS = (".py", ".jsonl")
+"""What the image of an endpoint holds of these folders: no models that lie beside the scripts."""
 KEPT = 3
 """Versions beside those that an alias names: what `keepVersions` keeps on AWS by default."""
 
@@ -56,13 +57,14 @@ def publish(program: Program, folder: Folder) -> Program:
         number = known[-1].number + 1 if known else 1
         root = _code(folder, number)
         shutil.rmtree(root, ignore_errors=True)
-        for part in CODE:
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(folder.root / part, root / part, ignore=ignored)
+        for path in _files(folder.root, *KINDS, ".pyc"):  # instances cannot compile: they see it read-only
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(folder.root / path, root / path)
         made = [replace(each, version=str(number), root=str(root)) for each in endpoints]
         known = (*known, _Version(number, digest, tuple(made)))
+    aliases = read_aliases(folder)
     for each in endpoints:
-        if each.function_name not in read_aliases(folder):  # its first deployment, which serves at once
+        if each.function_name not in aliases:  # its first deployment, which serves at once
             keep_alias(folder, each.function_name, Alias(ALIAS, str(known[-1].number)))
     needed = _needed(known, read_aliases(folder))
     for spare in (each for each in known if each not in needed):
@@ -107,8 +109,14 @@ def _code(folder: Folder, number: int) -> Path:
 
 def _digest(root: Path, endpoints: tuple[Function, ...]) -> str:
     digest = hashlib.sha256(json.dumps([each.to_json() for each in endpoints]).encode())
-    for part in CODE:
-        for path in sorted((root / part).rglob("*")):
-            if path.is_file() and "__pycache__" not in path.parts:
-                digest.update(f"\n{path.relative_to(root)}\n".encode() + path.read_bytes())
+    for path in _files(root, *KINDS):
+        digest.update(f"\n{path}\n".encode() + (root / path).read_bytes())
     return digest.hexdigest()
+
+
+def _files(root: Path, *kinds: str) -> list[Path]:
+    """What of the code ends like that, seen from `root`; hidden folders and files are no code."""
+    found = (path.relative_to(root) for part in CODE for path in (root / part).rglob("*") if path.is_file())
+    return sorted(
+        path for path in found if path.suffix in kinds and not any(name[0] == "." for name in path.parts)
+    )

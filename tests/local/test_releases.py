@@ -1,5 +1,6 @@
 """Versions of a gated stack on one machine: each with the code that it was published with, run for real."""
 
+import compileall
 from dataclasses import replace
 
 import pytest
@@ -55,6 +56,30 @@ def test_what_did_not_change_is_no_new_version_and_old_ones_go(up, folder):
     assert versions(up(7)) == ["4", "5", "6", "7"]
     assert program.outputs["release"]["versions"] == {"probe": "7"}
     assert [each.name for each in program.functions if not each.is_endpoint] == ["warmup"]
+
+
+def test_a_version_is_what_the_image_holds_compiled_and_without_the_models_beside_the_scripts(up, folder):
+    inference = folder.root / "inference"
+    for path in ("models/mine/model.safetensors", ".s3/models--a/modeling.py", "requirements.txt"):
+        (inference / path).parent.mkdir(parents=True, exist_ok=True)
+        (inference / path).write_text("1")
+    (inference / "samples.jsonl").write_text("{}")
+    (inference / "probe.py").write_text(SCRIPT % 1)
+    compileall.compile_dir(inference, quiet=2)
+    assert versions(up(1)) == ["1"]
+    made = folder.path / "versions/1/inference"
+    (compiled,) = (inference / "__pycache__").iterdir()
+    assert {path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()} == {
+        "probe.py",
+        "samples.jsonl",
+        f"__pycache__/{compiled.name}",
+    }
+    # Python takes what was compiled for a file with its time.
+    assert int((made / "probe.py").stat().st_mtime) == int((inference / "probe.py").stat().st_mtime)
+    (inference / "models/mine/model.safetensors").write_text("2")
+    assert versions(up(1)) == ["1"]
+    (inference / "samples.jsonl").write_text("[]")
+    assert versions(up(1)) == ["1", "2"]
 
 
 def test_what_is_kept_of_functions_with_their_variables_nobody_else_reads(up, folder):
