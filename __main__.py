@@ -1,15 +1,19 @@
 """hf-lambda: each script in inference/ becomes a Lambda that answers from a warmed cache of models."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 import pulumi_aws as aws
 
+from discovery import Script
+from infra.account import Account
 from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
-from infra.encryption import encryption
-from infra.existing_network import NetworkReader, find_network, read_network
-from infra.function import InferenceFunction, RelayFunction, RemoteCodeFunction, WarmupFunction
+from infra.encryption import Encryption, encryption
+from infra.existing_network import ExistingNetwork, NetworkReader, find_network, read_network
+from infra.function import InferenceFunction, Mount, RelayFunction, RemoteCodeFunction, WarmupFunction
 from infra.hooks import announce_relay, endpoint_hooks, warm_after_changes
 from infra.image import InferenceImage
 from infra.models import CheckModels, check_models
@@ -20,7 +24,7 @@ from infra.registry import ManifestReader, read_manifest
 from infra.role import ExecutionRole
 from infra.s3_way import DOWNLOADS, ENDPOINTS, InputBucket, S3Way
 from infra.safeguards import DeadLetters, Safeguards
-from infra.settings import read_settings
+from infra.settings import Settings, read_settings
 from infra.staging import StagingBucket
 from warmup.protocol.models import models_of_scripts
 
@@ -44,48 +48,105 @@ def deploy(
     provider = aws.Provider("aws", **account.provider_arguments(), default_tags={"tags": tags})
     opts = pulumi.ResourceOptions(providers=[provider])
 
-    # Roles come first: the cache's policy names them, and the network is destroyed before them.
-    bound, key = settings.permissions_boundary, encryption(settings, account, opts)
+    key = encryption(settings, account, opts)
     letters = DeadLetters("dead-letters", encryption=key, opts=opts) if settings.dead_letters else None
     safeguards = Safeguards(key, letters)
-    warmup_role = None
-    if settings.has_cache:
-        warmup_role = ExecutionRole(
-            "warmup",
-            log_retention_days=settings.log_retention_days,
-            permissions_boundary=bound,
-            encryption=key,
-            opts=opts,
-        )
-    roles = {
-        name: ExecutionRole(
-            name,
-            log_retention_days=endpoint.log_retention_days,
-            permissions_boundary=bound,
-            encryption=key,
-            opts=opts,
-        )
-        for name, endpoint in settings.endpoints.items()
-    }
-    code_role = None
-    if settings.allow_remote_code and settings.has_cache:
-        code_role = ExecutionRole(
-            REMOTE_CODE,
-            log_retention_days=settings.log_retention_days,
-            permissions_boundary=bound,
-            encryption=key,
-            opts=opts,
-        )
-    every_role = [role for role in (warmup_role, code_role, *roles.values()) if role]
-    network = staging = cache = way = None
-    if settings.has_cache:
-        network = Network(
-            "network", settings=settings, existing=existing, roles=every_role, encryption=key, opts=opts
-        )
-    if network and settings.is_staged:
-        staging = StagingBucket("staging", settings=settings, encryption=key, opts=opts)
     inputs = InputBucket.of(settings, account)
-    if network and (staging or inputs):
+    # Roles come first: the cache's policy names them, and the network is destroyed before them.
+    roles = {
+        name: ExecutionRole(name, settings=settings, encryption=key, opts=opts) for name in settings.endpoints
+    }
+    cached = None
+    if settings.has_cache:
+        cached = declare_cache(settings, account, existing, roles, inputs, key, opts)
+    image = InferenceImage(
+        "image",
+        settings=settings,
+        account=account,
+        read_manifest=read_manifest,
+        encryption=key,
+        opts=opts,
+    )
+    warming = declare_warmup(settings, account, scripts, image, cached, safeguards, opts) if cached else None
+
+    gated = settings.release == "gated"
+    hooks = endpoint_hooks(settings.keep_versions, account, gated=gated)
+    # A snapshot is billed for as long as its version is there.
+    hooks_of_snapshots = endpoint_hooks(0, account, gated=gated, suffix="-of-snapshots")
+    functions = {
+        script.name: InferenceFunction(
+            script.name,
+            settings=settings,
+            image=image,
+            mount=cached.mount if cached and script.name not in settings.in_image else None,
+            role=roles[script.name],
+            safeguards=safeguards,
+            hooks=hooks_of_snapshots if settings.endpoints[script.name].snap_start else hooks,
+            models=models_of_scripts([script]),
+            streams=script.streams,
+            inputs=inputs,
+            opts=opts,
+        )
+        for script in scripts
+    }
+    Observability(
+        "observability",
+        settings=settings,
+        account=account,
+        functions=functions,
+        warmup=warming.warmup if warming else None,
+        relay=warming.relay if warming else None,
+        safeguards=safeguards,
+        opts=opts,
+    )
+    export(settings, image, functions, cached, warming)
+
+
+@dataclass(frozen=True)
+class Cached:
+    """The cache of a stack, and what there is for those who fill it."""
+
+    mount: Mount
+    staging: StagingBucket | None
+    warmup_role: ExecutionRole
+    code_role: ExecutionRole | None
+
+
+@dataclass(frozen=True)
+class Warming:
+    """What fills the cache."""
+
+    warmup: WarmupFunction
+    relay: RelayFunction | None
+    remote_code: RemoteCodeFunction | None
+
+
+def declare_cache(
+    settings: Settings,
+    account: Account,
+    existing: ExistingNetwork | None,
+    roles: Mapping[str, ExecutionRole],  # of the endpoints
+    inputs: InputBucket | None,
+    key: Encryption,
+    opts: pulumi.ResourceOptions,
+) -> Cached:
+    warmup_role = ExecutionRole("warmup", settings=settings, encryption=key, opts=opts)
+    code_role = None
+    if settings.allow_remote_code:
+        code_role = ExecutionRole(REMOTE_CODE, settings=settings, encryption=key, opts=opts)
+    code_roles = [code_role] if code_role else []
+    network = Network(
+        "network",
+        settings=settings,
+        existing=existing,
+        roles=[warmup_role, *code_roles, *roles.values()],
+        encryption=key,
+        opts=opts,
+    )
+    staging = way = None
+    if settings.is_staged:
+        staging = StagingBucket("staging", settings=settings, encryption=key, opts=opts)
+    if staging or inputs:
         way = S3Way(
             "s3",
             network=network,
@@ -100,117 +161,90 @@ def deploy(
             },
             opts=opts,
         )
-
-    if network and warmup_role:
-        readers = {name: role for name, role in roles.items() if name not in settings.in_image}
-        writers = [name for name in readers if settings.endpoints[name].cold_download]
-        cache = ModelCache(
-            "cache",
-            settings=settings,
-            network=network,
-            readers=[
-                *(role for name, role in readers.items() if name not in writers),
-                *([code_role] if code_role else []),
-            ],
-            writers=[warmup_role, *(roles[name] for name in writers)],
-            encryption=key,
-            opts=opts,
-        )
-    image = InferenceImage(
-        "image",
+    mounting = {name: endpoint for name, endpoint in settings.endpoints.items() if endpoint.storage == "efs"}
+    cache = ModelCache(
+        "cache",
         settings=settings,
-        account=account,
-        read_manifest=read_manifest,
+        network=network,
+        readers=[
+            *(roles[name] for name, endpoint in mounting.items() if not endpoint.cold_download),
+            *code_roles,
+        ],
+        writers=[
+            warmup_role,
+            *(roles[name] for name, endpoint in mounting.items() if endpoint.cold_download),
+        ],
         encryption=key,
         opts=opts,
     )
+    return Cached(Mount(network, cache, way), staging, warmup_role, code_role)
 
-    memory_mb = {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
-    cached = [script for script in scripts if script.name not in settings.in_image]
-    start = warm_after_changes(cached, memory_mb, account) if settings.warm_on_deploy else None
+
+def declare_warmup(
+    settings: Settings,
+    account: Account,
+    scripts: Sequence[Script],
+    image: InferenceImage,
+    cached: Cached,
+    safeguards: Safeguards,
+    opts: pulumi.ResourceOptions,
+) -> Warming:
+    start = None
+    if settings.warm_on_deploy:
+        warmed = [script for script in scripts if script.name not in settings.in_image]
+        start = warm_after_changes(warmed, memory_mb(settings), account)
     by_relay = settings.egress == "relay"
-    warmup = None
-    if network and cache and warmup_role:
-        warmup = WarmupFunction(
-            "warmup",
-            settings=settings,
-            image=image,
-            network=network,
-            staging=staging,
-            way=way,
-            cache=cache,
-            role=warmup_role,
-            safeguards=safeguards,
-            hooks=announce_relay() if by_relay else start,
-            opts=opts,
-        )
-    relay = None
-    if by_relay and staging and warmup:
+    warmup = WarmupFunction(
+        "warmup",
+        settings=settings,
+        image=image,
+        mount=cached.mount,
+        staging=cached.staging,
+        role=cached.warmup_role,
+        safeguards=safeguards,
+        hooks=announce_relay() if by_relay else start,
+        opts=opts,
+    )
+    relay = remote_code = None
+    if by_relay and cached.staging:
         relay = RelayFunction(
             RELAY,
             settings=settings,
             image=image,
-            staging=staging,
+            staging=cached.staging,
             warmup=warmup,
             role=ExecutionRole(
-                RELAY,
-                log_retention_days=settings.log_retention_days,
-                permissions_boundary=bound,
-                in_vpc=False,
-                encryption=key,
-                opts=opts,
+                RELAY, settings=settings, encryption=safeguards.encryption, in_vpc=False, opts=opts
             ),
             safeguards=safeguards,
             hooks=start,
             opts=opts,
         )
-    remote_code = None
-    if code_role and network and cache:
+    if cached.code_role:
         remote_code = RemoteCodeFunction(
             REMOTE_CODE,
             settings=settings,
             image=image,
-            network=network,
-            cache=cache,
-            role=code_role,
+            mount=cached.mount,
+            role=cached.code_role,
             safeguards=safeguards,
             opts=opts,
         )
-    streaming = {script.name for script in scripts if script.streams}
-    models = {script.name: models_of_scripts([script]) for script in scripts}
-    gated = settings.release == "gated"
-    hooks = endpoint_hooks(settings.keep_versions, account, gated=gated)
-    # A snapshot is billed for as long as its version is there.
-    hooks_of_snapshots = endpoint_hooks(0, account, gated=gated, suffix="-of-snapshots")
-    functions = {
-        name: InferenceFunction(
-            name,
-            settings=settings,
-            image=image,
-            network=None if name in settings.in_image else network,
-            cache=None if name in settings.in_image else cache,
-            role=role,
-            safeguards=safeguards,
-            hooks=hooks_of_snapshots if settings.endpoints[name].snap_start else hooks,
-            models=models[name],
-            streams=name in streaming,
-            inputs=inputs,
-            way=way,
-            opts=opts,
-        )
-        for name, role in roles.items()
-    }
-    Observability(
-        "observability",
-        settings=settings,
-        account=account,
-        functions=functions,
-        warmup=warmup,
-        relay=relay,
-        safeguards=safeguards,
-        opts=opts,
-    )
+    return Warming(warmup, relay, remote_code)
 
+
+def memory_mb(settings: Settings) -> dict[str, int]:
+    return {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
+
+
+def export(
+    settings: Settings,
+    image: InferenceImage,
+    functions: Mapping[str, InferenceFunction],
+    cached: Cached | None,
+    warming: Warming | None,
+) -> None:
+    """The outputs that warmup/protocol/outputs.py reads."""
     pulumi.export("functions", {name: function.arn for name, function in functions.items()})
     for name, function in functions.items():
         pulumi.export(f"{name}Arn", function.arn)
@@ -219,26 +253,26 @@ def deploy(
     )
     if queues := {name: function.queues for name, function in functions.items() if function.queues}:
         pulumi.export("queues", queues)
-    pulumi.export("memoryMb", memory_mb)
+    pulumi.export("memoryMb", memory_mb(settings))
     if settings.release == "gated":
         newest = {name: function.version for name, function in functions.items()}
         pulumi.export(
             "release",
             {"versions": newest, "canary": settings.canary, "canaryMinutes": settings.canary_minutes},
         )
-    if warmup:
-        pulumi.export("warmupArn", warmup.arn)
+    pulumi.export("imageUri", image.uri)
     if settings.in_image:
         pulumi.export("inImage", list(settings.in_image))
-    if remote_code:
-        pulumi.export("warmupCodeArn", remote_code.arn)
-    if cache:
-        pulumi.export("cache", cache.summary)
-    pulumi.export("imageUri", image.uri)
-    if relay:
-        pulumi.export("relayArn", relay.arn)
-    elif staging:
-        pulumi.export("stagingBucket", staging.name)
+    if cached:
+        pulumi.export("cache", cached.mount.cache.summary)
+    if warming:
+        pulumi.export("warmupArn", warming.warmup.arn)
+        if warming.remote_code:
+            pulumi.export("warmupCodeArn", warming.remote_code.arn)
+        if warming.relay:
+            pulumi.export("relayArn", warming.relay.arn)
+        elif cached and cached.staging:
+            pulumi.export("stagingBucket", cached.staging.name)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import pulumi
 import pulumi_aws as aws
@@ -15,13 +15,13 @@ from hf_lambda.media.stored import INPUT_BUCKET
 from hf_lambda.ping import PING
 from hf_lambda.records import Json
 from hf_lambda.streaming import STREAMS
-from warmup.cli.versions import MODELS, models_text
+from warmup.cli.versions import ALIAS, MODELS, models_text
 from warmup.prices import ACCOUNT_INSTANCES, busy_month_usd
 from warmup.protocol.models import ModelRequest
 
 from .cache import MOUNT_PATH, ModelCache
 from .encryption import Encryption
-from .hooks import ALIAS, EndpointHooks, explain_error
+from .hooks import EndpointHooks, explain_error
 from .image import InferenceImage
 from .models import fetch_command
 from .naming import function_name
@@ -67,6 +67,21 @@ _IMAGE_ENVIRONMENT = {
 }
 
 
+@dataclass(frozen=True)
+class Mount:
+    """What a function needs that mounts the cache."""
+
+    network: Network
+    cache: ModelCache
+    way: S3Way | None
+    """From the network to S3, where any function in it reads something there."""
+
+    @property
+    def way_is_ready(self) -> list[pulumi.Resource]:
+        """A function that reads something of S3 depends on these."""
+        return self.way.ready if self.way else []
+
+
 class InferenceFunction(pulumi.ComponentResource):
     """The endpoint of one script: reads the cache, and reaches nothing else.
 
@@ -89,15 +104,13 @@ class InferenceFunction(pulumi.ComponentResource):
         *,
         settings: Settings,
         image: InferenceImage,
-        network: Network | None,
-        cache: ModelCache | None,
+        mount: Mount | None,  # None where the models are in its image
         role: ExecutionRole,
         safeguards: Safeguards,
         hooks: EndpointHooks,
         models: Sequence[ModelRequest],  # that its script uses
         streams: bool,  # its handler answers piece by piece
         inputs: InputBucket | None = None,
-        way: S3Way | None = None,  # to the inputs
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:InferenceFunction", name, None, opts)
@@ -121,18 +134,19 @@ class InferenceFunction(pulumi.ComponentResource):
             **({MESSAGES: "1"} if endpoint.log_messages else {}),
             **({INPUT_BUCKET: inputs.address} if inputs else {}),
         }
-        self._in_vpc = network is not None
+        self._in_vpc = mount is not None
         policy = None
-        if network and cache:
-            downloads = endpoint.cold_download
-            policy = role.allow("cache", [cache.mount_statement(write=downloads), *statements], parent=self)
-            place = _Place(
+        if mount:
+            network, downloads = mount.network, endpoint.cold_download
+            mounts = mount.cache.mount_statement(write=downloads)
+            policy = role.allow("cache", [mounts, *statements], parent=self)
+            place = _beside_cache(
+                name,
+                mount,
                 image.uris[endpoint.image],
-                {**CACHE_ENVIRONMENT, **_environment(name, _hub(settings) if downloads else None)},
-                [policy, network, *cache.ready, *(way.ready if inputs and way else [])],
-                _mounted(
-                    network, network.download_group_id if downloads else network.endpoint_group_id, cache
-                ),
+                {**_environment(name, _hub(settings) if downloads else None), **environment},
+                network.download_group_id if downloads else network.endpoint_group_id,
+                [policy, *(mount.way_is_ready if inputs else [])],
             )
         else:
             if statements:
@@ -143,6 +157,7 @@ class InferenceFunction(pulumi.ComponentResource):
                     **_IMAGE_ENVIRONMENT,
                     **_environment(name, None),
                     "WARM_COMMAND": f"{fetch_command([name])} && pulumi up --stack {pulumi.get_stack()}",
+                    **environment,
                 },
                 [policy] if policy else [],
                 {"snap_start": {"apply_on": "PublishedVersions"}} if endpoint.snap_start else {},
@@ -154,7 +169,7 @@ class InferenceFunction(pulumi.ComponentResource):
             image=image,
             memory_mb=endpoint.memory_mb,
             timeout_s=endpoint.timeout_seconds,
-            place=replace(place, environment={**place.environment, **environment}),
+            place=place,
             role=role,
             opts=pulumi.ResourceOptions(parent=self, hooks=hooks.function),
             reserved_concurrent_executions=endpoint.reserved_concurrency,
@@ -347,17 +362,15 @@ class WarmupFunction(pulumi.ComponentResource):
         *,
         settings: Settings,
         image: InferenceImage,
-        network: Network,
+        mount: Mount,
         staging: StagingBucket | None,
-        way: S3Way | None,  # to the staging bucket
-        cache: ModelCache,
         role: ExecutionRole,
         safeguards: Safeguards,
         hooks: pulumi.ResourceHookBinding | None = None,  # of the function
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:WarmupFunction", name, None, opts)
-        statements = [cache.mount_statement(write=True), *safeguards.statements(settings.tracing)]
+        statements = [mount.cache.mount_statement(write=True), *safeguards.statements(settings.tracing)]
         tolerance = settings.tolerance.model_dump(by_alias=True, exclude_none=True)
         environment: dict[str, pulumi.Input[str]] = {
             **({} if settings.egress == "relay" else {"HF_ENDPOINT": _hub(settings)}),
@@ -365,7 +378,7 @@ class WarmupFunction(pulumi.ComponentResource):
             **({"IN_IMAGE": ",".join(settings.in_image)} if settings.in_image else {}),
             **({MESSAGES: "1"} if settings.log_messages else {}),
         }
-        if network.dual_stack:
+        if mount.network.dual_stack:
             # Secrets Manager too is reached over IPv6 alone.
             environment["AWS_USE_DUALSTACK_ENDPOINT"] = "true"
         self.hf_token = self._secret(name, settings, safeguards)
@@ -376,22 +389,23 @@ class WarmupFunction(pulumi.ComponentResource):
             environment["HF_TOKEN_SECRET_ARN"] = self.hf_token.arn
             statements.append(_read_token(self.hf_token))
         policy = role.allow("warm", statements, parent=self)
-        function = _function_with_cache(
+        function = _function(
             name,
             command="warmup.worker.handler.handler",
             settings=settings,
             image=image,
-            target="full",
             memory_mb=settings.warmup_memory_mb,
             timeout_s=WARMUP_TIMEOUT_S,
-            environment=environment,
-            network=network,
-            security_group_id=network.download_group_id,
-            cache=cache,
-            role=role,
-            opts=pulumi.ResourceOptions(
-                parent=self, depends_on=[policy, *(way.ready if staging and way else [])], hooks=hooks
+            place=_beside_cache(
+                name,
+                mount,
+                image.uris["full"],
+                environment,
+                mount.network.download_group_id,
+                [policy, *(mount.way_is_ready if staging else [])],
             ),
+            role=role,
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
             ephemeral_storage={"size": 10240},
             reserved_concurrent_executions=_most(settings.warmup_concurrency),
             **safeguards.arguments(settings.tracing),
@@ -469,20 +483,18 @@ class RelayFunction(pulumi.ComponentResource):
             environment["HF_TOKEN_SECRET_ARN"] = warmup.hf_token.arn
             statements.append(_read_token(warmup.hf_token))
         policy = role.allow("stage", statements, parent=self)
-        function = aws.lambda_.Function(
-            function_name(name),
-            package_type="Image",
-            image_uri=image.uris["full"],
-            image_config={"commands": ["warmup.worker.relay_handler.handler"]},
-            architectures=[settings.architecture],
-            memory_size=RELAY_MEMORY_MB,
-            timeout=WARMUP_TIMEOUT_S,
-            role=role.arn,
-            environment={"variables": {**_HOME_ENVIRONMENT, **environment}},
+        function = _function(
+            name,
+            command="warmup.worker.relay_handler.handler",
+            settings=settings,
+            image=image,
+            memory_mb=RELAY_MEMORY_MB,
+            timeout_s=WARMUP_TIMEOUT_S,
+            place=_Place(image.uris["full"], {**_HOME_ENVIRONMENT, **environment}, [policy]),
+            role=role,
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
             ephemeral_storage={"size": settings.relay_storage_mb},
-            logging_config={"log_format": "Text", "log_group": role.log_group.name},
             reserved_concurrent_executions=_most(settings.warmup_concurrency),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[image, role, policy], hooks=hooks),
             **safeguards.arguments(settings.tracing),
         )
         _never_again(name, function, parent=self)
@@ -501,29 +513,31 @@ class RemoteCodeFunction(pulumi.ComponentResource):
         *,
         settings: Settings,
         image: InferenceImage,
-        network: Network,
-        cache: ModelCache,
+        mount: Mount,
         role: ExecutionRole,
         safeguards: Safeguards,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:RemoteCodeFunction", name, None, opts)
-        statements = [cache.mount_statement(write=False), *safeguards.statements(settings.tracing)]
+        statements = [mount.cache.mount_statement(write=False), *safeguards.statements(settings.tracing)]
         policy = role.allow("try", statements, parent=self)
-        function = _function_with_cache(
+        function = _function(
             name,
             command="warmup.worker.try_code.handler",
             settings=settings,
             image=image,
-            target="full",
             memory_mb=settings.warmup_memory_mb,
             timeout_s=WARMUP_TIMEOUT_S,
-            environment={"HF_HUB_OFFLINE": "1"},
-            network=network,
-            security_group_id=network.endpoint_group_id,
-            cache=cache,
+            place=_beside_cache(
+                name,
+                mount,
+                image.uris["full"],
+                {"HF_HUB_OFFLINE": "1"},
+                mount.network.endpoint_group_id,
+                [policy],
+            ),
             role=role,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            opts=pulumi.ResourceOptions(parent=self),
             reserved_concurrent_executions=_most(settings.warmup_concurrency),
             **safeguards.arguments(settings.tracing),
         )
@@ -565,60 +579,42 @@ class _Place:
     image_uri: pulumi.Input[str]
     environment: Mapping[str, pulumi.Input[str]]
     depends_on: Sequence[pulumi.Resource]
-    arguments: Mapping[str, Json]
+    arguments: Mapping[str, Json] = field(default_factory=dict)
     """Of aws.lambda_.Function."""
+    hooks: pulumi.ResourceHookBinding | None = None
 
 
-def _mounted(network: Network, security_group_id: pulumi.Input[str], cache: ModelCache) -> dict[str, Json]:
-    """In the network, with the cache mounted."""
-    return {
-        "vpc_config": {
-            "subnet_ids": network.private_subnet_ids,
-            "security_group_ids": [security_group_id],
-            "ipv6_allowed_for_dual_stack": network.dual_stack,
-        },
-        "file_system_config": {"arn": cache.access_point_arn, "local_mount_path": MOUNT_PATH},
-    }
-
-
-def _function_with_cache(
+def _beside_cache(
     name: str,
-    *,
-    command: str,
-    settings: Settings,
-    image: InferenceImage,
-    target: str,
-    memory_mb: int,
-    timeout_s: int,
+    mount: Mount,
+    image_uri: pulumi.Input[str],
     environment: Mapping[str, pulumi.Input[str]],
-    network: Network,
     security_group_id: pulumi.Input[str],
-    cache: ModelCache,
-    role: ExecutionRole,
-    opts: pulumi.ResourceOptions,
-    **others: Json,
-) -> aws.lambda_.Function:
-    """A function of the image with the cache mounted; `others` are arguments of aws.lambda_.Function.
+    depends_on: Sequence[pulumi.Resource],
+) -> _Place:
+    """In the network, with the cache mounted; `name` is the function's.
 
-    It waits for every mount target (Lambda mounts in all zones), for the cache's policy, for its log group,
-    for what its role may do and for a network that leads where it should.
+    It waits for every mount target (Lambda mounts in all zones), for the cache's policy and for a network
+    that leads where it should.
     """
-    return _function(
-        name,
-        command=command,
-        settings=settings,
-        image=image,
-        memory_mb=memory_mb,
-        timeout_s=timeout_s,
-        place=_Place(
-            image.uris[target],
-            {**CACHE_ENVIRONMENT, **environment},
-            [network, *cache.ready],
-            _mounted(network, security_group_id, cache),
+    return _Place(
+        image_uri,
+        {**CACHE_ENVIRONMENT, **environment},
+        [mount.network, *mount.cache.ready, *depends_on],
+        {
+            "vpc_config": {
+                "subnet_ids": mount.network.private_subnet_ids,
+                "security_group_ids": [security_group_id],
+                "ipv6_allowed_for_dual_stack": mount.network.dual_stack,
+            },
+            "file_system_config": {"arn": mount.cache.access_point_arn, "local_mount_path": MOUNT_PATH},
+        },
+        # https://github.com/keboola/developer-portal/issues/81
+        explain_error(
+            f"explain-refused-zone-{name}",
+            "availability zone Lambda doesn't support",
+            "Lambda does not run in one of the zones of the subnets. Name others in `zones`",
         ),
-        role=role,
-        opts=opts,
-        **others,
     )
 
 
@@ -635,6 +631,7 @@ def _function(
     opts: pulumi.ResourceOptions,
     **others: Json,
 ) -> aws.lambda_.Function:
+    """Waits for its image and its log group too; `others` are arguments of aws.lambda_.Function."""
     return aws.lambda_.Function(
         function_name(name),
         package_type="Image",
@@ -647,16 +644,7 @@ def _function(
         environment={"variables": place.environment},
         logging_config={"log_format": "Text", "log_group": role.log_group.name},
         opts=pulumi.ResourceOptions.merge(
-            pulumi.ResourceOptions(
-                depends_on=[image, role, *place.depends_on],
-                # https://github.com/keboola/developer-portal/issues/81
-                hooks=explain_error(
-                    f"explain-refused-zone-{name}",
-                    "availability zone Lambda doesn't support",
-                    "Lambda does not run in one of the zones of the subnets. Name others in `zones`",
-                ),
-            ),
-            opts,
+            pulumi.ResourceOptions(depends_on=[image, role, *place.depends_on], hooks=place.hooks), opts
         ),
         **place.arguments,
         **others,

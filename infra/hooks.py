@@ -12,8 +12,7 @@ from botocore.exceptions import ClientError
 
 from discovery import Script
 from warmup.cli.stack import invoke_when_ready
-from warmup.cli.versions import ALIAS as ALIAS
-from warmup.cli.versions import version_before
+from warmup.cli.versions import ALIAS, version_before
 from warmup.protocol.events import JobsEvent, ModelEvent
 from warmup.protocol.models import models_of_scripts
 from warmup.protocol.records import Json

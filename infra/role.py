@@ -10,6 +10,7 @@ from hf_lambda.records import Json
 from .encryption import Encryption
 from .hooks import explain_error, explain_taken_name
 from .naming import function_name, log_group_name
+from .settings import Settings
 
 _INTERFACES: dict[str, Json] = {
     # Lambda calls these with the function's role to put it into the VPC. The describing ones take no resource
@@ -67,10 +68,9 @@ class ExecutionRole(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        log_retention_days: int,
-        permissions_boundary: str,  # ARN of a policy, or empty
-        in_vpc: bool = True,
+        settings: Settings,
         encryption: Encryption,
+        in_vpc: bool = True,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:ExecutionRole", name, None, opts)
@@ -79,7 +79,8 @@ class ExecutionRole(pulumi.ComponentResource):
         self.log_group = aws.cloudwatch.LogGroup(
             name,
             name=log_group_name(name),
-            retention_in_days=log_retention_days,
+            # An endpoint has its own.
+            retention_in_days=settings.endpoints.get(name, settings).log_retention_days,
             kms_key_id=encryption.key_arn,
             opts=pulumi.ResourceOptions.merge(
                 pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(log_group_name(name))),
@@ -90,7 +91,7 @@ class ExecutionRole(pulumi.ComponentResource):
             name,
             description=f"Runs {function_name(name)}",
             assume_role_policy=pulumi.Output.json_dumps(trust("lambda.amazonaws.com")),
-            permissions_boundary=permissions_boundary or None,
+            permissions_boundary=settings.permissions_boundary or None,
             opts=child,
         )
         self.arn = self._role.arn
