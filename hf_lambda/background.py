@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
 Value = TypeVar("Value")
-_threads: list[threading.Thread] = []
+_NAME = "background"
+"""Of every thread that computes one."""
 
 
 class Future(Generic[Value]):
@@ -25,8 +26,7 @@ class Future(Generic[Value]):
 
     def start(self) -> Self:
         """Begin; returns at once. The thread is a daemon: it never keeps a process alive."""
-        self._thread = threading.Thread(target=self._run, name="background", daemon=True)
-        _threads.append(self._thread)
+        self._thread = threading.Thread(target=self._run, name=_NAME, daemon=True)
         self._thread.start()
         return self
 
@@ -55,5 +55,7 @@ class Future(Generic[Value]):
 
 def wait_for_all() -> None:
     """Until everything that was started is computed, or has failed."""
-    while _threads:
-        _threads.pop().join()
+    # One that another is just starting is not alive yet: it is found once that other one has ended.
+    while running := [each for each in threading.enumerate() if each.name == _NAME and each.is_alive()]:
+        for thread in running:
+            thread.join()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 
 import pytest
 
-from hf_lambda.background import Future
+from hf_lambda.background import Future, wait_for_all
 from hf_lambda.errors import ColdCache
 
 
@@ -88,3 +90,39 @@ def test_calls_side_by_side_load_once():
     for thread in threads:
         thread.join()
     assert loads == [1]
+
+
+def test_waiting_for_all_takes_in_what_a_thread_that_runs_is_only_just_starting(monkeypatch):
+    """A model that loads starts its tokenizer: `wait_for_all` may come before that thread is one."""
+    starting, waits, done = threading.Event(), threading.Event(), []
+    start, join = threading.Thread.start, threading.Thread.join
+
+    def start_late(thread):
+        if threading.current_thread() is not threading.main_thread():
+            starting.set()
+            assert waits.wait(timeout=20)
+        start(thread)
+
+    def join_started(thread, timeout=None):
+        assert thread.ident is not None, "a thread that is not started yet cannot be joined"
+        waits.set()
+        join(thread, timeout)
+
+    def load():
+        Future(lambda: done.append("tokenizer")).start()
+        done.append("model")
+
+    monkeypatch.setattr(threading.Thread, "start", start_late)
+    monkeypatch.setattr(threading.Thread, "join", join_started)
+    Future(load).start()
+    assert starting.wait(timeout=20)
+    wait_for_all()
+    assert sorted(done) == ["model", "tokenizer"]
+
+
+def test_what_has_ended_is_not_kept():
+    loading = Future(lambda: "engine").start()
+    thread = weakref.ref(loading._thread)
+    assert loading.result() == "engine"
+    gc.collect()
+    assert thread() is None
