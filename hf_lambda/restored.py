@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import sys
 
 SNAP_START = "snap-start"
@@ -26,7 +25,8 @@ def reseed() -> None:
     What nobody has imported has none. The kernel's own randomness, which `os.urandom`, `secrets` and
     generators without a seed take theirs from, is not a state of this process.
     """
-    random.seed()
+    if (random := sys.modules.get("random")) is not None:
+        random.seed()
     if (numpy := sys.modules.get("numpy.random")) is not None:
         numpy.seed()
     if (torch := sys.modules.get("torch")) is not None:
