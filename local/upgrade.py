@@ -24,6 +24,8 @@ RELEASES = "refs/hf-lambda/releases"
 MANIFEST = "Pulumi.yaml"
 _OWN_LINES = re.compile(r"^(?:name|description):.*$", re.MULTILINE)
 """What `pulumi new` writes into Pulumi.yaml."""
+_OF_IMAGES = re.compile(r"(?:\w+\.)?Dockerfile(?:\.dockerignore)?|requirements-\w+\.txt")
+"""What of the project lies among the scripts, besides its own."""
 _RELEASE = re.compile(r"v(\d+)\.(\d+)\.(\d+)")
 _HEADING = re.compile(r"^## \[(\d+)\.(\d+)\.(\d+)\]")
 
@@ -86,7 +88,7 @@ def is_users(path: str) -> bool:
     """Whether a file belongs to whoever uses the project: scripts, what lies beside them, and stack files."""
     parts = PurePosixPath(path)
     if parts.parts[0] == "inference":
-        return not (parts.name == "Dockerfile" or re.fullmatch(r"requirements-\w+\.txt", parts.name))
+        return not _OF_IMAGES.fullmatch(parts.name)
     return re.fullmatch(r"Pulumi\..+\.ya?ml", path) is not None
 
 

@@ -332,6 +332,7 @@ def test_a_remote_without_releases_is_not_the_project_s(tmp_path: Path):
         ("inference/requirements.txt", True),
         ("inference/requirements-full.txt", False),
         ("inference/Dockerfile", False),
+        ("inference/Dockerfile.py", True),
         ("Pulumi.dev.yaml", True),
         ("Pulumi.yaml", False),
         ("infra/Pulumi.dev.yaml", False),
@@ -340,3 +341,9 @@ def test_a_remote_without_releases_is_not_the_project_s(tmp_path: Path):
 )
 def test_scripts_and_stack_files_are_the_user_s(path: str, users: bool):
     assert is_users(path) is users
+
+
+def test_of_what_the_project_has_among_the_scripts_only_scripts_are_the_user_s():
+    tracked = git(ROOT, "ls-files", "inference").split()
+    assert "inference/Dockerfile" in tracked
+    assert [path for path in tracked if is_users(path)] == [each for each in tracked if each.endswith(".py")]
