@@ -130,7 +130,7 @@ def _concurrency(stack: Stack, client: _Clients) -> Iterator[Check]:
         yield failed(
             "concurrency",
             f"{said}; the stack reserves or keeps {wanted}, and {UNRESERVED} must stay unreserved",
-            f"{_ASK} set reservedConcurrency -1 and provisionedConcurrency 0",
+            f"{_ASK} set reservedConcurrency and warmupConcurrency -1, and provisionedConcurrency 0",
         )
     elif every < UNRESERVED:
         yield warning(

@@ -88,7 +88,7 @@ def test_an_account_with_room_is_well(limits):
 def test_reservations_must_leave_a_hundred(dev, limits):
     says(limits(kept(dev, 400, 0))["concurrency"], Status.OK)
     check = limits(kept(dev, 451, 0))["concurrency"]
-    says(check, Status.FAILED, "reserves or keeps 902", "100 must stay", "reservedConcurrency -1")
+    says(check, Status.FAILED, "reserves or keeps 902", "100 must stay", "warmupConcurrency -1")
     says(limits(kept(dev, -1, 451))["concurrency"], Status.FAILED, "902")
     says(limits(kept(dev, 5, 3))["concurrency"], Status.OK)
 
