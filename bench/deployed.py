@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import mean, median
 from types import FrameType
 
-from botocore.exceptions import BotoCoreError, ClientError, WaiterError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from bench import figures, report
 from bench.figures import REPOSITORY, Measured
@@ -35,6 +35,7 @@ from warmup.cli.stack import (
     ANSWER_TIMEOUT_SECONDS,
     Invocation,
     StackClient,
+    SwitchedOff,
     access_to,
     invoke_once,
     invoke_when_ready,
@@ -146,7 +147,7 @@ def _measure_stack(given: argparse.Namespace, folder: Path) -> int:
     for script in chosen:
         try:
             found = measure(api, script, outputs.functions[script.name], plan, kept, traces)
-        except (NoAnswerError, ClientError, BotoCoreError, WaiterError) as error:
+        except (NoAnswerError, ClientError, BotoCoreError) as error:
             failed.append(script.name)
             _say(f"{script.name}: {error}")
             continue
@@ -299,7 +300,12 @@ def _set_memory(api: Client, name: str, memory_mb: int) -> None:
 
 
 def _ask(api: Client, name: str, event: bytes) -> Asked:
-    return _asked(invoke_when_ready(api, name, event, LogType="Tail"))
+    try:
+        return _asked(invoke_when_ready(api, name, event, LogType="Tail"))
+    except SwitchedOff:
+        raise NoAnswerError(
+            "it is switched off: with reservedConcurrency 0 AWS refuses every request"
+        ) from None
 
 
 def _ask_or_none(api: Client, name: str, event: bytes) -> Asked | None:
@@ -407,7 +413,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--cold", type=_count, default=Plan.cold, help="cold starts at each size")
     parser.add_argument("--warm", type=_count, default=Plan.warm, help="warm requests at each size")
     parser.add_argument(
-        "--burst", type=int, default=Plan.burst, help="requests at once at each size; 0: none"
+        "--burst", type=_count_or_none, default=Plan.burst, help="requests at once at each size; 0: none"
     )
     parser.add_argument("--output", type=Path, help="the page; default: .local/bench/stacks/STACK/results.md")
     parser.add_argument(
@@ -418,11 +424,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
+def _count(text: str, least: int = 1) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"must be at least {least}")
     return number
+
+
+def _count_or_none(text: str) -> int:
+    return _count(text, least=0)
 
 
 def _say(line: str) -> None:

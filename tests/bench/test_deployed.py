@@ -178,6 +178,29 @@ def test_an_endpoint_that_finds_the_event_wrong_is_not_measured(script: Script, 
     assert api.memory_mb == 1024
 
 
+def test_an_endpoint_that_is_switched_off_is_not_measured(script: Script, tmp_path: Path):
+    class SwitchedOff(Fake):
+        def invoke(self, FunctionName: str, Payload: bytes, LogType: str) -> Any:  # noqa: N803
+            error: Any = {"Code": "TooManyRequestsException", "Message": "Rate Exceeded."}
+            reason = "ReservedFunctionConcurrentInvocationLimitExceeded"
+            raise ClientError({"Error": error, "Reason": reason}, "Invoke")  # type: ignore[typeddict-unknown-key]
+
+        def get_function_concurrency(self, FunctionName: str) -> Any:  # noqa: N803
+            return {"ReservedConcurrentExecutions": 0}
+
+    api = SwitchedOff()
+    with pytest.raises(NoAnswerError, match="reservedConcurrency 0"):
+        measure(api, script, ARN, PLAN, tmp_path)  # type: ignore[arg-type]
+    assert api.memory_mb == 1024
+
+
+@pytest.mark.parametrize("given", [["--burst", "-1"], ["--cold", "0"], ["--warm", "x"]])
+def test_how_often_is_a_number_that_can_be(tmp_path: Path, given: list[str]):
+    with pytest.raises(SystemExit) as raised:
+        deployed.main(["--stack", "dev", *given], tmp_path)
+    assert raised.value.code == 2
+
+
 @pytest.mark.parametrize("share, value", [(0.5, 50), (0.99, 99), (1, 100), (0.001, 1)])
 def test_a_percentile_is_one_of_the_values(share: float, value: int):
     assert percentile([*range(100, 0, -1)], share) == value
