@@ -36,7 +36,7 @@ _LARGEST_HEADER_BYTES = 1 << 20
 """tarfile reads a header of names and attributes into memory as a whole."""
 _SPARE_BYTES = 256 << 20
 """What unpacking leaves free on the disk."""
-_IN_AWS = "To a stack in AWS, whose images hold no models, it comes through the staging bucket (egress: none)"
+_IN_AWS = "To the cache of a stack in AWS it comes through the staging bucket (egress: none)"
 
 
 class FolderSource:
