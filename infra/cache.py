@@ -62,8 +62,11 @@ class ModelCache(pulumi.ComponentResource):
                 kms_key_id=encryption.key_arn,  # nor can this
                 throughput_mode="elastic",  # bursting runs dry in the middle of a large model
                 tags={"Name": stack_prefix(), **(encryption.tags or {})},
-                opts=pulumi.ResourceOptions.merge(
-                    guarded, pulumi.ResourceOptions(ignore_changes=["kmsKeyId"], hooks=keep_key("cache"))
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    protect=settings.protect,
+                    ignore_changes=["kmsKeyId"],
+                    hooks=keep_key("cache"),
                 ),
             )
             file_system_id, self.file_system_arn = file_system.id, file_system.arn

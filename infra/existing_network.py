@@ -171,20 +171,19 @@ def find_network(settings: Settings, account: Account, read: NetworkReader) -> E
     used = [
         each for each in theirs if any(subnet.route_table_id in each.route_table_ids for subnet in subnets)
     ]
-    if settings.is_staged:
-        for each in used:
-            if not each.open:
-                pulumi.log.warn(
-                    f"the warm-up reads staged models through {each.id}, which has a policy of its own: it "
-                    f"must allow {' and '.join(read_actions(settings))} on the staging bucket"
-                )
-    if settings.input_bucket:
-        for each in used:
-            if not each.open:
-                pulumi.log.warn(
-                    f"endpoints read inputBucket through {each.id}, which has a policy of its own: it must "
-                    f"allow s3:GetObject on {settings.input_bucket}"
-                )
+    for each in used:
+        if each.open:
+            continue
+        if settings.is_staged:
+            pulumi.log.warn(
+                f"the warm-up reads staged models through {each.id}, which has a policy of its own: it "
+                f"must allow {' and '.join(read_actions(settings))} on the staging bucket"
+            )
+        if settings.input_bucket:
+            pulumi.log.warn(
+                f"endpoints read inputBucket through {each.id}, which has a policy of its own: it must "
+                f"allow s3:GetObject on {settings.input_bucket}"
+            )
     ids = {each.id for each in used}
     return ExistingNetwork(
         settings.vpc_id,

@@ -26,7 +26,7 @@ from .image import InferenceImage
 from .models import fetch_command
 from .naming import function_name
 from .network import Network
-from .role import ExecutionRole, trust
+from .role import ExecutionRole, add_policy, make_role
 from .s3_way import InputBucket, S3Way
 from .safeguards import Safeguards
 from .settings import Cors, EndpointSettings, Settings
@@ -200,7 +200,7 @@ class InferenceFunction(pulumi.ComponentResource):
                 opts=self._child,
             )
         if endpoint.keep_warm:
-            self._keep_warm(alias, endpoint.keep_warm, settings.permissions_boundary)
+            self._keep_warm(alias, endpoint.keep_warm, settings)
         if results and policy:
             results.deliver(function, alias, endpoint, policy)
         self.queues = results.urls if results else None
@@ -211,14 +211,14 @@ class InferenceFunction(pulumi.ComponentResource):
             self.url = self._open(alias, endpoint, hooks, settings.architecture)
         self.register_outputs({"arn": self.arn, "url": self.url})
 
-    def _keep_warm(self, alias: aws.lambda_.Alias, schedule: str, permissions_boundary: str) -> None:
+    def _keep_warm(self, alias: aws.lambda_.Alias, schedule: str, settings: Settings) -> None:
         """Pings the alias; a role of its own may do that and nothing else."""
         name = f"{self._name}-keep-warm"
-        role = aws.iam.Role(
+        role = make_role(
             name,
+            service="scheduler.amazonaws.com",
             description=f"Pings {function_name(self._name)}",
-            assume_role_policy=pulumi.Output.json_dumps(trust("scheduler.amazonaws.com")),
-            permissions_boundary=permissions_boundary or None,
+            settings=settings,
             opts=self._child,
         )
         invoke = {
@@ -227,12 +227,7 @@ class InferenceFunction(pulumi.ComponentResource):
             "Action": "lambda:InvokeFunction",
             "Resource": alias.arn,
         }
-        policy = aws.iam.RolePolicy(
-            name,
-            role=role.id,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [invoke]}),
-            opts=self._child,
-        )
+        policy = add_policy(name, role, [invoke], self._child)
         aws.scheduler.Schedule(
             name,
             schedule_expression=schedule,

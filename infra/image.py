@@ -105,11 +105,13 @@ class InferenceImage(pulumi.ComponentResource):
             else None,
             tags=encryption.tags,
             force_delete=not settings.protect,
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(
-                    parent=self, protect=settings.protect, hooks=explain_taken_name(repository_name())
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                protect=settings.protect,
+                ignore_changes=["encryptionConfigurations"],
+                hooks=pulumi.ResourceHookBinding.merge(
+                    explain_taken_name(repository_name()), keep_key("images")
                 ),
-                pulumi.ResourceOptions(ignore_changes=["encryptionConfigurations"], hooks=keep_key("images")),
             ),
         )
         aws.ecr.LifecyclePolicy(
@@ -162,16 +164,14 @@ class InferenceImage(pulumi.ComponentResource):
             build_on_preview=False,
             registry=registry,
             # One after the other: the second finds the layers that they share.
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(
-                    parent=self,
-                    depends_on=after,
-                    hooks=explain_error(
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                depends_on=after,
+                hooks=pulumi.ResourceHookBinding.merge(
+                    explain_error(
                         f"explain-emulation-{target}", "exec format error", no_emulator(self._architecture)
                     ),
-                ),
-                pulumi.ResourceOptions(
-                    hooks=free_tags(target, self._account) if self._settings.immutable_tags else None
+                    free_tags(target, self._account) if self._settings.immutable_tags else None,
                 ),
             ),
         )

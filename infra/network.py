@@ -12,9 +12,8 @@ from hf_lambda.records import Json
 
 from .encryption import Encryption
 from .existing_network import CACHE_GROUP, ExistingNetwork
-from .hooks import explain_taken_name
 from .naming import flow_log_group_name, name_tag, stack_prefix
-from .role import ExecutionRole, explain_refused_key, trust
+from .role import ExecutionRole, add_policy, make_log_group, make_role
 from .settings import Settings
 
 VPC_CIDR = "10.0.0.0/16"
@@ -332,22 +331,19 @@ class FlowLogs(pulumi.ComponentResource):
     ) -> None:
         super().__init__("hf-lambda:infra:FlowLogs", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
-        group = aws.cloudwatch.LogGroup(
+        group = make_log_group(
             name,
-            name=flow_log_group_name(),
-            retention_in_days=settings.log_retention_days,
-            kms_key_id=encryption.key_arn,
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(flow_log_group_name())),
-                pulumi.ResourceOptions(hooks=explain_refused_key(name)),
-            ),
+            group_name=flow_log_group_name(),
+            retention_days=settings.log_retention_days,
+            encryption=encryption,
+            parent=self,
         )
         # https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
-        role = aws.iam.Role(
+        role = make_role(
             name,
+            service="vpc-flow-logs.amazonaws.com",
             description=f"Writes the flow logs of {stack_prefix()}",
-            assume_role_policy=pulumi.Output.json_dumps(trust("vpc-flow-logs.amazonaws.com")),
-            permissions_boundary=settings.permissions_boundary or None,
+            settings=settings,
             opts=child,
         )
         write = {
@@ -361,12 +357,7 @@ class FlowLogs(pulumi.ComponentResource):
             ],
             "Resource": [group.arn, pulumi.Output.concat(group.arn, ":*")],
         }
-        policy = aws.iam.RolePolicy(
-            name,
-            role=role.id,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [write]}),
-            opts=child,
-        )
+        policy = add_policy(name, role, [write], child)
         aws.ec2.FlowLog(
             name,
             vpc_id=vpc_id,

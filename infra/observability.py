@@ -13,7 +13,7 @@ from .account import Account
 from .encryption import Encryption
 from .function import InferenceFunction, RelayFunction, WarmupFunction
 from .naming import RELAY, function_name, stack_prefix
-from .safeguards import DeadLetters, Safeguards
+from .safeguards import Safeguards
 from .settings import Settings
 
 _NEAR_TIMEOUT = 0.9
@@ -41,9 +41,9 @@ class Observability(pulumi.ComponentResource):
         super().__init__("hf-lambda:infra:Observability", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
+        workers = {label: each for label, each in (("warmup", warmup), (RELAY, relay)) if each}
         if settings.dashboard:
-            workers = [worker.name for worker in (warmup, relay) if worker]
-            names = [*workers, *(function.name for function in functions.values())]
+            names = [each.name for each in (*workers.values(), *functions.values())]
             logs = [function.log_group for function in functions.values()]
             aws.cloudwatch.Dashboard(
                 name,
@@ -58,12 +58,19 @@ class Observability(pulumi.ComponentResource):
         if settings.alarm_email:
             topic = self._topic(email, safeguards.encryption)
             if safeguards.dead_letters:
-                self._alarm_of_letters(safeguards.dead_letters, topic.arn)
-            # It runs until just before its timeout, and says then what is left: its duration tells nothing.
-            if warmup:
-                self._alarms("warmup", warmup, _FAILED_WARMUP, None, topic.arn)
-            if relay:
-                self._alarms(RELAY, relay, _FAILED_WARMUP, None, topic.arn)
+                self._alarm(
+                    "dead-letters",
+                    f"{stack_prefix()}: asynchronous invocations that failed for good",
+                    topic.arn,
+                    namespace="AWS/SQS",
+                    dimensions={"QueueName": safeguards.dead_letters.name},
+                    metric_name="ApproximateNumberOfMessagesVisible",
+                    statistic="Maximum",
+                    threshold=1,
+                )
+            # They run until just before their timeout, and say then what is left: a duration tells nothing.
+            for label, worker in workers.items():
+                self._alarms(label, worker, _FAILED_WARMUP, None, topic.arn)
             for script, function in functions.items():
                 timeout_s = settings.endpoints[script].timeout_seconds
                 self._alarms(script, function, _FAILED_REQUEST, timeout_s, topic.arn)
@@ -78,21 +85,17 @@ class Observability(pulumi.ComponentResource):
         )
         return topic
 
-    def _alarm_of_letters(self, letters: DeadLetters, topic_arn: pulumi.Output[str]) -> None:
+    def _alarm(self, name: str, description: str, topic_arn: pulumi.Output[str], **rule: Json) -> None:
         aws.cloudwatch.MetricAlarm(
-            "dead-letters",
-            alarm_description=f"{stack_prefix()}: asynchronous invocations that failed for good",
-            namespace="AWS/SQS",
-            metric_name="ApproximateNumberOfMessagesVisible",
-            dimensions={"QueueName": letters.name},
-            statistic="Maximum",
+            name,
+            alarm_description=description,
             comparison_operator="GreaterThanOrEqualToThreshold",
-            threshold=1,
             evaluation_periods=1,
             period=_PERIOD_S,
-            treat_missing_data="notBreaching",
+            treat_missing_data="notBreaching",  # nobody asked, so nothing failed
             alarm_actions=[topic_arn],
             opts=self._child,
+            **rule,
         )
 
     def _alarms(
@@ -130,17 +133,7 @@ class Observability(pulumi.ComponentResource):
                 "threshold": round(timeout_s * 1000 * _NEAR_TIMEOUT),
             }
         for kind, rule in rules.items():
-            aws.cloudwatch.MetricAlarm(
-                f"{label}-{kind}",
-                alarm_description=f"{function_name(label)}: {kind}",
-                comparison_operator="GreaterThanOrEqualToThreshold",
-                evaluation_periods=1,
-                period=_PERIOD_S,
-                treat_missing_data="notBreaching",  # nobody asked, so nothing failed
-                alarm_actions=[topic_arn],
-                opts=self._child,
-                **rule,
-            )
+            self._alarm(f"{label}-{kind}", f"{function_name(label)}: {kind}", topic_arn, **rule)
 
     def _budget(self, limit_usd: int, email: pulumi.Input[str]) -> None:
         """Of the account: costs by tag stay at zero until somebody activates the tags for billing."""

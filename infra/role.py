@@ -1,6 +1,8 @@
-"""The role that a function runs with, and the log group that it writes to."""
+"""The role that a function runs with and the log group that it writes to; roles of other services."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -38,19 +40,44 @@ _NOT_FROM_CODE: dict[str, Json] = {
 }
 
 
-def trust(service: str) -> dict[str, Json]:
-    """The policy that lets a service of AWS take a role."""
-    statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
-    return {"Version": "2012-10-17", "Statement": [statement]}
+def make_role(
+    name: str, *, service: str, description: str, settings: Settings, opts: pulumi.ResourceOptions
+) -> aws.iam.Role:
+    """A role that a service of AWS may take, within `permissionsBoundary`."""
+    trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}
+    return aws.iam.Role(
+        name,
+        description=description,
+        assume_role_policy=_document([trust]),
+        permissions_boundary=settings.permissions_boundary or None,
+        opts=opts,
+    )
 
 
-def explain_refused_key(name: str) -> pulumi.ResourceHookBinding:
-    """For a log group; `name` is the hook's alone."""
+def add_policy(
+    name: str, role: aws.iam.Role, statements: Sequence[Mapping[str, Json]], opts: pulumi.ResourceOptions
+) -> aws.iam.RolePolicy:
+    return aws.iam.RolePolicy(name, role=role.id, policy=_document(statements), opts=opts)
+
+
+def make_log_group(
+    name: str, *, group_name: str, retention_days: int, encryption: Encryption, parent: pulumi.Resource
+) -> aws.cloudwatch.LogGroup:
     # https://github.com/hashicorp/terraform-provider-aws/issues/29282
-    return explain_error(
+    refused_key = explain_error(
         f"explain-refused-key-{name}",
         "is not allowed to be used with Arn",
         "The policy of the key that `kmsKeyArn` names must let CloudWatch Logs use it; see docs/security.md",
+    )
+    return aws.cloudwatch.LogGroup(
+        name,
+        name=group_name,
+        retention_in_days=retention_days,
+        kms_key_id=encryption.key_arn,
+        opts=pulumi.ResourceOptions(
+            parent=parent,
+            hooks=pulumi.ResourceHookBinding.merge(explain_taken_name(group_name), refused_key),
+        ),
     )
 
 
@@ -75,24 +102,20 @@ class ExecutionRole(pulumi.ComponentResource):
     ) -> None:
         super().__init__("hf-lambda:infra:ExecutionRole", name, None, opts)
         self._name = name
-        child = pulumi.ResourceOptions(parent=self)
-        self.log_group = aws.cloudwatch.LogGroup(
+        self.log_group = make_log_group(
             name,
-            name=log_group_name(name),
+            group_name=log_group_name(name),
             # An endpoint has its own.
-            retention_in_days=settings.endpoints.get(name, settings).log_retention_days,
-            kms_key_id=encryption.key_arn,
-            opts=pulumi.ResourceOptions.merge(
-                pulumi.ResourceOptions(parent=self, hooks=explain_taken_name(log_group_name(name))),
-                pulumi.ResourceOptions(hooks=explain_refused_key(name)),
-            ),
+            retention_days=settings.endpoints.get(name, settings).log_retention_days,
+            encryption=encryption,
+            parent=self,
         )
-        self._role = aws.iam.Role(
+        self._role = make_role(
             name,
+            service="lambda.amazonaws.com",
             description=f"Runs {function_name(name)}",
-            assume_role_policy=pulumi.Output.json_dumps(trust("lambda.amazonaws.com")),
-            permissions_boundary=settings.permissions_boundary or None,
-            opts=child,
+            settings=settings,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         self.arn = self._role.arn
         self.allow(
@@ -114,9 +137,10 @@ class ExecutionRole(pulumi.ComponentResource):
         self, label: str, statements: list[dict[str, Json]], *, parent: pulumi.Resource
     ) -> aws.iam.RolePolicy:
         """Adds a policy to the role; the function that needs it is its parent."""
-        return aws.iam.RolePolicy(
-            f"{self._name}-{label}",
-            role=self._role.id,
-            policy=pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": statements}),
-            opts=pulumi.ResourceOptions(parent=parent),
+        return add_policy(
+            f"{self._name}-{label}", self._role, statements, pulumi.ResourceOptions(parent=parent)
         )
+
+
+def _document(statements: Sequence[Mapping[str, Json]]) -> pulumi.Output[str]:
+    return pulumi.Output.json_dumps({"Version": "2012-10-17", "Statement": [*statements]})

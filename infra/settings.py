@@ -346,8 +346,8 @@ def read_settings(folder: Path) -> tuple[Settings, Account, tuple[Script, ...]]:
     # Without the scripts nobody can tell whether an override is for one of them.
     reader = _Reader(None if mistakes else scripts)
     mistakes += reader.mistakes
-    if reader.settings and not mistakes:
-        mistakes += _contradictions(reader.settings, scripts)
+    if reader.settings and reader.account and not mistakes:
+        mistakes += _contradictions(reader.settings, reader.account.region, scripts)
     if reader.settings is None or reader.account is None or mistakes:
         count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         raise pulumi.RunError("\n".join([f"{count} in stack {pulumi.get_stack()}:", *mistakes]))
@@ -570,7 +570,7 @@ def _warnings(settings: Settings, scripts: Sequence[Script]) -> list[str]:
     return found
 
 
-def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
+def _contradictions(settings: Settings, region: str, scripts: Sequence[Script]) -> list[str]:
     """Values that are allowed one by one and do not go together: keys, values, what to set instead."""
     own = ["warmup", *([REMOTE_CODE] if settings.allow_remote_code else [])]
     own += [RELAY] if settings.egress == "relay" else []
@@ -608,7 +608,6 @@ def _contradictions(settings: Settings, scripts: Sequence[Script]) -> list[str]:
             f"warmupConcurrency is {settings.warmup_concurrency}; must be -1 or at least 2, since "
             "the warm-up is asked how far it is while it works"
         )
-    region = pulumi.Config("aws").get("region")
     if ":" in settings.kms_key_arn and settings.kms_key_arn.split(":")[3] != region:
         found.append(
             f"kmsKeyArn is {settings.kms_key_arn}; must be a key of aws:region, {region}, where all is stored"
