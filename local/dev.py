@@ -46,10 +46,13 @@ class FollowingStack(Protocol):
     def install(self) -> None:
         """What inference/requirements.txt names. Raises StackError."""
 
-    def warm(self, repo_ids: Sequence[str]) -> Sequence[str]:
-        """Warm these models and ask the endpoints that use them; returns what failed."""
+    def warm(self, scripts: Sequence[Script], repo_ids: Sequence[str]) -> Sequence[str]:
+        """Warm these models of `scripts` and ask the endpoints that use them; returns what failed.
 
-    def ask(self, name: str) -> Asked:
+        Raises StackError and WarmupError, and ScriptError where a script got a mistake meanwhile.
+        """
+
+    def ask(self, script: Script) -> Asked:
         """Send an endpoint its example. Raises WarmupError."""
 
 
@@ -112,7 +115,7 @@ class Follower:
             self._say(f"{each}: gone")
         self._stack.update(now.program, changed, self._problems())
         self._warm(now, cold)
-        self._ask(changed)
+        self._ask([script for script in now.scripts if script.name in changed])
         self._stack.update(None, (), self._problems())
 
     def _warm(self, now: _Served, cold: Sequence[str]) -> None:
@@ -122,17 +125,18 @@ class Follower:
         for repo_id in wanted:
             self._say(f"warming {repo_id} ...")
             try:
-                if failures := self._stack.warm([repo_id]):
+                if failures := self._stack.warm(now.scripts, [repo_id]):
                     self._cold[repo_id] = "\n".join(failures)
-            except (StackError, WarmupError) as error:
+            except (ScriptError, StackError, WarmupError) as error:
                 self._cold[repo_id] = str(error)
             if repo_id in self._cold:
                 self._say(self._cold[repo_id])
 
-    def _ask(self, names: Collection[str]) -> None:
-        for name in sorted(names):
+    def _ask(self, scripts: Iterable[Script]) -> None:
+        for script in scripts:
+            name = script.name
             try:
-                asked = self._stack.ask(name)
+                asked = self._stack.ask(script)
             except WarmupError as error:
                 asked = Asked("", str(error))
             self._failed.pop(name, None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import urllib.error
 import urllib.request
 from collections.abc import Collection, Sequence
 
@@ -29,7 +29,7 @@ class Followed:
         self, folder: Folder, choices: stack.Choices, running: stack.RunningStack, say: stack.Say
     ) -> None:
         self._folder, self._choices, self._running, self._say = folder, choices, running, say
-        self._used = {each.model for script in self.scripts() for each in script.pipelines}
+        self._used = _models(self.scripts())
         self.inference = folder.root / "inference"
 
     def scripts(self) -> tuple[Script, ...]:
@@ -50,8 +50,8 @@ class Followed:
     def install(self) -> None:
         stack.install_packages(self._folder, self._say)
 
-    def warm(self, repo_ids: Sequence[str]) -> Sequence[str]:
-        used = {each.model for script in self.scripts() for each in script.pipelines}
+    def warm(self, scripts: Sequence[Script], repo_ids: Sequence[str]) -> Sequence[str]:
+        used = _models(scripts)
         if self._choices.hub is None and used - self._used:
             stack.serve_more(self._folder, self._choices, self._running.hub, self._say)
         self._used |= used
@@ -70,11 +70,10 @@ class Followed:
                 found.append(f"{repo_id} was not warmed; see above")
         return found
 
-    def ask(self, name: str) -> Asked:
-        event = next((each.example for each in self.scripts() if each.name == name), {})
+    def ask(self, script: Script) -> Asked:
         outputs = self._running.outputs
         client = StackClient(outputs, access_to(self._folder.root, outputs))
-        invocation = client.ask(name, json.dumps(event).encode())
+        invocation = client.ask(script.name, json.dumps(script.example).encode())
         return Asked(invocation.body, problem_of(invocation))
 
     def _tell(self, update: Update) -> None:
@@ -87,9 +86,13 @@ class Followed:
         try:
             with opener.open(request, timeout=_ANSWER_S):
                 pass
-        except urllib.error.URLError as error:
+        except (OSError, http.client.HTTPException) as error:  # also one that ends, or is silent, meanwhile
             log = self._folder.log("gateway")
             raise stack.StackError(f"the gateway does not take a change ({error}); see {log}") from error
+
+
+def _models(scripts: Sequence[Script]) -> set[str]:
+    return {each.model for script in scripts for each in script.pipelines}
 
 
 def problem_of(invocation: Invocation) -> str | None:

@@ -39,6 +39,8 @@ class Stack:
         self.installed = 0
         self.failing: dict[str, str] = {}
         self.cold: list[str] = []
+        self.saved: dict[Path, str] = {}
+        """What somebody saves while a model is warmed."""
         self.problem: str | None = None
         self.declared = 0
 
@@ -58,15 +60,19 @@ class Stack:
     def install(self) -> None:
         self.installed += 1
 
-    def warm(self, repo_ids: Sequence[str]) -> Sequence[str]:
+    def warm(self, scripts: Sequence[Script], repo_ids: Sequence[str]) -> Sequence[str]:
         self.warmed += repo_ids
+        if self.saved:
+            path, text = self.saved.popitem()
+            path.write_text(text)
+            self.scripts()
         return [f"{each}: no such model" for each in repo_ids if each in self.cold]
 
-    def ask(self, name: str) -> Asked:
-        self.asked.append(name)
-        if self.failing.get(name) == "unreachable":
+    def ask(self, script: Script) -> Asked:
+        self.asked.append(script.name)
+        if self.failing.get(script.name) == "unreachable":
             raise WarmupError(ErrorKind.UNREACHABLE, "unreachable")
-        return Asked('{"label": "POSITIVE"}', self.failing.get(name))
+        return Asked('{"label": "POSITIVE"}', self.failing.get(script.name))
 
 
 class Desk:
@@ -213,6 +219,15 @@ def test_a_model_that_was_not_warmed_is_tried_again_with_the_next_change(desk: D
     desk.stack.cold = []
     desk.write("_shared.py", "A = 1\n")
     assert desk.stack.warmed == ["org/three", "org/three"] and desk.problems == []
+
+
+def test_a_mistake_that_is_saved_while_a_model_is_warmed_ends_nothing(desk: Desk) -> None:
+    desk.stack.saved = {desk.folder / "other.py": "def handler("}
+    desk.write("sentiment.py", SCRIPT.format(more="", model="org/three"))
+    assert desk.stack.asked == ["sentiment"] and "other.py:1" in desk.problems[0]
+    desk.tell(desk.folder / "other.py")
+    desk.write("other.py", SCRIPT.format(more="import _shared", model="org/two"))
+    assert desk.stack.warmed == ["org/three"] * 2 and desk.problems == []
 
 
 def test_a_folder_of_a_model_that_changes_is_warmed_for_its_endpoint_alone(desk: Desk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -160,3 +161,22 @@ def test_what_make_dev_changes_reaches_the_gateway_the_page_and_the_disk(page: P
     with pytest.raises(StackError, match="the gateway does not take a change"):
         page.server._server.server_close()
         followed.update(None, (), ())
+
+
+def test_a_gateway_that_ends_while_it_is_told_is_named_with_its_log(page: Page) -> None:
+    running = RunningStack(Program((), {}), StackOutputs(None, {}, "local"), HubAddress("http://127.0.0.1:2"))
+    followed = Followed(page.folder, Choices(), running, lambda line: None)
+    with socket.create_server(("127.0.0.1", 0)) as gateway:
+        page.folder.run.mkdir()
+        page.folder.page.write_text(f"http://127.0.0.1:{gateway.getsockname()[1]}/#secret")
+
+        def end() -> None:
+            connection, _ = gateway.accept()
+            connection.recv(1)
+            connection.close()
+
+        ending = threading.Thread(target=end, daemon=True)
+        ending.start()
+        with pytest.raises(StackError, match=r"the gateway does not take a change .*gateway\.log"):
+            followed.update(None, (), ())
+        ending.join(10)
