@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from local.program.functions import Function, FunctionUrl
 from local.service import function_urls
@@ -32,12 +33,20 @@ from local.service.results import AsyncEvent, Result
 from local.service.streaming import Cut, prelude
 from local.service.versions import Alias, Versions
 from warmup.cli.versions import ALIAS
+from warmup.protocol.records import Key, Record, WrongShape
 
 _ALIASES = "aliases/"
 IDLE_S = 300
 """Instances unused for so long are ended, as Lambda does after a while."""
 RETRY_DELAYS_S = (60.0, 120.0)
 """Lambda's waits before it tries a failed asynchronous invocation again."""
+
+
+@dataclass(frozen=True)
+class _Configuration(Record):
+    strict = True
+
+    memory_mb: Annotated[int | None, Key("MemorySize")] = None
 
 
 @dataclass(frozen=True)
@@ -218,11 +227,14 @@ class Gateway:
     def configure(self, name: str, changes: bytes) -> Reply:
         """UpdateFunctionConfiguration, of the memory alone. Raises ApiError."""
         function = find(self.functions, name)
-        asked = json.loads(changes or b"{}")
-        memory_mb = asked.pop("MemorySize", function.memory_mb)
-        if asked or not isinstance(memory_mb, int) or not 128 <= memory_mb <= 10240:
-            message = f"{json.dumps(asked) if asked else memory_mb}: of MemorySize alone, from 128 to 10240"
-            raise ApiError(400, "InvalidParameterValueException", message)
+        try:
+            asked = _Configuration.from_json(json.loads(changes or b"{}")).memory_mb
+            memory_mb = function.memory_mb if asked is None else asked
+            if not 128 <= memory_mb <= 10240:
+                raise ValueError(f"MemorySize is {memory_mb}")
+        except (ValueError, WrongShape) as error:
+            message = f"{error}; this changes MemorySize alone, from 128 to 10240"
+            raise ApiError(400, "InvalidParameterValueException", message) from None
         function = replace(function, memory_mb=memory_mb)
         self.functions[function.function_name] = function
         self._of(function).configure(function)

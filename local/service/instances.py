@@ -60,10 +60,9 @@ class Pool:
         self.function = function
         self._start = start
         self._idle: list[tuple[float, Instance]] = []
-        self._busy: set[Instance] = set()
+        self._busy: dict[Instance, Function] = {}
+        """With the configuration that each was started with; that of idle ones is the present one."""
         self._starting = 0
-        self._outdated: set[Instance] = set()
-        """Of an earlier configuration; they end when they are no longer busy."""
         self._changed = threading.Condition()
         self._closed = self._draining = False
 
@@ -105,7 +104,6 @@ class Pool:
         """Serve with another configuration from the next request on: no instance of this one gets another."""
         with self._changed:
             self.function = function
-            self._outdated |= self._busy
             old, self._idle = self._idle, []
         for _, instance in old:
             instance.stop()
@@ -132,15 +130,15 @@ class Pool:
                 if self._closed or not self.limit:
                     raise Throttled(self.function.name)
                 if reusable := self._pop_idle():
-                    self._busy.add(reusable)
+                    self._busy[reusable] = self.function
                     return reusable
                 if len(self._busy) + self._starting < self.limit:
                     self._starting += 1
+                    function = self.function
                     break
                 if not wait:
                     raise Throttled(self.function.name)
                 self._changed.wait()
-        function = self.function
         try:
             instance = self._start(function)
         except BaseException:
@@ -150,9 +148,7 @@ class Pool:
             raise
         with self._changed:
             self._starting -= 1
-            self._busy.add(instance)
-            if function is not self.function:  # while it started
-                self._outdated.add(instance)
+            self._busy[instance] = function
             closed = self._closed
         if closed:  # while it started
             instance.stop()
@@ -168,11 +164,8 @@ class Pool:
 
     def _give_back(self, instance: Instance) -> None:
         with self._changed:
-            usable = instance.usable and instance not in self._outdated
-            self._outdated.discard(instance)
-        with self._changed:
-            self._busy.discard(instance)
-            kept = usable and not self._closed and not self._draining
+            is_current = self._busy.pop(instance) is self.function
+            kept = is_current and instance.usable and not self._closed and not self._draining
             if kept:
                 self._idle.append((time.monotonic(), instance))
             self._changed.notify()

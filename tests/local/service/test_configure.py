@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from bench import deployed
@@ -20,6 +20,7 @@ from local.service.emulator import Emulators
 from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare, wait_for
+from warmup.cli.access import gateway_client
 
 NAME = "probe-1a2b3c4"
 ENDPOINT = """
@@ -42,15 +43,8 @@ def url(emulators: Emulators) -> Iterator[str]:
 
 @pytest.fixture
 def client(url: str) -> Iterator[Any]:
-    config = Config(retries={"total_max_attempts": 1}, read_timeout=60, parameter_validation=False)
-    made = boto3.client(
-        "lambda",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=config,
-    )
+    once = {"total_max_attempts": 1}
+    made: Any = gateway_client(url, "us-east-1", retries=once, read_timeout=60, parameter_validation=False)
     with contextlib.closing(made):
         yield made
 
@@ -72,7 +66,7 @@ def test_another_memory_is_another_instance_also_where_one_is_busy(client: Any, 
     thread = threading.Thread(target=lambda: answers.append(ask(client, **until)))
     thread.start()
     wait_for(busy)
-    client.update_function_configuration(FunctionName=f"{NAME}", MemorySize=700)
+    client.update_function_configuration(FunctionName=NAME, MemorySize=700)
     client.get_waiter("function_updated_v2").wait(FunctionName=NAME)
     assert client.get_function_configuration(FunctionName=NAME)["MemorySize"] == 700
     second = ask(client)
@@ -90,6 +84,14 @@ def test_what_is_not_to_be_changed_here_is_refused(client: Any, change: dict[str
         client.update_function_configuration(FunctionName=NAME, **change)
     assert caught.value.response["Error"]["Code"] == "InvalidParameterValueException"
     assert client.get_function_configuration(FunctionName=NAME)["MemorySize"] == 512
+
+
+@pytest.mark.parametrize("sent", [b"{", b"[]", b'{"MemorySize": true}', b'{"MemorySize": "512"}'])
+def test_what_says_no_memory_is_refused_too(url: str, sent: bytes):
+    with contextlib.closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
+        connection.request("PUT", f"/2015-03-31/functions/{NAME}/configuration", sent)
+        answer = connection.getresponse()
+        assert answer.status == 400 and "MemorySize alone" in json.loads(answer.read())["Message"]
 
 
 @pytest.mark.slow

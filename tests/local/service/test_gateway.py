@@ -14,15 +14,16 @@ import urllib.error
 import urllib.request
 from dataclasses import replace
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local.program.functions import WARMUP_COMMAND, Cors, FunctionUrl
 from local.service.gateway import Gateway
 from local.service.http_api import serve
 from tests.local.functions_to_run import declare, wait_for
+from warmup.cli.access import gateway_client
+
+ONCE = {"total_max_attempts": 1}
 
 
 @pytest.fixture
@@ -33,14 +34,7 @@ def gateway(emulators):
         def begin(*functions, **options):
             made = Gateway(functions or (declare(),), emulators, **options)
             url = stack.enter_context(serve(made))
-            client = boto3.client(
-                "lambda",
-                endpoint_url=url,
-                region_name="us-east-1",
-                aws_access_key_id="any",
-                aws_secret_access_key="any",
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=60, max_pool_connections=32),
-            )
+            client = gateway_client(url, "us-east-1", retries=ONCE, read_timeout=60, max_pool_connections=32)
             stack.callback(client.close)
             return client, url
 
@@ -271,14 +265,7 @@ def test_an_instance_that_does_not_start_is_a_service_error(gateway, emulators, 
     (tmp_path / "false").chmod(0o755)
     made = Gateway((declare(),), replace(emulators, binary=tmp_path / "false"))
     with serve(made) as url:
-        client = boto3.client(
-            "lambda",
-            endpoint_url=url,
-            region_name="us-east-1",
-            aws_access_key_id="any",
-            aws_secret_access_key="any",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
+        client = gateway_client(url, "us-east-1", retries=ONCE)
         error = refused(client)
         client.close()
     assert error["Error"]["Code"] == "ServiceException"

@@ -10,9 +10,7 @@ import signal
 import socket
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
-from botocore.config import Config
 
 from hf_lambda.streaming import STREAMS
 from local.program.functions import FunctionUrl
@@ -21,6 +19,7 @@ from local.service.gateway import Gateway
 from local.service.http_api import serve
 from local.service.streaming import RuntimeApi
 from tests.local.functions_to_run import declare, wait_for
+from warmup.cli.access import gateway_client
 
 SCRIPT = '''"""Yields what the event says."""
 
@@ -96,14 +95,7 @@ def post():
 
 
 def _client(url):
-    return boto3.client(
-        "lambda",
-        endpoint_url=url,
-        region_name="us-east-1",
-        aws_access_key_id="any",
-        aws_secret_access_key="any",
-        config=Config(retries={"total_max_attempts": 1}),
-    )
+    return gateway_client(url, "us-east-1", retries={"total_max_attempts": 1})
 
 
 def test_pieces_arrive_before_the_next_one_is_made(served, signals, post):
