@@ -7,6 +7,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hf_lambda.manifest import repo_folder
 from hf_lambda.reading import read_file
@@ -15,10 +16,12 @@ from hf_lambda.tasks import task_of_architecture
 
 from ..protocol.models import Use
 from ..protocol.records import Json
-from ..worker.hub import HubSource
 from ..worker.selection import select_for, weight_index
 from ..worker.source import RemoteFile
 from ..worker.usable import config_problem
+
+if TYPE_CHECKING:
+    from ..worker.hub import HubSource
 
 LARGEST_CONFIG_BYTES = 5_000_000
 """Of a file that is read for what it says. Tokenizers and vocabularies are not."""

@@ -37,7 +37,6 @@ from ..protocol.reports import (
     VerifyReport,
     WarmReport,
 )
-from ..worker.client_settings import set_client_defaults
 from ..worker.hub_token import read_token
 from .ask import ask_endpoints
 from .display import Display
@@ -251,7 +250,6 @@ class Command:
 
     def _upload(self, runs: Sequence[JobRun], bucket: str, display: Display) -> None:
         """Upload every model; runs whose upload failed get its error."""
-        set_client_defaults(os.environ)
         from huggingface_hub import get_token
 
         from ..worker.folder import FolderSource

@@ -1,6 +1,8 @@
 """How the Hub's clients are told to behave: by variables that they really read."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import hf_xet
@@ -32,6 +34,25 @@ def test_vectored_writes_are_off_in_the_warm_up(monkeypatch: pytest.MonkeyPatch)
     handler({"action": "nothing"}, None)
     assert {name: os.environ.get(name) for name in DEFAULTS} == DEFAULTS
     assert DEFAULTS["HF_XET_RECONSTRUCTION_USE_VECTORED_WRITE"] == "0"
+
+
+def test_the_command_sets_them_before_it_imports_the_client():
+    seen = (
+        "import sys, warmup.__main__ as command\n"
+        "assert 'huggingface_hub' not in sys.modules\n"
+        "assert command.main(['add', 'no/repository/at/all']) == 2\n"
+        "from huggingface_hub import constants\n"
+        "print(constants.HF_HUB_DISABLE_SHARED_BLOBS)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", seen],
+        cwd=Path(__file__).parents[3],
+        env={name: value for name, value in os.environ.items() if not name.startswith("HF_")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_what_is_set_already_stays():
