@@ -340,6 +340,8 @@ def _parser() -> argparse.ArgumentParser:
     renewing.add_argument("--dry-run", action="store_true", help="show what would be written, write nothing")
     renewing.set_defaults(run=renew)
     for each in commands.choices.values():
+        if each is following:  # it reports as it goes
+            continue
         each.add_argument("--json", action="store_true", help="the report on stdout, as JSON")
     completing = commands.add_parser("completion", help="a script that completes these commands in a shell")
     completing.add_argument("shell", choices=SHELLS)

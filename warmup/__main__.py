@@ -9,22 +9,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-from discovery import ScriptError, read_scripts
+from discovery import read_scripts
 from hf_lambda.atomic import replace_text
 
 from .add import __main__ as adding
 from .batch import __main__ as batch
 from .cli.command import Command, Outcome
 from .cli.display import display
+from .cli.exit_codes import DONE, EPILOG, FAILED, exit_code, say
 from .cli.stack import StackClient, access_to, read_outputs
 from .cli.tables import lines_of
 from .in_image import __main__ as in_image
 from .protocol.errors import ErrorKind, WarmupError
+from .worker.client_settings import set_client_defaults
 
 ROOT = Path(__file__).parents[1]
 MOST_AT_ONCE = 64
@@ -35,10 +37,11 @@ _ACTIONS = {
     "prune": "remove what no script and no published version uses any more",
     "rollback": "let the versions serve that did before",
 }
-_EPILOG = "Exit codes: 0 all is well, 1 something failed (named on stderr), 2 usage."
 
 
 def main(arguments: list[str] | None = None) -> int:
+    # Before anything imports the Hub's client, which reads these then and never again.
+    set_client_defaults(os.environ)
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] in (["add"], ["remove"]):
         return adding.main(given)
@@ -47,23 +50,22 @@ def main(arguments: list[str] | None = None) -> int:
     if given[:1] in (["fetch"], ["prepare"]):
         return in_image.main(given)
     options = _parser().parse_args(given)
-    try:
-        outcome = _run(options)
-        document = json.dumps(outcome.report.to_json(), indent=2, ensure_ascii=False)
-        if options.report:
-            _write(options.report, document)
-    except ScriptError as error:
-        return _say(error.problems, 2)
-    except WarmupError as error:
-        return _say([str(error)], 2 if error.kind is ErrorKind.USAGE else 1)
-    except KeyboardInterrupt:
-        return _say(["interrupted; what runs in Lambda goes on, run again to join it"], 1)
+    return exit_code(
+        lambda: _report(options), interrupted="interrupted; what runs in Lambda goes on, run again to join it"
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    outcome = _outcome(options)
+    document = json.dumps(outcome.report.to_json(), indent=2, ensure_ascii=False)
+    if options.report:
+        _write(options.report, document)
     for line in [document] if options.json else lines_of(outcome.report):
         print(line)
-    return _say(outcome.failures, 1) if outcome.failures else 0
+    return say(outcome.failures, FAILED if outcome.failures else DONE)
 
 
-def _run(options: argparse.Namespace) -> Outcome:
+def _outcome(options: argparse.Namespace) -> Outcome:
     outputs = read_outputs(ROOT, options.stack, options.outputs, options.endpoint_url)
     scripts = read_scripts(options.scripts)
     client = StackClient(outputs, access_to(ROOT, outputs, options.outputs))
@@ -90,12 +92,6 @@ def _write(path: Path, document: str) -> None:
         raise WarmupError(ErrorKind.USAGE, f"--report: {path} cannot be written: {error.strerror}") from error
 
 
-def _say(lines: Sequence[str], code: int) -> int:
-    for line in lines:
-        print(f"warmup: {line}", file=sys.stderr)
-    return code
-
-
 def whole_parser() -> argparse.ArgumentParser:
     """Every command with its options, of whichever parser they are: what a shell completes."""
     parser = argparse.ArgumentParser(prog="python -m warmup", parents=[_options()], add_help=False)
@@ -108,12 +104,13 @@ def whole_parser() -> argparse.ArgumentParser:
     commands.add_parser("batch", help=sending, parents=[batch.parser()], conflict_handler="resolve")
     for name, (text, options) in adding.commands().items():
         commands.add_parser(name, help=text, parents=[options], conflict_handler="resolve")
+    in_image.add_fetch(commands)
     return parser
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m warmup", description=__doc__, epilog=_EPILOG, parents=[_options()]
+        prog="python -m warmup", description=__doc__, epilog=EPILOG, parents=[_options()]
     )
     parser.add_argument("action", nargs="?", default="warm", choices=_ACTIONS, help="default: warm")
     _add_endpoint(parser)

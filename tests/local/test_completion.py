@@ -64,6 +64,7 @@ def test_commands_and_their_options_are_completed(complete, command: str):
 def test_the_warm_up_s_commands_are_completed_whichever_parser_they_are_of(complete, command: str):
     assert {"warm", "status", "verify", "prune", "add", "remove"} <= complete(f"{command} ")
     assert {"--task", "--force", "--json"} <= complete(f"{command} add --")
+    assert {"--into", "--endpoint", "--hub"} <= complete(f"{command} fetch --")
     assert "--dry-run" in complete(f"{command} --d") and "--dry-run" in complete(f"{command} prune --d")
 
 

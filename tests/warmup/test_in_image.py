@@ -16,7 +16,7 @@ from tests.hf_lambda.test_static_embedding import REPOSITORIES
 from tests.warmup.support import Warming
 from warmup.__main__ import main
 from warmup.prepare import prepare
-from warmup.protocol.reports import WarmReport
+from warmup.protocol.reports import FetchReport, WarmReport
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """from hf_lambda import endpoint, pipeline
@@ -81,6 +81,16 @@ def sent(into: Path) -> dict[Path, int]:
         for path in folder.rglob("*")
         if path.is_file() and not ignored & {*path.relative_to(folder).parts}
     }
+
+
+def test_what_is_fetched_is_told_as_json_too(into: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetch(into, "--endpoint", "plain", "--json") == 0
+    report = FetchReport.from_json(json.loads(capsys.readouterr().out))
+    assert report.into == str(into) and [*report.endpoints] == ["plain"]
+    (model,) = report.endpoints["plain"]
+    assert model.repo_id == "org/plain" and len(model.commit) == 40
+    files = [path for path in (into / "plain").glob("models--*/snapshots/*/*") if path.is_file()]
+    assert (model.files, model.bytes) == (len(files), sum(path.stat().st_size for path in files))
 
 
 def test_what_is_fetched_and_prepared_is_what_a_warm_up_leaves_and_answers_without_hub_or_token(

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from discovery import ScriptError
-
-from ..protocol.errors import ErrorKind, WarmupError
+from ..cli.exit_codes import DONE, exit_code, say
 from ..protocol.records import Record
 from .command import AddReport, add, remove
 
@@ -21,38 +18,37 @@ _MB = 1_000_000
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 done, 1 the model cannot be served or the Hub says no, 2 usage."""
     options = _parser().parse_args(arguments)
-    try:
-        if options.action == "add":
-            added = add(
-                options.model,
-                options.scripts,
-                task=options.task,
-                name=options.name,
-                revision=options.revision,
-                hub=options.hub,
-                force=options.force,
-                note=_note,
-            )
-            report: Record = added
-            lines = _lines_of(added)
-        else:
-            removed = remove(options.name, options.scripts, options.kept)
-            report = removed
-            lines = [
-                f"removed {removed.path}; a copy lies in {removed.copy}",
-                "next: `make up`, or `pulumi up`, removes the endpoint; `python -m warmup prune` the model",
-            ]
-    except ScriptError as error:
-        return _say(error.problems, 2)
-    except WarmupError as error:
-        return _say([str(error)], 2 if error.kind is ErrorKind.USAGE else 1)
-    except KeyboardInterrupt:
-        return _say(["interrupted; nothing was written"], 1)
-    if options.json:
-        lines = [json.dumps(report.to_json(), indent=2, ensure_ascii=False)]
-    for line in lines:
+    command = _add if options.action == "add" else _remove
+    return exit_code(lambda: command(options), interrupted="interrupted; nothing was written")
+
+
+def _add(options: argparse.Namespace) -> int:
+    report = add(
+        options.model,
+        options.scripts,
+        task=options.task,
+        name=options.name,
+        revision=options.revision,
+        hub=options.hub,
+        force=options.force,
+        note=_note,
+    )
+    return _print(options, report, _lines_of(report))
+
+
+def _remove(options: argparse.Namespace) -> int:
+    report = remove(options.name, options.scripts, options.kept)
+    lines = [
+        f"removed {report.path}; a copy lies in {report.copy}",
+        "next: `make up`, or `pulumi up`, removes the endpoint; `python -m warmup prune` the model",
+    ]
+    return _print(options, report, lines)
+
+
+def _print(options: argparse.Namespace, report: Record, lines: Sequence[str]) -> int:
+    for line in [json.dumps(report.to_json(), indent=2, ensure_ascii=False)] if options.json else lines:
         print(line)
-    return 0
+    return DONE
 
 
 def commands() -> dict[str, tuple[str, argparse.ArgumentParser]]:
@@ -103,13 +99,7 @@ def _mb(count: int) -> str:
 
 def _note(text: str) -> None:
     if text:
-        _say([text], 0)
-
-
-def _say(lines: Sequence[str], code: int) -> int:
-    for line in lines:
-        print(f"warmup: {line}", file=sys.stderr)
-    return code
+        say([text])
 
 
 def _parser() -> argparse.ArgumentParser:

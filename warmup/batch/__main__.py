@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..cli.display import LINE_SECONDS
+from ..cli.exit_codes import DONE, FAILED, exit_code, say
 from ..cli.stack import StackClient, access_to, read_outputs
 from ..prices import GB_SECOND_USD
 from ..protocol.errors import ErrorKind, WarmupError
@@ -53,16 +54,17 @@ class BatchReport(Record):
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 every line has its answer, 1 some have an error or the run stopped, 2 usage."""
     options = parser().parse_args(arguments)
-    try:
-        report = _run(options)
-    except WarmupError as error:
-        return _say(str(error), 2 if error.kind is ErrorKind.USAGE else 1)
-    except KeyboardInterrupt:
-        return _say(f"stopped; the same command goes on where {options.output} ends", 1)
+    return exit_code(
+        lambda: _report(options), interrupted=f"stopped; the same command goes on where {options.output} ends"
+    )
+
+
+def _report(options: argparse.Namespace) -> int:
+    report = _run(options)
     print(json.dumps(report.to_json(), indent=2) if options.json else _line_of(report))
     if report.failed:
-        return _say(f'{report.failed} lines have an "error": grep \'"error":\' {options.output}', 1)
-    return 0
+        return say([f'{report.failed} lines have an "error": grep \'"error":\' {options.output}'], FAILED)
+    return DONE
 
 
 def _run(options: argparse.Namespace) -> BatchReport:
@@ -182,11 +184,6 @@ def _line_of(report: BatchReport) -> str:
         f"{report.done:,} lines are answered, {report.written:,} of them now in "
         f"{_duration(report.seconds)}{refusals}; Lambda billed ${report.usd:.4f} at list prices"
     )
-
-
-def _say(line: str, code: int) -> int:
-    print(f"warmup: {line}", file=sys.stderr)
-    return code
 
 
 def parser() -> argparse.ArgumentParser:

@@ -9,6 +9,7 @@ from typing import Annotated
 from .answers import (
     ColdModel,
     DownloadPlan,
+    FetchedModel,
     PruneResult,
     RelayedModel,
     UnusedModel,
@@ -124,6 +125,14 @@ class RollbackReport(Record):
 
     stack: str
     releases: tuple[Released, ...]
+
+
+@dataclass(frozen=True)
+class FetchReport(Record):
+    """`python -m warmup fetch`. `endpoints`: name -> its models, which lie in the folder of that name."""
+
+    into: str
+    endpoints: Mapping[str, tuple[FetchedModel, ...]]
 
 
 Report = WarmReport | PlanReport | VerifyReport | StatusReport | PruneReport | RollbackReport
