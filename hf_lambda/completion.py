@@ -63,11 +63,8 @@ class Completion:
 class Completer(Protocol):
     """An engine of text-generation."""
 
-    def complete(self, item: Json, **parameters: Json) -> Completion:
-        """Of one prompt; the parameters are checked already."""
-
     def complete_each(self, items: list[Json], **parameters: Json) -> list[Completion]:
-        """Of several; those that are run whole are computed together."""
+        """Of each prompt; those that are run whole are computed together. Parameters are checked already."""
 
 
 def together(count: int, run: Callable[[], list[list[Generated]]]) -> list[Callable[[], list[Generated]]]:

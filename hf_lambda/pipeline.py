@@ -214,10 +214,7 @@ class Pipeline:
         check_generation(len(items), chosen)
         loaded = self._loaded()
         engine: Completer = loaded.engine  # type: ignore[assignment]
-        if len(items) == 1:
-            completions = [engine.complete(items[0], **chosen)]
-        else:
-            completions = engine.complete_each(items, **chosen)
+        completions = engine.complete_each(items, **chosen)
         for completion in completions:
             completion.on_end = lambda watch: self._account(loaded, watch)
         return completions

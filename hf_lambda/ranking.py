@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 Pair = tuple[str, str]
 """A query and one document."""
+Encode = Callable[[list[str]], list[list[int]]]
+"""Texts to tokens, without special tokens around them."""
 _OWN_MODEL_TYPE = "CrossEncoder"
 OLD = "it was prepared before this was known; warm it again"
 _FUNCTIONS = {"sigmoid": "Sigmoid", "none": "Identity"}
@@ -152,7 +154,8 @@ def with_tokenizer(
     tokens = judge.tokens or tuple(token for token in found if token is not None)
     if not judge.tokens and len(tokens) < len(_ANSWERS):
         raise NotUnderstood('its tokenizer has no tokens "yes" and "no", and it names no others')
-    if template is None if judge.is_chat is None else not judge.is_chat:
+    is_chat = template is not None if judge.is_chat is None else judge.is_chat
+    if not is_chat:
         return replace(rules, judge=replace(judge, tokens=tokens, template=None))
     if template is None:
         raise NotUnderstood("it asks by a chat template, and has none")
@@ -180,24 +183,25 @@ def with_tokenizer(
 
 
 class Question:
-    """Pairs as a judge's chat template asks about them, in tokens."""
+    """Pairs as a judge's chat template asks about them, in tokens. Its template is compiled once."""
 
-    def __init__(self, rules: RankingRules, encode: Callable[[list[str]], list[list[int]]]) -> None:
-        """encode: texts to tokens, without special tokens around them."""
-        self._rules, self._encode = rules, encode
+    def __init__(self, rules: RankingRules) -> None:
+        self._prompt = rules.prompt
         self._render = _renderer(rules.judge or Judge())
 
-    def tokens(self, pairs: Sequence[Pair], limit: int | None, side: str) -> list[tuple[list[int], bool]]:
+    def tokens(
+        self, pairs: Sequence[Pair], limit: int | None, side: str, encode: Encode
+    ) -> list[tuple[list[int], bool]]:
         """Of each pair, and whether something is left out: of what is longer than `limit` tokens the end
         ("right") or the beginning, but what the template writes after the document stays."""
-        asked = self._encode([self._text(query, document) for query, document in pairs])
+        asked = encode([self._text(query, document) for query, document in pairs])
         if limit is None or all(len(ids) <= limit for ids in asked):
             return [(ids, False) for ids in asked]
-        ending = self._ending()
+        ending = self._ending(encode)
         return [self._cut(ids, limit, side, ending) for ids in asked]
 
     def _text(self, query: str, document: str) -> str:
-        return self._render(self._rules.prompt, query, document)
+        return self._render(self._prompt, query, document)
 
     @staticmethod
     def _cut(ids: list[int], limit: int, side: str, ending: list[int]) -> tuple[list[int], bool]:
@@ -207,9 +211,9 @@ class Question:
         ending = ending[-limit:]
         return kept[: limit - len(ending)] + ending, True
 
-    def _ending(self) -> list[int]:
+    def _ending(self, encode: Encode) -> list[int]:
         """Tokens that come after the document, whatever it is: as sentence-transformers finds them."""
-        first, second = self._encode([self._text(filler, filler) for filler in ("0", "1 2 3 4")])
+        first, second = encode([self._text(filler, filler) for filler in ("0", "1 2 3 4")])
         same = 0
         while same < min(len(first), len(second)) and first[-1 - same] == second[-1 - same]:
             same += 1

@@ -15,7 +15,10 @@ from .tokenizer import load_tokenizer
 from .vision.contract import ImageToTextContract, VisionContract
 
 if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
     from ..engines import Engine
+    from .encoder import Encoder
 
 
 def load(task: str, prepared: Path, *, max_context: int | None = None) -> Engine:
@@ -49,21 +52,25 @@ def load(task: str, prepared: Path, *, max_context: int | None = None) -> Engine
     return _load_encoder(task, contract, prepared)
 
 
-def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engine:
-    tokenizer = Future(lambda: load_tokenizer(prepared)).start()
-    from .encoder import Encoder
-
-    name = base_of(task)
-    if contract.ranking and contract.ranking.judge and name != "text-ranking":
-        raise UntrainedHead(f"the repository has no head for {name}: it is a language model that ranks")
-    encoder: Encoder
+def open_encoder(
+    contract: EncoderContract, prepared: Path, tokenizer: Future[Tokenizer] | None = None
+) -> Encoder:
+    """The encoder of the folder `prepared`, of the kind that `contract` is of. tokenizer: see Encoder."""
     if contract.is_causal:
         from .decoder.encoder import CausalEncoder, CausalJudge
 
         kind = CausalJudge if contract.ranking else CausalEncoder
-        encoder = kind(contract, prepared, tokenizer)
-    else:
-        encoder = Encoder(contract, prepared, tokenizer)
+        return kind(contract, prepared, tokenizer)
+    from .encoder import Encoder
+
+    return Encoder(contract, prepared, tokenizer)
+
+
+def _load_encoder(task: str, contract: EncoderContract, prepared: Path) -> Engine:
+    name = base_of(task)
+    if contract.ranking and contract.ranking.judge and name != "text-ranking":
+        raise UntrainedHead(f"the repository has no head for {name}: it is a language model that ranks")
+    encoder = open_encoder(contract, prepared, Future(lambda: load_tokenizer(prepared)).start())
     if name == "text-classification":
         from .text_classification import TextClassification
 

@@ -128,12 +128,11 @@ class TransformersPipeline:
         except Exception as error:  # tokenizers has no type of its own
             raise cannot_cut(error) or error from error
 
-    def complete(self, item: Input, **parameters: Json) -> Completion:
-        """The generations of one prompt, whole or piece by piece; beams are one piece, known at the end."""
-        return self.complete_each([item], **parameters)[0]
-
     def complete_each(self, items: list[Input], **parameters: Json) -> list[Completion]:
-        """The same of several prompts; those that are run whole are one batch."""
+        """The generations of each prompt, whole or piece by piece; beams are one piece, known at the end.
+
+        Those that are run whole are one batch.
+        """
         items = [self._plain(item) for item in items]
         lengths = [self._length(item, parameters) for item in items]
         structure = self._structure(parameters)

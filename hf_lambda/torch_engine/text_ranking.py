@@ -83,7 +83,7 @@ class TextRanking:
         """How many are read of `pairs`, where nothing else is asked for."""
         most = self._limit({})
         if self._rules.asks:
-            return sum(len(ids) for ids, _ in self._question.tokens(pairs, most, "right"))
+            return sum(len(ids) for ids, _ in self._question.tokens(pairs, most, "right", self._split))
         encoded = self._encode(pairs, {}, truncation=most is not None, max_length=most)
         return sum(map(len, encoded["input_ids"]))
 
@@ -97,16 +97,16 @@ class TextRanking:
 
     def _questions(self, pairs: Sequence[Pair], parameters: Mapping[str, Json]) -> list[dict[str, list[int]]]:
         side = parameters.get("truncation_side") or self._tokenizer.truncation_side
-        asked = self._question.tokens(pairs, self._limit(parameters), side)
+        asked = self._question.tokens(pairs, self._limit(parameters), side, self._split)
         note_truncated(sum(is_cut for _, is_cut in asked))
         return [{"input_ids": ids, "attention_mask": [1] * len(ids)} for ids, _ in asked]
 
+    def _split(self, texts: list[str]) -> list[list[int]]:
+        return list(self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"])
+
     @cached_property
     def _question(self) -> Question:
-        return Question(
-            self._rules,
-            lambda texts: list(self._tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"]),
-        )
+        return Question(self._rules)
 
     def _encode(self, pairs: Sequence[Pair], parameters: Mapping[str, Json], **cut: Json) -> BatchEncoding:
         queries = [self._rules.prompt + query for query, _ in pairs]

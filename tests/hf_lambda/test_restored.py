@@ -94,8 +94,10 @@ def run(api: Lambda, folder: Path, initialization: str) -> list[float]:
     }
     command = [sys.executable, "-m", "hf_lambda.runtime", "script.handler"]
     with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.DEVNULL) as process:
-        assert api.answered.wait(30), process.poll()
-        process.kill()
+        try:
+            assert api.answered.wait(30), process.poll()
+        finally:
+            process.kill()  # or leaving the block would wait for it
     return api.answer
 
 

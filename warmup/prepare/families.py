@@ -42,9 +42,8 @@ def reason_against(task: str, config: Mapping[str, object]) -> str | None:
     family, families = str(config.get("model_type") or ""), families_of(task)
     if base_of(task) in TORCH_ONLY:
         return f"models for {base_of(task)} are not prepared"
-    if base_of(task) == "text-ranking" and not is_judge(
-        config
-    ):  # with a head of its own, not by what it says
+    if base_of(task) == "text-ranking" and not is_judge(config):
+        # It has a head of its own, and these rank by what they say.
         families = tuple(each for each in families if each not in LANGUAGE_MODELS)
     if family not in families:
         known = ", ".join(families)

@@ -122,7 +122,7 @@ def _optimize(request: PrepareRequest, work: Path, _: str) -> None:
 
 def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | None:
     """The graph of a language model in one precision, where the function has the memory for it."""
-    from .decoder.export import expected_memory_mb, export_graph
+    from .decoder.export import expected_memory_mb, export_graph, judged_tokens
 
     needed_mb = expected_memory_mb(request, work, precision)
     if precision != request.first_precision and needed_mb > request.memory_mb:
@@ -131,7 +131,8 @@ def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | Non
     for other in ("int4", "int8", "fp32"):
         shutil.rmtree(work / other, ignore_errors=True)  # what was refused; the disk may not hold both
     target = _fresh(work / precision)
-    _copy_contract(work / "export", target, export_graph(request, target, precision))
+    prefetch = export_graph(request, target, precision, judged_tokens(work))
+    _copy_contract(work / "export", target, prefetch)
     return None
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...background import Future
 from ...errors import Unprocessable
 from ...ranking import Question
+from ...records import Json
 from ..contract import EncoderContract
 from ..encoder import Encoder
 from ..tokenizer import load_tokenizer
@@ -82,22 +84,26 @@ class CausalJudge(CausalEncoder):
         texts: Sequence[str | Sequence[str]],
         *,
         max_length: int | None = None,
-        strategy: str = "longest_first",
         side: str | None = None,
-        stride: int = 0,
-        pretokenized: bool = False,
-        special_tokens: bool = True,
+        **options: Json,
     ) -> list[Encoding]:
         """The question about each pair of `texts`; see Encoder."""
-        rules = self.contract.ranking
-        if rules is None or not rules.asks:
-            return super().encode(texts, max_length=max_length, side=side, special_tokens=special_tokens)
-        split = super().encode
-        question = Question(rules, lambda asked: [each.ids for each in split(asked, special_tokens=False)])
+        if self._question is None:
+            return super().encode(texts, max_length=max_length, side=side, **options)
         side = side or self.contract.tokenizer.truncation_side
         pairs = [(str(pair[0]), str(pair[1])) for pair in texts]
-        asked: list[Any] = [Asked(*each) for each in question.tokens(pairs, max_length, side)]
+        asked: list[Any] = [
+            Asked(*each) for each in self._question.tokens(pairs, max_length, side, self._split)
+        ]
         return asked
+
+    def _split(self, texts: list[str]) -> list[list[int]]:
+        return [encoding.ids for encoding in super().encode(texts, special_tokens=False)]
+
+    @cached_property
+    def _question(self) -> Question | None:
+        rules = self.contract.ranking
+        return Question(rules) if rules is not None and rules.asks else None
 
     def _outputs(self, encodings: Sequence[Encoding]) -> Iterator[NDArray[Any]]:
         # Documents of one query begin alike: what they share is read once.

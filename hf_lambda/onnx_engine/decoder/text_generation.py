@@ -70,12 +70,8 @@ class TextGeneration:
             for item, generated in zip(inputs, self._generate(prompts), strict=True)
         ]
 
-    def complete(self, item: Input, **parameters: Json) -> Completion:
-        """The generations of one input, whole or piece by piece."""
-        return self.complete_each([item], **parameters)[0]
-
     def complete_each(self, items: list[Input], **parameters: Json) -> list[Completion]:
-        """The same of several inputs; those that are run whole grow side by side."""
+        """The generations of each input, in pieces or whole; those that are run whole grow side by side."""
         prompts = [self._asked(item, parameters) for item in items]
         runs = together(len(prompts), lambda: self._generate(prompts))
         return [

@@ -21,7 +21,7 @@ def engine(tmp_path_factory):
 
 
 def _streamed(engine, item, **asked):
-    completion = engine.complete(item, **asked)
+    completion = engine.complete_each([item], **asked)[0]
     pieces = list(completion.pieces)
     return pieces, completion.generated[0]
 
@@ -39,7 +39,7 @@ def _streamed(engine, item, **asked):
 def test_pieces_come_to_the_whole_answer(engine, item, asked):
     asked = {"max_new_tokens": 24, **asked}
     pieces, generated = _streamed(engine, item, **asked)
-    (whole,) = engine.complete(item, **asked).run().generated
+    (whole,) = engine.complete_each([item], **asked)[0].run().generated
     assert "".join(pieces) == generated.text == whole.text
     assert len(pieces) > 3
 
@@ -68,7 +68,7 @@ def test_beams_are_one_piece(engine):
 
 def test_what_is_wrong_reaches_whoever_reads(engine):
     with pytest.raises(BadRequest, match="eos_token_id"):
-        list(engine.complete("The train", max_new_tokens=6, eos_token_id=[10**9]).pieces)
+        list(engine.complete_each(["The train"], max_new_tokens=6, eos_token_id=[10**9])[0].pieces)
 
 
 def test_a_reader_that_leaves_ends_the_generation_at_its_next_token(engine, monkeypatch):
@@ -80,7 +80,7 @@ def test_a_reader_that_leaves_ends_the_generation_at_its_next_token(engine, monk
 
     monkeypatch.setattr(engine._model, "forward", counted)
     threads = threading.active_count()
-    pieces = engine.complete("The train", max_new_tokens=200).pieces
+    pieces = engine.complete_each(["The train"], max_new_tokens=200)[0].pieces
     next(pieces)
     pieces.close()
     assert threading.active_count() == threads

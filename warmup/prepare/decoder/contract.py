@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
+import transformers
 from jinja2.exceptions import TemplateError
 from tokenizers import Tokenizer
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_lambda.errors import ServingError
-from hf_lambda.onnx_engine.contract import DecoderContract, write_contract
+from hf_lambda.onnx_engine.contract import DecoderContract, EncoderContract, write_contract
 from hf_lambda.onnx_engine.decoder.chat import Template
 from hf_lambda.onnx_engine.decoder.options import generation_of
 from hf_lambda.onnx_engine.decoder.text import Text
 from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 
 from ...protocol.records import Json
+from .. import loading
+from ..encoder.contract import contract_of, write_tokenizer
 from ..outcome import NotPrepared
 from ..request import PrepareRequest
 from ..samples import LONG, SENTENCES
-from .architecture import Architecture
+from .architecture import Architecture, architecture_of
 
+CAUSAL_INPUTS = ("input_ids",)
+"""Of a text that a language model reads as an encoder does."""
 _CHATS = (
     [{"role": "user", "content": "What is the capital of France?"}],
     [{"role": "system", "content": "You are terse."}, {"role": "user", "content": "Hi <there> & you!"}],
@@ -66,6 +72,26 @@ def write_tokenizer_and_contract(
     own = [sample for sample in request.samples or () if isinstance(sample, str)]
     _check_tokenizer(folder, tokenizer, own)
     _check_template(contract, tokenizer)
+
+
+def write_tokenizer_of_encoder(
+    request: PrepareRequest, folder: Path
+) -> tuple[PreTrainedTokenizerBase, EncoderContract]:
+    """Of a language model that is served without its head. The contract is not written: more belongs into it.
+
+    Raises NotPrepared for a variant of a family whose graph would not come out the same.
+    """
+    transformers.utils.logging.disable_progress_bar()
+    config = loading.load_config(request.snapshot)
+    shape = architecture_of(config)
+    tokenizer = loading.load_tokenizer(request.snapshot)
+    # Many say nothing of a maximum, and none knows where the graph's rotations end.
+    tokenizer.model_max_length = min(tokenizer.model_max_length, shape.positions)
+    write_tokenizer(folder, tokenizer)
+    contract = contract_of(request.head, tokenizer, config, CAUSAL_INPUTS)
+    return tokenizer, replace(
+        contract, max_position=shape.positions, is_causal=True, cache_bytes=shape.cache_bytes
+    )
 
 
 def _generation(

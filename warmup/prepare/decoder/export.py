@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import transformers
 
+from hf_lambda.onnx_engine.contract import EncoderContract
 from hf_lambda.onnx_engine.decoder.memory import context_of, serving_mb
 from hf_lambda.onnx_engine.decoder.model import GRAPH
 
@@ -16,7 +18,6 @@ from .architecture import architecture_of, rotations
 from .contract import write_tokenizer_and_contract
 from .graph import write_graph
 from .memory import decoder_contract
-from .ranking import judged_tokens
 from .tensors import Tensors
 
 _BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
@@ -36,12 +37,16 @@ def export(request: PrepareRequest, work: Path) -> None:
     reference.write(request, work, tokenizer)
 
 
-def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[str, int]:
-    """Write the graph into `folder`; return the bytes of its weight file that every token reads."""
+def export_graph(
+    request: PrepareRequest, folder: Path, precision: str, judged: Sequence[int] = ()
+) -> dict[str, int]:
+    """Write the graph into `folder`; return the bytes of its weight file that every token reads.
+
+    judged: see write_graph.
+    """
     config = load_config(request.snapshot)
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
-    tokens = judged_tokens(request.snapshot) if request.task == "text-ranking" else ()
     dense = write_graph(
         Tensors(request.snapshot, reference.adapter_of(request)),
         shape,
@@ -49,9 +54,16 @@ def export_graph(request: PrepareRequest, folder: Path, precision: str) -> dict[
         folder / GRAPH,
         precision,
         has_head=request.head == "causal-lm",
-        judged=tokens,
+        judged=judged,
     )
     return {f"{GRAPH}.data": dense}
+
+
+def judged_tokens(work: Path) -> tuple[int, ...]:
+    """Tokens that the answers of a model that ranks are read from; none of every other."""
+    contract = decoder_contract(work / "export")
+    ranking = contract.ranking if isinstance(contract, EncoderContract) else None
+    return ranking.judge.tokens if ranking and ranking.judge else ()
 
 
 def expected_memory_mb(request: PrepareRequest, work: Path, precision: str) -> int:

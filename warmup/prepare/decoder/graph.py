@@ -124,8 +124,10 @@ class _Graph:
         hidden, _ = self._normed(stream, pending, "norm.weight")
         chosen = self._node("GatherND", [hidden, "positions"], batch_dims=1)
         result = chosen
-        if judged or has_head:
-            result = self._judgement(chosen, judged) if judged else self._head(chosen)
+        if judged:
+            result = self._judgement(chosen, judged)
+        elif has_head:
+            result = self._head(chosen)
         if not (has_head and self.shape.is_tied):
             self.dense = self.weights.written
         self._write_table()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hf_lambda.onnx_engine import open_encoder
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract
-from hf_lambda.onnx_engine.decoder.encoder import CausalEncoder, CausalJudge
 from hf_lambda.onnx_engine.encoder import Encoder, sigmoid, softmax
 from hf_lambda.sentence_embedding import pool, read_embedder
 
@@ -33,10 +33,7 @@ def check(request: PrepareRequest, work: Path, precision: str) -> Verdict:
     folder = work / precision
     contract = EncoderContract.read(folder)
     expected = reference.read(work)
-    kind = Encoder
-    if contract.is_causal:
-        kind = CausalJudge if contract.ranking else CausalEncoder
-    encoder = kind(contract, folder)
+    encoder = open_encoder(contract, folder)
     encodings = _encodings(request, encoder)
     wanted_ids = [answer.encoding.input_ids for answer in expected]
     if [encoding.ids for encoding in encodings] != wanted_ids:

@@ -96,7 +96,7 @@ def test_a_text_that_the_functions_memory_cannot_hold_is_refused_before_it_is_re
     monkeypatch.setattr(small._model, "read", lambda *_: pytest.fail("it was read"))
     for ask in (
         lambda **given: small(["The train"], **given),
-        lambda **given: small.complete("The train", **given),
+        lambda **given: small.complete_each(["The train"], **given)[0],
     ):
         with pytest.raises(
             Unprocessable, match=r"may grow to 4\d\d, the function's memory holds 256: shorten"
@@ -145,31 +145,31 @@ def test_a_stop_text_ends_the_answer_before_it(ours):
 def test_pieces_of_a_stream_make_up_the_answer_and_say_how_it_ended(ours):
     asked = {"max_new_tokens": 15}
     whole = ours([CHAT], return_full_text=False, **asked)[0][0]["generated_text"]
-    completion = ours.complete(CHAT, **asked)
+    completion = ours.complete_each([CHAT], **asked)[0]
     pieces = list(completion.pieces)
     assert len(pieces) > 3
     assert "".join(pieces) == whole
     assert completion.generated == [Generated(whole, "length", 15)]
-    assert completion.generated == ours.complete(CHAT, **asked).run().generated
+    assert completion.generated == ours.complete_each([CHAT], **asked)[0].run().generated
     assert completion.prompt_tokens > 5
 
 
 def test_a_stream_that_nobody_reads_to_its_end_leaves_the_engine_usable(ours):
     expected = ours(["The train to Edinburgh"], max_new_tokens=5)
-    pieces = ours.complete("The train to Edinburgh", max_new_tokens=15).pieces
+    pieces = ours.complete_each(["The train to Edinburgh"], max_new_tokens=15)[0].pieces
     next(pieces)
     pieces.close()
     assert ours(["The train to Edinburgh"], max_new_tokens=5) == expected
 
 
 def test_an_end_token_is_a_stop(ours):
-    completion = ours.complete("The train", max_new_tokens=50, eos_token_id=list(range(400))).run()
+    completion = ours.complete_each(["The train"], max_new_tokens=50, eos_token_id=list(range(400)))[0].run()
     assert [(one.finish, one.tokens) for one in completion.generated] == [("stop", 1)]
 
 
 def test_every_text_of_a_prompt_is_told_of(ours):
     asked = {"max_new_tokens": 4, "do_sample": True, "num_return_sequences": 3, "seed": 1}
-    completion = ours.complete("The train", **asked).run()
+    completion = ours.complete_each(["The train"], **asked)[0].run()
     assert (len(completion.generated), completion.tokens) == (3, 12)
 
 
@@ -221,7 +221,7 @@ def test_template_variables_reach_the_template(folders, tmp_path):
     (copy / "serving.json").write_text(json.dumps(document))
     engine = text_generation.load(DecoderContract.read(copy), copy)
     given = {"tools": [1], "documents": [2], "chat_template_kwargs": {"enable_thinking": False}}
-    completion = engine.complete(CHAT, **given)
+    completion = engine.complete_each([CHAT], **given)[0]
     assert completion.prompt_tokens == engine.count_tokens([CHAT[0]["content"] + "False[1][2]"])
 
 
@@ -262,7 +262,7 @@ def test_on_torch_a_text_is_held_to_the_same_structure(ours, folders, asked):
     text = here["generated_text"]
     assert json.loads(text[text.index('{"to"') : text.index("}") + 1])["to"] in ("Leeds", "York")
     for engine in (ours, on_torch):
-        completion = engine.complete(CHAT, **asked)
+        completion = engine.complete_each([CHAT], **asked)[0]
         assert "".join(completion.pieces) == text
         assert completion.generated[0].finish == "stop"
 
@@ -271,13 +271,15 @@ def test_what_was_generated_before_does_not_count_for_the_next_structure(ours):
     asked = {"response_format": {"type": "json_object"}, "max_new_tokens": 20, "return_full_text": False}
     assert ours([CHAT], **asked) == ours([CHAT], **asked)
     with pytest.raises(BadRequest, match="Invalid type"):
-        ours.complete(CHAT, response_format={"type": "json_schema", "json_schema": {"schema": {"type": "x"}}})
+        ours.complete_each(
+            [CHAT], response_format={"type": "json_schema", "json_schema": {"schema": {"type": "x"}}}
+        )
 
 
 def test_several_prompts_are_computed_together_and_answered_as_alone(ours, folders, monkeypatch):
     prompts = ["The train", CHAT, "ok"]
     asked = {"max_new_tokens": 8, "do_sample": False}
-    alone = [ours.complete(each, **asked).run().generated for each in prompts]
+    alone = [ours.complete_each([each], **asked)[0].run().generated for each in prompts]
     steps, step = [], ours._model.step
 
     def counted(tokens):

@@ -16,7 +16,7 @@ from hf_lambda.onnx_engine import load as load_onnx
 from hf_lambda.torch_engine import load as load_torch
 from tests.tiny_decoders import snapshot
 from warmup.prepare import NotPrepared, PrepareRequest, prepare
-from warmup.prepare.decoder import ranking
+from warmup.prepare.decoder import export
 from warmup.prepare.outcome import PrepareFailed
 from warmup.worker.untrained import untrained_for
 
@@ -243,6 +243,6 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(tmp_path, given, reason
 
 def test_the_gate_refuses_other_answers(tmp_path, monkeypatch):
     folder = repository(tmp_path / "source")
-    monkeypatch.setattr(ranking, "judged_tokens", lambda snapshot: (50, 40))
+    monkeypatch.setattr(export, "judged_tokens", lambda work: (50, 40))
     with pytest.raises(NotPrepared, match="raw_difference"):
         prepared(folder, tmp_path)
