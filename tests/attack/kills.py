@@ -102,7 +102,7 @@ def _seconds(stage: Stage, attacked: Stage) -> float:
     """What the warm-up takes without any kill, in a process as those that are killed."""
     _fresh(stage, attacked.cache)
     began = time.monotonic()
-    with child_process(_warm_until, attacked, None) as child:
+    with child_process(_warm, attacked) as child:
         child.join(_PATIENCE_S)
         if child.exitcode != 0:
             raise RuntimeError("the new commit cannot be warmed without any kill")
@@ -139,51 +139,39 @@ def _answer(stage: Stage) -> object:
 
 def _killed(stage: Stage, kill: Kill) -> str:
     """Run the warm-up in a process group of its own, and end all of it where it stands. Tells what hung."""
-    with child_process(_warm_until, replace(stage, isolated=kill.isolated), kill.change) as child:
-        if kill.delay_s is None:
-            child.join(_PATIENCE_S)
-            return f"the warm-up hangs: not at its change {kill.change}" if child.is_alive() else ""
-        child.join(kill.delay_s)
-    return ""
-
-
-def _warm_until(stage: Stage, change: int | None) -> None:
-    """Warm, and kill this process when it begins its `change`th change of the cache."""
-    if change is not None:
-        seen = 0
-
-        def count(event: str, arguments: tuple[object, ...]) -> None:
-            nonlocal seen
-            if _is_change(str(stage.cache), event, arguments):
-                seen += 1
-                if seen == change:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        sys.addaudithook(count)
-    if stage.warm(entry(SMALL))["state"] != "done":
-        sys.exit(1)
+    with child_process(_warm, replace(stage, isolated=kill.isolated), kill.change) as child:
+        child.join(kill.delay_s or _PATIENCE_S)
+        if child.exitcode is None and kill.delay_s is None:
+            return f"the warm-up hangs: not at its change {kill.change}"
+        return "the warm-up failed before it was killed" if child.exitcode == 1 else ""
 
 
 def _changes(stage: Stage) -> int:
     """How often the warm-up changes the cache; seen in a process of its own, as such a hook stays."""
     reading, writing = _FORKS.Pipe(duplex=False)
-    with child_process(_warm_counting, stage, writing), reading:
+    with child_process(_warm, stage, None, writing), reading:
         writing.close()
         if not reading.poll(_PATIENCE_S):
             raise RuntimeError(f"the warm-up did not end within {_PATIENCE_S} s")
         return int(reading.recv())
 
 
-def _warm_counting(stage: Stage, pipe: Connection) -> None:
+def _warm(stage: Stage, change: int | None = None, changes: Connection | None = None) -> None:
+    """Warm. Kill this process when it begins its `change`th change of the cache; tell how many there were."""
     seen = 0
 
     def count(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal seen
-        seen += _is_change(str(stage.cache), event, arguments)
+        if _is_change(str(stage.cache), event, arguments):
+            seen += 1
+            if seen == change:
+                os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(count)
-    stage.warm(entry(SMALL))
-    pipe.send(seen)
+    if stage.warm(entry(SMALL))["state"] != "done":
+        sys.exit("the warm-up failed")
+    if changes is not None:
+        changes.send(seen)
 
 
 @contextlib.contextmanager
@@ -196,11 +184,13 @@ def child_process(run: Callable[..., None], stage: Stage, *arguments: object) ->
     _FORKS.set_forkserver_preload(sorted(name for name in sys.modules if name.startswith(_PRELOADED)))
     child = _FORKS.Process(target=_in_group, args=(run, stage, *arguments))
     child.start()
+    group = child.pid
+    assert group
     try:
         yield child
     finally:
         with contextlib.suppress(ProcessLookupError):  # it has not made its group yet, or all are gone
-            os.killpg(child.pid or 0, signal.SIGKILL)
+            os.killpg(group, signal.SIGKILL)
         child.kill()
         child.join()
         child.close()

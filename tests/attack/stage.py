@@ -106,8 +106,10 @@ class Stage:
 
     def ask(self, model: str, engine: str = "auto") -> Any:
         """What an endpoint that starts now answers. Raises as its pipeline does."""
-        asked = Pipeline("text-classification", model, None, {"engine": engine, "top_k": 3}, self.variables())
-        return asked(TEXT)
+        return self.pipeline("text-classification", model, engine=engine, top_k=3)(TEXT)
+
+    def pipeline(self, task: str, model: str, **options: Any) -> Pipeline:
+        return Pipeline(task, model, None, options, self.variables())
 
     @contextlib.contextmanager
     def copy(self, cache: Path) -> Iterator[Stage]:
