@@ -13,8 +13,8 @@ from local.layout import Folder
 from local.upgrade import Upgrade, UpgradeError
 from warmup import __main__ as warmup
 
-NO_REPORT = {"completion"}
-"""What writes for a shell."""
+NO_REPORT = {"completion", "dev"}
+"""What writes for a shell, and what reports as it goes."""
 
 
 def parsers(parser: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
