@@ -12,21 +12,27 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 from hf_lambda.records import Json
 from warmup.worker.jobs import Job
+
+if TYPE_CHECKING:
+    from warmup.worker.hub import HubSource
 
 REPOSITORY = Path(__file__).parents[1]
 TARGET = 0.9
 """Of the speed of snapshot_download alone."""
 _MB = 1_000_000
 LAYOUTS = {"one-file": (1500 * _MB,), "six-shards": (250 * _MB,) * 6}
-CONTENDERS = ("snapshot_download", "warm-up", "relay")
+CONTENDERS = ("snapshot_download", "warm-up", "relay", "S3")
+"""The last one is no way of a model: the same files into the bucket and out again, without a Hub."""
 RELAY_TARGET = 1.5
 """Times what the warm-up takes by itself."""
 _BUCKET = "staging"
@@ -57,15 +63,16 @@ def table(contenders: Mapping[str, Mapping[str, Sequence[float]]]) -> list[str]:
         "real Hub come through Xet, which was not measured. The warm-up also compares the SHA-256 of every",
         f"file with the Hub's. Aimed at: {TARGET:.0%} of the speed of `snapshot_download` alone. Through a",
         "relay the files go to an S3 (moto's) and from there to the disk; Hub, relay, S3 and warm-up are",
-        f"processes of one machine. Aimed at: {RELAY_TARGET} times what the warm-up takes by itself.",
+        f"processes of one machine. Aimed at: {RELAY_TARGET} times what the warm-up takes by itself. S3 alone:",
+        "the same files into that S3 and out of it again, one after the other, without a Hub.",
         "",
-        "| | snapshot_download s | warm-up s | its speed | through a relay s | times the warm-up's |",
-        "|---|---|---|---|---|---|",
+        "| | snapshot_download s | warm-up s | its speed | through a relay s | times that | S3 alone s |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name in contenders[CONTENDERS[0]]:
-        alone, ours, relayed = (median(contenders[contender][name]) for contender in CONTENDERS)
+        alone, ours, relayed, s3 = (median(contenders[contender][name]) for contender in CONTENDERS)
         compared = f"{alone:.2f} | {ours:.2f} | {alone / ours:.0%} | {relayed:.2f} | {relayed / ours:.1f}x"
-        lines.append(f"| {name.replace('-', ' ')} | {compared} |")
+        lines.append(f"| {name.replace('-', ' ')} | {compared} | {s3:.2f} |")
     return [*lines, ""]
 
 
@@ -145,6 +152,8 @@ def _download(contender: str, repo_id: str, url: str, cache: Path) -> float:
     cache.mkdir(exist_ok=True)
     if contender == "relay":
         return _through_a_relay(repo_id, url, cache, job)
+    if contender == "S3":
+        return _through_s3(repo_id, source, cache)
     began = time.perf_counter()
     if contender == "warm-up":
         fetch(ModelRequest(repo_id, None, ()), cache, source, job)
@@ -178,6 +187,25 @@ def _through_a_relay(repo_id: str, url: str, cache: Path, job: Job) -> float:
         relay.stdout.read()
     if relay.returncode:
         raise RuntimeError(f"the relay ended with exit code {relay.returncode}")
+    return seconds
+
+
+def _through_s3(repo_id: str, source: HubSource, cache: Path) -> float:
+    from warmup.worker.bucket import Bucket, blob_key
+
+    bucket, stop = Bucket(_BUCKET), threading.Event()
+    files = source.tree(repo_id, source.resolve(repo_id, None, stop), stop)
+    for file in files:
+        with (cache / file.blob).open("wb") as stream:
+            stream.truncate(file.size)
+    own = f"{repo_id}-alone"  # what lies there is not the model
+    began = time.perf_counter()
+    for file in files:
+        bucket.upload(cache / file.blob, own, file, lambda number: None, stop)
+    for file in files:
+        bucket.copy(own, file, cache / file.blob, lambda number: None, stop)
+    seconds = time.perf_counter() - began
+    bucket.delete([blob_key(own, file) for file in files])
     return seconds
 
 
