@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from discovery import read_scripts
-from tests.warmup.s3 import serve_s3
+from tests.warmup.s3 import own_bucket, serve_s3, variables
 from tests.warmup.support import SNAPSHOT_BYTES, Warming, model_folder
 from warmup.cli.access import Access
 from warmup.cli.command import Command
@@ -36,18 +35,10 @@ def s3_url() -> Iterator[str]:
 
 @pytest.fixture
 def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in {
-        "AWS_ENDPOINT_URL_S3": s3_url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+    for name, value in variables(s3_url).items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket="own")
-    yield client
-    for key in [each["Key"] for each in client.list_objects_v2(Bucket="own").get("Contents", [])]:
-        client.delete_object(Bucket="own", Key=key)
+    with own_bucket("own") as client:
+        yield client
 
 
 @pytest.fixture

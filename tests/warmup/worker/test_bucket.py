@@ -7,11 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from hf_lambda.manifest import repo_folder
+from tests.warmup.s3 import keys_of, own_bucket, serve_s3, variables
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Warming, model_folder
 from warmup.cli.access import Access
 from warmup.cli.upload import upload_model
@@ -30,27 +29,16 @@ FOLDER = repo_folder("org/tiny")
 
 @pytest.fixture(scope="module")
 def s3_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with serve_s3() as url:
+        yield url
 
 
 @pytest.fixture
 def s3(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in {
-        "AWS_ENDPOINT_URL_S3": s3_url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
+    for name, value in variables(s3_url).items():
         monkeypatch.setenv(name, value)
-    client = boto3.client("s3")
-    client.create_bucket(Bucket=BUCKET)
-    yield client
-    for key in keys(client):
-        client.delete_object(Bucket=BUCKET, Key=key)
+    with own_bucket(BUCKET) as client:
+        yield client
 
 
 @pytest.fixture
@@ -75,7 +63,7 @@ def staged(warming: Warming, s3: Any, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def keys(client: Any) -> set[str]:
-    return {entry["Key"] for entry in client.list_objects_v2(Bucket=BUCKET).get("Contents", [])}
+    return keys_of(client, BUCKET)
 
 
 def test_a_staged_model_is_warmed_without_the_hub_and_looks_the_same(

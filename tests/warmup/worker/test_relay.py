@@ -13,7 +13,7 @@ import pytest
 from hf_lambda.manifest import repo_folder
 from local.hub import Hub, serve
 from tests.warmup.lambda_api import Api, serve_functions
-from tests.warmup.s3 import serve_s3
+from tests.warmup.s3 import serve_s3, variables
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, WEIGHT_BYTES, Context, Warming, run
 from warmup.worker.handler import handler
 from warmup.worker.relay_handler import handler as relay_handler
@@ -60,15 +60,8 @@ def stack(
     def warmup(event: Any) -> Any:
         return handler(event, warming.context)
 
-    for name, value in {
-        "AWS_ENDPOINT_URL_S3": s3_url,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "STAGING_BUCKET": BUCKET,
-        "RELAYED": "1",
-        "RELAY_STORAGE_MB": "512",
-    }.items():
+    of_stack = {"STAGING_BUCKET": BUCKET, "RELAYED": "1", "RELAY_STORAGE_MB": "512"}
+    for name, value in {**variables(s3_url), **of_stack}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path / "scratch"))
     monkeypatch.setattr("warmup.worker.bucket.POLL_SECONDS", 0.01)
