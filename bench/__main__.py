@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from bench import deployed, download, figures, generation, plot, report, rivals, workloads
-from bench.cache import fill
+from bench.cache import fill, refused_precisions
 from bench.contenders import Contender, contenders
 from bench.environments import PACKAGES, is_installed, lay_out
 from bench.figures import Measured
@@ -172,7 +172,8 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
 
 def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool, one_thread: bool) -> None:
     """Each round asks everybody in turn, so that a drift of the machine's speed meets all alike."""
-    field = contenders(workload, bench.generated)
+    refused = {f"hf-lambda {precision}" for precision in refused_precisions(bench.cache, workload)}
+    field = [each for each in contenders(workload, bench.generated) if each.name not in refused]
     rounds = results.measured.rounds
     for contender in field:
         installed = {"installed_bytes": bench.environments[contender.environment].bytes}
@@ -202,16 +203,17 @@ def _one_round(
     *,
     one_thread: bool,
 ) -> None:
-    first = bench.first(contender, workload)
+    first = bench.first(contender, workload, cpus="0" if one_thread else None)
     measured.setdefault("peak_mb", []).append(first.peak_mb)
-    repeats = 1 if workload.task in ("summarization", "text-generation") else 10
     warm: dict[str, list[float]] = {}
-    if not one_thread:
+    if one_thread:
+        measured.setdefault("one_cpu_first_s", []).append(first.cpu_s)
+    else:
         measured.setdefault("first_s", []).append(first.seconds)
-        warm = bench.warm(contender, workload, repeats)
+        warm = bench.warm(contender, workload, workload.repeats)
     for event, seconds in warm.items():
         measured.setdefault(f"warm:{event}", []).extend(seconds)
-    one_cpu = bench.warm(contender, workload, repeats, cpus="0")
+    one_cpu = bench.warm(contender, workload, workload.repeats, cpus="0")
     if workload.task == "text-generation":
         measured["weight_bytes"] = generation.weight_bytes(contender, workload, bench.cache, bench.rivals)
         measured.setdefault("copied_bytes_per_s", []).append(generation.copied_bytes_per_s())

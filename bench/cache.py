@@ -21,10 +21,10 @@ _NOTHING_ALIKE = 1e9
 def fill(
     cache: Path, models: Mapping[str, Path], workloads: list[Workload], say: Callable[[str], None]
 ) -> list[str]:
-    """Warm `cache` with every workload's model, prepared in fp32 and in int8. Returns notes for the report.
+    """Warm `cache` with every workload's model in the precisions to compare. Returns notes for the report.
 
     Random weights may give int8 other labels, which the gate refuses by design; here it lets them pass, since
-    only speed is measured.
+    only speed is measured, and the notes say what it found.
     """
     from local.hub.server import Hub, serve
 
@@ -59,11 +59,42 @@ def _warm(cache: Path, hub_url: str, workload: Workload, say: Callable[[str], No
             prepared=tuple(entries),
         ),
     )
-    return [
-        f"{workload.name} prepared in {entry.precision}: {entry.bytes / 1e6:.0f} MB, "
-        f"{entry.seconds:.0f} s, peak {entry.peak_mb:,} MB."
-        for entry in entries
-    ]
+    return [_note(workload, entry) for entry in entries]
+
+
+def refused_precisions(cache: Path, workload: Workload) -> set[str]:
+    """Those of `precisions` that the gate refused even so: something else was published."""
+    from hf_lambda.manifest import read_manifest
+
+    return {
+        entry.requested
+        for entry in read_manifest(cache, workload.model, None).prepared
+        if entry.requested not in ("auto", entry.precision)
+    }
+
+
+def _note(workload: Workload, entry: PreparedEntry) -> str:
+    """What was prepared, and of a quantised model how far the gate saw it from transformers."""
+    if entry.requested not in ("auto", entry.precision):
+        return f"{workload.name} was refused in {entry.requested}, and is not measured in it: {entry.reason}"
+    size = f"{entry.bytes / 1e6:.0f} MB, {entry.seconds:.0f} s, peak {entry.peak_mb:,} MB"
+    figures = entry.agreement.get(entry.precision, {}) if entry.precision != "fp32" else {}
+    found = ", ".join(f"{name} {value:g}{_asked(name)}" for name, value in figures.items())
+    opened = f"; the gate, open for random weights, found {found}" if found else ""
+    return f"{workload.name} prepared in {entry.requested}: {size}{opened}."
+
+
+def _asked(figure: str) -> str:
+    """What the gate asks of a figure, where it is a setting."""
+    from warmup.prepare import Tolerance
+
+    usual = Tolerance()
+    asked = {
+        "probability_difference": f" ({usual.probability:g} is allowed)",
+        "cosine": f" ({usual.cosine:g} is asked)",
+        "same_text": f" ({usual.same_text:g} is asked)",
+    }
+    return asked.get(figure, "")
 
 
 def _prepared(
@@ -88,8 +119,4 @@ def _prepared(
         into=cache / "prepared" / repo_folder(workload.model) / snapshot.name,
         progress=lambda step: say(f"preparing {workload.model} {precision}: {step}"),
     )
-    if entry.precision != precision:
-        raise RuntimeError(
-            f"{workload.model}: asked for {precision}, prepared {entry.precision}: {entry.reason}"
-        )
     return replace(entry, path=str(Path(entry.path).relative_to(cache)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from string import Template
 
@@ -33,9 +33,10 @@ class Contender:
 
 def contenders(workload: Workload, generated: Path) -> list[Contender]:
     """The field for `workload`, the ancestor first; our scripts are written to `generated`."""
-    kind = _KINDS[workload.task]
-    named = {"BENCH_MODEL": workload.model}
-    found = [Contender("ancestor", f"ancestor_{kind}", HANDLERS, "plain", variables=named)]
+    asked = _ASKED[workload.task]
+    kind = asked.kind
+    named = {"BENCH_MODEL": workload.model, "BENCH_TASK": workload.task}
+    found = [Contender("ancestor", f"ancestor_{kind}", HANDLERS, asked.plain, variables=named)]
     for engine, precision in (("torch", "auto"), *(("onnx", each) for each in precisions(workload))):
         name = "torch" if engine == "torch" else precision
         module = f"ours_{kind}_{name}"
@@ -50,56 +51,66 @@ def contenders(workload: Workload, generated: Path) -> list[Contender]:
 
 
 def precisions(workload: Workload) -> tuple[str, str]:
-    """What our prepared model is measured in."""
-    return ("int4", "int8") if workload.task == "text-generation" else ("fp32", "int8")
+    """What our prepared model is measured in; of Whisper "auto" too, which is int8 of the decoder alone."""
+    tasks = {"text-generation": ("int4", "int8"), "automatic-speech-recognition": ("auto", "int8")}
+    return tasks.get(workload.task, ("fp32", "int8"))
 
 
-_KINDS = {
-    "text-classification": "classification",
-    "feature-extraction": "embeddings",
-    "summarization": "summarization",
-    "text-generation": "generation",
+@dataclass(frozen=True)
+class _Asked:
+    """How a task is asked for: of modules named after `kind`, and of our script's handler.
+
+    imports: what its parameters need of ours; arguments: what it calls the pipeline with; options: how it
+    makes one. plain: the ancestor's environment.
+    """
+
+    kind: str
+    parameters: str
+    arguments: str
+    imports: str = ""
+    options: str = ""
+    plain: str = "plain"
+
+
+def _of_pictures(kind: str, more: str = "", arguments: str = "") -> _Asked:
+    return _Asked(kind, f"image: Image{more}", f"image{arguments}", "Image, ", plain="plain-pictures")
+
+
+_ASKED = {
+    "text-classification": _Asked("classification", "text: str | list[str]", "text"),
+    "feature-extraction": _Asked(
+        "embeddings", "text: str | list[str]", "text", options=', pooling="mean", normalize=True'
+    ),
+    "summarization": _Asked("summarization", "article: str | list[str]", "article"),
+    "text-generation": _Asked(
+        "generation",
+        "prompt: str | list[str], max_new_tokens: int",
+        "prompt, max_new_tokens=max_new_tokens, min_new_tokens=max_new_tokens, do_sample=False",
+    ),
+    "text-ranking": _Asked("ranking", "query: str, documents: list[str]", "query=query, documents=documents"),
+    "image-classification": _of_pictures("picture"),
+    "object-detection": _of_pictures("picture"),
+    "zero-shot-image-classification": _of_pictures(
+        "picture_and_phrases", ", candidate_labels: list[str]", ", candidate_labels=candidate_labels"
+    ),
+    "automatic-speech-recognition": _Asked("speech", "audio: Audio", "audio", "Audio, "),
 }
 
 _SCRIPT = Template('''"""The benchmark's endpoint."""
 
-from hf_lambda import endpoint, pipeline
+from hf_lambda import ${imports}endpoint, pipeline
 
 ask = pipeline("$task", model="$model", engine="$engine", precision="$precision"$options)
 
 
 @endpoint
-def handler($field: str | list[str]):
-    return ask($field)
-''')
-
-_GENERATION = Template('''"""The benchmark's endpoint."""
-
-from hf_lambda import endpoint, pipeline
-
-ask = pipeline("$task", model="$model", engine="$engine", precision="$precision")
-
-
-@endpoint
-def handler(prompt: str | list[str], max_new_tokens: int):
-    return ask(
-        prompt, max_new_tokens=max_new_tokens, min_new_tokens=max_new_tokens, do_sample=False
-    )
+def handler($parameters):
+    return ask($arguments)
 ''')
 
 
 def _script(workload: Workload, engine: str, precision: str) -> str:
-    options = ', pooling="mean", normalize=True' if workload.task == "feature-extraction" else ""
-    if workload.task == "text-generation":
-        return _GENERATION.substitute(
-            task=workload.task, model=workload.model, engine=engine, precision=precision
-        )
-    parameter = next(iter(next(iter(workload.events.values()))))
+    asked = _ASKED[workload.task]
     return _SCRIPT.substitute(
-        task=workload.task,
-        model=workload.model,
-        engine=engine,
-        precision=precision,
-        options=options,
-        field=parameter,
+        asdict(asked), task=workload.task, model=workload.model, engine=engine, precision=precision
     )

@@ -249,7 +249,7 @@ def page_of(endpoints: Sequence[Endpoint], plan: Plan, stack: str) -> str:
     for endpoint in endpoints:
         measured = _as_measured(endpoint, plan, stack)
         parts += [f"## {endpoint.name}", "", f"{measured.on}.", ""]
-        parts += [*report.table(measured.contenders, compact=True), "", recommend(endpoint), ""]
+        parts += [*report.table(measured.contenders), "", recommend(endpoint), ""]
         parts += [line for size in endpoint.sizes if (line := _burst(size))]
         parts += ["", *(f"- {note}" for note in endpoint.notes), ""]
     used = {"requests": prices.REQUESTS}

@@ -18,10 +18,12 @@ from local.service.ports import Ports
 
 @dataclass(frozen=True)
 class FirstAnswer:
-    """Seconds from process start to the first answer, and the handler's peak resident memory in MB."""
+    """Seconds from process start to the first answer, and of the handler's process until then its peak
+    resident memory in MB and the seconds that it had a CPU, in steps of 10 ms."""
 
     seconds: float
     peak_mb: float
+    cpu_s: float
 
 
 Around = Callable[[int, Callable[[], None]], None]
@@ -39,11 +41,16 @@ def first_answer(
     event: Mapping[str, Json],
     environment: Mapping[str, str],
     around: Around = directly,
+    cpus: str | None = None,
 ) -> FirstAnswer:
-    """Start `module`.handler behind the emulator, ask once, stop it. RuntimeError unless it says 200."""
+    """Start `module`.handler behind the emulator, ask once, stop it. RuntimeError unless it says 200.
+
+    cpus: those that it may run on, as taskset names them.
+    """
     ports = Ports(2)
     port, runtime_port = ports.numbers
     command = [
+        *(["taskset", "-c", cpus] if cpus else []),
         str(emulator), "--runtime-interface-emulator-address", f"127.0.0.1:{port}",
         "--runtime-api-address", f"127.0.0.1:{runtime_port}",
         str(python), "-m", "awslambdaric", f"{module}.handler",
@@ -60,7 +67,8 @@ def first_answer(
     try:
         around(process.pid, lambda: answers.append(_ask(port, event, deadline=started + 300)))
         seconds = time.perf_counter() - started
-        peak_mb = _peak_mb(process.pid)
+        served = _descendants(process.pid)
+        peak_mb, cpu_s = max(map(_peak_mb, served)), sum(map(_cpu_s, served))
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         output = process.communicate()[0].decode(errors="replace")
@@ -68,7 +76,7 @@ def first_answer(
     answer = answers[0]
     if not isinstance(answer, dict) or answer.get("statusCode") != 200:
         raise RuntimeError(f"{module} did not answer: {str(answer)[:500]}\n{output[-2000:]}")
-    return FirstAnswer(seconds, peak_mb)
+    return FirstAnswer(seconds, peak_mb, cpu_s)
 
 
 def _ask(port: int, event: Mapping[str, Json], *, deadline: float) -> Json:
@@ -85,20 +93,31 @@ def _ask(port: int, event: Mapping[str, Json], *, deadline: float) -> Json:
             connection.close()
 
 
-def _peak_mb(root: int) -> float:
-    """Largest VmHWM among the descendants of `root`: the handler's process."""
+def _descendants(root: int) -> list[int]:
+    """Processes below `root`: the handler's."""
     children = {root}
     for status in sorted(Path("/proc").glob("[0-9]*/stat"), key=lambda path: int(path.parent.name)):
         try:
-            pid, parent = int(status.parent.name), int(status.read_text().rpartition(")")[2].split()[1])
+            pid, parent = int(status.parent.name), int(_stat(status)[1])
         except (FileNotFoundError, ProcessLookupError):
             continue
         if parent in children:
             children.add(pid)
-    peaks = [
-        int(line.split()[1]) / 1024
-        for pid in children - {root}
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
-        if line.startswith("VmHWM:")
-    ]
-    return max(peaks)
+    return sorted(children - {root})
+
+
+def _stat(path: Path) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third on, the state: the name before them may hold spaces."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def _peak_mb(pid: int) -> float:
+    """Largest resident memory: VmHWM."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), 0.0)
+
+
+def _cpu_s(pid: int) -> float:
+    """utime and stime, the 14th and 15th field."""
+    user, system = _stat(Path(f"/proc/{pid}/stat"))[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")

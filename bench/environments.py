@@ -21,6 +21,7 @@ _RUNTIME = "awslambdaric"
 PACKAGES = {
     # what a plain image installs with `pip install transformers torch awslambdaric`
     "plain": ("transformers", "torch"),
+    "plain-pictures": ("transformers", "torch", "pillow"),
     "ctranslate2": ("ctranslate2", "tokenizers"),
     "openvino": ("openvino", "tokenizers"),
     "sentence-transformers": ("sentence-transformers",),

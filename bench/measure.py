@@ -20,7 +20,7 @@ from bench.workloads import Workload
 REPOSITORY = Path(__file__).parents[1]
 IMAGE_LATENCY_S = 0.001
 CACHE_LATENCY_S = 0.002
-TWO_VCPU_MB = "3538"
+ONE_VCPU_MB, TWO_VCPU_MB = "1769", "3538"
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Bench:
     mounts: Path
     emulator: Path
 
-    def first(self, contender: Contender, workload: Workload) -> FirstAnswer:
-        """From a local disk."""
+    def first(self, contender: Contender, workload: Workload, *, cpus: str | None = None) -> FirstAnswer:
+        """From a local disk, on the CPUs named."""
         python = self.environments[contender.environment].python
-        return self._first(contender, workload, python, self._variables(contender))
+        return self._first(contender, workload, python, self._variables(contender, cpus=cpus), cpus=cpus)
 
     def first_through_views(
         self, contender: Contender, workload: Workload, *, slow: bool
@@ -92,8 +92,7 @@ class Bench:
         ]
         if cpus is not None:
             command = ["taskset", "-c", cpus, *command]
-        memory = TWO_VCPU_MB if cpus is None else "1769"
-        environment = {**self._variables(contender), "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": memory}
+        environment = self._variables(contender, cpus=cpus)
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
         if done.returncode:
             raise RuntimeError(f"{contender.module}: {(done.stderr or done.stdout)[-2000:]}")
@@ -107,12 +106,22 @@ class Bench:
         python: Path,
         variables: dict[str, str],
         around: Around = directly,
+        cpus: str | None = None,
     ) -> FirstAnswer:
         event = next(iter(workload.events.values()))
-        return first_answer(self.emulator, python, contender.module, event, variables, around)
+        return first_answer(self.emulator, python, contender.module, event, variables, around, cpus)
 
-    def _variables(self, contender: Contender, moved: Mapping[Path, Path] | None = None) -> dict[str, str]:
-        """As the program sets them on a function; `moved` maps folders to their views."""
+    def _variables(
+        self,
+        contender: Contender,
+        moved: Mapping[Path, Path] | None = None,
+        *,
+        cpus: str | None = None,
+    ) -> dict[str, str]:
+        """As the program sets them on a function, of one vCPU where `cpus` names one of them.
+
+        moved: folders to their views.
+        """
         cache, rivals = ((moved or {}).get(path, path) for path in (self.cache, self.rivals))
         path = (contender.folder, REPOSITORY)
         kept = {key: os.environ[key] for key in ("PATH", "LANG", "LD_LIBRARY_PATH") if key in os.environ}
@@ -128,7 +137,7 @@ class Bench:
             "HF_HUB_DISABLE_TELEMETRY": "1",
             **contender.variables,
             "AWS_LAMBDA_FUNCTION_NAME": contender.module,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": TWO_VCPU_MB,
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": TWO_VCPU_MB if cpus is None else ONE_VCPU_MB,
             "AWS_LAMBDA_FUNCTION_TIMEOUT": "600",
             "LAMBDA_TASK_ROOT": str(contender.folder),
             "BENCH_MINILM": str(rivals / "minilm"),

@@ -59,6 +59,8 @@ def _columns(contenders: Mapping[str, dict[str, Json]]) -> list[tuple[str, dict[
     """What a column shows, and its seconds by contender; one without any is left out."""
     if generation.is_generation(contenders):
         keys = [("first token, cold", "first_s"), ("each token, warm", "token_s")]
+    elif not any("first_s" in each for each in contenders.values()):
+        keys = [("first answer, cold, one thread", "one_cpu_first_s"), ("warm, one thread", "one_cpu_s")]
     else:
         warm = next((key for each in contenders.values() for key in each if key.startswith("warm:")), "")
         keys = [("first answer, cold", "first_s"), (f"warm, {warm[5:]}", warm)]

@@ -13,6 +13,7 @@ from statistics import median
 
 from bench import download, generation
 from bench.figures import Measured
+from bench.workloads import WORKLOADS
 from hf_lambda.records import Json
 from warmup import prices
 
@@ -31,6 +32,16 @@ TARGETS = (
     ("DistilBERT", "installed size", "hf-lambda int8", 7, "installed_bytes"),
     ("BART-large", "first answer, beam 4", "hf-lambda int8", 5, "first_s"),
     ("BART-large", "warm, beam 4", "hf-lambda int8", 4.5, "warm:beam 4"),
+    ("ViT-B", "first answer", "hf-lambda int8", 12, "first_s"),
+    ("ViT-B", "warm", "hf-lambda int8", 4, "warm:picture"),
+    ("ViT-B", "peak memory", "hf-lambda int8", 2, "peak_mb"),
+    ("CLIP B/32", "peak memory", "hf-lambda int8", 2, "peak_mb"),
+    ("DETR-R50", "first answer", "hf-lambda int8", 5, "first_s"),
+    ("DETR-R50", "warm", "hf-lambda int8", 2, "warm:picture"),
+    ("DETR-R50", "peak memory", "hf-lambda int8", 2, "peak_mb"),
+    ("Whisper-small", "first answer", "hf-lambda int8", 5, "first_s"),
+    ("Whisper-small", "warm, 30 s", "hf-lambda int8", 4, "warm:30 s"),
+    ("Whisper-small", "peak memory", "hf-lambda int8", 2, "peak_mb"),
     *(
         (model, what, "hf-lambda int8", ratio, key)
         for model in ("Qwen2.5-0.5B", "Llama-3.2-1B")
@@ -67,14 +78,18 @@ _METHOD = (
     "Written by `make bench`: one run, everybody in turn, medians; in brackets how many times better",
     "than the ancestor, which is the AWS sample's handler (on the Auto classes where transformers 5 has",
     "no pipeline for the task). Everybody has an environment of its own, ours those of the slim and the",
-    "full image. DistilBERT and BART-large have full size and random weights, MiniLM is the real one.",
+    "full image. MiniLM is the real one, the others have full size and random weights. Pictures have 640 x",
+    "480 pixels; Whisper is told that it hears English, and writes 64 tokens greedily of half a minute; the",
+    "reranker orders 20 documents of some 130 tokens.",
     "",
     "First answer: from the start of the Lambda emulator's process to the answer. Slow file system: the",
     "same with packages and models behind FUSE, where opening a file and each 128 KiB that is read take",
     "1 ms (packages) or 2 ms (models). Warm: inside the handler's process, two threads. Peak: resident",
     "memory at the first answer. Image read: bytes of the packages that read calls get until the first",
     "answer, and beside it what passes through FUSE, which includes page faults with the kernel's read-",
-    "ahead. Cost: the short text (BART: the article), warm, on one CPU, at the list price of us-east-1.",
+    "ahead. One thread: the first event, on one CPU, in seconds that the process had it, whatever else the",
+    "machine did; that is all that was measured where others used the machine. Cost: the first event, warm,",
+    "on one CPU, at the list price of us-east-1.",
 )
 _GENERATION_METHOD = (
     "",
@@ -85,6 +100,11 @@ _GENERATION_METHOD = (
     "machine did. Memory bandwidth: bytes of the weights times an answer's tokens a second, of what a copy",
     "of 512 MB reaches. Cost: an answer's tokens on one CPU.",
 )
+_ONE_THREAD = {
+    "first_s": "one_cpu_first_s",
+    **{f"warm:{next(iter(workload.events))}": "one_cpu_s" for workload in WORKLOADS},
+}
+"""What stands for a figure where one thread alone was measured."""
 _VERSIONS = (
     *("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers"),
     "llama_cpp_python",
@@ -157,15 +177,18 @@ _OF_LAMBDA: list[tuple[str, str, float, str]] = [
 """What a REPORT line says, and `bench.deployed` measures."""
 
 
-def table(field: Mapping[str, dict[str, Json]], *, compact: bool = False) -> list[str]:
-    """A line for each contender. `compact`: without the columns that nobody has a figure for."""
+def table(field: Mapping[str, dict[str, Json]]) -> list[str]:
+    """A line for each contender, without the columns that nobody has a figure for."""
     keys = dict.fromkeys(key for measured in field.values() for key in measured)
     is_generation = generation.is_generation(field)
     warm = [key for key in keys if key.startswith("warm:") and not is_generation]
     columns: list[tuple[str, str, float, str]] = [
+        *_OF_LAMBDA,
         ("first token s" if is_generation else "first answer s", "first_s", 1, ".2f"),
+        ("first answer, one thread s", "one_cpu_first_s", 1, ".2f"),
         ("slow file system s", "slow_s", 1, ".2f"),
         *((f"warm {key[5:]} ms", key, 1000, ".1f") for key in warm),
+        ("warm, one thread ms", "one_cpu_s", 1000, ".1f"),
         ("peak MB", "peak_mb", 1, ".0f"),
         ("installed MB", "installed_bytes", 1e-6, ".0f"),
         ("image files opened", "image_files", 1, ".0f"),
@@ -173,10 +196,9 @@ def table(field: Mapping[str, dict[str, Json]], *, compact: bool = False) -> lis
         ("with page faults MB", "image_bytes", 1e-6, ".1f"),
         ("model MB read", "model_bytes", 1e-6, ".1f"),
     ]
-    if compact:
-        columns = [*_OF_LAMBDA, *columns]
-        columns = [each for each in columns if each[1] in keys]
-    rates = generation.COLUMNS if is_generation else ()
+    hidden = {"one_cpu_s"} if warm else set()  # where all was measured it stands in the cost alone
+    columns = [each for each in columns if each[1] in keys.keys() - hidden]
+    rates = [each for each in generation.COLUMNS if each[1] in keys] if is_generation else []
     cost = "USD per million tokens" if is_generation else "USD per million"
     titles = [title for title, *_ in (*columns, *rates)]
     titles += ["of memory bandwidth, one thread"] if is_generation else []
@@ -231,14 +253,16 @@ def _targets(measured: Mapping[str, Measured]) -> list[str]:
     of_the_ancestor = [(*each, ("ancestor", each[-1])) for each in TARGETS]
     for workload, what, contender, target, key, (other, beside) in (*of_the_ancestor, *AGAINST):
         field = measured[workload].contenders if workload in measured else {}
-        base = middle(field.get(other, {}).get(beside))
-        value = middle(field.get(contender, {}).get(key))
+        theirs, ours = field.get(other, {}), field.get(contender, {})
+        if key not in ours and key == beside and (alone := _ONE_THREAD.get(key)) in ours:
+            what, key, beside = f"{what}, one thread", alone, alone
+        base, value = middle(theirs.get(beside)), middle(ours.get(key))
         if not base or not value:
             lines.append(f"| {workload}: {what} | {target}x | not measured | | |")
             continue
         ratio = base / value
         verdict = "held" if ratio >= target else f"missed by {100 * (1 - ratio / target):.0f} %"
-        single = _by_round(field[other][beside], field[contender][key], measured[workload].rounds)
+        single = _by_round(theirs[beside], ours[key], measured[workload].rounds)
         lines.append(
             f"| {workload}: {what} | {target}x | {ratio:.1f}x | {single} | {verdict} |".replace("|  |", "| |")
         )

@@ -1,8 +1,8 @@
 """The models of the comparison, of full size and with random weights, and the real MiniLM.
 
 Compute does not care about weights; sizes are those of the published configs (distilbert-base-uncased,
-facebook/bart-large-cnn, Qwen/Qwen2.5-0.5B, meta-llama/Llama-3.2-1B). Random weights say nothing about
-accuracy, and the report says so.
+facebook/bart-large-cnn, Qwen/Qwen2.5-0.5B, meta-llama/Llama-3.2-1B, of pictures and sound in `media`; the
+reranker has MiniLM's). Random weights say nothing about accuracy, and the report says so.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench import media
 from hf_lambda.records import Json
 
 if TYPE_CHECKING:
@@ -29,16 +30,22 @@ ONE_TOKEN, LONG_PROMPT, LONG_ANSWER, BATCH = "one token", "long prompt", "long a
 PROMPT_TOKENS, ANSWER_TOKENS, BATCH_TEXTS = 512, 65, 8
 _QUESTION = "What is it like?"  # a token a character
 
+_DOCUMENTS = [f"on day {day} {WORDS_128}" for day in range(20)]
+
 
 @dataclass(frozen=True)
 class Workload:
-    """A model, the task it is asked for, and the events that are timed."""
+    """A model, the task it is asked for, and the events that are timed.
+
+    repeats: how often each event is timed in a round.
+    """
 
     name: str
     task: str
     model: str
     events: dict[str, dict[str, Json]]
     rounds: int
+    repeats: int = 10
 
 
 WORKLOADS = (
@@ -66,7 +73,52 @@ WORKLOADS = (
         },
         rounds=5,
     ),
-    Workload("BART-large", "summarization", "bench/bart-large", {"beam 4": {"article": ARTICLE}}, rounds=3),
+    Workload(
+        "BART-large",
+        "summarization",
+        "bench/bart-large",
+        {"beam 4": {"article": ARTICLE}},
+        rounds=3,
+        repeats=1,
+    ),
+    Workload(
+        "reranker",
+        "text-ranking",
+        "bench/minilm-l6-reranker",
+        {"20 documents": {"query": "Was the service quick?", "documents": _DOCUMENTS}},
+        rounds=3,
+        repeats=3,
+    ),
+    Workload(
+        "ViT-B",
+        "image-classification",
+        "bench/vit-base",
+        {"picture": {"image": media.photograph()}},
+        rounds=3,
+    ),
+    Workload(
+        "CLIP B/32",
+        "zero-shot-image-classification",
+        "bench/clip-base",
+        {"picture, 5 phrases": {"image": media.photograph(), "candidate_labels": media.PHRASES}},
+        rounds=3,
+    ),
+    Workload(
+        "DETR-R50",
+        "object-detection",
+        "bench/detr-resnet-50",
+        {"picture": {"image": media.photograph()}},
+        rounds=3,
+        repeats=3,
+    ),
+    Workload(
+        "Whisper-small",
+        "automatic-speech-recognition",
+        "bench/whisper-small",
+        {"30 s": {"audio": media.half_a_minute()}},
+        rounds=3,
+        repeats=1,
+    ),
     *(
         Workload(
             name,
@@ -79,6 +131,7 @@ WORKLOADS = (
                 BATCH: {"prompt": [_QUESTION] * BATCH_TEXTS, "max_new_tokens": ANSWER_TOKENS},
             },
             rounds=3,
+            repeats=1,
         )
         for name, model in (("Qwen2.5-0.5B", "bench/qwen2.5-0.5b"), ("Llama-3.2-1B", "bench/llama-3.2-1b"))
     ),
@@ -119,6 +172,8 @@ def build(folder: Path, names: Collection[str]) -> None:
     writers: dict[str, Callable[[Path], None]] = {
         "bench/distilbert-base": _distilbert,
         "bench/bart-large": _bart_large,
+        "bench/minilm-l6-reranker": _reranker,
+        **media.WRITERS,
         **{name: partial(_language_model, **sizes) for name, sizes in LANGUAGE_MODELS.items()},
     }
     for name, write in writers.items():
@@ -138,20 +193,35 @@ def minilm() -> Path:
     return Path(found.submodule_search_locations[0]) / "model"
 
 
-def _distilbert(target: Path) -> None:
-    import torch
-    from transformers import DistilBertConfig, DistilBertForSequenceClassification
-
+def _write_word_pieces(target: Path) -> None:
+    """BERT's own 30,522, for texts of at most 512."""
     for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt"):
-        (target / name).write_bytes((minilm() / name).read_bytes())  # BERT's own 30,522 word pieces
+        (target / name).write_bytes((minilm() / name).read_bytes())
     settings = json.loads((target / "tokenizer_config.json").read_text())
     (target / "tokenizer_config.json").write_text(json.dumps(settings | {"model_max_length": 512}))
     tokenizer = json.loads((target / "tokenizer.json").read_text())
     (target / "tokenizer.json").write_text(json.dumps(tokenizer | {"truncation": None, "padding": None}))
+
+
+def _distilbert(target: Path) -> None:
+    import torch
+    from transformers import DistilBertConfig, DistilBertForSequenceClassification
+
+    _write_word_pieces(target)
     torch.manual_seed(0)
     labels = {0: "NEGATIVE", 1: "POSITIVE"}
     config = DistilBertConfig(id2label=labels, label2id={label: index for index, label in labels.items()})
     DistilBertForSequenceClassification(config).save_pretrained(target)
+
+
+def _reranker(target: Path) -> None:
+    """A cross-encoder of MiniLM's size, as cross-encoder/ms-marco-MiniLM-L6-v2 is: one score of a pair."""
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification
+
+    _write_word_pieces(target)
+    torch.manual_seed(0)
+    BertForSequenceClassification(BertConfig.from_pretrained(minilm(), num_labels=1)).save_pretrained(target)
 
 
 def _bart_large(target: Path) -> None:

@@ -32,8 +32,9 @@ def test_on_a_shared_machine_one_thread_alone_is_measured(monkeypatch):
     class Bench:
         cache = rivals = Path()
 
-        def first(self, contender, workload):
-            return SimpleNamespace(peak_mb=500, seconds=7.0)
+        def first(self, contender, workload, cpus=None):
+            asked.append(cpus)
+            return SimpleNamespace(peak_mb=500, seconds=7.0, cpu_s=6.0)
 
         def warm(self, contender, workload, repeats, cpus=None):
             asked.append(cpus)
@@ -43,8 +44,9 @@ def test_on_a_shared_machine_one_thread_alone_is_measured(monkeypatch):
     monkeypatch.setattr(generation, "copied_bytes_per_s", lambda: 20.0)
     measured: dict[str, Any] = {}
     main._one_round(Bench(), None, GENERATE[0], measured, one_thread=True)  # type: ignore[arg-type]
-    assert asked == ["0"]
+    assert asked == ["0", "0"]
     assert "first_s" not in measured and "token_s" not in measured
+    assert measured["one_cpu_first_s"] == [6.0]
     assert (measured["peak_mb"], measured["one_cpu_token_s"]) == ([500], [pytest.approx(3.2 / 64)])
 
 
