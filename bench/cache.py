@@ -79,7 +79,9 @@ def _note(workload: Workload, entry: PreparedEntry) -> str:
         return f"{workload.name} was refused in {entry.requested}, and is not measured in it: {entry.reason}"
     size = f"{entry.bytes / 1e6:.0f} MB, {entry.seconds:.0f} s, peak {entry.peak_mb:,} MB"
     figures = entry.agreement.get(entry.precision, {}) if entry.precision != "fp32" else {}
-    found = ", ".join(f"{name} {value:g}{_asked(name)}" for name, value in figures.items())
+    found = ", ".join(
+        f"{name} {value:g}{_asked(name)}" for name, value in figures.items() if name != "samples"
+    )
     opened = f"; the gate, open for random weights, found {found}" if found else ""
     return f"{workload.name} prepared in {entry.requested}: {size}{opened}."
 
