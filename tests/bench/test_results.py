@@ -32,7 +32,7 @@ def test_a_measurement_that_fails_is_a_dash_and_a_sentence(tmp_path):
     ]
     page = report.page([results.measured]).splitlines()
     assert "- DistilBERT RuntimeError: hf-lambda int8 failed: cannot mount" in page
-    assert any(line.startswith("| hf-lambda int8 | - | - | 100 |") for line in page)
+    assert any(line.startswith("| hf-lambda int8 | - | 100 |") for line in page)
     assert "| DistilBERT: first answer, local disk | 15x | not measured | | |" in page
 
 
