@@ -13,11 +13,18 @@ from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
 from infra.encryption import Encryption, encryption
 from infra.existing_network import ExistingNetwork, NetworkReader, find_network, read_network
-from infra.function import InferenceFunction, Mount, RelayFunction, RemoteCodeFunction, WarmupFunction
-from infra.hooks import announce_relay, endpoint_hooks, warm_after_changes
+from infra.function import (
+    InferenceFunction,
+    Mount,
+    RelayFunction,
+    ReleaseFunction,
+    RemoteCodeFunction,
+    WarmupFunction,
+)
+from infra.hooks import announce_relay, endpoint_hooks, release_after_changes, warm_after_changes
 from infra.image import InferenceImage
 from infra.models import CheckModels, check_models
-from infra.naming import RELAY, REMOTE_CODE
+from infra.naming import RELAY, RELEASE, REMOTE_CODE
 from infra.network import Network
 from infra.observability import Observability
 from infra.registry import ManifestReader, read_manifest
@@ -27,6 +34,7 @@ from infra.safeguards import DeadLetters, Safeguards
 from infra.settings import Settings, read_settings
 from infra.staging import StagingBucket
 from warmup.protocol.models import models_of_scripts
+from warmup.protocol.records import Json
 
 
 def deploy(
@@ -89,6 +97,9 @@ def deploy(
         )
         for script in scripts
     }
+    release = None
+    if settings.releases_by_itself and warming:
+        release = declare_release(settings, account, functions, image, warming, safeguards, opts)
     Observability(
         "observability",
         settings=settings,
@@ -96,6 +107,7 @@ def deploy(
         functions=functions,
         warmup=warming.warmup if warming else None,
         relay=warming.relay if warming else None,
+        release=release,
         safeguards=safeguards,
         opts=opts,
     )
@@ -119,6 +131,15 @@ class Warming:
     warmup: WarmupFunction
     relay: RelayFunction | None
     remote_code: RemoteCodeFunction | None
+
+    @property
+    def arns(self) -> dict[str, pulumi.Output[str]]:
+        """By the output that names each."""
+        return {
+            "warmupArn": self.warmup.arn,
+            **({"warmupCodeArn": self.remote_code.arn} if self.remote_code else {}),
+            **({"relayArn": self.relay.arn} if self.relay else {}),
+        }
 
 
 def declare_cache(
@@ -190,7 +211,7 @@ def declare_warmup(
     opts: pulumi.ResourceOptions,
 ) -> Warming:
     start = None
-    if settings.warm_on_deploy:
+    if settings.warm_on_deploy and not settings.releases_by_itself:
         warmed = [script for script in scripts if script.name not in settings.in_image]
         start = warm_after_changes(warmed, memory_mb(settings), account)
     by_relay = settings.egress == "relay"
@@ -233,6 +254,38 @@ def declare_warmup(
     return Warming(warmup, relay, remote_code)
 
 
+def declare_release(
+    settings: Settings,
+    account: Account,
+    functions: Mapping[str, InferenceFunction],
+    image: InferenceImage,
+    warming: Warming,
+    safeguards: Safeguards,
+    opts: pulumi.ResourceOptions,
+) -> ReleaseFunction:
+    return ReleaseFunction(
+        RELEASE,
+        settings=settings,
+        image=image,
+        functions=functions,
+        workers=warming.arns,
+        gate=gate(settings, functions),
+        memory_mb=memory_mb(settings),
+        role=ExecutionRole(
+            RELEASE, settings=settings, encryption=safeguards.encryption, in_vpc=False, opts=opts
+        ),
+        safeguards=safeguards,
+        hooks=release_after_changes(account),
+        opts=opts,
+    )
+
+
+def gate(settings: Settings, functions: Mapping[str, InferenceFunction]) -> dict[str, Json]:
+    """What whoever releases has to know."""
+    newest = {name: function.version for name, function in functions.items()}
+    return {"versions": newest, "canary": settings.canary, "canaryMinutes": settings.canary_minutes}
+
+
 def memory_mb(settings: Settings) -> dict[str, int]:
     return {name: endpoint.memory_mb for name, endpoint in settings.endpoints.items()}
 
@@ -255,23 +308,16 @@ def export(
         pulumi.export("queues", queues)
     pulumi.export("memoryMb", memory_mb(settings))
     if settings.release == "gated":
-        newest = {name: function.version for name, function in functions.items()}
-        pulumi.export(
-            "release",
-            {"versions": newest, "canary": settings.canary, "canaryMinutes": settings.canary_minutes},
-        )
+        pulumi.export("release", gate(settings, functions))
     pulumi.export("imageUri", image.uri)
     if settings.in_image:
         pulumi.export("inImage", list(settings.in_image))
     if cached:
         pulumi.export("cache", cached.mount.cache.summary)
     if warming:
-        pulumi.export("warmupArn", warming.warmup.arn)
-        if warming.remote_code:
-            pulumi.export("warmupCodeArn", warming.remote_code.arn)
-        if warming.relay:
-            pulumi.export("relayArn", warming.relay.arn)
-        elif cached and cached.staging:
+        for name, arn in warming.arns.items():
+            pulumi.export(name, arn)
+        if not warming.relay and cached and cached.staging:
             pulumi.export("stagingBucket", cached.staging.name)
 
 

@@ -18,6 +18,7 @@ from hf_lambda.streaming import STREAMS
 from warmup.cli.versions import ALIAS, MODELS, models_text
 from warmup.prices import ACCOUNT_INSTANCES, busy_month_usd
 from warmup.protocol.models import ModelRequest
+from warmup.protocol.outputs import STACK_OUTPUTS
 
 from .cache import MOUNT_PATH, ModelCache
 from .encryption import Encryption
@@ -42,6 +43,9 @@ WARMUP_TIMEOUT_S = 900
 
 RELAY_MEMORY_MB = 2048
 """It holds no model, but parts of files on their way; its speed grows with the memory."""
+
+RELEASE_MEMORY_MB = 512
+"""It asks and waits."""
 
 _HOME_ENVIRONMENT = {
     "HF_HOME": "/tmp/hf",
@@ -93,7 +97,10 @@ class InferenceFunction(pulumi.ComponentResource):
     name: pulumi.Output[str]
     version: pulumi.Output[str]
     """The newest that is published; with `release: gated` it may wait."""
+    function_arn: pulumi.Output[str]
+    """Of the function, whatever serves."""
     log_group: pulumi.Output[str]
+    log_group_arn: pulumi.Output[str]
     url: pulumi.Output[str] | None
     queues: dict[str, pulumi.Output[str]] | None
     """Addresses of what became of asynchronous requests: `answers` and `failures`."""
@@ -205,7 +212,8 @@ class InferenceFunction(pulumi.ComponentResource):
             results.deliver(function, alias, endpoint, policy)
         self.queues = results.urls if results else None
         self.name, self.arn, self.log_group = function.id, alias.arn, role.log_group.name
-        self.version = function.version
+        self.version, self.function_arn = function.version, function.arn
+        self.log_group_arn = role.log_group.arn
         self.url = None
         if endpoint.function_url != "none":
             self.url = self._open(alias, endpoint, hooks, settings.architecture)
@@ -493,6 +501,108 @@ class RelayFunction(pulumi.ComponentResource):
             **safeguards.arguments(settings.tracing),
         )
         _never_again(name, function, parent=self)
+        self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
+        self.register_outputs({"arn": self.arn})
+
+
+class ReleaseFunction(pulumi.ComponentResource):
+    """Outside the VPC: after a deployment it lets new versions serve, as `python -m warmup` does.
+
+    A function of its own, as whoever moves an alias should be able to do nothing else: the warm-up writes the
+    cache, reads what others have published, and with most of `egress` cannot reach Lambda's API.
+    """
+
+    arn: pulumi.Output[str]
+    name: pulumi.Output[str]
+    log_group: pulumi.Output[str]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        settings: Settings,
+        image: InferenceImage,
+        functions: Mapping[str, InferenceFunction],
+        workers: Mapping[str, pulumi.Output[str]],  # ARNs of what fills the cache, by their output
+        gate: Mapping[str, Json],  # the output `release`
+        memory_mb: Mapping[str, int],
+        role: ExecutionRole,
+        safeguards: Safeguards,
+        hooks: pulumi.ResourceHookBinding,  # of the function
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("hf-lambda:infra:ReleaseFunction", name, None, opts)
+        own = [each.function_arn for each in functions.values()]
+        statements: list[dict[str, Json]] = [
+            {
+                "Sid": "MoveAliases",
+                "Effect": "Allow",
+                "Action": ["lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetFunctionConfiguration"],
+                "Resource": own,
+            },
+            {
+                "Sid": "AskVersions",
+                "Effect": "Allow",
+                "Action": "lambda:InvokeFunction",
+                "Resource": [pulumi.Output.concat(arn, ":*") for arn in own],
+            },
+            {
+                "Sid": "AskAndStartTheWarmup",
+                "Effect": "Allow",
+                "Action": "lambda:InvokeFunction",
+                "Resource": [*workers.values()],
+            },
+            *safeguards.statements(settings.tracing),
+        ]
+        if settings.canary:
+            logs = [pulumi.Output.concat(each.log_group_arn, ":*") for each in functions.values()]
+            statements.append(
+                {
+                    "Sid": "CountFailures",
+                    "Effect": "Allow",
+                    "Action": "logs:FilterLogEvents",
+                    "Resource": logs,
+                }
+            )
+        policy = role.allow("serve", statements, parent=self)
+        outputs = pulumi.Output.json_dumps(
+            {
+                "stack": pulumi.get_stack(),
+                "functions": {label: each.arn for label, each in functions.items()},
+                "memoryMb": {**memory_mb},
+                "release": {**gate},
+                **workers,
+                **({"inImage": list(settings.in_image)} if settings.in_image else {}),
+            },
+            separators=(",", ":"),
+        )
+        function = _function(
+            name,
+            command="warmup.worker.release_handler.handler",
+            settings=settings,
+            image=image,
+            memory_mb=RELEASE_MEMORY_MB,
+            timeout_s=WARMUP_TIMEOUT_S,
+            place=_Place(
+                image.uris["full"],
+                {
+                    **_HOME_ENVIRONMENT,
+                    STACK_OUTPUTS: outputs,
+                    **({MESSAGES: "1"} if settings.log_messages else {}),
+                },
+                [policy],
+            ),
+            role=role,
+            opts=pulumi.ResourceOptions(parent=self, hooks=hooks),
+            **safeguards.arguments(settings.tracing),
+        )
+        again = {
+            "Sid": "GoOn",
+            "Effect": "Allow",
+            "Action": "lambda:InvokeFunction",
+            "Resource": function.arn,
+        }
+        role.allow("go-on", [again], parent=self)
         self.name, self.arn, self.log_group = function.id, function.arn, role.log_group.name
         self.register_outputs({"arn": self.arn})
 

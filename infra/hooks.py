@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 from discovery import Script
 from warmup.cli.stack import invoke_when_ready
 from warmup.cli.versions import ALIAS, version_before
-from warmup.protocol.events import JobsEvent, ModelEvent
+from warmup.protocol.events import JobsEvent, ModelEvent, ReleaseEvent
 from warmup.protocol.models import models_of_scripts
 from warmup.protocol.records import Json
 
@@ -43,6 +43,19 @@ def warm_after_changes(
     return pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook])
 
 
+def release_after_changes(account: Account) -> pulumi.ResourceHookBinding:
+    """For the function that releases: starts it when new or changed, without waiting for it.
+
+    What it releases is in its environment, so a new version of an endpoint changes the function too.
+    """
+
+    def start(args: pulumi.ResourceHookArgs) -> None:
+        start_release((args.new_outputs or {})["arn"], account)
+
+    hook = pulumi.ResourceHook("start-release", start, pulumi.ResourceHookOptions(ignore_errors=True))
+    return pulumi.ResourceHookBinding(after_create=[hook], after_update=[hook])
+
+
 def warm_events(scripts: Iterable[Script], memory_mb: Mapping[str, int]) -> list[ModelEvent]:
     """What the warm-up is asked for, as the command would ask: one event for each model.
 
@@ -69,6 +82,12 @@ def queue(function_arn: str, events: Iterable[ModelEvent], account: Account) -> 
         client.invoke(
             FunctionName=function_arn, InvocationType="Event", Payload=json.dumps(event.to_json()).encode()
         )
+
+
+def start_release(function_arn: str, account: Account) -> None:
+    """Lambda keeps the event, and sends it again where the function fails."""
+    event = json.dumps(ReleaseEvent().to_json()).encode()
+    account.client("lambda").invoke(FunctionName=function_arn, InvocationType="Event", Payload=event)
 
 
 def announce_relay() -> pulumi.ResourceHookBinding:

@@ -13,6 +13,8 @@ _FUNCTION_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _REPOSITORY_NAME = re.compile(r"[a-z0-9]+([._-][a-z0-9]+)*")
 
 
+RELEASE = "release"
+"""What the function is called that lets new versions serve."""
 RELAY = "relay"
 """What the function is called that brings models into the bucket."""
 REMOTE_CODE = "warmup-code"

@@ -11,8 +11,8 @@ from hf_lambda.records import Json
 
 from .account import Account
 from .encryption import Encryption
-from .function import InferenceFunction, RelayFunction, WarmupFunction
-from .naming import RELAY, function_name, stack_prefix
+from .function import InferenceFunction, RelayFunction, ReleaseFunction, WarmupFunction
+from .naming import RELAY, RELEASE, function_name, stack_prefix
 from .safeguards import Safeguards
 from .settings import Settings
 
@@ -35,13 +35,15 @@ class Observability(pulumi.ComponentResource):
         functions: Mapping[str, InferenceFunction],
         warmup: WarmupFunction | None,
         relay: RelayFunction | None,
+        release: ReleaseFunction | None,
         safeguards: Safeguards,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("hf-lambda:infra:Observability", name, None, opts)
         self._name = name
         self._child = pulumi.ResourceOptions(parent=self)
-        workers = {label: each for label, each in (("warmup", warmup), (RELAY, relay)) if each}
+        own = (("warmup", warmup), (RELAY, relay), (RELEASE, release))
+        workers = {label: each for label, each in own if each}
         if settings.dashboard:
             names = [each.name for each in (*workers.values(), *functions.values())]
             logs = [function.log_group for function in functions.values()]
@@ -101,7 +103,7 @@ class Observability(pulumi.ComponentResource):
     def _alarms(
         self,
         label: str,
-        function: InferenceFunction | WarmupFunction | RelayFunction,
+        function: InferenceFunction | WarmupFunction | RelayFunction | ReleaseFunction,
         failed: str,  # the pattern of a line of its log
         timeout_s: int | None,
         topic_arn: pulumi.Output[str],

@@ -15,6 +15,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, ValidationError
 
 from discovery import Script, ScriptError, read_scripts
 from discovery.names import image_modules
+from warmup.protocol.outputs import MOST_CANARY_MINUTES
 from warmup.protocol.records import Json
 
 from .account import Account
@@ -50,7 +51,7 @@ from .keys import (
     read_object,
     wrong_keys,
 )
-from .naming import RELAY, REMOTE_CODE, refused_names
+from .naming import RELAY, RELEASE, REMOTE_CODE, function_name, refused_names
 
 T = TypeVar("T")
 
@@ -290,7 +291,7 @@ class Settings(EndpointSettings):
     )
     warm_on_deploy: Flag = Field(
         description="Starts the warm-up at the end of every deployment that changes the image, without "
-        "waiting for it."
+        "waiting for it. With `release` gated a function then asks the new versions and lets them serve."
     )
     dashboard: Flag = Field(
         description="A CloudWatch dashboard of all functions (an account's first three are free)."
@@ -329,6 +330,11 @@ class Settings(EndpointSettings):
     def is_staged(self) -> bool:
         """Whether models come through a bucket, and nothing in the network reaches the internet."""
         return self.egress in STAGED
+
+    @property
+    def releases_by_itself(self) -> bool:
+        """Whether a function lets new versions serve, after a deployment."""
+        return self.release == "gated" and self.warm_on_deploy
 
     def keep_secret(self, key: str, value: T) -> T | pulumi.Output[T]:
         """`value`; where the key is a secret of the config, marked as one for the state."""
@@ -573,13 +579,18 @@ def _warnings(settings: Settings, scripts: Sequence[Script]) -> list[str]:
 def _contradictions(settings: Settings, region: str, scripts: Sequence[Script]) -> list[str]:
     """Values that are allowed one by one and do not go together: keys, values, what to set instead."""
     own = ["warmup", *([REMOTE_CODE] if settings.allow_remote_code else [])]
-    own += [RELAY] if settings.egress == "relay" else []
-    found = refused_names([*own, *(script.name for script in scripts)])
+    because = {
+        **({RELAY: "egress relay"} if settings.egress == "relay" else {}),
+        **({RELEASE: "release gated and warmOnDeploy true"} if settings.releases_by_itself else {}),
+    }
+    found = refused_names([*own, *because, *(script.name for script in scripts)])
     found += [
-        f"{script.name}: with egress relay a function of this project has the name; rename it"
+        f"{script.name}: with {because[script.name.lower()]} a function of this project has the name; rename "
+        "it"
         for script in scripts
-        if settings.egress == "relay" and script.name.lower() == RELAY
+        if script.name.lower() in because
     ]
+    found += _of_release(settings, scripts)
     found += _of_remote_code(settings, scripts)
     if settings.egress == "none" and settings.warm_on_deploy:
         found.append(
@@ -633,6 +644,36 @@ def _contradictions(settings: Settings, region: str, scripts: Sequence[Script]) 
             )
         found += [f"{script.name}: {text}" for text in of_endpoint]
     return found
+
+
+def _of_release(settings: Settings, scripts: Sequence[Script]) -> list[str]:
+    """Of a function that releases by itself."""
+    if not settings.releases_by_itself:
+        return []
+    found = []
+    if settings.canary and settings.canary_minutes > MOST_CANARY_MINUTES:
+        found.append(
+            f"canaryMinutes is {settings.canary_minutes} with release gated and warmOnDeploy true; must be "
+            f"at most {MOST_CANARY_MINUTES}, as Lambda stops a function that goes on by starting itself, or "
+            "warmOnDeploy false"
+        )
+    taken = sum(_NAMED_CHARACTERS + 3 * len(each.name) + len(function_name(each.name)) for each in scripts)
+    if taken > _NAMES_CHARACTERS:
+        found.append(
+            f"{len(scripts)} endpoints with release gated and warmOnDeploy true: what names them takes "
+            f"{taken:,} characters, and the environment of the function that releases has room for "
+            f"{_NAMES_CHARACTERS:,}; set warmOnDeploy to false, or divide them into stacks"
+        )
+    return found
+
+
+_NAMED_CHARACTERS = len(
+    '"":"arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:-1a2b3c4:live","":"99999","":10240,'
+)
+"""What each endpoint takes in the outputs that the function gets, beside its names."""
+_NAMES_CHARACTERS = 4096 - 1100
+"""What its other variables leave: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html,
+"exceed 4 KB"."""
 
 
 def _of_remote_code(settings: Settings, scripts: Sequence[Script]) -> list[str]:

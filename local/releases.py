@@ -14,6 +14,7 @@ from local.layout import Folder
 from local.program.functions import Function, Program
 from local.service.versions import Alias
 from warmup.cli.versions import ALIAS
+from warmup.protocol.outputs import STACK_OUTPUTS
 from warmup.protocol.records import Json, Record
 
 CODE = ("inference", "hf_lambda")
@@ -74,10 +75,18 @@ def publish(program: Program, folder: Folder) -> Program:
     replace_text(folder.path / "versions.json", json.dumps(_Published(known).to_json()), mode=0o600)
     names = {each.function_name for each in endpoints}
     versions = [each for one in known for each in one.functions if each.function_name in names]
-    others = [each for each in program.functions if not each.is_endpoint]
-    newest: Json = {each.name: str(known[-1].number) for each in endpoints}
-    outputs = {**program.outputs, "release": {**release, "versions": newest}}
+    newest: Json = {**release, "versions": {each.name: str(known[-1].number) for each in endpoints}}
+    others = [_told(each, newest) for each in program.functions if not each.is_endpoint]
+    outputs = {**program.outputs, "release": newest}
     return replace(program, functions=(*versions, *others), outputs=outputs)
+
+
+def _told(function: Function, release: Json) -> Function:
+    """The function that releases, with the versions of this machine."""
+    if not function.is_release:
+        return function
+    outputs = {**json.loads(function.environment[STACK_OUTPUTS]), "release": release}
+    return replace(function, environment={**function.environment, STACK_OUTPUTS: json.dumps(outputs)})
 
 
 def read_aliases(folder: Folder) -> dict[str, Alias]:

@@ -10,6 +10,7 @@ from warmup.protocol.records import Json, Record
 WARMUP_COMMAND = "warmup.worker.handler.handler"
 RELAY_COMMAND = "warmup.worker.relay_handler.handler"
 REMOTE_CODE_COMMAND = "warmup.worker.try_code.handler"
+RELEASE_COMMAND = "warmup.worker.release_handler.handler"
 DEFAULT_RETRIES = 2  # Lambda's own, for asynchronous invocations without an EventInvokeConfig
 
 DEFAULT_MAX_AGE_S = 6 * 3600
@@ -83,11 +84,16 @@ class Function(Record):
     @property
     def is_endpoint(self) -> bool:
         """Whether a script is behind it."""
-        return self.command not in (WARMUP_COMMAND, RELAY_COMMAND, REMOTE_CODE_COMMAND)
+        return self.command not in (WARMUP_COMMAND, RELAY_COMMAND, REMOTE_CODE_COMMAND, RELEASE_COMMAND)
 
     @property
     def is_relay(self) -> bool:
         return self.command == RELAY_COMMAND
+
+    @property
+    def is_release(self) -> bool:
+        """Whether it lets new versions serve."""
+        return self.command == RELEASE_COMMAND
 
     @property
     def models(self) -> str | None:

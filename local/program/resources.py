@@ -3,11 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from hf_lambda.records import Json
-from infra.naming import RELAY, REMOTE_CODE
+from infra.naming import RELAY, RELEASE, REMOTE_CODE
 from local.program.functions import (
     DEFAULT_MAX_AGE_S,
     DEFAULT_RETRIES,
     RELAY_COMMAND,
+    RELEASE_COMMAND,
     REMOTE_CODE_COMMAND,
     WARMUP_COMMAND,
     Cors,
@@ -17,7 +18,12 @@ from local.program.functions import (
 from local.program.mock import Resource
 
 _WRITE = "elasticfilesystem:ClientWrite"
-_WARMUPS = {WARMUP_COMMAND: "warmup", RELAY_COMMAND: RELAY, REMOTE_CODE_COMMAND: REMOTE_CODE}
+_WARMUPS = {
+    WARMUP_COMMAND: "warmup",
+    RELAY_COMMAND: RELAY,
+    REMOTE_CODE_COMMAND: REMOTE_CODE,
+    RELEASE_COMMAND: RELEASE,
+}
 _ONLY_ON_AWS = ("HF_TOKEN_SECRET_ARN",)
 """Variables that name services of AWS; without this one the token is HF_TOKEN."""
 _FILLED_BY_THE_COMMAND = ("STAGING_BUCKET",)

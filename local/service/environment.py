@@ -34,10 +34,10 @@ def machine_environment(function: Function, hub: HubAddress, environ: Mapping[st
 
 def aws_environment(function: Function, bucket_url: str | None, gateway_url: str) -> dict[str, str]:
     """Where `function` finds S3 and Lambda, if it has to do with them; past any proxy on the way to a Hub."""
-    if bucket_url is None or not function.reaches_s3:
-        return {}
-    given = {"AWS_ENDPOINT_URL_S3": bucket_url}
-    if function.is_relay:
+    given = {}
+    if bucket_url is not None and function.reaches_s3:
+        given["AWS_ENDPOINT_URL_S3"] = bucket_url
+    if function.is_release or (function.is_relay and given):
         proxies = ",".join(filter(None, ("127.0.0.1", os.environ.get("NO_PROXY"))))
         given |= {"AWS_ENDPOINT_URL_LAMBDA": gateway_url, "NO_PROXY": proxies, "no_proxy": proxies}
     return given

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 import re
 import shutil
 from collections import Counter
@@ -86,12 +87,19 @@ def live(stack: Stack) -> dict[str, str]:
 
 def test_a_gated_stack_publishes_behind_what_serves_and_moves_it_when_the_gate_says_so(dev: Stack):
     first = live(dev)
-    dev.configure(release="gated", canary=0, memoryMb=512)
+    dev.configure(release="gated", canary=0, memoryMb=512, warmOnDeploy=True)
     said = dev.run("up", "--yes", "--skip-preview")
     assert live(dev) == first
     outputs = dev.outputs()
     newest = outputs["release"]["versions"]
     assert f"version {first['sentiment']} serves, version {newest['sentiment']} waits for" in said
+
+    # Who releases by itself is told of them, after they were published.
+    [releasing] = (
+        each for key, each in dev.cloud().resources.items() if key.endswith(" hf-lambda-dev-release")
+    )
+    told = json.loads(releasing.inputs["environment"]["variables"]["STACK_OUTPUTS"])
+    assert told["release"] == outputs["release"] and told["functions"] == outputs["functions"]
 
     place = f"{dev.aws}/{quote(str(dev.folder), safe='')}"
     client = StackClient(StackOutputs.from_json({**outputs, "stack": "dev", "endpointUrl": place}), HERE)
@@ -107,10 +115,12 @@ def test_a_gated_stack_publishes_behind_what_serves_and_moves_it_when_the_gate_s
     assert dev.up(timeoutSeconds=7).updates == {
         "lambda/function hf-lambda-dev-sentiment",
         "lambda/function hf-lambda-dev-summarization",
+        "lambda/function hf-lambda-dev-release",
     }
     assert live(dev) == first
     # Without the gate everything serves at once, as it did before.
-    dev.up(release="direct", timeoutSeconds=8)
+    changes = dev.up(release="direct", timeoutSeconds=8)
+    assert "lambda/function hf-lambda-dev-release" in changes.deletes
     assert set(live(dev).items()).isdisjoint(first.items())
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from tests.infra.asked import Deployed, statements
 from tests.infra.program import ROOT, Deploy
+from warmup.protocol.outputs import StackOutputs
 
 
 def test_there_is_no_address_unless_asked_for(dev: Deployed):
@@ -61,6 +62,58 @@ def test_gated_the_alias_is_moved_by_whoever_releases_and_the_outputs_say_what_w
     assert ("after_update", "announce-version") in gated.function("sentiment").hooks
     assert not {each.ignored for each in dev.all("lambda/alias").values()} - {frozenset()}
     assert "release" not in dev.outputs
+
+
+def test_a_gated_stack_that_warms_by_itself_releases_by_a_function_that_may_do_nothing_else(deploy: Deploy):
+    deployed = deploy("dev", release="gated", warmOnDeploy=True, allowRemoteCode=True, canaryMinutes=20)
+    function = deployed.function("release")
+    given = function.inputs
+    assert (given["imageUri"], given["timeout"]) == (deployed.function("warmup").inputs["imageUri"], 900)
+    assert "vpcConfig" not in given and "fileSystemConfig" not in given
+    # It is told what the command reads, so that it changes with every version that is published.
+    raw = json.loads(given["environment"]["variables"]["STACK_OUTPUTS"])
+    assert StackOutputs.from_json(raw) == StackOutputs.from_json({**deployed.outputs, "stack": "dev"})
+    assert {("lambda/function", f"hf-lambda-dev-{name}") for name in ("sentiment", "warmup", "relay")} <= (
+        deployed.before(function)
+    )
+    starts = {("after_create", "start-release"), ("after_update", "start-release")}
+    assert function.hooks == starts
+    assert "start-warmup" not in deployed.hooks
+    hook = deployed.hooks["start-release"]
+    assert (hook.ignore_errors, hook.on_dry_run) == (True, False)
+
+    found = {
+        name: policy.policy()
+        for name, policy in deployed.all("iam/rolePolicy").items()
+        if policy.inputs["role"] == "release-id"
+    }
+    assert set(found) == {"release-run", "release-serve", "release-go-on"}
+    assert [each["Sid"] for each in found["release-run"]] == ["WriteLogs"]
+    own = [deployed.function(name).outputs["arn"] for name in ("sentiment", "summarization")]
+    workers = [deployed.function(name).outputs["arn"] for name in ("warmup", "warmup-code", "relay")]
+    allowed = {each["Sid"]: (each["Action"], each["Resource"]) for each in found["release-serve"]}
+    logs = [
+        deployed.all("cloudwatch/logGroup")[name].outputs["arn"] for name in ("sentiment", "summarization")
+    ]
+    assert allowed == {
+        "MoveAliases": (["lambda:GetAlias", "lambda:UpdateAlias", "lambda:GetFunctionConfiguration"], own),
+        "AskVersions": ("lambda:InvokeFunction", [f"{arn}:*" for arn in own]),
+        "AskAndStartTheWarmup": ("lambda:InvokeFunction", workers),
+        "CountFailures": ("logs:FilterLogEvents", [f"{arn}:*" for arn in logs]),
+    }
+    [again] = found["release-go-on"]
+    assert (again["Action"], again["Resource"]) == ("lambda:InvokeFunction", function.outputs["arn"])
+    # Nobody else moves an alias.
+    for name, policy in deployed.all("iam/rolePolicy").items():
+        moves = [each for each in policy.policy() if "lambda:UpdateAlias" in each["Action"]]
+        assert bool(moves) == (name == "release-serve")
+    without = deploy("dev", release="gated", warmOnDeploy=True, canary=0)
+    assert "CountFailures" not in statements(without.all("iam/rolePolicy"))
+
+
+@pytest.mark.parametrize("keys", [{"release": "gated"}, {"warmOnDeploy": True}])
+def test_without_either_nothing_releases_by_itself(deploy: Deploy, keys: dict[str, Any]):
+    assert not [name for name in deploy("dev", **keys).all("lambda/function") if name.endswith("release")]
 
 
 def test_asynchronous_requests_end_in_two_queues_to_which_lambda_alone_sends(deploy: Deploy):

@@ -21,11 +21,12 @@ from infra.hooks import (
     queue,
     refuse_left_subnets,
     refuse_shared_subnets,
+    start_release,
     warm_events,
 )
 from tests.infra.asked import Deployed
 from tests.infra.program import ACCOUNT, ROOT, Deploy
-from warmup.protocol.events import ModelEvent
+from warmup.protocol.events import ModelEvent, ReleaseEvent
 
 HERE = Account(region="us-east-1")
 ARN = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:warmup"
@@ -123,6 +124,13 @@ def test_the_hook_queues_every_event_and_does_not_wait_for_it(queued: list[tuple
     queue(ARN, events, HERE)
     path = f"/2015-03-31/functions/{ARN.replace(':', '%3A')}/invocations"
     assert queued[1:] == [(path, "Event", event.to_json()) for event in events]
+
+
+def test_a_release_starts_with_one_event(queued: list[tuple[str, str, Any]]):
+    start_release(ARN, HERE)
+    [(path, kind, event)] = queued
+    assert path == f"/2015-03-31/functions/{ARN.replace(':', '%3A')}/invocations"
+    assert (kind, ReleaseEvent.from_json(event)) == ("Event", ReleaseEvent())
 
 
 def test_the_hook_asks_first_until_the_file_system_is_there(

@@ -234,6 +234,11 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"release": "gated", "keepVersions": 0},
         "keepVersions is 0 with release gated; must be at least 1, or there is nothing to go back to",
     ),
+    "a canary that no function can watch": (
+        {"release": "gated", "warmOnDeploy": True, "canaryMinutes": 61},
+        "canaryMinutes is 61 with release gated and warmOnDeploy true; must be at most 60, as Lambda stops a "
+        "function that goes on by starting itself, or warmOnDeploy false",
+    ),
     "a canary beside kept instances": (
         {"release": "gated", "endpoints": {"sentiment": {"provisionedConcurrency": 1}}},
         "sentiment: provisionedConcurrency is 1 with release gated and canary 10; AWS takes one of the two: "
@@ -316,6 +321,37 @@ def test_a_plain_script_cannot_be_forced_onto_the_slim_image(mistakes: Mistakes,
     )
     _, line = mistakes("dev", endpoints={"plain": {"image": "slim"}})
     assert line == "plain: image is slim; must be auto or full, the script imports transformers"
+
+
+def test_a_name_that_a_function_of_the_project_has_is_a_mistake(mistakes: Mistakes, scripts: Path):
+    for name in ("relay", "Release"):
+        (scripts / f"{name}.py").write_bytes((scripts / "sentiment.py").read_bytes())
+    because = "a function of this project has the name; rename it"
+    assert mistakes("dev")[1:] == [f"relay: with egress relay {because}"]
+    assert mistakes("dev", egress="nat", release="gated", warmOnDeploy=True)[1:] == [
+        f"Release: with release gated and warmOnDeploy true {because}"
+    ]
+
+
+def test_more_endpoints_than_the_function_that_releases_can_be_told_of_are_a_mistake(
+    mistakes: Mistakes, scripts: Path, deploy: Deploy
+):
+    """4 KB: https://docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html"""
+    keys = {"release": "gated", "warmOnDeploy": True, "allowRemoteCode": True}
+    script = (scripts / "sentiment.py").read_bytes()
+    for number in range(17):
+        (scripts / f"endpoint_{number}.py").write_bytes(script)
+    variables = dict(deploy("dev", **keys).function("release").inputs["environment"]["variables"])
+    told = json.loads(variables["STACK_OUTPUTS"])
+    long = "arn:aws-us-gov:lambda:us-gov-west-1:123456789012:function:hf-lambda-dev-{}-1a2b3c4"
+    told |= {key: long.format("warmup-code") for key in told if key.endswith("Arn")}
+    told["functions"] = {name: f"{long.format(name)}:live" for name in told["functions"]}
+    variables["STACK_OUTPUTS"] = json.dumps(told, separators=(",", ":"))
+    assert sum(len(key) + len(value) for key, value in variables.items()) < 4096
+    (scripts / "one_more.py").write_bytes(script)
+    [line] = mistakes("dev", **keys)[1:]
+    assert line.startswith("20 endpoints with release gated and warmOnDeploy true: what names them takes ")
+    assert line.endswith("; set warmOnDeploy to false, or divide them into stacks")
 
 
 def test_a_name_that_lambda_would_refuse_is_a_mistake(mistakes: Mistakes, scripts: Path):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from discovery import Script
 from hf_lambda.manifest import requested_of
@@ -38,30 +40,51 @@ from ..protocol.reports import (
     WarmReport,
 )
 from ..worker.hub_token import read_token
+from ..worker.jobs import OutOfTime
 from .ask import ask_endpoints
-from .display import Display
 from .own_bucket import bring, remove_unused
 from .release import Releases, Waiting, roll_back
 from .run_jobs import JobRun, run_jobs
 from .stack import StackClient
 from .versions import Versions
 
+if TYPE_CHECKING:
+    from .display import Display
+
+
+ASKING_SECONDS = 300.0
+"""A run that may take so long only has to have its models warm: what is left is for the endpoints."""
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """`failures` names what went wrong, a line each."""
+    """`failures` names what went wrong, a line each.
+
+    canaries_since: when those began that are under way, where a run ended before them.
+    """
 
     report: Report
     failures: tuple[str, ...] = ()
+    canaries_since: float | None = None
 
 
 class Command:
-    """One run against one deployed stack. `only`: the models of this repository alone."""
+    """One run against one deployed stack. `only`: the models of this repository alone.
+
+    time_left: seconds that the run may still take.
+    """
 
     def __init__(
-        self, client: StackClient, scripts: Sequence[Script], *, only: str | None, parallel: int
+        self,
+        client: StackClient,
+        scripts: Sequence[Script],
+        *,
+        only: str | None,
+        parallel: int,
+        time_left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._client, self._parallel, self._only = client, parallel, only
+        self._time_left = time_left
         self._stack = client.outputs.stack
         in_image = client.outputs.in_image
         cached = [script for script in scripts if script.name not in in_image]
@@ -78,7 +101,7 @@ class Command:
         """Upload where nothing in AWS reaches the Hub, warm every model, ask every endpoint.
 
         Where versions wait to be released they are asked, and serve once they answered. `force`: also those
-        that somebody went back from.
+        that somebody went back from. Raises OutOfTime where the models are not warm in time.
         """
         releases, waiting = self._waiting(display, force)
         runs = self._run(Action.WARM, display, upload=True)
@@ -96,7 +119,11 @@ class Command:
         failed = [each for each in endpoints if isinstance(each, EndpointFailure)]
         held = {each.name: f"it {each.error}" for each in failed}
         held |= self._not_warm({run.key for run in runs if run.error is not None})
-        released = releases.release(waiting, held) if releases else ()
+        released: tuple[Released, ...] = ()
+        if releases:
+            # Minutes have gone: what serves now counts.
+            waiting = releases.waiting([each.endpoint for each in waiting], also_rolled_back=force)
+            released = releases.release(waiting, held)
         failures = (
             *_failures(runs),
             *refused,
@@ -111,7 +138,17 @@ class Command:
         report = WarmReport(
             self._stack, warmed, endpoints, failures, advice=advice, relays=relays, releases=released
         )
-        return Outcome(report, failures)
+        return Outcome(report, failures, releases.under_way_since if releases else None)
+
+    def watch(self, display: Display, since: float) -> Outcome:
+        """Go on with the canaries that an earlier run began then."""
+        releases, waiting = self._waiting(display, force=False)
+        if releases is None:
+            return Outcome(WarmReport(self._stack))
+        under_way = [each for each in waiting if each.version in each.serving.weights]
+        released = releases.release(under_way, {}, since=since)
+        failures = tuple(_not_released(released))
+        return Outcome(WarmReport(self._stack, releases=released), failures, releases.under_way_since)
 
     def rollback(self, endpoint: str | None) -> Outcome:
         """Of one endpoint, or of all."""
@@ -134,7 +171,7 @@ class Command:
         def say(endpoint: str, what: str) -> None:
             display.show(endpoint, ModelProgress(phase="release", note=what))
 
-        releases = Releases(self._client, gated, say)
+        releases = Releases(self._client, gated, say, time_left=self._time_left)
         return releases, releases.waiting([script.name for script in self._scripts], also_rolled_back=force)
 
     def _not_warm(self, failed: set[str]) -> dict[str, str]:
@@ -245,6 +282,8 @@ class Command:
     def _run_jobs(self, runs: Sequence[JobRun], display: Display) -> None:
         def show(run: JobRun) -> None:
             display.show(run.label or run.key, run.progress)
+            if self._time_left() < ASKING_SECONDS:
+                raise OutOfTime
 
         run_jobs(self._client, runs, parallel=self._parallel, show=show)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from time import time as now
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,7 +14,7 @@ from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.outputs import LOCAL, GatedRelease
 from ..protocol.records import Json
 from ..protocol.reports import Released
-from .stack import StackClient
+from .stack import StackClient, unqualified
 from .versions import AliasMovedError, Serving, Versions, rollback_target
 
 WATCH_SECONDS = 15.0
@@ -39,14 +40,26 @@ class Waiting:
 
 
 class Releases:
-    """Of a stack with `release: gated`. `failures`: how a version fared; by default its log says so."""
+    """Of a stack with `release: gated`.
+
+    failures: how a version fared; by default its log says so. time_left: seconds that canaries may be
+    watched; `under_way_since` then says when those began that are left to somebody else.
+    """
+
+    under_way_since: float | None = None
 
     def __init__(
-        self, client: StackClient, gated: GatedRelease, say: Say, failures: Failures | None = None
+        self,
+        client: StackClient,
+        gated: GatedRelease,
+        say: Say,
+        failures: Failures | None = None,
+        time_left: Callable[[], float] = lambda: inf,
     ) -> None:
         self._client, self._gated, self._say = client, gated, say
         self._versions = Versions(client)
         self._failures = failures or (lambda *asked: failures_in_log(client, *asked))
+        self._time_left = time_left
 
     def waiting(self, endpoints: Sequence[str], *, also_rolled_back: bool = False) -> list[Waiting]:
         """Those of `endpoints` whose newest version does not serve, or as a canary alone.
@@ -69,26 +82,38 @@ class Releases:
         outputs = self._client.outputs
         return StackClient(replace(outputs, functions={**outputs.functions, **arns}), self._client.access)
 
-    def release(self, waiting: Sequence[Waiting], held: Mapping[str, str]) -> tuple[Released, ...]:
-        """Let serve what is not `held` (by endpoint, with the reason), after its canary."""
+    def release(
+        self, waiting: Sequence[Waiting], held: Mapping[str, str], *, since: float | None = None
+    ) -> tuple[Released, ...]:
+        """Let serve what is not `held` (by endpoint, with the reason), after its canary.
+
+        since: when the canaries of `waiting` began, which are under way.
+        """
         found = [self._kept(each, held[each.endpoint]) for each in waiting if each.endpoint in held]
         ready = [each for each in waiting if each.endpoint not in held]
         # The local stack has no requests but its owner's.
         if self._gated.canary and self._client.outputs.stack != LOCAL:
-            found += self._after_canary(ready)
+            found += self._after_canary(ready, since)
         else:
             found += [self._moved(each, each.serving) for each in ready]
         return tuple(sorted(found, key=lambda released: released.name))
 
-    def _after_canary(self, ready: Sequence[Waiting]) -> Iterator[Released]:
+    def _after_canary(self, ready: Sequence[Waiting], since: float | None) -> Iterator[Released]:
         weight, minutes = self._gated.canary / 100, self._gated.canary_minutes
-        began = now()
+        began = now() if since is None else since
         trying: dict[str, tuple[Waiting, Serving]] = {}
         try:
             for each in ready:
+                if since is not None:
+                    trying[each.endpoint] = each, each.serving
+                    continue
                 try:
                     tried = self._versions.move(
-                        each.endpoint, each.serving.version, weights={each.version: weight}, seen=each.serving
+                        each.endpoint,
+                        each.serving.version,
+                        weights={each.version: weight},
+                        seen=each.serving,
+                        before=each.serving.before,
                     )
                 except AliasMovedError:
                     yield _moved_by_another(each)
@@ -98,6 +123,9 @@ class Releases:
                 self._say(each.endpoint, what)
             pause, last = threading.Event(), False
             while trying and not last:
+                if self._time_left() <= 0:
+                    self.under_way_since, trying = began, {}
+                    return
                 pause.wait(min(WATCH_SECONDS, max(0.0, began + 60 * minutes - now())))
                 last = now() >= began + 60 * minutes
                 for each, tried in [*trying.values()]:
@@ -153,7 +181,7 @@ def roll_back(client: StackClient, endpoints: Sequence[str]) -> tuple[Released, 
         try:
             versions.move(endpoint, to, seen=serving, rolled_back=left)
         except AliasMovedError:
-            found.append(Released(endpoint, to, left, _BY_ANOTHER))
+            found.append(Released(endpoint, to, left, MOVED_BY_ANOTHER))
             continue
         found.append(Released(endpoint, to, left))
     return tuple(found)
@@ -165,7 +193,7 @@ def failures_in_log(client: StackClient, endpoint: str, version: str, since: flo
     The name of a log stream holds the version in brackets:
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-loggroups.html
     """
-    arn = client.outputs.functions[endpoint]
+    arn = unqualified(client.outputs.functions[endpoint])
     try:
         configuration = client.lambda_client(60).get_function_configuration(FunctionName=arn)
         pages = client.access.client("logs").get_paginator("filter_log_events")
@@ -185,8 +213,8 @@ def failures_in_log(client: StackClient, endpoint: str, version: str, since: flo
     return count
 
 
-_BY_ANOTHER = "`live` was moved by somebody else meanwhile"
+MOVED_BY_ANOTHER = "`live` was moved by somebody else meanwhile"
 
 
 def _moved_by_another(each: Waiting) -> Released:
-    return Released(each.endpoint, each.version, each.serving.version, _BY_ANOTHER)
+    return Released(each.endpoint, each.version, each.serving.version, MOVED_BY_ANOTHER)

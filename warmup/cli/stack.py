@@ -361,6 +361,11 @@ def invoke_once(client: Client, arn: str, payload: bytes, **options: str) -> Inv
     return Invocation(body.decode(errors="replace"), response.get("FunctionError"), log, seconds)
 
 
+def unqualified(arn: str) -> str:
+    """Of a function: without the alias, or the version."""
+    return ":".join(arn.split(":")[:7])
+
+
 def billed_ms(log: str) -> float | None:
     """Of the last request in `log`."""
     found = _BILLED.findall(log)
@@ -372,7 +377,7 @@ def _is_switched_off(client: Client, arn: str) -> bool:
 
     https://docs.aws.amazon.com/lambda/latest/dg/configuration-concurrency.html
     """
-    name = ":".join(arn.split(":")[:7])  # without the alias, which has none of its own
+    name = unqualified(arn)  # an alias has none of its own
     try:
         reserved = client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions")
     except (BotoCoreError, ClientError):  # whoever may invoke need not be allowed to ask that

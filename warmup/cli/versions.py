@@ -13,7 +13,7 @@ from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, models_of_json
 from ..protocol.records import Json
 from .access import Client
-from .stack import POLL_TIMEOUT_SECONDS, StackClient
+from .stack import POLL_TIMEOUT_SECONDS, StackClient, unqualified
 
 ALIAS = "live"
 """Every endpoint is called through it, so that no address changes with what it serves."""
@@ -130,8 +130,7 @@ class Versions:
         return self._stack.lambda_client(POLL_TIMEOUT_SECONDS)
 
     def _function(self, endpoint: str) -> str:
-        """Its ARN, without the alias."""
-        return ":".join(self._stack.outputs.functions[endpoint].split(":")[:7])
+        return unqualified(self._stack.outputs.functions[endpoint])
 
     def _ask(self, endpoint: str, operation: str, **given: Json) -> Json:
         function = self._function(endpoint)

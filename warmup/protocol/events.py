@@ -6,13 +6,13 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 from hf_lambda.repo_id import is_model_folder, is_repo_id
 
 from .errors import ErrorKind, WarmupError
 from .models import ModelRequest, entries_of, models_of_json
-from .records import Json, Record, WrongShape, shown
+from .records import OMIT_DEFAULT, Json, Record, WrongShape, shown
 
 
 class Action(StrEnum):
@@ -93,6 +93,18 @@ class StatusEvent:
 
     def to_json(self) -> dict[str, Json]:
         return {"action": Action.STATUS.value, **_models(self.models)}
+
+
+@dataclass(frozen=True)
+class ReleaseEvent(Record):
+    """For the function that releases: warm, ask and let serve what waits.
+
+    `round`: how many invocations were not enough. `canaries_since`: when the canaries began that one of them
+    left under way.
+    """
+
+    round: Annotated[int, OMIT_DEFAULT] = 0
+    canaries_since: Annotated[float | None, OMIT_DEFAULT] = None
 
 
 Event = ModelEvent | PruneEvent | JobsEvent | StatusEvent

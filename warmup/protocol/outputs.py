@@ -9,6 +9,12 @@ from typing import Annotated
 from .records import OMIT_DEFAULT, Key, Record
 
 LOCAL = "local"
+STACK_OUTPUTS = "STACK_OUTPUTS"
+"""Variable of the function that releases: the outputs that the command would read."""
+MOST_CANARY_MINUTES = 60
+"""That this function watches. It goes on by starting itself, which Lambda stops after some 16 times:
+https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
+"""
 
 
 @dataclass(frozen=True)

@@ -148,6 +148,22 @@ def test_with_a_relay_the_bucket_is_here_too_and_the_relay_alone_downloads(real)
     assert real.outputs["relayArn"] == relay.arn
 
 
+def test_what_releases_by_itself_is_here_too_and_is_told_what_the_command_reads(tree):
+    configure(tree, release="gated", warmOnDeploy=True, egress="nat")
+    program = run(tree)
+    [release] = [each for each in program.functions if each.is_release]
+    assert (release.name, release.is_endpoint, release.mount, release.downloads) == (
+        "release",
+        False,
+        None,
+        False,
+    )
+    told = json.loads(release.environment["STACK_OUTPUTS"])
+    assert {key: program.outputs[key] for key in ("functions", "warmupArn", "release")} == {
+        key: told[key] for key in ("functions", "warmupArn", "release")
+    }
+
+
 def test_the_bucket_of_inputs_is_here_too_for_endpoints_alone(tree):
     configure(tree, inputBucket="inputs/photos", egress="nat")
     sentiment, warmup = run(tree).functions

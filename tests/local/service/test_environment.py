@@ -53,6 +53,14 @@ def test_what_has_to_do_with_the_bucket_finds_it_and_the_relay_alone_finds_funct
     assert aws_environment(relay, None, "http://127.0.0.1:3") == {}
 
 
+def test_what_releases_finds_functions_whether_there_is_a_bucket_or_not():
+    release = declare("release", command="warmup.worker.release_handler.handler")
+    for bucket in (None, "http://127.0.0.1:2"):
+        given = aws_environment(release, bucket, "http://127.0.0.1:3")
+        assert given["AWS_ENDPOINT_URL_LAMBDA"] == "http://127.0.0.1:3"
+        assert "AWS_ENDPOINT_URL_S3" not in given
+
+
 def test_models_of_an_image_are_found_where_this_machine_has_them_and_nowhere_else():
     variables = {"MODEL_CACHE": "/opt/models", "HF_HUB_CACHE": "/opt/models/hub"}
     function = replace(

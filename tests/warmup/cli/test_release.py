@@ -6,6 +6,7 @@ The aliases are those of the local gateway, over instances that answer from memo
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,10 +28,14 @@ from warmup.cli.command import Command
 from warmup.cli.release import Releases, failures_in_log, roll_back
 from warmup.cli.stack import StackClient
 from warmup.cli.versions import MODELS, Versions, models_text
-from warmup.protocol.errors import WarmupError
+from warmup.protocol.errors import ErrorKind, WarmupError
+from warmup.protocol.events import ReleaseEvent
 from warmup.protocol.models import models_of_scripts
-from warmup.protocol.outputs import GatedRelease, StackOutputs
-from warmup.protocol.reports import Released
+from warmup.protocol.outputs import MOST_CANARY_MINUTES, GatedRelease, StackOutputs
+from warmup.protocol.reports import Released, WarmReport
+from warmup.worker import release_handler
+from warmup.worker.logs import log_to_stdout
+from warmup.worker.release_handler import MARGIN_SECONDS, MOST_ROUNDS
 
 NAMES = ("one", "two")
 SCRIPT = (
@@ -237,6 +242,130 @@ def test_what_cannot_be_warmed_or_does_not_answer_leaves_the_old_version_serving
     outcome = command(stage, tmp_path, monkeypatch, None).warm(Silent())
     assert outcome.failures == ()
     assert stage.answers("one") == ["3"] and stage.answers("two") == ["3"]
+
+
+@dataclass
+class Deployed:
+    """What follows a deployment with `warmOnDeploy`: invocations of the function that releases."""
+
+    stage: Stage
+    folder: Path
+    failing: str | None = None
+    """A model that the warm-up cannot warm."""
+    meanwhile: Callable[[], object] = lambda: None
+    """Happens while models are warmed."""
+    started: list[ReleaseEvent] = field(default_factory=list)
+
+    def invoke(self, event: ReleaseEvent, canary: int, remaining_s: Callable[[], float]) -> WarmReport:
+        gated = self.stage.client.outputs.release
+        assert gated
+        outputs = replace(self.stage.client.outputs, release=replace(gated, canary=canary))
+        client = StackClient(outputs, Access("us-east-1"))
+        return release_handler.run(
+            event, client, read_scripts(self.folder / "3"), remaining_s, self.started.append
+        )
+
+
+@pytest.fixture
+def deployed(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployed:
+    deployed = Deployed(stage, tmp_path)
+
+    def run_jobs(client: object, runs: list[Any], *, parallel: int, show: Callable[[Any], None]) -> None:
+        deployed.meanwhile()
+        for job in runs:
+            if job.key == deployed.failing:
+                job.error = WarmupError(ErrorKind.NO_PROGRESS, "int8 and fp32 differ")
+            show(job)
+
+    monkeypatch.setattr("warmup.cli.command.run_jobs", run_jobs)
+    monkeypatch.setattr(release, "WATCH_SECONDS", 0)
+    log_to_stdout()
+    return deployed
+
+
+def test_by_itself_what_cannot_be_prepared_leaves_the_old_version_serving_and_the_log_says_why(
+    deployed: Deployed, stage: Stage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed.failing = "org/one@v3"
+    deployed.invoke(ReleaseEvent(), 0, lambda: 900.0)
+    assert stage.answers("one") == ["2"] and stage.answers("two") == ["3"]
+    assert deployed.started == []
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    failed = [each["message"] for each in lines if each["event"] == "failed"]
+    assert failed == [
+        "org/one@v3: int8 and fp32 differ",
+        "one: version 2 serves on, version 3 was not released: org/one@v3 could not be warmed",
+    ]
+    assert {"event": "release", "endpoint": "two", "version": "3", "before": "2", "error": None} in lines
+
+
+@pytest.mark.parametrize(("failures", "serves"), [(0, "3"), (1, "2")])
+def test_a_canary_that_outlasts_an_invocation_is_watched_on_by_the_next(
+    deployed: Deployed, stage: Stage, monkeypatch: pytest.MonkeyPatch, failures: int, serves: str
+) -> None:
+    stage.versions.move("one", "2", seen=stage.versions.serving("one"), before="1")
+    monkeypatch.setattr(release, "failures_in_log", lambda *asked: 0)
+    monkeypatch.setattr(release, "now", iter(range(0, 10**6, 60)).__next__)
+    left = iter([900.0] * 4)  # of models and of two looks
+    deployed.invoke(ReleaseEvent(), 10, lambda: next(left, 30.0))
+    [following] = deployed.started
+    assert following == ReleaseEvent(1, 0)
+    assert [stage.versions.serving(name).weights for name in NAMES] == [{"3": 0.1}] * 2
+    # It goes on where the first began, without asking or warming again.
+    since: list[float] = []
+
+    def fared(client: object, endpoint: str, version: str, began: float) -> int:
+        since.append(began)
+        return failures
+
+    monkeypatch.setattr(release, "failures_in_log", fared)
+    deployed.meanwhile = lambda: pytest.fail("the models are warm")
+    deployed.invoke(ReleaseEvent.from_json(json.loads(json.dumps(following.to_json()))), 10, lambda: 900.0)
+    assert {*since} == {0}
+    assert deployed.started == [following]
+    assert stage.answers("one") == [serves]
+    serving = stage.versions.serving("one")
+    assert (serving.weights, serving.before) == ({}, "1" if failures else "2")
+
+
+def test_a_canary_that_somebody_ended_is_not_watched_on(deployed: Deployed, stage: Stage) -> None:
+    roll_back(stage.client, ["one", "two"])
+    assert deployed.invoke(ReleaseEvent(1, 0.0), 10, lambda: 900.0).releases == ()
+    assert [stage.versions.serving(name).weights for name in NAMES] == [{}, {}]
+
+
+def test_a_release_that_ends_while_models_are_warmed_is_what_the_next_one_starts_from(
+    deployed: Deployed, stage: Stage
+) -> None:
+    deployed.meanwhile = lambda: stage.serve("1")
+    deployed.invoke(ReleaseEvent(), 0, lambda: 900.0)
+    assert (stage.answers("one"), stage.versions.serving("one").before) == (["3"], "1")
+
+
+def test_who_goes_back_from_a_version_while_models_are_warmed_is_not_overruled(
+    deployed: Deployed, stage: Stage
+) -> None:
+    def rolled_back() -> None:
+        stage.serve("3")
+        roll_back(stage.client, ["one"])
+
+    deployed.meanwhile = rolled_back
+    deployed.invoke(ReleaseEvent(), 0, lambda: 900.0)
+    assert stage.answers("one") == ["2"]
+
+
+def test_models_that_are_not_warm_in_time_are_awaited_by_the_next_and_not_for_ever(
+    deployed: Deployed, stage: Stage
+) -> None:
+    deployed.invoke(ReleaseEvent(2), 0, lambda: 100.0)
+    assert deployed.started == [ReleaseEvent(3)]
+    assert stage.answers("one") == ["2"]
+    [error] = deployed.invoke(ReleaseEvent(MOST_ROUNDS), 0, lambda: 100.0).errors
+    assert "not warm after 9 invocations" in error and "python -m warmup --stack dev" in error
+    assert deployed.started == [ReleaseEvent(3)] and stage.answers("one") == ["2"]
+    # Lambda stops a function that has started itself some 16 times.
+    a_canary = math.ceil(MOST_CANARY_MINUTES * 60 / (900 - MARGIN_SECONDS))
+    assert 1 + MOST_ROUNDS + a_canary < 16
 
 
 def test_prune_keeps_the_models_of_every_version(
