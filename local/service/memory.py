@@ -1,15 +1,12 @@
 """Enforces a function's memory as Lambda does: what uses more is killed."""
 
-import contextlib
-import re
 import threading
-from pathlib import Path
 from types import TracebackType
 
 from local.processes import kill_session, session_members
+from local.service.relay import anonymous_kb
 
 SAMPLE_S = 0.05
-_ANONYMOUS = re.compile(r"^Rss(?:Anon|Shmem):\s+(\d+) kB", re.MULTILINE)
 
 
 class MemoryLimit:
@@ -22,7 +19,7 @@ class MemoryLimit:
     def __init__(self, session: int, limit_mb: int, peak_mb: float = 0.0) -> None:
         """`peak_mb`: the most that was seen of the session before."""
         self._session, self._limit_mb, self.seen_mb = session, limit_mb, peak_mb
-        self._over = threading.Event()
+        self._over, self._turn = threading.Event(), threading.Lock()
         self.exceeded = False
         self._thread = threading.Thread(target=self._watch, name=f"memory {session}", daemon=True)
 
@@ -38,8 +35,9 @@ class MemoryLimit:
 
     def peak_mb(self) -> float:
         """The most that was seen so far, and what is there now."""
-        self.seen_mb = max(self.seen_mb, anonymous_mb(self._session))
-        return self.seen_mb
+        with self._turn:
+            self.seen_mb = max(self.seen_mb, anonymous_mb(self._session))
+            return self.seen_mb
 
     def _watch(self) -> None:
         while not self._over.wait(SAMPLE_S):
@@ -51,9 +49,4 @@ class MemoryLimit:
 
 def anonymous_mb(session: int) -> float:
     """Memory that the processes of a session hold beside mapped files."""
-    total_kb = 0
-    for pid in session_members(session):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            status = Path(f"/proc/{pid}/status").read_text()
-            total_kb += sum(int(kb) for kb in _ANONYMOUS.findall(status))
-    return total_kb / 1024
+    return sum(anonymous_kb(pid) for pid in session_members(session)) / 1024

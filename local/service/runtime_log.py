@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO
 
+from local.service.relay import REPORT, with_peak
+
 REPORT_WAIT_S = 0.5
 """How long to wait for the last line of a request; none comes where the runtime was killed."""
 _START = re.compile(r"START RequestId: (\S+)")
 _LAST = re.compile(r"^REPORT RequestId:|\(rapid\) Invoke DONE failed")
-_PEAK = re.compile(r"(?<=\tMax Memory Used: )\d+(?= MB)")
-"""The emulator writes the function's memory there."""
 _OWN = re.compile(r'^\{"event": "request"')
 _EMULATOR_CHATTER = re.compile(r"^\d+ \w+ \d+ [\d:,]+ \[(DEBUG|INFO|WARNING)\] \(rapid\)")
 
@@ -71,9 +71,9 @@ class RuntimeLog:
             for raw in self._stream:
                 if _EMULATOR_CHATTER.match(line := raw.decode(errors="replace")):
                     continue
-                if self._peak_mb and line.startswith("REPORT RequestId:"):
-                    line = _PEAK.sub(str(self._peak_mb()), line)
-                    raw = line.encode()
+                if self._peak_mb and raw.startswith(REPORT):
+                    raw = with_peak(raw, self._peak_mb())
+                    line = raw.decode(errors="replace")
                 file.write(raw)
                 file.flush()
                 with self._news:

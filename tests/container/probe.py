@@ -1,5 +1,6 @@
 """Copied into the image as a script: tells what a function sees, and can be kept busy."""
 
+import mmap
 import os
 import sys
 import time
@@ -7,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 EXAMPLE: dict[str, Any] = {}
+kept: list[bytes] = []
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "sleep" in event:
         sys.stderr.write("asleep\n")
         time.sleep(event["sleep"])
+    if "keep_mb" in event:
+        kept[:] = [os.urandom(event["keep_mb"] << 20)]
+    if "map" in event:
+        with Path(event["map"]).open("rb") as file:
+            sum(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)[:: mmap.PAGESIZE])
     return {
         "uid": os.getuid(),
         "gid": os.getgid(),

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from local.report_line import ReportLine
 from tests.container.support import MOUNT, declare, run
 
 LIMIT_S = 30
@@ -88,6 +89,18 @@ def test_a_request_past_the_function_s_timeout_is_ended(containers):
     payload, answer = ask(instance, {"sleep": 600})
     assert answer.error
     assert payload["errorType"] == "Sandbox.Timedout"
+
+
+def test_a_report_says_the_most_memory_that_its_processes_have_used_so_far(containers):
+    with (containers.cache / "weights").open("wb") as file:
+        file.truncate(300 << 20)
+    instance = containers.start(declare(memory_mb=1024))
+    events = ({}, {"map": f"{MOUNT}/weights"}, {"keep_mb": 300}, {"keep_mb": 0})
+    peaks = [ReportLine.of(ask(instance, event)[1].log).peak_mb for event in events]
+    before, mapped, large, after = (peak or 0 for peak in peaks)
+    assert 0 < before <= mapped < 200
+    assert mapped + 300 <= large < mapped + 400
+    assert large <= after < 1024
 
 
 def test_a_stopped_instance_leaves_no_container(containers):

@@ -2,13 +2,17 @@
 
 import contextlib
 import json
+import os
+import re
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from local.service.ports import Ports
+from local.service.relay import REPORT, Memory, with_peak
 
 RELAY = Path(__file__).parents[3] / "local/service/relay.py"
 EMULATOR = """
@@ -23,6 +27,8 @@ class Handler(BaseHTTPRequestHandler):
             self.connection.close()
             return
         print("asked", self.path, flush=True)
+        report = "REPORT RequestId: 1\\tMemory Size: 512 MB\\tMax Memory Used: 1 MB\\t"
+        print(report, file=sys.stderr, flush=True)
         self.send_response(200 if body != b"fail" else 500)
         self.end_headers()
         self.wfile.write(body + b"|" + self.headers.get("X-Amz-Client-Context", "-").encode())
@@ -81,6 +87,57 @@ def test_what_the_emulator_prints_stays_out_of_the_answers(relay):
     process.stdout.readline()
     ask(process, b"x")
     assert b"asked /2015-03-31/functions/function/invocations" in process.stderr.readline()
+
+
+def test_a_report_has_what_was_used_in_place_of_what_may_be(relay):
+    process = relay(EMULATOR)
+    process.stdout.readline()
+    ask(process, b"x")
+    process.stderr.readline()
+    said = process.stderr.readline()
+    assert re.fullmatch(rb"REPORT RequestId: 1\tMemory Size: 512 MB\tMax Memory Used: \d+ MB\t\n", said)
+    assert b"Used: 1 MB" not in said
+
+
+def test_what_processes_hold_beside_files_counts_and_the_most_of_it_stays(tmp_path):
+    memory = Memory(str(tmp_path))
+    (tmp_path / "uptime").touch()
+    lay(tmp_path, 7, "VmRSS:\t 900000 kB\nRssAnon:\t  102400 kB\nRssFile:\t  700000 kB\nRssShmem:\t  1 kB\n")
+    lay(tmp_path, 8, "RssAnon:\t  2048 kB\n")
+    lay(tmp_path, 9, "State:\tZ (zombie)\n")
+    lay(tmp_path, os.getpid(), "RssAnon:\t  999999 kB\n")
+    (tmp_path / "10").mkdir()  # it ended in between
+    assert memory.peak_mb() == 103
+    lay(tmp_path, 7, "RssAnon:\t  1024 kB\n")
+    assert memory.peak_mb() == 103
+    lay(tmp_path, 8, "RssAnon:\t  204800 kB\n")
+    assert memory.peak_mb() == 201
+
+
+def test_while_a_request_is_answered_samples_are_taken(tmp_path, monkeypatch):
+    sampled = threading.Event()
+
+    def large(pid, proc):
+        sampled.set()
+        return 102400
+
+    lay(tmp_path, 7, "")
+    memory = Memory(str(tmp_path))
+    monkeypatch.setattr("local.service.relay.anonymous_kb", large)
+    with memory.watched():
+        assert sampled.wait(20)
+    monkeypatch.undo()
+    assert memory.peak_mb() == 100
+
+
+def test_where_the_kernel_tells_of_no_memory_a_report_says_nothing_of_it():
+    line = REPORT + b" 1\tDuration: 1.00 ms\tMemory Size: 512 MB\tMax Memory Used: 512 MB\t\n"
+    assert with_peak(line, 0) == REPORT + b" 1\tDuration: 1.00 ms\tMemory Size: 512 MB\t\n"
+
+
+def lay(proc, pid, status):
+    (proc / str(pid)).mkdir(exist_ok=True)
+    (proc / str(pid) / "status").write_text(status)
 
 
 def test_a_connection_that_breaks_is_answered_as_a_bad_gateway(relay):
