@@ -66,5 +66,6 @@ class Safeguards:
         return {
             "kms_key_arn": self.encryption.key_arn,
             "dead_letter_config": {"target_arn": self.dead_letters.arn} if self.dead_letters else None,
-            "tracing_config": {"mode": "Active"} if tracing == "active" else None,
+            # Said either way: the provider keeps what it is no longer told of.
+            "tracing_config": {"mode": "Active" if tracing == "active" else "PassThrough"},
         }
