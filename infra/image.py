@@ -23,9 +23,9 @@ from .registry import ManifestReader, check_push
 from .settings import Settings
 
 _PLATFORMS = {"x86_64": "linux/amd64", "arm64": "linux/arm64"}
-_UNTAGGED_KEPT = 30
-"""What functions run is tagged, by its target; only after this many pushes whose deployment failed could a
-digest that is still in use be among those that expire."""
+_SPARE = 30
+"""Images that are kept beside those that a function or a published version of it may run: only after this
+many pushes whose deployment failed could a digest that is still in use be among those that expire."""
 
 
 class InferenceImage(pulumi.ComponentResource):
@@ -120,12 +120,7 @@ class InferenceImage(pulumi.ComponentResource):
             policy=pulumi.Output.json_dumps(
                 {
                     "rules": [
-                        _keep(
-                            1,
-                            f"Keep the last {_UNTAGGED_KEPT} images that a newer one replaced",
-                            _UNTAGGED_KEPT,
-                            tagStatus="untagged",
-                        ),
+                        _untagged_rule(settings),
                         *(_tagged_rules(settings) if settings.immutable_tags else []),
                     ]
                 }
@@ -228,13 +223,24 @@ def _models_tag(endpoint: str, immutable: bool) -> str:
     return f"models-{endpoint}{'.newest' if immutable else ''}"
 
 
-def _tagged_rules(settings: Settings) -> list[dict[str, Json]]:
-    """Versions that are published refer to the newest images of a target, one each at most.
+def _untagged_rule(settings: Settings) -> dict[str, Json]:
+    """Where tags move, versions that are published refer to images that newer ones have replaced.
 
-    Those that are kept, the one that is served and the one that comes; then as many pushes whose deployment
-    failed as without tags.
+    A deployment may replace all of them, and they are in one repository.
     """
-    kept = _UNTAGGED_KEPT + settings.keep_versions + 2
+    built = len(("slim", "full", *settings.in_image))
+    kept = _SPARE + _generations(settings) * built
+    return _keep(1, f"Keep the last {kept} images that a newer one replaced", kept, tagStatus="untagged")
+
+
+def _generations(settings: Settings) -> int:
+    """Versions that are kept, the one that is served and the one that comes, each with its own image."""
+    return settings.keep_versions + 2
+
+
+def _tagged_rules(settings: Settings) -> list[dict[str, Json]]:
+    """Versions that are published refer to the newest images of a target, one each at most."""
+    kept = _SPARE + _generations(settings)
     prefixes = ["slim-", "full-", *(f"models-{endpoint}." for endpoint in sorted(settings.in_image))]
     return [
         _keep(

@@ -53,7 +53,7 @@ WITH_RESULTS = Changes.of(creates=RESULTS, updates=each("iam/rolePolicy {}-cache
 INTO_IMAGES = Changes.of(
     creates=each("docker:index/image image-models-{}"),
     updates=PUBLISHED,
-    replaces={"cloudwatch/dashboard observability"},
+    replaces={"cloudwatch/dashboard observability", "ecr/lifecyclePolicy image"},
     deletes=each("iam/rolePolicy {}-cache")
     | each("cloudwatch/logGroup {}", ("relay", "warmup"))
     | each("iam/role {}", ("relay", "warmup"))
@@ -178,7 +178,11 @@ CHANGES: dict[str, Change] = {
         "active",
         Changes.of(updates=PUBLISHED | WARMUP | RELAY | POLICIES),
     ),
-    "keepVersions": Change(1, Changes(), why="a hook, which runs when a version was published"),
+    "keepVersions": Change(
+        1,
+        Changes.of(replaces={"ecr/lifecyclePolicy image"}),
+        why="a hook, which runs when a version was published, and how many images versions refer to",
+    ),
     "release": Change("gated", Changes(), why="the alias stays with what it serves"),
     "canary": Change(5, Changes(), why="an output, for whoever releases"),
     "canaryMinutes": Change(1, Changes(), why="an output, for whoever releases"),

@@ -1,6 +1,7 @@
 """What is built, where it is pushed, and how functions refer to it."""
 
 import json
+from typing import Any
 
 import pulumi
 import pytest
@@ -105,5 +106,17 @@ def test_the_repository_scans_and_forgets_only_what_a_newer_push_has_replaced(de
     assert rule["selection"] == {
         "tagStatus": "untagged",
         "countType": "imageCountMoreThan",
-        "countNumber": 30,
+        "countNumber": 30 + (3 + 2) * 2,
     }
+
+
+@pytest.mark.parametrize("keys", [{"keepVersions": 20}, {"keepVersions": 0}, {"storage": "image"}])
+def test_what_versions_that_are_kept_refer_to_is_not_among_what_the_repository_forgets(
+    deploy: Deploy, keys: dict[str, Any]
+):
+    deployed = deploy("dev", **keys)
+    (rule,) = json.loads(deployed.one("ecr/lifecyclePolicy").inputs["policy"])["rules"]
+    replaced = len(deployed.all("docker:index/image"))  # by each deployment, in the one repository
+    assert replaced == (4 if keys == {"storage": "image"} else 2)
+    # Of those that are kept, the one that serves and the one that comes; and of pushes that were in vain.
+    assert rule["selection"]["countNumber"] == 30 + (keys.get("keepVersions", 3) + 2) * replaced
