@@ -9,8 +9,10 @@ import pulumi
 
 from discovery import Script
 from hf_lambda.manifest import find_manifest
-from warmup.protocol.models import models_of_scripts
+from warmup.protocol.errors import WarmupError
+from warmup.protocol.models import ModelRequest, models_of_scripts
 from warmup.worker.adapters import with_adapters
+from warmup.worker.fetch import unfetched
 
 from .settings import Settings
 
@@ -34,7 +36,7 @@ def check_models(settings: Settings, scripts: Sequence[Script], root: Path = Pat
             continue
         folder = root / MODELS / script.name
         wanted = with_adapters(models_of_scripts([script]))
-        missing = [each.key for each in wanted if not _is_there(folder, each.repo_id, each.revision)]
+        missing = [each.key for each in wanted if not _is_there(folder, each)]
         # Without any model there has to be a folder all the same: it is what the image is built from.
         if missing or not folder.is_dir():
             lacking[script.name] = missing
@@ -46,6 +48,12 @@ def check_models(settings: Settings, scripts: Sequence[Script], root: Path = Pat
         raise pulumi.RunError("\n".join([*lines, f"Fetch what is lacking: {fetch_command([*lacking])}"]))
 
 
-def _is_there(folder: Path, model: str, revision: str | None) -> bool:
-    manifest = find_manifest(folder, model, revision)
-    return manifest is not None and manifest.snapshot_path(folder).is_dir()
+def _is_there(folder: Path, model: ModelRequest) -> bool:
+    """Whether all of it is, as its script wants it now."""
+    manifest = find_manifest(folder, model.repo_id, model.revision)
+    if manifest is None or not manifest.snapshot_path(folder).is_dir():
+        return False
+    try:
+        return not unfetched(model, folder)
+    except WarmupError:  # what is wanted is in no such repository: fetching says so
+        return False

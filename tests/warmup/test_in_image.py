@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pulumi
 import pytest
 
+from discovery import read_scripts
 from hf_lambda.pipeline import Pipeline
+from infra.models import check_models
 from tests.hf_lambda.test_static_embedding import REPOSITORIES
 from tests.warmup.support import Warming
 from warmup.__main__ import main
@@ -27,6 +32,14 @@ embed = pipeline("feature-extraction", model="org/{model}", engine="onnx", pooli
 @endpoint
 def handler(text: str):
     return embed(text)
+"""
+OF_FILES = """from huggingface_hub import snapshot_download
+
+folder = snapshot_download("org/plain", allow_patterns={patterns})
+
+
+def handler(event, context):
+    return folder
 """
 MOVING = ("seconds", "peak_mb", "prepared_at", "warmed_at")
 """Of two runs of the same, what differs."""
@@ -135,6 +148,64 @@ def test_what_a_script_no_longer_uses_leaves_its_folder(into: Path) -> None:
     script.write_text(SCRIPT.format(model="normalized"))
     assert fetch(into, "--endpoint", "plain") == 0
     assert {path.name for path in (into / "plain" / "hub").glob("models--*")} == {"models--org--normalized"}
+
+
+def test_a_script_that_wants_more_than_was_fetched_for_it_stops_the_deployment(into: Path) -> None:
+    script = into.parents[1] / "scripts" / "plain.py"
+    script.write_text(OF_FILES.format(patterns='["modules.json"]'))
+    assert fetch(into, "--endpoint", "plain") == 0
+    check(into)
+    script.write_text(OF_FILES.format(patterns='["modules.json", "*.safetensors"]'))
+    lacking = r"build/models/plain has not org/plain@main\n.*--endpoint plain"
+    with pytest.raises(pulumi.RunError, match=lacking):
+        check(into)
+    assert fetch(into, "--endpoint", "plain") == 0
+    check(into)
+    script.write_text(OF_FILES.format(patterns='["modules.json", "nothing-like-it.*"]'))
+    check(into)  # what fits is there
+    script.write_text(OF_FILES.format(patterns='["nothing-like-it.*"]'))
+    with pytest.raises(pulumi.RunError, match="--endpoint plain"):
+        check(into)
+
+
+def check(into: Path) -> None:
+    """What the program asks before it builds, where `plain` alone has storage image."""
+    root = into.parents[1]
+    stack: Any = SimpleNamespace(in_image=("plain",))
+    check_models(stack, read_scripts(root / "scripts"), root)
+
+
+@pytest.mark.parametrize("place", ["", "plain"])
+def test_something_else_in_the_place_of_a_folder_is_named(
+    into: Path, capsys: pytest.CaptureFixture[str], place: str
+) -> None:
+    taken = into / place
+    taken.parent.mkdir(parents=True)
+    taken.write_text("mine")
+    assert fetch(into, "--endpoint", "plain") == 1
+    said = capsys.readouterr().err
+    assert str(taken) in said and "remove what is in its place" in said
+    assert taken.read_text() == "mine"
+
+
+def test_a_disk_that_is_too_small_or_fills_up_is_said_and_what_to_do(
+    into: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("warmup.worker.fetch.shutil.disk_usage", lambda path: SimpleNamespace(free=10))
+        assert fetch(into, "--endpoint", "plain") == 1
+    said = capsys.readouterr().err
+    assert "org/plain needs" in said and "has 10 free. Make room, or fetch to another disk" in said
+    assert "prune" not in said
+
+    def full(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("warmup.in_image.fetch.publish", full)
+        assert fetch(into, "--endpoint", "plain") == 1
+    assert f"the disk of {into / 'plain'} is full. Make room" in capsys.readouterr().err
+    assert fetch(into, "--endpoint", "plain") == 0
 
 
 def test_a_file_that_was_changed_on_its_way_into_the_image_ends_the_build(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from discovery import Script
@@ -26,6 +28,7 @@ from ..worker.publish import publish, published
 from ..worker.source import ModelSource, Snapshot
 
 WITHOUT_DEADLINE_SECONDS = 1e9
+_MAKE_ROOM = "Make room, or fetch to another disk, and run it again: what arrived whole stays"
 Show = Callable[[str, ModelProgress], None]
 
 
@@ -36,10 +39,28 @@ def fetch_endpoint(script: Script, folder: Path, hub: ModelSource, show: Show) -
     longer uses goes. Raises WarmupError with the fix.
     """
     models = with_adapters(models_of_scripts([script]))
-    folder.mkdir(parents=True, exist_ok=True)
-    fetched = tuple(_fetch(model, script, folder, hub, show) for model in models)
-    prune(folder, [(model.repo_id, model.revision) for model in models])
+    with _worded(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        fetched = tuple(_fetch(model, script, folder, hub, show) for model in models)
+        prune(folder, [(model.repo_id, model.revision) for model in models])
     return fetched
+
+
+@contextlib.contextmanager
+def _worded(folder: Path) -> Iterator[None]:
+    """What the file system of the operator says, as an error of the command; the block fills `folder`."""
+    try:
+        yield
+    except WarmupError as error:
+        if error.kind is not ErrorKind.DISK_FULL:
+            raise
+        # Its last sentence is for a stack's cache.
+        raise WarmupError(error.kind, f"{str(error).rpartition('. ')[0]}. {_MAKE_ROOM}") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise WarmupError(ErrorKind.DISK_FULL, f"the disk of {folder} is full. {_MAKE_ROOM}") from error
+        fix = "Name a folder that can be written to, or remove what is in its place"
+        raise WarmupError(ErrorKind.CACHE, f"{error.filename or folder}: {error.strerror}. {fix}") from error
 
 
 def _fetch(model: ModelRequest, script: Script, folder: Path, hub: ModelSource, show: Show) -> FetchedModel:

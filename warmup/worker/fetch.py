@@ -24,6 +24,7 @@ from .follow import Follower
 from .jobs import Job
 from .logs import log
 from .prune import remove_orphans
+from .publish import published
 from .selection import select_for, weight_index
 from .source import ModelSource, RemoteFile, Snapshot, is_commit
 from .threads import map_on_threads, turn
@@ -70,6 +71,23 @@ def _fetch_tree(
         files = selected(model, tree, (snapshot / index).read_text(errors="replace"))
     transfer.run(list(files))
     return files
+
+
+def unfetched(model: ModelRequest, cache: Path) -> list[str]:
+    """Paths that `model` needs of the commit that is published, and that were not fetched for it.
+
+    It was fetched for another script, or for this one as it was. Nothing is asked of a Hub, and no weights
+    are read. Raises WarmupError where the repository has nothing that fits.
+    """
+    manifest = published(cache, model)
+    tree = _read_tree(cache, model, manifest.commit) if manifest else None
+    if manifest is None or tree is None:
+        return []
+    files, snapshot = selected(model, tree), manifest.snapshot_path(cache)
+    index = weight_index(files)
+    if index is not None and (snapshot / index).is_file():
+        files = selected(model, tree, (snapshot / index).read_text(errors="replace"))
+    return sorted({file.path for file in files} - {file.path for file in manifest.files})
 
 
 def plan_download(
