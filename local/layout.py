@@ -1,7 +1,10 @@
 """Paths of what the local stack keeps on disk."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from warmup.protocol.reports import WarmReport
 
 IN_IMAGE = "in-image"
 
@@ -35,6 +38,11 @@ class Folder:
         """What was made of the models in its image."""
         self.image_reports.mkdir(parents=True, exist_ok=True)
         return self.image_reports / f"{endpoint}.json"
+
+    def made_in_image(self, endpoint: str) -> WarmReport | None:
+        """What its report says; None as long as there is none."""
+        path = self.image_reports / f"{endpoint}.json"
+        return WarmReport.from_json(json.loads(path.read_text())) if path.is_file() else None
 
     @property
     def outputs(self) -> Path:

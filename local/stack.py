@@ -202,14 +202,8 @@ def _prepare_for_images(folder: Folder, functions: Sequence[Function], say: Say)
 
 def _with_images(folder: Folder, report: WarmReport) -> WarmReport:
     """`report`, and what was made of the models that are in images."""
-    made = (
-        [
-            WarmReport.from_json(json.loads(path.read_text()))
-            for path in sorted(folder.image_reports.iterdir())
-        ]
-        if folder.image_reports.is_dir()
-        else []
-    )
+    names = sorted(path.stem for path in folder.image_reports.glob("*.json"))
+    made = [found for name in names if (found := folder.made_in_image(name))]
     warmed = tuple(model for each in made for model in each.warmup)
     commits = {model.repo_id: model.commit for model in warmed}
     endpoints = tuple(

@@ -18,7 +18,7 @@ from local.program.functions import Function
 from local.service.gateway import Gateway
 from local.service.lambda_api import ApiError
 from local.service.streaming import Cut
-from warmup.protocol.answers import CacheStatus
+from warmup.protocol.answers import CacheStatus, ColdModel, WarmedModel
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.models import models_of_scripts
 from warmup.protocol.outputs import LOCAL
@@ -95,13 +95,15 @@ class LocalBackend:
         scripts = self.scripts()
         cached = [script for script in scripts if script.name not in in_image]
         found = status(self._folder.efs, models_of_scripts(cached))
-        of_images = [
-            each
-            for script in scripts
-            if script.name in in_image
-            for each in status(self._folder.in_image / script.name, models_of_scripts([script])).models
-        ]
+        of_images = [each for script in scripts if script.name in in_image for each in self._in_image(script)]
         return replace(found, models=(*found.models, *of_images))
+
+    def _in_image(self, script: Script) -> list[WarmedModel | ColdModel]:
+        """As the image has them, and not as they were fetched for it."""
+        report = self._folder.made_in_image(script.name)
+        made = {(each.repo_id, each.revision): each for each in report.warmup} if report else {}
+        fetched = status(self._folder.in_image / script.name, models_of_scripts([script])).models
+        return [made.get((each.repo_id, each.revision), each) for each in fetched]
 
     def invoke(self, name: str, event: bytes) -> Answered:
         with _worded():

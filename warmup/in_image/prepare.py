@@ -63,14 +63,6 @@ def prepare_endpoint(
     return report
 
 
-def read_report(folder: Path) -> WarmReport | None:
-    """What `prepare_endpoint` wrote into `folder`; None where it did not."""
-    try:
-        return WarmReport.from_json(json.loads((folder / REPORT).read_text()))
-    except FileNotFoundError:
-        return None
-
-
 def _prepare(
     model: ModelRequest, script: Script, folder: Path, job: Job, environ: Mapping[str, str]
 ) -> WarmedModel:

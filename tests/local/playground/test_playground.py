@@ -1,14 +1,20 @@
 """The page's server over the local stack: who may ask, and what is answered."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from openapi_spec_validator import validate
 
+from local.layout import Folder
+from local.playground.on_this_machine import LocalBackend
 from local.playground.records import Answered, StackInfo
 from local.playground.server import PAGE, SECRET_HEADER
+from tests.local.functions_to_run import declare
 from tests.local.playground.conftest import SCRIPTS
-from warmup.protocol.answers import CacheStatus, ColdModel
+from warmup.protocol.answers import CacheStatus, ColdModel, WarmedModel
+from warmup.protocol.reports import WarmReport
 
 
 def said(answer):
@@ -194,3 +200,15 @@ def test_a_script_that_does_not_load_is_named(playground):
         path.unlink()
     assert answer.status == 422
     assert "inference/half.py:1" in said(answer)
+
+
+def test_models_in_an_image_are_shown_as_the_image_has_them(tmp_path):
+    folder, built = Folder(tmp_path / ".local", tmp_path), {"ENDPOINT": "labels"}
+    (tmp_path / "inference").mkdir()
+    (tmp_path / "inference/labels.py").write_text(SCRIPTS["labels"])
+    gateway = SimpleNamespace(functions={"labels": replace(declare("labels"), image_args=built)})
+    backend = LocalBackend(gateway, folder, "http://127.0.0.1:9")  # type: ignore[arg-type]
+    assert backend.cache().models == (ColdModel("org/name", "abc"),)
+    made = WarmedModel("org/name", "abc", "c" * 40, 7, (), (), 2)
+    folder.image_report("labels").write_text(json.dumps(WarmReport("image", warmup=(made,)).to_json()))
+    assert backend.cache().models == (made,)
