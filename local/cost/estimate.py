@@ -139,7 +139,8 @@ def estimate(
     """`forecasts`: what the Hub says, by script; `milliseconds`: of a request by script, which goes first."""
     taken, resources = _Prices(), registered.resources
     of_hub = {each.script: each for each in forecasts}
-    idle = tuple(_idle(resources, of_hub, taken))
+    versions = 2 if "release" in registered.outputs else 1  # gated, the one before stays for a rollback
+    idle = tuple(_idle(resources, of_hub, versions, taken))
     architectures = {
         each.id: str((each.inputs.get("architectures") or ["x86_64"])[0])
         for each in resources
@@ -188,7 +189,10 @@ def _warm_up(
 
 
 def _idle(
-    resources: Sequence[Resource], forecasts: Mapping[str, ModelForecast], taken: _Prices
+    resources: Sequence[Resource],
+    forecasts: Mapping[str, ModelForecast],
+    versions: int,  # with a snapshot, of each endpoint that has them
+    taken: _Prices,
 ) -> Iterator[Line]:
     left = Counter(
         each.type for each in resources if each.type.startswith("aws:") and each.type not in NO_COST_IDLE
@@ -209,7 +213,7 @@ def _idle(
     yield _line("functions", number, "", 0.0, "billed while they run alone")
     every("aws:lambda/provisionedConcurrencyConfig:ProvisionedConcurrencyConfig")
     yield from _provisioned(resources, taken)
-    yield from _snapshots(resources, taken)
+    yield from _snapshots(resources, versions, taken)
     in_image = {each.name for each in functions(resources) if each.models}
     made, points = every("aws:efs/fileSystem:FileSystem"), _any(resources, "aws:efs/accessPoint:AccessPoint")
     if points:
@@ -295,18 +299,19 @@ def _pings(resources: Sequence[Resource], taken: _Prices) -> Iterator[Line]:
         yield _line(f"pings of {each.name}", 1, "", pings * usd / 1_000_000, formula)
 
 
-def _snapshots(resources: Sequence[Resource], taken: _Prices) -> Iterator[Line]:
-    """Of the one version that a stack keeps of an endpoint with `snapStart`."""
+def _snapshots(resources: Sequence[Resource], versions: int, taken: _Prices) -> Iterator[Line]:
+    """Of the versions that a stack keeps of an endpoint with `snapStart`."""
     for each in functions(resources):
         if not each.snap_start:
             continue
         usd = taken.take("snapshot, kept", prices.SNAPSHOT_KEPT)
-        kept = each.memory_mb / 1024 * prices.MONTH_S * usd
+        kept = versions * each.memory_mb / 1024 * prices.MONTH_S * usd
+        many = f"{versions} (one for a rollback) x " if versions > 1 else ""
         formula = (
-            f"{each.memory_mb} MB / 1024 x {prices.MONTH_S:,} s x ${usd:.10f}, by a secondary source of "
-            f"{prices.SNAPSHOT_KEPT.date}; AWS deletes one that nobody called for 14 days"
+            f"{many}{each.memory_mb} MB / 1024 x {prices.MONTH_S:,} s x ${usd:.10f}, by a secondary source "
+            f"of {prices.SNAPSHOT_KEPT.date}; AWS deletes one that nobody called for 14 days"
         )
-        yield _line(f"snapshot of {each.name}", 1, "", kept, formula)
+        yield _line(f"snapshot of {each.name}", versions, "", kept, formula)
 
 
 def _any(resources: Sequence[Resource], type_: str) -> bool:

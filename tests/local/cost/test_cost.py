@@ -115,6 +115,8 @@ def test_a_snapshot_costs_while_its_version_is_there_and_for_each_instance(cost)
     restored = line(endpoint.lines, "1,000 instances restored")
     assert restored.usd is None and "$0.07" in restored.formula
     assert {"snapshot, kept", "snapshot, restored"} <= {each.name for each in found.prices}
+    gated = line(cost(**keys, release="gated").idle, "snapshot of sentiment")
+    assert (gated.quantity, gated.usd) == (2, pytest.approx(2 * kept.usd, abs=1e-4))
     without = cost(**{**keys, "snapStart": False})
     assert not [each for each in without.idle if each.what.startswith("snapshot")]
 
