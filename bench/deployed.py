@@ -42,11 +42,12 @@ from warmup.cli.stack import (
     read_outputs,
 )
 from warmup.protocol.errors import WarmupError
+from warmup.protocol.outputs import LOCAL
 
 FOLDER = REPOSITORY / ".local" / "bench" / "stacks"
 MEMORY_MB = (1024, 1769, 2048, 3008)
 """1,769 MB have one whole processor; new accounts are held to 3,008."""
-LEAST_MEMORY_MB = 128
+LEAST_MEMORY_MB, MOST_MEMORY_MB = 128, 10_240
 HEADROOM = 1.15
 """A size holds a process that used so much less."""
 NEARLY = 1.10
@@ -93,8 +94,10 @@ class Size:
     throttled: int = 0
 
     @property
-    def peak_mb(self) -> int:
-        return max((each.line.peak_mb or 0 for each in (*self.first, *self.warm, *self.burst)), default=0)
+    def peak_mb(self) -> int | None:
+        """None where no line says it."""
+        lines = [each.line for each in (*self.first, *self.warm, *self.burst)]
+        return max((each.peak_mb for each in lines if each.peak_mb is not None), default=None)
 
     @property
     def warm_ms(self) -> list[float]:
@@ -141,7 +144,7 @@ def _measure_stack(given: argparse.Namespace, folder: Path) -> int:
         _say(f"{', '.join(unknown)} is no endpoint of {outputs.stack}; there are: "
              f"{', '.join(each.name for each in scripts)}")  # fmt: skip
         return 2
-    plan = Plan(tuple(given.memory or MEMORY_MB), given.cold, given.warm, given.burst)
+    plan = Plan(tuple(dict.fromkeys(given.memory or MEMORY_MB)), given.cold, given.warm, given.burst)
     kept, failed, measured = folder / outputs.stack, [], []
     traces = None if outputs.endpoint_url else _traces_of(client)
     for script in chosen:
@@ -223,7 +226,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 def recommend(endpoint: Endpoint) -> str:
     """The fastest of the sizes that hold the process and cost nearly as little as the cheapest of these."""
-    peak_mb = max(size.peak_mb for size in endpoint.sizes)
+    peaks = [size.peak_mb for size in endpoint.sizes if size.peak_mb is not None]
+    peak_mb = max(peaks, default=0)
     holding = {
         size.memory_mb: (usd, median(size.warm_ms))
         for size in endpoint.sizes
@@ -240,6 +244,7 @@ def recommend(endpoint: Endpoint) -> str:
         f"Recommended: {memory_mb:,} MB, ${usd:.2f} for a million warm requests of {p50_ms:.1f} ms (the "
         f"fastest of those within {NEARLY - 1:.0%} of the cheapest, ${cheapest:.2f}): `pulumi config set "
         f"--path endpoints.{endpoint.name}.memoryMb {memory_mb}`."
+        f"{'' if peaks else ' What it uses of that is not known: no REPORT said so.'}"
     )
 
 
@@ -338,12 +343,12 @@ def _as_measured(endpoint: Endpoint, plan: Plan, stack: str) -> Measured:
         if size.warm_ms:
             row["warm:p50"] = median(size.warm_ms) / 1000
             row["warm:p99"] = percentile(size.warm_ms, 0.99) / 1000
-        row |= {"peak_mb": size.peak_mb, "usd_per_million": size.million_usd(endpoint.architecture)}
+        row |= {} if size.peak_mb is None else {"peak_mb": size.peak_mb}
+        row |= {"usd_per_million": size.million_usd(endpoint.architecture)}
         rows[f"{size.memory_mb:,} MB"] = row
-    where = (
-        f"Lambda, {endpoint.architecture}, stack {stack}; {plan.cold} cold starts, {plan.warm} warm requests"
-    )
-    on = figures.today(where)
+    what = "the local stack's emulator" if stack == LOCAL else "Lambda"
+    where = f"{what}, {endpoint.architecture}, stack {stack}"
+    on = figures.today(f"{where}; {plan.cold} cold starts, {plan.warm} warm requests")
     return Measured(endpoint.name, plan.cold, on, rows, endpoint.notes)
 
 
@@ -409,7 +414,7 @@ def _parser() -> argparse.ArgumentParser:
         "--stack", required=True, help="a stack that is deployed and warmed; local: `make up`"
     )
     parser.add_argument("--only", action="append", help="one endpoint, by its script's name; may be repeated")
-    parser.add_argument("--memory", action="append", type=int, help="a size in MB; may be repeated")
+    parser.add_argument("--memory", action="append", type=_memory, help="a size in MB; may be repeated")
     parser.add_argument("--cold", type=_count, default=Plan.cold, help="cold starts at each size")
     parser.add_argument("--warm", type=_count, default=Plan.warm, help="warm requests at each size")
     parser.add_argument(
@@ -422,6 +427,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--endpoint-url", help="of another Lambda API than the stack's own")
     parser.add_argument("--scripts", type=Path, default=REPOSITORY / "inference", help=argparse.SUPPRESS)
     return parser
+
+
+def _memory(text: str) -> int:
+    number = int(text)
+    if not LEAST_MEMORY_MB <= number <= MOST_MEMORY_MB:
+        raise argparse.ArgumentTypeError(f"must be {LEAST_MEMORY_MB} to {MOST_MEMORY_MB:,} MB")
+    return number
 
 
 def _count(text: str, least: int = 1) -> int:

@@ -39,7 +39,7 @@ class Fake:
         self.changes: list[int] = []
         self.names: set[str] = set()
         self.answer: dict[str, Any] = {"statusCode": 200, "body": {}}
-        self.fail_after = 10**9
+        self.fail_after, self.used = 10**9, "\tMax Memory Used: 450 MB"
         self._idle = self._busy = self._asked = 0
         self._lock, self._together = threading.Lock(), threading.Barrier(PLAN.burst, timeout=20)
 
@@ -87,7 +87,7 @@ class Fake:
         log = (
             json.dumps({"event": "request", "cold": cold})
             + f"\nREPORT RequestId: 1\tDuration: {ms:.2f} ms\tBilled Duration: {ms + 601 * cold:.0f} ms\t"
-            f"Memory Size: {self.memory_mb} MB\tMax Memory Used: 450 MB{init}\n"
+            f"Memory Size: {self.memory_mb} MB{self.used}{init}\n"
             "XRAY TraceId: 1-a\tSegmentId: b\tSampled: true\t\n"
         )
         return {
@@ -143,6 +143,15 @@ def test_what_costs_more_than_a_tenth_more_is_not_recommended_for_its_speed(scri
     assert "None of these sizes holds 2,900 MB" in recommend(found)
 
 
+def test_where_no_line_says_what_was_used_nothing_is_said_of_it(script: Script, tmp_path: Path):
+    api = Fake()
+    api.used = ""
+    found = measure(api, script, ARN, PLAN, tmp_path)  # type: ignore[arg-type]
+    page = page_of([found], PLAN, "dev")
+    assert "Recommended: 3,008 MB" in page and "What it uses of that is not known" in page
+    assert "peak MB" not in page
+
+
 def test_a_size_that_the_account_may_not_have_is_noted_and_the_others_measured(
     script: Script, tmp_path: Path
 ):
@@ -194,8 +203,18 @@ def test_an_endpoint_that_is_switched_off_is_not_measured(script: Script, tmp_pa
     assert api.memory_mb == 1024
 
 
-@pytest.mark.parametrize("given", [["--burst", "-1"], ["--cold", "0"], ["--warm", "x"]])
-def test_how_often_is_a_number_that_can_be(tmp_path: Path, given: list[str]):
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--burst", "-1"],
+        ["--cold", "0"],
+        ["--warm", "x"],
+        ["--memory", "127"],
+        ["--memory", "10241"],
+        ["--memory", "1GB"],
+    ],
+)
+def test_how_often_and_how_large_are_numbers_that_can_be(tmp_path: Path, given: list[str]):
     with pytest.raises(SystemExit) as raised:
         deployed.main(["--stack", "dev", *given], tmp_path)
     assert raised.value.code == 2
