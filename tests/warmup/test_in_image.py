@@ -17,6 +17,7 @@ import pytest
 from discovery import read_scripts
 from hf_lambda.pipeline import Pipeline
 from infra.models import check_models
+from local.hub import gated as gated_answer
 from tests.hf_lambda.test_static_embedding import REPOSITORIES
 from tests.warmup.support import Warming
 from warmup.__main__ import main
@@ -186,6 +187,20 @@ def test_something_else_in_the_place_of_a_folder_is_named(
     said = capsys.readouterr().err
     assert str(taken) in said and "remove what is in its place" in said
     assert taken.read_text() == "mine"
+
+
+def test_what_the_hub_says_no_to_is_for_whoever_runs_the_command_to_mend(
+    into: Path, warming: Warming, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warmup.add.command._HUB_PATIENCE_S", 0.05)
+    warming.hub.fail("/api/models/org/plain*", gated_answer("org/plain", status=401), times=1)
+    assert fetch(into, "--endpoint", "plain") == 1
+    gated = capsys.readouterr().err
+    assert fetch(into, "--endpoint", "plain", "--hub", "http://127.0.0.1:9") == 1
+    unreached = capsys.readouterr().err
+    assert "org/plain is gated. Ask for access at" in gated and "set a token: HF_TOKEN=<token>" in gated
+    assert "cannot reach http://127.0.0.1:9" in unreached and "Check this machine's network" in unreached
+    assert not [said for said in (gated, unreached) if "pulumi" in said or "egress" in said]
 
 
 def test_a_disk_that_is_too_small_or_fills_up_is_said_and_what_to_do(

@@ -133,10 +133,10 @@ def hub_source(hub: str | None, note: Callable[[str], None] = lambda text: None)
     set_client_defaults(os.environ)
     from huggingface_hub import get_token
 
-    from ..worker.hub import HubSource
+    from ..worker.hub import ON_THIS_MACHINE, HubSource
 
-    token = read_token(os.environ) or get_token()
-    return HubSource(hub or os.environ.get("HF_ENDPOINT"), token, note, patience_s=_HUB_PATIENCE_S)
+    token, asked = read_token(os.environ) or get_token(), hub or os.environ.get("HF_ENDPOINT")
+    return HubSource(asked, token, note, patience_s=_HUB_PATIENCE_S, fixes=ON_THIS_MACHINE)
 
 
 def remove(name: str, scripts: Path, kept: Path) -> RemoveReport:

@@ -292,7 +292,7 @@ class Command:
         from huggingface_hub import get_token
 
         from ..worker.folder import FolderSource
-        from ..worker.hub import HubSource
+        from ..worker.hub import ON_THIS_MACHINE, HubSource
         from .upload import upload_model
 
         cache = Path(os.environ.get("WARMUP_STAGING_CACHE") or Path.home() / ".cache" / "hf-lambda")
@@ -308,7 +308,8 @@ class Command:
                 run.progress = replace(progress, phase=f"upload: {progress.phase}", note=run.progress.note)
                 display.show(run.key, run.progress)
 
-            hub = HubSource(os.environ.get("HF_ENDPOINT"), read_token(os.environ) or get_token(), note)
+            token = read_token(os.environ) or get_token()
+            hub = HubSource(os.environ.get("HF_ENDPOINT"), token, note, fixes=ON_THIS_MACHINE)
             try:
                 source = FolderSource(self._folder_of(model)) if is_model_folder(model.repo_id) else hub
                 upload_model(model, bucket, source, cache, self._client.access, show)

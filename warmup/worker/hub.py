@@ -43,15 +43,33 @@ RATE_LIMIT_PATIENCE_SECONDS = 330.0
 """The Hub counts requests in windows of five minutes."""
 TRANSFERS = 3
 """How often a file may arrive cut off before this is a fault."""
-_SET_TOKEN = "pulumi config set --secret hfToken <token>, then pulumi up"
 _BLOB_NAME = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Fixes:
+    """What helps, which depends on where the Hub is asked from."""
+
+    token: str
+    """How a token is set."""
+    reach: str
+    """What to look at where the Hub cannot be reached."""
+
+
+IN_A_STACK = Fixes(
+    "pulumi config set --secret hfToken <token>, then pulumi up", "Check the stack's egress and hubEndpoint"
+)
+ON_THIS_MACHINE = Fixes(
+    "HF_TOKEN=<token> in the environment, or `hf auth login`",
+    "Check this machine's network and the address (--hub, else HF_ENDPOINT)",
+)
 
 
 class HubSource:
     """Asks the Hub at `endpoint` (None: huggingface.co) in the name of `token` (None: nobody).
 
     `note` is told why a call has to wait; `remaining_s` says how long it may. patience_s: for outages, where
-    it is less than usual. Methods raise WarmupError with the fix, and Stopped once `stop` is set.
+    it is less than usual. Methods raise WarmupError with one of `fixes`, and Stopped once `stop` is set.
     """
 
     whole_trees = True
@@ -63,10 +81,12 @@ class HubSource:
         note: Callable[[str], None],
         remaining_s: Callable[[], float] = lambda: float("inf"),
         patience_s: float = float("inf"),
+        fixes: Fixes = IN_A_STACK,
     ) -> None:
         self.endpoint = (endpoint or DEFAULT_ENDPOINT).rstrip("/")
         self._token: str | bool = token or False
         self._note, self._remaining_s, self._patience_s = note, remaining_s, patience_s
+        self._fixes = fixes
         _check_answers_of(self.endpoint)
 
     def resolve(self, repo_id: str, revision: str | None, stop: threading.Event) -> str:
@@ -138,7 +158,7 @@ class HubSource:
         stop: threading.Event,
         path: str | None = None,
     ) -> Result:
-        asked = HubQuestion(repo_id, revision, self.endpoint, bool(self._token), path)
+        asked = HubQuestion(repo_id, revision, self.endpoint, bool(self._token), path, self._fixes)
         began, attempt = time.monotonic(), 0
         while not stop.is_set():
             try:
@@ -176,6 +196,7 @@ class HubQuestion:
     endpoint: str
     with_token: bool
     path: str | None = None
+    fixes: Fixes = IN_A_STACK
 
     @property
     def what(self) -> str:
@@ -219,8 +240,8 @@ def _verdict(error: BaseException, asked: HubQuestion) -> WarmupError | Retry | 
         return _answered(error, asked)
     if isinstance(error, httpx2.TransportError):
         why = f"cannot reach {asked.endpoint} ({type(error).__name__}: {_first_line(error)})"
-        fix = "Check the stack's egress and hubEndpoint."
-        return Retry(why, WarmupError(ErrorKind.UNREACHABLE, f"{asked.what}: {why}. {fix}"), PATIENCE_SECONDS)
+        unreachable = WarmupError(ErrorKind.UNREACHABLE, f"{asked.what}: {why}. {asked.fixes.reach}.")
+        return Retry(why, unreachable, PATIENCE_SECONDS)
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return WarmupError(
             ErrorKind.DISK_FULL, f"{asked.what}: the cache's disk is full. Make room: python -m warmup prune"
@@ -245,13 +266,13 @@ def _answered(error: HfHubHTTPError, asked: HubQuestion) -> WarmupError | Retry 
             ErrorKind.FILE_NOT_FOUND, f"{asked.what}: listed by the Hub, but not there. Run again."
         )
     if status == 401 and asked.with_token:
-        message = f"the Hub refused the token while asked for {asked.repo_id}. Set a valid one: {_SET_TOKEN}"
-        return WarmupError(ErrorKind.TOKEN_REFUSED, message)
+        message = f"the Hub refused the token while asked for {asked.repo_id}. Set a valid one"
+        return WarmupError(ErrorKind.TOKEN_REFUSED, f"{message}: {asked.fixes.token}")
     if isinstance(error, RepositoryNotFoundError) or status == 401:
         return WarmupError(ErrorKind.NOT_FOUND, _not_found(asked))
     if status == 403:
-        message = f"the token may not read {asked.repo_id}. Give it read access, or set another: {_SET_TOKEN}"
-        return WarmupError(ErrorKind.TOKEN_REFUSED, message)
+        message = f"the token may not read {asked.repo_id}. Give it read access, or set another"
+        return WarmupError(ErrorKind.TOKEN_REFUSED, f"{message}: {asked.fixes.token}")
     if status == 429:
         return _rate_limited(error.response.headers, asked)
     if status in (408, 500, 502, 503, 504):
@@ -271,7 +292,7 @@ def _rate_limited(headers: Mapping[str, str], asked: HubQuestion) -> Retry:
         wait_s = float(limit.reset_in_seconds) if limit and limit.remaining == 0 else RATE_LIMIT_SECONDS
     wait_s = max(wait_s, BACKOFF_SECONDS)  # "0" is said by proxies that mean "soon"
     why = f"rate limited by {asked.endpoint}"
-    fix = f"Try later, or with a token: {_SET_TOKEN}"
+    fix = f"Try later, or with a token: {asked.fixes.token}"
     error = WarmupError(
         ErrorKind.RATE_LIMITED, f"{asked.what}: still rate limited after all waits{_asks(wait_s)}. {fix}"
     )
@@ -299,11 +320,11 @@ def _gated(asked: HubQuestion) -> str:
     page = f"{asked.endpoint}/{asked.repo_id}"
     if asked.with_token:
         return f"{asked.repo_id} is gated and the token is not on its list. Ask for access at {page}"
-    return f"{asked.repo_id} is gated. Ask for access at {page} and set a token: {_SET_TOKEN}"
+    return f"{asked.repo_id} is gated. Ask for access at {page} and set a token: {asked.fixes.token}"
 
 
 def _not_found(asked: HubQuestion) -> str:
-    private = "the token cannot read it" if asked.with_token else f"it is private (then: {_SET_TOKEN})"
+    private = "the token cannot read it" if asked.with_token else f"it is private (then: {asked.fixes.token})"
     return f"{asked.repo_id} is not at {asked.endpoint}. Either the name is misspelt or {private}."
 
 
