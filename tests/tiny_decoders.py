@@ -16,7 +16,7 @@ from hf_lambda.onnx_engine.decoder.model import GRAPH
 from warmup.prepare.decoder.architecture import architecture_of, rotations
 from warmup.prepare.decoder.contract import write_tokenizer_and_contract
 from warmup.prepare.decoder.export import export_graph
-from warmup.prepare.decoder.graph import write_graph
+from warmup.prepare.decoder.graph import Written, write_graph
 from warmup.prepare.decoder.tensors import Tensors
 from warmup.prepare.request import PrepareRequest
 from warmup.prepare.samples import LONG, SENTENCES
@@ -111,11 +111,11 @@ def write(family: str, folder: Path, vocabulary: int = 160, *, precision: str = 
     return model
 
 
-def write_decoder(snapshot: Path, folder: Path, precision: str) -> None:
+def write_decoder(snapshot: Path, folder: Path, precision: str, **options: Any) -> Written:
     loaded = transformers.AutoConfig.from_pretrained(snapshot)
     shape = architecture_of(loaded)
     tables = rotations(loaded, shape.positions)
-    write_graph(Tensors(snapshot), shape, tables, folder / GRAPH, precision)
+    return write_graph(Tensors(snapshot), shape, tables, folder / GRAPH, precision, **options)
 
 
 TEMPLATE = (
@@ -162,9 +162,10 @@ def prepared(snapshot_folder: Path, folder: Path, precision: str = "fp32") -> Pa
     """The folder that serving reads, without the gate."""
     folder.mkdir(parents=True, exist_ok=True)
     request = PrepareRequest("text-generation", "org/tiny", "0" * 40, snapshot_folder)
-    prefetch = export_graph(request, folder, precision)
+    written = export_graph(request, folder, precision)
     config = transformers.AutoConfig.from_pretrained(snapshot_folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(snapshot_folder)
     write_tokenizer_and_contract(folder, request, tokenizer, config, architecture_of(config))
+    prefetch = {f"{GRAPH}.data": written.dense}
     write_contract(replace(DecoderContract.read(folder), prefetch=prefetch), folder)
     return folder

@@ -120,20 +120,28 @@ def _optimize(request: PrepareRequest, work: Path, _: str) -> None:
     _copy_contract(work / "export", target, prefetch)
 
 
-def _write(request: PrepareRequest, work: Path, precision: str) -> Verdict | None:
-    """The graph of a language model in one precision, where the function has the memory for it."""
+def _write(request: PrepareRequest, work: Path, candidate: str) -> Verdict | None:
+    """The graph of a language model as `candidate`, where the function has the memory for it.
+
+    candidate: a precision, and how many weights of a row share a scale where that is not 32: "int8-128".
+    """
+    from hf_lambda.onnx_engine.decoder.model import GRAPH
+
+    from .decoder.blocks import BLOCK
     from .decoder.export import expected_memory_mb, export_graph, judged_tokens
 
-    needed_mb = expected_memory_mb(request, work, precision)
+    precision, _, argument = candidate.partition("-")
+    block = int(argument or BLOCK)
+    needed_mb = expected_memory_mb(request, work, precision, block)
     if precision != request.first_precision and needed_mb > request.memory_mb:
         reason = f"{precision} takes {needed_mb} MB of memory, the function has {request.memory_mb}"
         return Verdict({}, reason)
     for other in ("int4", "int8", "fp32"):
         shutil.rmtree(work / other, ignore_errors=True)  # what was refused; the disk may not hold both
     target = _fresh(work / precision)
-    prefetch = export_graph(request, target, precision, judged_tokens(work))
-    _copy_contract(work / "export", target, prefetch)
-    return None
+    written = export_graph(request, target, precision, judged_tokens(work), block=block)
+    _copy_contract(work / "export", target, {f"{GRAPH}.data": written.dense})
+    return Verdict({"block_size": written.block} if written.block else {})
 
 
 def _quantize(request: PrepareRequest, work: Path, fp32: str) -> Verdict | None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BLOCK = 32
-"""Weights of a row that share a scale."""
+"""Fewest weights of a row that share a scale."""
 _PIECE_BYTES = 1 << 24
 _STEPS = (1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 1.05, -1.0, -0.95, -0.9, -0.85, -0.8)
 """Of the first guess of a 4-bit scale; a negative one lets the other sign have the value without a twin."""
@@ -22,13 +22,25 @@ def pieces(matrix: NDArray[Any]) -> Iterator[NDArray[Any]]:
         yield np.asarray(matrix[start : start + rows], np.float32)
 
 
-def rounded(rows: NDArray[Any], bits: int) -> tuple[NDArray[Any], NDArray[Any]]:
-    """(n, k) in fp32 -> values (n, k / 32, 32 * bits / 8) in uint8 and scales (n, k / 32) in fp32.
+def fitting_block(columns: int, widest: int) -> int:
+    """The largest of `widest`, its half and so on that divides rows of `columns` weights.
 
-    k is a multiple of 32. A value v stands for (v - 2 ** (bits - 1)) * scale; two 4-bit values share a byte,
-    the first one in its lower half.
+    MatMulNBits would take rows whose last block is filled up; GatherBlockQuantized, which reads the same
+    bytes where the head is the table of embeddings, would not.
     """
-    blocks = rows.reshape(len(rows), -1, BLOCK)
+    block = widest
+    while columns % block:
+        block //= 2
+    return block
+
+
+def rounded(rows: NDArray[Any], bits: int, block: int = BLOCK) -> tuple[NDArray[Any], NDArray[Any]]:
+    """(n, k) in fp32 -> values (n, k / block, block * bits / 8) in uint8, scales (n, k / block) in fp32.
+
+    block divides k. A value v stands for (v - 2 ** (bits - 1)) * scale; two 4-bit values share a byte, the
+    first one in its lower half.
+    """
+    blocks = rows.reshape(len(rows), -1, block)
     if bits == 8:
         scales = np.abs(blocks).max(-1) / np.float32(127)
         return (_divided(blocks, scales) + 128).astype(np.uint8), scales

@@ -15,13 +15,15 @@ from ..loading import load_config, load_tokenizer
 from ..request import PrepareRequest
 from . import reference
 from .architecture import architecture_of, rotations
+from .blocks import BLOCK
 from .contract import write_tokenizer_and_contract
-from .graph import write_graph
+from .graph import Written, write_graph
 from .memory import decoder_contract
 from .tensors import Tensors
 
-_BYTES = {"int4": 0.625, "int8": 1.125, "fp32": 4.0}
-"""Of one weight, its share of a scale counted in."""
+_BYTES = {"int4": 0.5, "int8": 1.0, "fp32": 4.0}
+"""Of one weight, without its share of a scale."""
+_SCALE_BYTES = 4
 
 
 def export(request: PrepareRequest, work: Path) -> None:
@@ -38,25 +40,27 @@ def export(request: PrepareRequest, work: Path) -> None:
 
 
 def export_graph(
-    request: PrepareRequest, folder: Path, precision: str, judged: Sequence[int] = ()
-) -> dict[str, int]:
-    """Write the graph into `folder`; return the bytes of its weight file that every token reads.
-
-    judged: see write_graph.
-    """
+    request: PrepareRequest,
+    folder: Path,
+    precision: str,
+    judged: Sequence[int] = (),
+    *,
+    block: int = BLOCK,
+) -> Written:
+    """Write the graph into `folder`. judged, block: see write_graph."""
     config = load_config(request.snapshot)
     shape = architecture_of(config)
     tables = rotations(config, shape.positions)
-    dense = write_graph(
+    return write_graph(
         Tensors(request.snapshot, reference.adapter_of(request)),
         shape,
         tables,
         folder / GRAPH,
         precision,
+        block=block,
         has_head=request.head == "causal-lm",
         judged=judged,
     )
-    return {f"{GRAPH}.data": dense}
 
 
 def judged_tokens(work: Path) -> tuple[int, ...]:
@@ -66,10 +70,11 @@ def judged_tokens(work: Path) -> tuple[int, ...]:
     return ranking.judge.tokens if ranking and ranking.judge else ()
 
 
-def expected_memory_mb(request: PrepareRequest, work: Path, precision: str) -> int:
+def expected_memory_mb(request: PrepareRequest, work: Path, precision: str, block: int) -> int:
     """What serving the model will take, told before its graph is written."""
     tensors = Tensors(request.snapshot)
     weights = sum(tensors[name].size for name in tensors.names)
     contract = decoder_contract(work / "export")
     context = context_of(contract, request.max_context)
-    return serving_mb(int(weights * _BYTES[precision]), contract, context)
+    each = _BYTES[precision] + (_SCALE_BYTES / block if precision != "fp32" else 0)
+    return serving_mb(int(weights * each), contract, context)

@@ -6,7 +6,9 @@ hold. `past.*` and `present.*` are meant to be the same buffers (rows, heads, ro
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -18,7 +20,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from ..outcome import NotPrepared
 from .architecture import Architecture, Layer
-from .blocks import BLOCK, pieces, rounded
+from .blocks import BLOCK, fitting_block, pieces, rounded
 from .tensors import Tensors
 
 MICROSOFT = "com.microsoft"
@@ -29,6 +31,15 @@ _ALIGNMENT = 4096
 _EMBEDDING = "embed_tokens.weight"
 
 
+@dataclass(frozen=True)
+class Written:
+    """dense: bytes of the weight file before what few read. block: how many weights of a row share a scale
+    in most matrices, None in fp32."""
+
+    dense: int
+    block: int | None
+
+
 def write_graph(
     tensors: Tensors,
     shape: Architecture,
@@ -36,11 +47,13 @@ def write_graph(
     path: Path,
     precision: str,
     *,
+    block: int = BLOCK,
     has_head: bool = True,
     judged: Sequence[int] = (),
-) -> int:
-    """Write the graph to `path` and its weights to `path` + ".data"; return the bytes before what few read.
+) -> Written:
+    """Write the graph to `path` and its weights to `path` + ".data".
 
+    block: most weights of a row that share a scale; rows that it does not divide have the half, or less.
     has_head: give logits; otherwise the normalised last hidden state, for embeddings.
     judged: give the logit of this one token, or of the first of two less that of the second.
     Raises NotPrepared where the widths do not divide into blocks.
@@ -49,11 +62,11 @@ def write_graph(
     if precision in _BITS and any(width % BLOCK for width in widths):
         raise NotPrepared(f"{precision} needs widths that are multiples of {BLOCK}, the model has {widths}")
     with path.with_name(f"{path.name}.data").open("wb") as file:
-        graph = _Graph(tensors, shape, rotations, _Weights(file, f"{path.name}.data"), precision)
+        graph = _Graph(tensors, shape, rotations, _Weights(file, f"{path.name}.data"), precision, block)
         model = graph.build(has_head and not judged, judged)
-        dense = graph.dense
     path.write_bytes(model.SerializeToString())
-    return dense
+    by_block = graph.weights_by_block
+    return Written(graph.dense, max(by_block, key=lambda each: by_block[each], default=None))
 
 
 class _Weights:
@@ -107,8 +120,11 @@ class _Graph:
         rotations: dict[str, tuple[NDArray[Any], NDArray[Any]]],
         weights: _Weights,
         precision: str,
+        block: int,
     ) -> None:
         self.tensors, self.shape, self.weights, self.precision = tensors, shape, weights, precision
+        self.block, self.table_block = block, BLOCK
+        self.weights_by_block: Counter[int] = Counter()
         # Rounding an embedding to 4 bits costs more quality than its few bytes are worth.
         self.table_bits = 8 if precision in _BITS else None
         self.nodes: list[NodeProto] = []
@@ -116,6 +132,8 @@ class _Graph:
         self.dense = 0
 
     def build(self, has_head: bool, judged: Sequence[int] = ()) -> ModelProto:
+        if has_head and self.shape.is_tied:  # no other table is multiplied with, and wide blocks cost quality
+            self.table_block = fitting_block(self.shape.width, self.block)
         embedded = self._embedded()
         stream: str = embedded
         pending: str | None = None  # the last block's output, not yet added to the stream
@@ -223,7 +241,7 @@ class _Graph:
                 ["table", "input_ids", "table.scales"],
                 domain=MICROSOFT,
                 bits=self.table_bits,
-                block_size=BLOCK,
+                block_size=self.table_block,
                 gather_axis=0,
                 quantize_axis=1,
             )
@@ -241,9 +259,10 @@ class _Graph:
         if not self.table_bits:
             self.weights.stream("table", np.float32, size, pieces(table))
             return
-        self._write_rounded("table", "table.scales", [table], size, self.table_bits)
+        self._write_rounded("table", "table.scales", [table], size, self.table_bits, self.table_block)
         if "table.head" in {name for node in self.nodes for name in node.input}:
-            blocks = (shape.vocabulary, shape.width // BLOCK, BLOCK * self.table_bits // 8)
+            block = self.table_block
+            blocks = (shape.vocabulary, shape.width // block, block * self.table_bits // 8)
             self.weights.alias("table.head", "table", blocks)
 
     def _head(self, hidden: str) -> str:
@@ -252,8 +271,9 @@ class _Graph:
             precision = "int8" if self.table_bits else self.precision
             logits = self._matmul(hidden, ["lm_head"], precision=precision)
         elif self.table_bits:
+            size = (shape.vocabulary, shape.width)
             logits = self._block_matmul(
-                hidden, "table.head", "table.scales", shape.width, shape.vocabulary, self.table_bits
+                hidden, "table.head", "table.scales", size, self.table_bits, self.table_block
             )
         else:
             logits = self._node("FusedMatMul", [hidden, "table"], domain=MICROSOFT, transB=1)
@@ -282,9 +302,13 @@ class _Graph:
         rows, columns = sum(len(part) for part in parts), parts[0].shape[1]
         label = "+".join(names)
         if precision in _BITS:
-            bits = _BITS[precision]
-            self._write_rounded(label, f"{label}.scales", parts, (rows, columns), bits)
-            result = self._block_matmul(value, label, f"{label}.scales", columns, rows, bits)
+            bits, block = _BITS[precision], fitting_block(columns, self.block)
+            if block < BLOCK:
+                rest = f"rows of {columns} weights, which blocks of {BLOCK} do not divide"
+                raise NotPrepared(f"{label} has {rest}")
+            size, scales = (rows, columns), f"{label}.scales"
+            self._write_rounded(label, scales, parts, size, bits, block)
+            result = self._block_matmul(value, label, scales, size, bits, block)
         else:
             every = chain.from_iterable(pieces(part) for part in parts)
             self.weights.stream(label, np.float32, (rows, columns), every)
@@ -294,37 +318,44 @@ class _Graph:
             result = self._node("Add", [result, self.weights.add(f"{label}.bias", bias)])
         return result
 
-    def _block_matmul(self, value: str, matrix: str, scales: str, columns: int, rows: int, bits: int) -> str:
+    def _block_matmul(
+        self, value: str, matrix: str, scales: str, size: tuple[int, int], bits: int, block: int
+    ) -> str:
+        self.weights_by_block[block] += size[0] * size[1]
         # Level 4: activations in 8 bits too. Nothing may stand between the weights and this node: onnxruntime
         # then packs them at every token.
         return self._node(
             "MatMulNBits",
             [value, matrix, scales],
             domain=MICROSOFT,
-            K=columns,
-            N=rows,
+            K=size[1],
+            N=size[0],
             bits=bits,
-            block_size=BLOCK,
+            block_size=block,
             accuracy_level=4,
         )
 
     def _write_rounded(
-        self, name: str, scales_name: str, parts: list[NDArray[Any]], size: tuple[int, int], bits: int
+        self,
+        name: str,
+        scales_name: str,
+        parts: list[NDArray[Any]],
+        size: tuple[int, int],
+        bits: int,
+        block: int,
     ) -> None:
         rows, columns = size
-        if columns % BLOCK:
-            raise NotPrepared(f"{name} has rows of {columns} weights, which blocks of {BLOCK} do not divide")
         scales = []
 
         def values() -> Iterator[NDArray[Any]]:
             for piece in chain.from_iterable(pieces(part) for part in parts):
-                rounded_values, piece_scales = rounded(piece, bits)
+                rounded_values, piece_scales = rounded(piece, bits, block)
                 scales.append(piece_scales)
                 yield rounded_values
 
         # GatherBlockQuantized wants a table as a matrix, MatMulNBits its weights by blocks.
         is_table = name == "table"
-        blocks = (rows, columns * bits // 8) if is_table else (rows, columns // BLOCK, BLOCK * bits // 8)
+        blocks = (rows, columns * bits // 8) if is_table else (rows, columns // block, block * bits // 8)
         self.weights.stream(name, np.uint8, blocks, values())
         self.weights.add(scales_name, np.concatenate(scales))
 

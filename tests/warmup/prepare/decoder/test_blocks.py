@@ -1,11 +1,11 @@
-"""Rounding in blocks of 32."""
+"""Rounding in blocks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from warmup.prepare.decoder.blocks import restored, rounded
+from warmup.prepare.decoder.blocks import fitting_block, restored, rounded
 
 
 def _rows(seed=0):
@@ -18,10 +18,23 @@ def _loss(rows, bits):
     return np.abs(restored(*rounded(rows, bits), bits) - rows)
 
 
-def test_8_bits_are_off_by_half_a_step_of_the_blocks_largest_value():
+@pytest.mark.parametrize("block", [16, 32, 96])
+def test_8_bits_are_off_by_half_a_step_of_the_blocks_largest_value(block):
     rows = _rows()
-    largest = np.abs(rows.reshape(50, 3, 32)).max(-1).repeat(32, axis=-1)
-    assert (_loss(rows, 8) <= largest / 127 / 2 * 1.001).all()
+    values, scales = rounded(rows, 8, block)
+    assert (values.shape, scales.shape) == ((50, 96 // block, block), (50, 96 // block))
+    largest = np.abs(rows.reshape(50, -1, block)).max(-1).repeat(block, axis=-1)
+    loss = np.abs(restored(values, scales, 8) - rows)
+    assert (loss <= largest / 127 / 2 * 1.001).all()
+    assert loss.max() > largest.max() / 127 / 4
+
+
+@pytest.mark.parametrize(
+    ("columns", "widest", "block"),
+    [(896, 128, 128), (576, 128, 64), (96, 128, 32), (896, 32, 32), (48, 32, 16), (7, 128, 1)],
+)
+def test_rows_that_the_widest_block_does_not_divide_have_smaller_ones(columns, widest, block):
+    assert fitting_block(columns, widest) == block
 
 
 def test_4_bits_lose_less_with_the_search_than_with_the_first_guess():

@@ -71,22 +71,42 @@ def test_half_precision_checkpoints_in_several_files_are_read_as_they_are(dtype,
     assert _difference(got, _logits(theirs, tokens)) <= 1e-4
 
 
-@pytest.mark.parametrize(("precision", "most"), [("int8", 0.02), ("int4", 0.25)])
+@pytest.mark.parametrize(
+    ("precision", "block", "most"), [("int8", 32, 0.025), ("int8", 128, 0.03), ("int4", 32, 0.25)]
+)
 @pytest.mark.parametrize("family", ["llama", "gemma2", "qwen3"])
-def test_rounded_weights_stay_near(family, precision, most, tmp_path):
+def test_rounded_weights_stay_near(family, precision, block, most, tmp_path):
     # Weights of this spread keep differences as they are, as trained ones do; larger ones make chaos of them.
-    theirs = random_model(family, VOCABULARY)
+    theirs = random_model(family, VOCABULARY, hidden_size=128)
     with torch.no_grad():
         for name, parameter in theirs.named_parameters():
             if parameter.dim() > 1 and "layers" in name:
                 parameter.mul_(0.2)
     theirs.save_pretrained(tmp_path)
-    write_decoder(tmp_path, tmp_path, precision)
+    write_decoder(tmp_path, tmp_path, precision, block=block)
     tokens = _tokens(40)
     wanted = _logits(theirs, tokens)
     got = Model(tmp_path, 64).outputs(0, tokens)
     distance = np.abs(got - wanted).mean() / wanted.std()
     assert 0 < distance <= most
+
+
+@pytest.mark.parametrize("is_tied", [False, True])
+def test_blocks_are_as_wide_as_rows_allow_and_a_table_that_only_embeds_keeps_narrow_ones(is_tied, tmp_path):
+    random_model("llama", VOCABULARY, hidden_size=128, tie_word_embeddings=is_tied).save_pretrained(tmp_path)
+    written = write_decoder(tmp_path, tmp_path, "int8", block=128)
+    graph = onnx.load(tmp_path / GRAPH, load_external_data=False).graph
+    blocks: dict[str, set[tuple[int, int]]] = {}
+    for node in graph.node:
+        numbers = {each.name: each.i for each in node.attribute}
+        if "block_size" in numbers:
+            size = (numbers.get("K", 128), numbers["block_size"])
+            blocks.setdefault(node.op_type, set()).add(size)
+    assert blocks == {
+        "MatMulNBits": {(128, 128), (64, 64), (96, 32)},
+        "GatherBlockQuantized": {(128, 128 if is_tied else 32)},
+    }
+    assert written.block == 128
 
 
 def test_tied_embeddings_are_in_the_file_once(tmp_path):

@@ -38,7 +38,7 @@ def test_a_prepared_folder_answers_without_its_snapshot_and_its_figures_are_in_t
     steps: list[str] = []
     entry = _prepare(source, tmp_path, progress=steps.append)
     folder = Path(entry.path)
-    assert steps == ["export", "write-int8", "check-int8"]
+    assert steps == ["export", "write-int8-128", "check-int8-128"]
     assert {path.name for path in folder.iterdir()} == {
         *("decoder.onnx", "decoder.onnx.data", "tokenizer.json", "serving.json", "prepared.json"),
     }
@@ -46,7 +46,7 @@ def test_a_prepared_folder_answers_without_its_snapshot_and_its_figures_are_in_t
     figures = entry.agreement["int8"]
     assert figures["tokens"] > 500
     assert 0 < figures["kl"] < 1
-    assert (figures["kl_allowed"], figures["same_choice_allowed"]) == (1, 0)
+    assert (figures["kl_allowed"], figures["same_choice_allowed"], figures["block_size"]) == (1, 0, 64)
     engine = load("text-generation", folder)
     assert engine(["The train"], max_new_tokens=3)[0][0]["generated_text"].startswith("The train")
 
@@ -64,6 +64,29 @@ def test_fp32_agrees_within_its_tolerance(source, tmp_path):
     assert entry.precision == "fp32"
     assert entry.agreement["fp32"]["score_difference"] <= 1e-4
     assert entry.agreement["fp32"]["kl"] <= 1e-6
+    assert "block_size" not in entry.agreement["fp32"]
+
+
+@pytest.mark.parametrize("first", ["int8", "int4"])
+def test_8_bits_that_wide_blocks_spoil_are_tried_in_blocks_of_32(source, tmp_path, monkeypatch, first):
+    """Whatever their loss here: the wide ones are written wrongly, the gate has to notice."""
+
+    def spoilt(rows, bits, block):
+        values, scales = rounded(rows, bits, block)
+        return values, 2 * scales if block > 32 else scales
+
+    monkeypatch.setattr("warmup.prepare.decoder.graph.rounded", spoilt)
+    bounds = {"int8_kl": 0.5, "int4_kl": 1e-9}
+    steps: list[str] = []
+    tolerance = Tolerance(**{**vars(LOOSE), **bounds})
+    entry = _prepare(source, tmp_path, precision=first, tolerance=tolerance, progress=steps.append)
+    tried = ["write-int8-128", "check-int8-128", "write-int8-32", "check-int8-32"]
+    assert [step for step in steps if "int8" in step] == tried
+    assert (entry.precision, entry.agreement["int8"]["block_size"]) == ("int8", 32)
+    assert entry.agreement["int8"]["kl"] < 0.5
+    assert (entry.reason is None) == (first == "int8")
+    assert "int8" not in str(entry.reason)
+    assert load("text-generation", Path(entry.path))(["The train"], max_new_tokens=2)
 
 
 @pytest.mark.parametrize(
@@ -137,8 +160,8 @@ def test_a_better_precision_that_does_not_fit_is_passed_over_for_none(source, tm
 def test_a_wrecked_matrix_is_refused(source, tmp_path, monkeypatch):
     """Weights that the graph takes from the wrong place: the gate, not the writer, has to notice."""
 
-    def swapped(rows, bits):
-        return rounded(rows[::-1] if rows.shape == (96, 64) else rows, bits)
+    def swapped(rows, bits, block):
+        return rounded(rows[::-1] if rows.shape == (96, 64) else rows, bits, block)
 
     monkeypatch.setattr("warmup.prepare.decoder.graph.rounded", swapped)
     entry = _prepare(source, tmp_path, tolerance=Tolerance(**{**vars(LOOSE), "int8_kl": 0.5}))
@@ -165,7 +188,7 @@ def test_other_tolerances_are_another_check(source, tmp_path):
     assert _prepare(source, tmp_path, progress=steps.append) == first
     assert steps == []
     _prepare(source, tmp_path, tolerance=Tolerance(**{**vars(LOOSE), "int8_kl": 0.9}), progress=steps.append)
-    assert steps == ["export", "write-int8", "check-int8"]
+    assert steps == ["export", "write-int8-128", "check-int8-128"]
 
 
 def test_an_unknown_family_stays_on_torch_and_says_which_are_known(source, tmp_path):
