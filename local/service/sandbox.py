@@ -37,11 +37,8 @@ def main(arguments: list[str]) -> None:
     view = json.loads(given)
     if mode == "namespace":
         enter_namespace(view)
-    elif mode == "landlock":
-        restrict_writes(view)
     if mode != "none":
-        if view.get("connect") is not None:
-            restrict_connections(view["connect"])
+        restrict(view, writes=mode == "landlock")
         drop_capabilities()
     os.execvp(command[0], command)
 
@@ -64,36 +61,45 @@ def enter_namespace(view: dict[str, object]) -> None:
     os.chdir(Path.cwd())  # the old working directory still belongs to the mounts from before
 
 
-def restrict_writes(view: dict[str, object]) -> None:
-    """Landlock: writes only below `tmp`, /dev and, for writers, the cache. OSError if there is none."""
-    version = _system_call(SYS_LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
-    handled = sum(bits for since, bits in LANDLOCK_WRITES.items() if since <= version)
-    attributes = ctypes.c_uint64(handled)
-    rules = _system_call(SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
-    for path in [view["tmp"], "/dev", *([view["cache"]] if view["writes"] else [])]:
-        folder = os.open(str(path), os.O_PATH | os.O_CLOEXEC)
-        rule = ctypes.create_string_buffer(
-            handled.to_bytes(8, sys.byteorder) + folder.to_bytes(4, sys.byteorder), 12
-        )
-        _system_call(SYS_LANDLOCK_ADD_RULE, rules, LANDLOCK_RULE_PATH_BENEATH, rule, 0)
-    _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
-    _system_call(SYS_LANDLOCK_RESTRICT_SELF, rules, 0)
+def restrict(view: dict[str, object], *, writes: bool) -> None:
+    """Landlock: TCP connections to `connect` alone, where the kernel knows such rules.
 
-
-def restrict_connections(ports: list[int]) -> None:
-    """Landlock: TCP connections to `ports` alone; where the kernel knows no such rules, to any."""
+    writes: and writes only below `tmp`, /dev and, for writers, the cache. OSError if there is no Landlock.
+    """
+    connect = view.get("connect")
+    if not writes and connect is None:
+        return
     version = _libc.syscall(
         ctypes.c_long(SYS_LANDLOCK_CREATE_RULESET), None, ctypes.c_long(0), LANDLOCK_CREATE_RULESET_VERSION
     )
-    if version < LANDLOCK_NET_SINCE:
+    closes = connect is not None and version >= LANDLOCK_NET_SINCE
+    if writes:
+        _check(version, "Landlock")
+    elif not closes:
         return
-    attributes = (ctypes.c_uint64 * 2)(0, LANDLOCK_CONNECT_TCP)
-    rules = _system_call(SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), ctypes.sizeof(attributes), 0)
-    for port in ports:
+    # One ruleset for both: to move files to another folder is denied by each that does not allow it, also by
+    # one for connections alone beside another for files (LANDLOCK_ACCESS_FS_REFER in the kernel's
+    # Documentation/userspace-api/landlock.rst).
+    handled = sum(bits for since, bits in LANDLOCK_WRITES.items() if since <= version) if writes else 0
+    attributes = (ctypes.c_uint64 * 2)(handled, LANDLOCK_CONNECT_TCP if closes else 0)
+    size = ctypes.sizeof(attributes) if closes else ctypes.sizeof(ctypes.c_uint64)
+    rules = _system_call(SYS_LANDLOCK_CREATE_RULESET, ctypes.byref(attributes), size, 0)
+    if writes:
+        for path in [view["tmp"], "/dev", *([view["cache"]] if view["writes"] else [])]:
+            _allow_writes(rules, str(path), handled)
+    for port in connect if closes else ():  # type: ignore[attr-defined]
         rule = (ctypes.c_uint64 * 2)(LANDLOCK_CONNECT_TCP, port)
         _system_call(SYS_LANDLOCK_ADD_RULE, rules, LANDLOCK_RULE_NET_PORT, ctypes.byref(rule), 0)
     _check(_libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
     _system_call(SYS_LANDLOCK_RESTRICT_SELF, rules, 0)
+
+
+def _allow_writes(rules: int, path: str, handled: int) -> None:
+    folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    rule = ctypes.create_string_buffer(
+        handled.to_bytes(8, sys.byteorder) + folder.to_bytes(4, sys.byteorder), 12
+    )
+    _system_call(SYS_LANDLOCK_ADD_RULE, rules, LANDLOCK_RULE_PATH_BENEATH, rule, 0)
 
 
 def drop_capabilities() -> None:

@@ -76,5 +76,28 @@ def test_what_takes_models_from_a_bucket_connects_to_that_and_to_nothing_else(fo
         assert reached(None) == ["reached", "reached"]
 
 
+MOVE = """
+import os, pathlib, sys
+source = pathlib.Path(sys.argv[1], "work", "prepared")
+source.mkdir(parents=True)
+os.rename(source, pathlib.Path(sys.argv[1], "prepared"))
+"""
+
+
+@pytest.mark.parametrize("mode", isolation.MODES)
+@pytest.mark.parametrize("connect", [None, [], [9]])
+def test_what_fills_the_cache_moves_files_in_it_whatever_it_may_connect_to(folders, mode, connect):
+    cache, state = folders
+    if not isolation._holds(mode, cache, state):
+        pytest.skip("this kernel has not the mode")
+    keep = [str(path) for path in (cache, state, sys.prefix, sys.base_prefix)]
+    mount = "/mnt/hf_models_cache" if mode == "namespace" else None
+    seen = mount or str(cache)
+    view = {"cache": str(cache), "mount": mount, "tmp": str(state), "writes": True, "keep": keep}
+    sandbox = [sys.executable, "-I", "-S", str(SANDBOX), mode, json.dumps({**view, "connect": connect})]
+    subprocess.run([*sandbox, sys.executable, "-c", MOVE, seen], check=True, timeout=60)
+    assert (cache / "prepared").is_dir()
+
+
 def test_a_network_that_stays_open_is_not_taken_for_closed():
     assert not isolation.closes_network(isolation.NONE)
