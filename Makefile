@@ -11,7 +11,10 @@ TORCH := requirements/torch.txt
 READY := $(VENV)/.ready
 # To deploy to AWS, a tenth of that is enough: no torch, no tests, no emulator.
 DEPLOY_READY := $(VENV)/.ready-to-deploy
-ENVIRONMENT := $(if $(filter local,$(STACK)),setup,$(DEPLOY_READY))
+# So it is where the local stack runs in a container of its own: not on Linux, with HOST=container, until `make down`.
+IN_CONTAINER := $(or $(filter container,$(HOST)),$(filter-out Linux,$(shell uname -s)),$(wildcard .local/container.json))
+ENVIRONMENT := $(if $(filter local,$(STACK)),$(if $(IN_CONTAINER),$(DEPLOY_READY),setup),$(DEPLOY_READY))
+AS_HOST = $(if $(filter container,$(HOST)),--host container)
 EMULATOR := .local/bin/aws-lambda-rie
 LOCKED := requirements/dev.txt requirements/model.txt $(TORCH)
 COMPILE := $(VENV)/bin/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
@@ -27,9 +30,9 @@ help: ## this list; what reports takes JSON=1
 
 setup: $(READY) $(EMULATOR) ## the virtual environment and the emulator alone; the targets that need it do it first
 
-up: $(ENVIRONMENT) ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1]; of another stack [YES=1]
+up: $(ENVIRONMENT) ## deploy, warm, ask every endpoint: [STACK=local] [MODELS=dir] [HUB=url] [CONTAINER=1] [HOST=container]; of another stack [YES=1]
 ifeq ($(STACK),local)
-	@$(PY) -m local up $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(if $(filter-out 0,$(CONTAINER)),--container) $(AS_JSON)
+	@$(PY) -m local up $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(if $(filter-out 0,$(CONTAINER)),--container) $(AS_HOST) $(AS_JSON)
 else
 	@command -v pulumi >/dev/null || { echo "pulumi is not on the PATH; see pulumi.com/docs/install" >&2; exit 1; }
 	pulumi stack select --create $(STACK)
@@ -38,15 +41,15 @@ else
 	$(PY) -m warmup --stack $(STACK)
 endif
 
-dev: setup ## make up, then follow what is edited in inference/ until Ctrl-C: [MODELS=dir] [HUB=url]
-	@$(PY) -m local dev $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)')
+dev: $(ENVIRONMENT) ## make up, then follow what is edited in inference/ until Ctrl-C: [MODELS=dir] [HUB=url]
+	@$(PY) -m local dev $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(AS_HOST)
 
 # A stack in AWS is warmed from the Hub itself; locally the embedded Hub has what `make up` would serve.
 add: $(ENVIRONMENT) ## a script for a model: MODEL=org/name [TASK=...] [NAME=...] [REVISION=...] [HUB=url] [FORCE=1]
 	@test -n "$(MODEL)" || { echo 'which model? make add MODEL=org/name' >&2; exit 2; }
 	@$(PY) -m $(if $(filter local,$(STACK)),local,warmup) add '$(MODEL)' $(if $(TASK),--task '$(TASK)') $(if $(NAME),--name '$(NAME)') \
 	  $(if $(REVISION),--revision '$(REVISION)') $(if $(HUB),--hub '$(HUB)') \
-	  $(if $(filter local,$(STACK)),$(foreach each,$(MODELS),--models '$(each)')) $(if $(filter-out 0,$(FORCE)),--force) $(AS_JSON)
+	  $(if $(filter local,$(STACK)),$(foreach each,$(MODELS),--models '$(each)') $(AS_HOST)) $(if $(filter-out 0,$(FORCE)),--force) $(AS_JSON)
 
 remove: $(ENVIRONMENT) ## take a script away: NAME=sentiment; a copy stays in .local/removed
 	@test -n "$(NAME)" || { echo 'which script? make remove NAME=sentiment' >&2; exit 2; }

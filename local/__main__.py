@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import stack
+from local import in_container, stack
 from local.adding import NOTE, hub_for, stand_ins
 from local.completion import SHELLS, completion
 from local.cost.command import cost_of_stack, lines_of
@@ -37,6 +37,8 @@ _OTHER_HUBS = (
     "`make up HUB=https://huggingface.co` takes the real one, `make up MODELS=dir` adds dir/<org>/<name>/"
 )
 
+_HOST = "run the stack in a container of its own, as on other systems than Linux it does anyway"
+
 
 @dataclass(frozen=True)
 class Stopped(Record):
@@ -59,6 +61,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
+    if in_container.is_wanted(FOLDER, options.host is not None):
+        say = _say_beside if options.json else _say
+        return in_container.run(FOLDER, "up", _choices(options), say, as_json=options.json)
     with stack.locked(FOLDER):
         _, code = _up(_choices(options), as_json=options.json)
     return code
@@ -66,6 +71,8 @@ def up(options: argparse.Namespace) -> int:
 
 def dev(options: argparse.Namespace) -> int:
     """Returns when Ctrl-C was pressed: then nothing runs any more."""
+    if in_container.is_wanted(FOLDER, options.host is not None):
+        return in_container.run(FOLDER, "dev", _choices(options), _say)
     inference, choices = FOLDER.root / "inference", _choices(options, follows=True)
     with stack.locked(FOLDER):
         changes = watched(inference)
@@ -96,7 +103,7 @@ def _up_if_scripts_load(choices: stack.Choices) -> stack.RunningStack | None:
 
 def _choices(options: argparse.Namespace, *, follows: bool = False) -> stack.Choices:
     models = tuple(filter(None, options.models))
-    return stack.Choices(options.hub or None, models, options.container, follows)
+    return stack.Choices(options.hub or None, models, options.container, follows, dict(options.port))
 
 
 def _up(choices: stack.Choices, *, as_json: bool) -> tuple[stack.RunningStack, int]:
@@ -132,8 +139,11 @@ def _show(report: WarmReport, running: stack.RunningStack, seconds: float) -> No
 
 
 def down(options: argparse.Namespace) -> int:
-    with stack.locked(FOLDER):
-        stopped = stack.stop(FOLDER)
+    if in_container.is_wanted(FOLDER):
+        stopped = in_container.stop(FOLDER)
+    else:
+        with stack.locked(FOLDER):
+            stopped = stack.stop(FOLDER)
     if options.json:
         _print_json(Stopped(stopped))
     else:
@@ -188,6 +198,9 @@ def logs(options: argparse.Namespace) -> int:
 
 def add(options: argparse.Namespace) -> int:
     say = _say_beside if options.json else _say
+    asks_embedded = not options.hub and not os.environ.get("HF_ENDPOINT")
+    if asks_embedded and options.model in stand_ins() and in_container.is_wanted(FOLDER, bool(options.host)):
+        return _add_in_container(options, say)  # where stand-ins can be built
     with hub_for(FOLDER, options.model, options.hub or None, options.models, say) as (hub, is_embedded):
         flags = ["--json"] * options.json + ["--force"] * options.force
         for name in ("task", "name", "revision"):
@@ -201,6 +214,15 @@ def add(options: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     return code
+
+
+def _add_in_container(options: argparse.Namespace, say: stack.Say) -> int:
+    choices = stack.Choices(models=tuple(filter(None, options.models)))
+    flags = ["--json"] * options.json + ["--force"] * options.force
+    for name in ("task", "name", "revision"):
+        flags += [f"--{name}={value}"] if (value := getattr(options, name)) else []
+    given = [*flags, *in_container.arguments_of(choices, {}), "--", options.model]
+    return in_container.run_once(FOLDER, ["add", *given], choices, say)
 
 
 def cost(options: argparse.Namespace) -> int:
@@ -264,6 +286,11 @@ def _parsed(answer: str) -> Json:
         return answer
 
 
+def _port(given: str) -> tuple[str, int]:
+    name, _, number = given.partition("=")
+    return name, int(number)
+
+
 def _shown(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
@@ -289,6 +316,9 @@ def _parser() -> argparse.ArgumentParser:
             metavar="DIR|ID=DIR",
             help="what else the embedded Hub serves: a folder laid out as DIR/org/name, or one model",
         )
+        each.add_argument("--host", choices=("container",), help=_HOST)
+        # Where a server of the stack has to listen: in the container, as published.
+        each.add_argument("--port", action="append", default=[], type=_port, help=argparse.SUPPRESS)
     stopping = commands.add_parser("down", help="stop it; the cache stays")
     stopping.set_defaults(run=down)
     adding = commands.add_parser("add", help="a script for a model, as `python -m warmup add` writes it")
@@ -297,6 +327,7 @@ def _parser() -> argparse.ArgumentParser:
         adding.add_argument(name)
     adding.add_argument("--models", action="append", default=[], metavar="DIR")
     adding.add_argument("--force", action="store_true")
+    adding.add_argument("--host", choices=("container",), help=_HOST)
     adding.set_defaults(run=add)
     asking = commands.add_parser("invoke", help="one request, answer on stdout")
     asking.add_argument("function", help="name of a script")

@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ |= {f"AWS_{key}": value for key, value in keys.items()}
     from moto.server import ThreadedMotoServer
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=options.port, verbose=False)
     server.start()
     _, port = server.get_host_and_port()
     s3 = boto3.client("s3", endpoint_url=f"http://127.0.0.1:{port}")
@@ -47,6 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.bucket", description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--name", required=True, action="append", help="of a bucket")
     parser.add_argument("--folder", type=Path, required=True, help="emptied first, and at the end")
     return parser

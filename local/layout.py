@@ -67,6 +67,11 @@ class Folder:
         return self.path / "gateway.port"
 
     @property
+    def container(self) -> Path:
+        """Which container the stack runs in, if in one of its own."""
+        return self.path / "container.json"
+
+    @property
     def page(self) -> Path:
         """Address of the page, with its secret; while the gateway runs."""
         return self.run / "page.url"

@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -52,6 +52,8 @@ class Choices:
     container: bool = False
     follows: bool = False
     """Whether edits are to be followed."""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    """Where hub, gateway, page and bucket have to listen; else anywhere."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,10 @@ class RunningStack:
 
 
 @contextlib.contextmanager
-def locked(folder: Folder) -> Iterator[None]:
+def locked(folder: Folder, name: str = "lock") -> Iterator[None]:
     """Hold the lock of the stack: one `make up` or `make down` at a time. Raises StackError."""
     folder.path.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.path / "lock")
+    lock = FileLock(folder.path / name)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -220,7 +222,7 @@ def _with_images(folder: Folder, report: WarmReport) -> WarmReport:
 
 def _check_emulator(folder: Folder) -> None:
     if not sys.platform.startswith("linux"):
-        raise StackError("the emulator is a Linux program: use a Linux machine, or a Linux container")
+        raise StackError("the emulator is a Linux program; `make up` runs it in a container elsewhere")
     if not os.access(folder.emulator, os.X_OK):
         raise StackError(f"{folder.emulator} is missing; run `make setup`")
 
@@ -247,7 +249,7 @@ def install_packages(folder: Folder, say: Say) -> None:
         say(TORCHVISION)
 
 
-def _start_hub(folder: Folder, choices: Choices, say: Say, port: str = "0") -> HubAddress:
+def _start_hub(folder: Folder, choices: Choices, say: Say, port: str = "") -> HubAddress:
     stand_ins = folder.path / "models"
     if choices.hub is None:
         if not stand_ins.exists():
@@ -260,6 +262,7 @@ def _start_hub(folder: Folder, choices: Choices, say: Say, port: str = "0") -> H
     given = [str(stand_ins), *choices.models] if choices.hub is None else choices.models
     models = [argument for each in given for argument in ("--models", each)]
     (folder.run / "hub.port").unlink(missing_ok=True)
+    port = port or str(choices.ports.get("hub", 0))
     taken = _background(folder, "hub", [sys.executable, "-m", "local.hub", "--port", port, *models])
     hub = HubAddress(f"http://127.0.0.1:{taken}", choices.hub)
     say(f"Hub: {hub.upstream or f'{hub.url} (embedded)'}")
@@ -269,7 +272,7 @@ def _start_hub(folder: Folder, choices: Choices, say: Say, port: str = "0") -> H
 def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubAddress, say: Say) -> str:
     command = [sys.executable, "-m", "local.service.daemon", "--hub", hub.url]
     command += ["--upstream", hub.upstream] if hub.upstream else []
-    bucket = _start_bucket(folder, program, say)
+    bucket = _start_bucket(folder, choices, program, say)
     command += ["--bucket", bucket] if bucket else []
     if choices.container:
         _build_images(folder, program, say)
@@ -281,15 +284,18 @@ def _start_gateway(folder: Folder, choices: Choices, program: Program, hub: HubA
         if bucket and not closes_network(isolation):
             say(OPEN_NOTICE)
         command += ["--isolation", isolation]
-    if folder.gateway_port.exists():
+    if "gateway" in choices.ports:
+        command += ["--port", str(choices.ports["gateway"])]
+    elif folder.gateway_port.exists():
         command += ["--port", folder.gateway_port.read_text()]
+    command += ["--page-port", str(choices.ports.get("page", 0))]
     port = _background(folder, "gateway", command)
     folder.gateway_port.write_text(str(port))
     say(f"gateway: http://127.0.0.1:{port} (the Lambda Invoke API)")
     return f"http://127.0.0.1:{port}"
 
 
-def _start_bucket(folder: Folder, program: Program, say: Say) -> str | None:
+def _start_bucket(folder: Folder, choices: Choices, program: Program, say: Say) -> str | None:
     """An S3, for a stack whose relay stages models in it or whose requests name objects of it."""
     staged = next((each.bucket for each in program.functions if each.is_relay), None)
     inputs = next((each.input_bucket for each in program.functions if each.input_bucket), None)
@@ -298,6 +304,7 @@ def _start_bucket(folder: Folder, program: Program, say: Say) -> str | None:
         return None
     command = [sys.executable, "-m", "local.bucket", "--folder", str(folder.path / "bucket")]
     command += [part for name in names for part in ("--name", name)]
+    command += ["--port", str(choices.ports.get("bucket", 0))]
     url = f"http://127.0.0.1:{_background(folder, 'bucket', command)}"
     if staged:
         say(f"S3: {url} (models go through it to the warm-up, which reaches no Hub)")

@@ -13,7 +13,7 @@ from typing import IO
 
 FIRST_WITHOUT_OWN_BUILDER = 23
 """From this version on, the client builds with the buildx plugin alone."""
-HOW = (
+HOW = (  # where functions are to run in their images
     "install Docker, or as root on Debian or Ubuntu run .ci/engine start; without CONTAINER=1 none is needed"
 )
 
@@ -59,18 +59,21 @@ class ContainerEngine:
         )
 
 
-def find_engine() -> ContainerEngine:
-    """The first `docker` on the path that reaches an engine and can build. Raises EngineError."""
+def find_engine(how: str = HOW) -> ContainerEngine:
+    """The first `docker` on the path that reaches an engine and can build. Raises EngineError.
+
+    how: to get one, the end of the error.
+    """
     clients = [str(client) for client in _clients()]
     if not clients:
-        raise EngineError(f"no container engine: there is no `docker` here; {HOW}")
+        raise EngineError(f"no container engine: there is no `docker` here; {how}")
     problems = []
     for client in clients:
         problem = _problem(client)
         if problem is None:
             return ContainerEngine(client)
         problems.append(problem)
-    raise EngineError(f"no container engine: {'; '.join(problems)}; {HOW}")
+    raise EngineError(f"no container engine: {'; '.join(problems)}; {how}")
 
 
 def environment() -> Mapping[str, str]:

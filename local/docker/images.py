@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,6 +19,12 @@ OFFICIAL_BASE = "python:3.11-slim-bookworm"
 OWN_BASE = "hf-lambda-base:bookworm"
 """Debian's Python as a base image, made here where the official one cannot be had."""
 TARGETS = ("slim", "full")
+OF_LOCAL_STACK = (
+    "local/Dockerfile",
+    "local/install.py",
+    *(f"requirements/{name}.txt" for name in ("dev", "model", "torch", "emulator")),
+)
+"""What the image is made of that the local stack runs in."""
 PROXIES = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 
 
@@ -84,6 +91,24 @@ def build_with_models(
     arguments = ["build", "--progress", "plain", "--file", str(root / "inference/models.Dockerfile")]
     arguments += ["--network", "none", *(f"--build-arg={key}={value}" for key, value in args.items())]
     _run(engine, [*arguments, "--tag", name, str(models)], f"the image of {endpoint}", log)
+    return name
+
+
+def build_local_stack(engine: ContainerEngine, say: Callable[[str], None], *, root: Path, log: Path) -> str:
+    """Build the image that the local stack runs in, unless it was built of the same files; its name.
+
+    Raises EngineError with the builder's last lines.
+    """
+    base = base_image(engine)
+    made_of = [base.encode(), *((root / name).read_bytes() for name in OF_LOCAL_STACK)]
+    name = f"hf-lambda-local:{hashlib.sha256(bytes(1).join(made_of)).hexdigest()[:12]}"
+    if engine.has(name):
+        return name
+    say("building the image that the local stack runs in: some minutes, once ...")
+    arguments = ["build", "--progress", "plain", "--file", str(root / OF_LOCAL_STACK[0]), "--tag", name]
+    arguments += ["--build-arg", f"BASE_IMAGE={base}", "--network", "host"]
+    with packages(root) as options:
+        _run(engine, [*arguments, *options, str(root)], "the image of the local stack", log)
     return name
 
 

@@ -64,10 +64,16 @@ def check_python(version: tuple[int, ...] = sys.version_info[:3]) -> Check:
 
 
 def check_local_stack(system: str = platform.system(), machine: str = platform.machine()) -> Check:
-    """Whether `make up` runs here: AWS's emulator is built for Linux alone."""
+    """Whether `make up` runs here: AWS's emulator is built for Linux, and runs in a container on macOS."""
     name, here = "local stack", f"{system} on {machine}"
-    if system != "Linux" or machine not in ("x86_64", "aarch64"):
-        return warning(name, here, "`make up` needs Linux on x86_64 or arm64; deploying to AWS does not")
+    if system not in ("Linux", "Darwin") or machine not in ("x86_64", "aarch64", "arm64"):
+        return warning(
+            name,
+            here,
+            "`make up` needs Linux, WSL 2 or macOS on x86_64 or arm64; deploying to AWS does not",
+        )
+    if system == "Darwin":
+        return ok(name, f"{here}: `make up` runs in a container here, with a Docker engine")
     return ok(name, f"{here}: `make up` runs here")
 
 

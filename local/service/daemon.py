@@ -55,7 +55,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     know(program.functions)  # the gateway's own address is known now, and nobody has called yet
     # An origin of its own: what functions answer at their addresses must not be able to read the page.
-    page = PlaygroundServer(LocalBackend(gateway, folder, api.url, declared))
+    page = PlaygroundServer(LocalBackend(gateway, folder, api.url, declared), port=options.page_port)
     threading.Thread(target=page.serve_forever, name="page", daemon=True).start()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=api.close).start())
@@ -89,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m local.service.daemon", description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--port", type=int, default=0, help="taken if it is free; 0 takes any")
+    parser.add_argument("--page-port", type=int, default=0, help="the same, for the page")
     parser.add_argument("--hub", required=True, metavar="URL", help="the embedded Hub")
     parser.add_argument("--upstream", metavar="URL", help="the Hub to download from instead")
     parser.add_argument("--bucket", metavar="URL", help="the S3 of staged models and of inputs")

@@ -74,6 +74,14 @@ def test_up_takes_models_a_hub_and_containers(make):
     )
 
 
+def test_what_starts_or_builds_can_be_told_to_do_it_in_a_container(make):
+    assert make("up", "HOST=container", "JSON=1").stdout == "-m|local|up|--host|container|--json|EVENT=\n"
+    assert make("dev", "HOST=container").stdout == "-m|local|dev|--host|container|EVENT=\n"
+    added = make("add", "MODEL=org/name", "HOST=container").stdout
+    assert added == "-m|local|add|org/name|--host|container|EVENT=\n"
+    assert make("up", HOST="a-machine").stdout == "-m|local|up|EVENT=\n"  # as some shells set it
+
+
 def test_dev_takes_models_and_a_hub(make):
     assert make("dev").stdout == "-m|local|dev|EVENT=\n"
     assert make("dev", "MODELS=a", "HUB=http://hub").stdout == (
