@@ -96,7 +96,7 @@ def test_a_gated_stack_publishes_behind_what_serves_and_moves_it_when_the_gate_s
 
     # Who releases by itself is told of them, after they were published.
     [releasing] = (
-        each for key, each in dev.cloud().resources.items() if key.endswith(" hf-lambda-dev-release")
+        each for each in dev.cloud().resources.values() if each.urn.endswith("::hf-lambda-dev-release")
     )
     told = json.loads(releasing.inputs["environment"]["variables"]["STACK_OUTPUTS"])
     assert told["release"] == outputs["release"] and told["functions"] == outputs["functions"]
