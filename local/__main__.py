@@ -232,6 +232,7 @@ def cost(options: argparse.Namespace) -> int:
         hub=options.hub or None,
         ask=options.hub is not None,
         times=options.ms,
+        report=FOLDER.report,
         note=lambda text: print(text, file=sys.stderr) if text else None,
     )
     if options.json:

@@ -11,6 +11,7 @@ import pulumi
 from discovery import ScriptError, read_scripts
 from local.cost.config import config_of
 from local.cost.estimate import Estimate, Line, estimate
+from local.cost.memory import needed_memory, read_warmed
 from local.cost.models import ask_hub
 from local.program import mock
 from local.program.declare import ProgramError, project_name
@@ -27,13 +28,14 @@ def cost_of_stack(
     hub: str | None = None,
     ask: bool = False,
     times: Sequence[str] = (),
+    report: Path | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Estimate:
     """What `stack` costs by its settings and scripts, whether it is there or not; nothing is asked of AWS.
 
     `ask`: the Hub is asked about models, `hub` where that is another one than the settings'. `times`:
-    milliseconds of a request, "25" or "sentiment=25". Raises ProgramError, and WarmupError where the Hub says
-    no.
+    milliseconds of a request, "25" or "sentiment=25". `report`: of the last `make up`, which says how much
+    memory language models take. Raises ProgramError, and WarmupError where the Hub says no.
     """
     config = config_of(root, stack)
     project = project_name(root)
@@ -55,6 +57,7 @@ def cost_of_stack(
         registered,
         forecasts=ask_hub(scripts, address, note) if ask else (),
         milliseconds=milliseconds,
+        needed=needed_memory(scripts, read_warmed(report)),
         notes=() if (root / own_file).exists() else (f"there is no {own_file}: these are the defaults",),
     )
 

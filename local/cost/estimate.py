@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hf_lambda.manifest import PreparedEntry
+from local.cost.memory import NeededMemory
 from local.cost.models import ModelForecast
 from local.cost.warm_up import Item, nat_item, relay_items, warm_up_items
 from local.program.functions import WARMUP_COMMAND, Function
@@ -134,9 +136,11 @@ def estimate(
     *,
     forecasts: Sequence[ModelForecast] = (),
     milliseconds: Mapping[str, float] | None = None,
+    needed: Sequence[NeededMemory] = (),
     notes: Sequence[str] = (),
 ) -> Estimate:
-    """`forecasts`: what the Hub says, by script; `milliseconds`: of a request by script, which goes first."""
+    """`forecasts`: what the Hub says, by script; `milliseconds`: of a request by script, which goes first.
+    `needed`: what the language models of scripts take of memory."""
     taken, resources = _Prices(), registered.resources
     of_hub = {each.script: each for each in forecasts}
     versions = 2 if "release" in registered.outputs else 1  # gated, the one before stays for a rollback
@@ -147,7 +151,9 @@ def estimate(
         if each.type == "aws:lambda/function:Function"
     }
     endpoints = tuple(
-        _endpoint(each, architectures[each.function_name], resources, of_hub, milliseconds or {}, taken)
+        _endpoint(
+            each, architectures[each.function_name], resources, of_hub, milliseconds or {}, needed, taken
+        )
         for each in functions(resources)
         if each.is_endpoint
     )
@@ -155,6 +161,11 @@ def estimate(
     said = [*notes]
     if region != prices.REGION:
         said.append(f"prices are those of {prices.REGION}; in {region} they may be others")
+    said += [
+        f"{each.script}: what memory {each.model} takes is known once `make up` or a warm-up has prepared it"
+        for each in needed
+        if each.made is None
+    ]
     total = sum(line.usd for line in idle if line.usd is not None)
     once = sum(line.usd for line in warm_up if line.usd is not None)
     return Estimate(
@@ -371,6 +382,7 @@ def _endpoint(
     resources: Sequence[Resource],
     forecasts: Mapping[str, ModelForecast],
     milliseconds: Mapping[str, float],
+    needed: Sequence[NeededMemory],
     taken: _Prices,
 ) -> EndpointCost:
     found = forecasts.get(function.name)
@@ -418,8 +430,21 @@ def _endpoint(
         usd = taken.take("data out", prices.DATA_OUT)
         formula = f"{_dollars(usd)} for each GB of answers; the address itself has no price"
         lines.append(_line("function URL", 1, "GB", None, formula))
+    lines += [
+        _memory(each.model, each.made, memory_mb)
+        for each in needed
+        if each.script == function.name and each.made
+    ]
     every = sum(line.usd for line in lines if line.usd is not None)
     return EndpointCost(function.name, memory_mb, architecture, took, round(every, 4), tuple(lines))
+
+
+def _memory(model: str, made: PreparedEntry, memory_mb: int) -> Line:
+    """What a language model takes, beside what its function has; memory is billed in `compute`."""
+    enough = "" if made.memory_mb <= memory_mb else ": raise it, or give the pipeline a smaller max_context"
+    formula = f"{made.precision}, a text of {made.context} tokens, by the last `make up` of this machine"
+    what = f"memory that {model} takes"
+    return _line(what, made.memory_mb, "MB", None, f"{formula}; memoryMb is {memory_mb}{enough}")
 
 
 def _logs(function: Function, resources: Sequence[Resource], taken: _Prices) -> Line:

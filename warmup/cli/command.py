@@ -9,8 +9,8 @@ from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from discovery import Script
-from hf_lambda.manifest import requested_of
+from discovery import Declared, Script
+from hf_lambda.manifest import DEFAULT_REVISION, PreparedEntry, requested_of
 from hf_lambda.repo_id import is_bucket_folder, is_model_folder
 from hf_lambda.tasks import head_of
 
@@ -340,22 +340,24 @@ def memory_advice(
     scripts: Sequence[Script], memory_mb: Mapping[str, int], warmed: Sequence[WarmedModel]
 ) -> Iterator[str]:
     """Functions that have less memory than their language model takes; `memory_mb` is theirs, by script."""
-    prepared = {
-        (each.repo_id, each.revision, made.head, made.requested): made
-        for each in warmed
-        for made in each.prepared
-    }
     for script in scripts:
         for pipeline in script.pipelines if script.name in memory_mb else ():
-            revision = pipeline.revision or "main"
-            requested = requested_of(pipeline.precision, pipeline.adapter, pipeline.adapter_revision)
-            made = prepared.get((pipeline.model, revision, head_of(pipeline.task), requested))
+            made = prepared_for(pipeline, warmed)
             if made and made.memory_mb > memory_mb[script.name]:
                 yield (
                     f"{script.name}: {pipeline.model} as {made.precision} takes {made.memory_mb} MB with "
                     f"{made.context} tokens, the function has memoryMb {memory_mb[script.name]}: raise it, "
                     "or give the pipeline a smaller max_context"
                 )
+
+
+def prepared_for(pipeline: Declared, warmed: Sequence[WarmedModel]) -> PreparedEntry | None:
+    """What a warm-up made for `pipeline`, where it prepared anything."""
+    requested = requested_of(pipeline.precision, pipeline.adapter, pipeline.adapter_revision)
+    asked = (pipeline.model, pipeline.revision or DEFAULT_REVISION, head_of(pipeline.task), requested)
+    every = ((each, made) for each in warmed for made in each.prepared)
+    found = (m for each, m in every if (each.repo_id, each.revision, m.head, m.requested) == asked)
+    return next(found, None)
 
 
 def _not_released(releases: Sequence[Released]) -> Iterator[str]:

@@ -3,11 +3,13 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import pytest
 from pulumi.runtime.proto import source_pb2
 
 from discovery import read_scripts
+from hf_lambda.manifest import PreparedEntry
 from local import __main__ as local
 from local.cost import command, estimate, warm_up
 from local.cost.models import ask_hub
@@ -19,6 +21,8 @@ from tests.infra.program import ROOT  # and pulumi-aws is loaded, of whose resou
 from tests.warmup.add.repositories import SHAPE, Model, model, weights
 from warmup import prices
 from warmup.prices import Price
+from warmup.protocol.answers import WarmedModel
+from warmup.protocol.reports import WarmReport
 from warmup.worker import bucket, relay_handler
 
 DOCS = (ROOT / "docs/cost.md").read_text()
@@ -349,6 +353,37 @@ def test_the_hub_says_how_much_is_stored_and_how_long_a_request_takes(root, tmp_
     assert line(endpoint.lines, "1,000 cold starts").quantity == pytest.approx(
         said.cold_bytes / 1e6, rel=1e-3
     )
+
+
+def test_what_a_language_model_takes_of_memory_is_as_the_last_warm_up_told(root, tmp_path):
+    (root / "inference/chat.py").write_text(
+        "from hf_lambda import endpoint, pipeline\n\n"
+        'generate = pipeline("text-generation", model="org/chat", engine="onnx")\n\n\n'
+        "@endpoint\ndef handler(prompt: str):\n    return generate(prompt)\n"
+    )
+    int8 = PreparedEntry("causal-lm", "auto", "int8", "p", "x86_64", "1", memory_mb=3009, context=4096)
+    other = replace(int8, requested="int4", precision="int4", memory_mb=1)
+    chat = WarmedModel("org/chat", "main", "a" * 40, 1, (other, int8), (), 5)
+    report = tmp_path / "report.json"
+
+    def said(written):
+        report.write_text(written)
+        found = command.cost_of_stack(root, "dev", report=report)
+        lines = {each.name: [one for one in each.lines if "memory" in one.what] for each in found.endpoints}
+        assert not lines["sentiment"]
+        notes = [each for each in found.notes if "memory" in each]
+        return [(each.quantity, each.usd, each.formula) for each in lines["chat"]], notes
+
+    formula = (
+        "int8, a text of 4096 tokens, by the last `make up` of this machine; memoryMb is 3008: raise it, "
+    )
+    formula += "or give the pipeline a smaller max_context"
+    assert said(json.dumps(WarmReport("local", (chat,)).to_json())) == ([(3009, None, formula)], [])
+    unknown = "chat: what memory org/chat takes is known once `make up` or a warm-up has prepared it"
+    for nothing in (json.dumps(WarmReport("local").to_json()), "{", "[]", '{"warmup": 1}'):
+        assert said(nothing) == ([], [unknown])
+    report.unlink()
+    assert unknown in command.cost_of_stack(root, "dev", report=report).notes
 
 
 def test_the_command_prints_a_table_with_dates_or_json(capsys):
