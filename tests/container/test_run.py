@@ -95,7 +95,12 @@ def test_a_report_says_the_most_memory_that_its_processes_have_used_so_far(conta
     with (containers.cache / "weights").open("wb") as file:
         file.truncate(300 << 20)
     instance = containers.start(declare(memory_mb=1024))
-    events = ({}, {"map": f"{MOUNT}/weights"}, {"keep_mb": 300}, {"keep_mb": 0})
+    events: tuple[dict[str, object], ...] = (
+        {},
+        {"map": f"{MOUNT}/weights"},
+        {"keep_mb": 300},
+        {"keep_mb": 0},
+    )
     peaks = [ReportLine.of(ask(instance, event)[1].log).peak_mb for event in events]
     before, mapped, large, after = (peak or 0 for peak in peaks)
     assert 0 < before <= mapped < 200
