@@ -143,6 +143,17 @@ def test_a_second_fetch_changes_no_file_so_that_no_image_is_built_again(into: Pa
     assert sent(into) == before
 
 
+def test_another_machine_brings_the_same_so_that_no_image_is_built_again(into: Path) -> None:
+    assert fetch(into) == 0
+    there = into.parents[1] / "there" / "models"
+    scripts = ["--scripts", str(into.parents[1] / "scripts")]
+    assert main(["fetch", "--into", str(there), *scripts]) == 0
+    here = {path.relative_to(into): path.read_bytes() for path in sent(into)}
+    assert {path.relative_to(there): path.read_bytes() for path in sent(there)} == here
+    for manifest in into.glob("*/manifests/*/*.json"):
+        assert json.loads(manifest.read_text())["warmed_at"] == ""
+
+
 def test_what_a_script_no_longer_uses_leaves_its_folder(into: Path) -> None:
     assert fetch(into, "--endpoint", "plain") == 0
     script = into.parents[1] / "scripts" / "plain.py"
@@ -213,7 +224,7 @@ def test_a_disk_that_is_too_small_or_fills_up_is_said_and_what_to_do(
     assert "org/plain needs" in said and "has 10 free. Make room, or fetch to another disk" in said
     assert "prune" not in said
 
-    def full(*arguments: object) -> None:
+    def full(*arguments: object, **named: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patched:

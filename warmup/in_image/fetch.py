@@ -80,9 +80,10 @@ def _fetch(model: ModelRequest, script: Script, folder: Path, hub: ModelSource, 
         repository_lock(folder, model.repo_id), check=job.check, waiting=lambda: show(model.key, waits)
     ):
         snapshot = fetch(model, folder, source, job)
-        # A manifest written anew is another one by its time, and so would be the image.
+        # Written anew it says less than before, where this machine has prepared the model meanwhile.
         if not _says(published(folder, model), snapshot):
-            publish(folder, model, snapshot, [], [])
+            # Without a time, so that another machine brings the same: else it would be another image.
+            publish(folder, model, snapshot, [], [], warmed_at="")
     job.progress(model.key, phase="done", note="")
     return FetchedModel(model.repo_id, snapshot.commit, len(snapshot.files), snapshot.bytes)
 

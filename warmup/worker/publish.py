@@ -36,8 +36,10 @@ def publish(
     prepared: Iterable[PreparedEntry],
     not_prepared: Iterable[NotPreparedEntry],
     not_compared: Iterable[NotComparedEntry] = (),
+    *,
+    warmed_at: str | None = None,
 ) -> Manifest:
-    """Write ref and manifest; from now on endpoints load this commit."""
+    """Write ref and manifest; from now on endpoints load this commit. warmed_at: None stands for now."""
     revision = model.revision or DEFAULT_REVISION
     manifest = Manifest(
         model=model.repo_id,
@@ -46,7 +48,7 @@ def publish(
         snapshot=str(snapshot.path.relative_to(cache)),
         files=tuple(CachedFile(file.path, file.size, file.sha256, file.oid) for file in snapshot.files),
         bytes=snapshot.bytes,
-        warmed_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        warmed_at=datetime.now(UTC).isoformat(timespec="seconds") if warmed_at is None else warmed_at,
         prepared=tuple(prepared),
         not_prepared=tuple(not_prepared),
         code=_code(model, snapshot),
