@@ -41,7 +41,7 @@ else
 	$(PY) -m warmup --stack $(STACK)
 endif
 
-dev: $(ENVIRONMENT) ## make up, then follow what is edited in inference/ until Ctrl-C: [MODELS=dir] [HUB=url]
+dev: $(ENVIRONMENT) ## make up, then follow what is edited in inference/ until Ctrl-C: [MODELS=dir] [HUB=url] [HOST=container]
 	@$(PY) -m local dev $(if $(HUB),--hub '$(HUB)') $(foreach each,$(MODELS),--models '$(each)') $(AS_HOST)
 
 # A stack in AWS is warmed from the Hub itself; locally the embedded Hub has what `make up` would serve.
