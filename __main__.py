@@ -9,6 +9,7 @@ import pulumi_aws as aws
 
 from discovery import Script
 from infra.account import Account
+from infra.batch import BatchMachine
 from infra.cache import ModelCache
 from infra.docker_engine import CheckEngine, check_engine
 from infra.encryption import Encryption, encryption
@@ -97,6 +98,18 @@ def deploy(
         )
         for script in scripts
     }
+    machines = {
+        name: BatchMachine(
+            f"{name}-batch",
+            script=name,
+            settings=settings,
+            region=account.region,
+            function_arn=function.arn,
+            opts=opts,
+        )
+        for name, function in functions.items()
+        if settings.endpoints[name].batch
+    }
     release = None
     if settings.releases_by_itself and warming:
         release = declare_release(settings, account, functions, image, warming, safeguards, opts)
@@ -112,6 +125,9 @@ def deploy(
         opts=opts,
     )
     export(settings, image, functions, cached, warming)
+    if machines:
+        arns = {name: machine.arn for name, machine in machines.items()}
+        pulumi.export("batch", {"bucket": settings.batch_bucket, "machines": arns})
 
 
 @dataclass(frozen=True)

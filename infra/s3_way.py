@@ -32,16 +32,17 @@ class InputBucket:
     def statement(self) -> dict[str, Json]:
         """What the role of an endpoint must allow, and the way there let through."""
         bucket, _, folder = self.address.partition("/")
-        # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html
-        partition = next(
-            (name for start, name in _PARTITIONS.items() if self.region.startswith(start)), "aws"
-        )
         return {
             "Sid": "ReadInputs",
             "Effect": "Allow",
             "Action": "s3:GetObject",
-            "Resource": f"arn:{partition}:s3:::{bucket}/{folder}*",
+            "Resource": f"arn:{partition_of(self.region)}:s3:::{bucket}/{folder}*",
         }
+
+
+def partition_of(region: str) -> str:
+    """https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html"""
+    return next((name for start, name in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 class S3Way(pulumi.ComponentResource):

@@ -133,6 +133,10 @@ class EndpointSettings(Keys):
         description="So long an asynchronous request may wait and be tried again, 60 to 21600 s, with "
         "`async`."
     )
+    batch: Flag = Field(
+        description="A state machine (Step Functions) that takes files of events in `batchBucket` through an "
+        "endpoint: `python -m warmup batch FN s3://... -o s3://...`."
+    )
     cold_download: Flag = Field(
         description="Lets an endpoint download its model in the first request when the cache has none. It "
         "then writes to the cache, and needs egress nat, natPerAz or ipv6."
@@ -223,6 +227,10 @@ class Settings(EndpointSettings):
         description="A bucket of this region, or a folder of it (`my-bucket/uploads`), whose objects "
         'requests may name as files - `{"image": "s3://my-bucket/uploads/a.jpg"}`. Endpoints may read these '
         "and nothing else of S3. Empty - none."
+    )
+    batch_bucket: BucketFolder = Field(
+        description="A bucket of this account and region, or a folder of it (`my-bucket/batches`), where "
+        "`batch` reads events and writes results. Empty - none."
     )
     permissions_boundary: PolicyArn = Field(
         description="ARN of the policy that bounds the permissions of every role, for accounts that ask for "
@@ -633,7 +641,9 @@ def _contradictions(settings: Settings, region: str, scripts: Sequence[Script]) 
             "must be false"
         )
     for script in scripts:
-        of_endpoint = _contradictions_of(script, settings.endpoints[script.name], settings.egress)
+        of_endpoint = _contradictions_of(
+            script, settings.endpoints[script.name], settings.egress, settings.batch_bucket
+        )
         provisioned = settings.endpoints[script.name].provisioned_concurrency
         if settings.release == "gated" and settings.canary and provisioned:
             # "Alias with weights can not be used with Provisioned Concurrency":
@@ -728,7 +738,9 @@ def _contradictions_of_network(settings: Settings) -> list[str]:
     return found
 
 
-def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) -> list[str]:
+def _contradictions_of(
+    script: Script, endpoint: EndpointSettings, egress: str, batch_bucket: str
+) -> list[str]:
     found = []
     reserved, provisioned = endpoint.reserved_concurrency, endpoint.provisioned_concurrency
     found += _contradictions_of_storage(script, endpoint)
@@ -756,6 +768,8 @@ def _contradictions_of(script: Script, endpoint: EndpointSettings, egress: str) 
             "apiKeys are set and its own handler does not ask for them; write @endpoint or handler = "
             "openai(...), or set apiKeys to []"
         )
+    if endpoint.batch and not batch_bucket:
+        found.append("batch is true without batchBucket; name a bucket, or leave both")
     if endpoint.cors.origins and endpoint.function_url == "none":
         found.append("cors has origins with functionUrl none; must be iam or public, or cors empty")
     return found

@@ -48,6 +48,7 @@ NO_COST_IDLE = frozenset(
         "aws:lambda/functionEventInvokeConfig:FunctionEventInvokeConfig",
         "aws:secretsmanager/secretVersion:SecretVersion",  # the secret is what has a price
         "aws:sqs/queue:Queue",  # by what is sent and read
+        "aws:sfn/stateMachine:StateMachine",  # by what its executions do
         *(f"aws:sns/{each}" for each in ("topic:Topic", "topicSubscription:TopicSubscription")),
         "aws:cloudwatch/logGroup:LogGroup",  # by what is written and kept
         "aws:ec2/flowLog:FlowLog",  # as a log

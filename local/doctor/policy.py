@@ -111,6 +111,11 @@ NOT_RECORDED = {
         # Secrets Manager say: https://docs.aws.amazon.com/kms/latest/developerguide/services-ecr.html
         *("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey"),
     ),
+    "aws:sfn/stateMachine:StateMachine": (
+        *("states:CreateStateMachine", "states:DeleteStateMachine", "states:DescribeStateMachine"),
+        *("states:UpdateStateMachine", "states:ListStateMachineVersions", "states:ListTagsForResource"),
+        *("states:TagResource", "states:UntagResource", "states:ValidateStateMachineDefinition"),
+    ),
     "aws:scheduler/schedule:Schedule": (
         *("scheduler:CreateSchedule", "scheduler:DeleteSchedule"),
         *("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
@@ -174,7 +179,7 @@ def least_policy(stack: Stack, recorded: Recorded, account: str = "*") -> dict[s
 
 def _passed_to(stack: Stack) -> list[str]:
     services = {FUNCTION: "lambda", "aws:scheduler/schedule:Schedule": "scheduler"}
-    services["aws:ec2/flowLog:FlowLog"] = "vpc-flow-logs"
+    services |= {"aws:ec2/flowLog:FlowLog": "vpc-flow-logs", "aws:sfn/stateMachine:StateMachine": "states"}
     return [f"{name}.amazonaws.com" for type_, name in services.items() if stack.count(type_)]
 
 
@@ -238,6 +243,9 @@ def _arns(stack: Stack, account: str) -> dict[tuple[str, str], tuple[str, ...]]:
         ("sqs", "queue"): named("aws:sqs/queue:Queue", f"sqs:{here}:{{}}"),
         ("scheduler", "schedule"): named(
             "aws:scheduler/schedule:Schedule", f"scheduler:{here}:schedule/default/{{}}"
+        ),
+        ("states", "statemachine"): named(
+            "aws:sfn/stateMachine:StateMachine", f"states:{here}:stateMachine:{{}}"
         ),
         ("sns", "topic"): named("aws:sns/topic:Topic", f"sns:{here}:{{}}"),
         ("secretsmanager", "Secret"): named(

@@ -120,6 +120,17 @@ CHANGES: dict[str, Change] = {
             | each("scheduler/schedule {}-keep-warm")
         ),
     ),
+    "batch": Change(
+        True,
+        Changes.of(
+            creates=each("iam/role {}-batch")
+            | each("iam/rolePolicy {}-batch")
+            | each("iam/rolePolicy {}-batch-children")
+            | each("sfn/stateMachine hf-lambda-dev-{}-batch")
+        ),
+        needs={"batchBucket": "events"},
+    ),
+    "batchBucket": Change("events", Changes(), why="state machines of `batch` use it alone"),
     "functionUrl": Change(
         "public",
         Changes.of(

@@ -93,6 +93,8 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "async": True,
         "asyncRetries": 0,
         "asyncMaxAgeSeconds": 60,
+        "batch": True,
+        "batchBucket": "events",
         "coldDownload": True,
         "logRetentionDays": 30,
         "logMessages": True,
@@ -150,6 +152,8 @@ def test_each_setting_changes_what_is_asked_for(deploy: Deploy):
         "fileSystemId": network,
         "coldDownload": {"egress": "nat"},
         "asyncRetries": {"async": True},
+        "batch": {"batchBucket": "inputs"},
+        "batchBucket": {"batch": True, "batchBucket": "inputs"},
         "asyncMaxAgeSeconds": {"async": True},
     }
     for key, value in others.items():

@@ -230,6 +230,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"egress": "none", "warmOnDeploy": True},
         "warmOnDeploy is true with egress none, where the command stages the models; set one of them",
     ),
+    "a batch without a place": (
+        {"endpoints": {"sentiment": {"batch": True}}},
+        "sentiment: batch is true without batchBucket; name a bucket, or leave both",
+    ),
     "nothing to go back to": (
         {"release": "gated", "keepVersions": 0},
         "keepVersions is 0 with release gated; must be at least 1, or there is nothing to go back to",

@@ -7,6 +7,7 @@ import pytest
 from moto.awslambda.responses import LambdaResponse
 from moto.budgets.responses import BudgetsResponse
 from moto.efs.responses import EFSResponse
+from moto.stepfunctions.responses import StepFunctionResponse
 
 
 @pytest.mark.parametrize(
@@ -15,6 +16,7 @@ from moto.efs.responses import EFSResponse
         (EFSResponse, "delete_file_system_policy"),
         (LambdaResponse, "put_provisioned_concurrency_config"),
         (BudgetsResponse, "list_tags_for_resource"),
+        (StepFunctionResponse, "validate_state_machine_definition"),
         (BudgetsResponse, "describe_subscribers_for_notification"),
     ],
 )
@@ -38,6 +40,13 @@ def test_a_subnets_ipv6_block_is_associated(aws: Any):
     subnet = ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock="10.0.0.0/24", Ipv6CidrBlock=block)["Subnet"]
     (association,) = subnet["Ipv6CidrBlockAssociationSet"]
     assert association["Ipv6CidrBlockState"] == {"State": "associated"}
+
+
+def test_the_definition_of_a_state_machine_is_checked(aws: Any):
+    states = aws("stepfunctions")
+    for state, result in (({"Type": "Pass", "End": True}, "OK"), ({"Type": "Task", "End": True}, "FAIL")):
+        definition = json.dumps({"StartAt": "One", "States": {"One": state}})
+        assert states.validate_state_machine_definition(definition=definition)["result"] == result
 
 
 def test_a_budget_keeps_its_tags(aws: Any):

@@ -1,6 +1,8 @@
 """`python -m warmup batch FN input.jsonl -o output.jsonl`: each line an event, each answered in its place.
 
 Stopped, the same command goes on where it was: the output is all that it remembers.
+
+`batch FN s3://bucket/input.jsonl -o s3://bucket/results/` has AWS do it, for an endpoint with `batch: true`.
 """
 
 from __future__ import annotations
@@ -26,9 +28,11 @@ from ..cli.exit_codes import DONE, FAILED, exit_code, say
 from ..cli.stack import StackClient, access_to, read_outputs
 from ..prices import GB_SECOND_USD
 from ..protocol.errors import ErrorKind, WarmupError
+from ..protocol.outputs import LOCAL, StackOutputs
 from ..protocol.records import Record
 from .files import count_lines, input_lines, open_output
 from .run import Batch, Tally, Target
+from .states import SCHEME, Counts, MachineRun, Place, StatesReport
 
 ROOT = Path(__file__).parents[2]
 MOST_AT_ONCE = 500
@@ -54,9 +58,71 @@ class BatchReport(Record):
 def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0 every line has its answer, 1 some have an error or the run stopped, 2 usage."""
     options = parser().parse_args(arguments)
+    if options.input.startswith(SCHEME) or options.output.startswith(SCHEME):
+        going_on = "stopped looking; the execution goes on in AWS, and the same command joins it"
+        return exit_code(lambda: _report_of_states(options), interrupted=going_on)
     return exit_code(
         lambda: _report(options), interrupted=f"stopped; the same command goes on where {options.output} ends"
     )
+
+
+def _report_of_states(options: argparse.Namespace) -> int:
+    report = _run_states(options)
+    print(json.dumps(report.to_json(), indent=2) if options.json else _lines_of_states(report))
+    failures = [f"{report.errors:,} lines have an error"] if report.errors else []
+    failures += [f"{report.failed:,} lines have no output: FAILED files beside it"] if report.failed else []
+    return say(failures, FAILED if failures else DONE)
+
+
+def _run_states(options: argparse.Namespace) -> StatesReport:
+    outputs = _outputs(options)
+    if outputs.stack == LOCAL or outputs.endpoint_url:
+        raise WarmupError(ErrorKind.USAGE, "a batch of S3 runs in AWS: name a stack, --stack dev")
+    machines = outputs.batch
+    if machines is None or options.endpoint not in machines.machines:
+        raise WarmupError(
+            ErrorKind.USAGE,
+            f"{options.endpoint} has no state machine: pulumi config set --path endpoints.{options.endpoint}"
+            f".batch true, with batchBucket, then {outputs.deploy_command}",
+        )
+    given, results = Place.of(options.input, machines), Place.of(options.output, machines)
+    access = access_to(ROOT, outputs, options.outputs)
+    run = MachineRun(access, machines.machines[options.endpoint], given, results)
+    stream, began = sys.stderr if options.json else sys.stdout, time.monotonic()
+    how = run.start(parallel=options.parallel, tolerated_percent=options.tolerate)
+    print(f"{how}: {run.arn}", file=stream)
+    ended = run.follow(_counted(stream, options.endpoint))
+    files, counts = run.results(ended.manifest), ended.counts
+    errors = sum("error" in line for place in files for line in run.lines(place))
+    return StatesReport(
+        stack=outputs.stack,
+        endpoint=options.endpoint,
+        execution=run.arn,
+        results=tuple(map(str, files)),
+        lines=counts.total,
+        errors=errors,
+        failed=counts.failed,
+        seconds=round(time.monotonic() - began, 1),
+    )
+
+
+def _counted(stream: TextIO, endpoint: str) -> Callable[[Counts], None]:
+    """A line when there are more."""
+    last = 0
+
+    def show(counts: Counts) -> None:
+        nonlocal last
+        if counts.done > last:
+            last = counts.done
+            failed = f", {counts.failed:,} failed" if counts.failed else ""
+            stream.write(f"{endpoint}: {counts.done:,} of {counts.total:,} lines{failed}\n")
+            stream.flush()
+
+    return show
+
+
+def _lines_of_states(report: StatesReport) -> str:
+    return "\n".join([f"{report.lines:,} lines in {_duration(report.seconds)}; results:", *report.results])
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -68,16 +134,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> BatchReport:
-    outputs = read_outputs(ROOT, options.stack, options.outputs, options.endpoint_url)
-    if options.endpoint not in outputs.functions:
-        known = ", ".join(sorted(outputs.functions)) or "none"
-        message = f"there is no endpoint {options.endpoint!r} in stack {outputs.stack}; there are: {known}"
-        raise WarmupError(ErrorKind.USAGE, message)
-    total = _check_input(options.input, options.output)
+    outputs = _outputs(options)
+    given, place = Path(options.input), Path(options.output)
+    total = _check_input(given, place)
     client = StackClient(outputs, access_to(ROOT, outputs, options.outputs))
     batch = Batch(client, _target(client, options.endpoint), parallel=options.parallel)
     stream = sys.stderr if options.json else sys.stdout
-    with open_output(options.output) as output, options.input.open("rb") as file:
+    with open_output(place) as output, given.open("rb") as file:
         lines = input_lines(file)
         output.check(lines)
         before = output.done
@@ -105,6 +168,16 @@ def _run(options: argparse.Namespace) -> BatchReport:
             seconds=round(tally.seconds, 1),
             usd=tally.usd,
         )
+
+
+def _outputs(options: argparse.Namespace) -> StackOutputs:
+    """Of the stack that has the endpoint. Raises WarmupError."""
+    outputs = read_outputs(ROOT, options.stack, options.outputs, options.endpoint_url)
+    if options.endpoint not in outputs.functions:
+        known = ", ".join(sorted(outputs.functions)) or "none"
+        message = f"there is no endpoint {options.endpoint!r} in stack {outputs.stack}; there are: {known}"
+        raise WarmupError(ErrorKind.USAGE, message)
+    return outputs
 
 
 def _check_input(given: Path, output: Path) -> int | None:
@@ -193,9 +266,12 @@ def parser() -> argparse.ArgumentParser:
         epilog="Exit codes: 0 every line is answered, 1 not, 2 usage.",
     )
     made.add_argument("endpoint", metavar="FN", help="name of a script")
-    made.add_argument("input", type=Path, help="events as JSON lines")
+    made.add_argument("input", help="events as JSON lines: a file, or s3://bucket/input.jsonl")
     made.add_argument(
-        "-o", "--output", type=Path, required=True, help="answers as JSON lines, in their order"
+        "-o",
+        "--output",
+        required=True,
+        help="answers as JSON lines, in their order; of S3: s3://bucket/folder/",
     )
     made.add_argument("--stack", help="as for the warm-up; default: local")
     made.add_argument("--outputs", type=Path, metavar="FILE", help="outputs from a JSON file instead")
@@ -207,8 +283,21 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"requests at once, 1 to {MOST_AT_ONCE}; fewer while Lambda refuses some. Default: 10",
     )
+    made.add_argument(
+        "--tolerate",
+        type=_percent,
+        default=5.0,
+        metavar="PERCENT",
+        help="of S3: lines that may fail by the endpoint before all of it does, 0 to 100. Default: 5",
+    )
     made.add_argument("--json", action="store_true", help="the report on stdout, progress on stderr")
     return made
+
+
+def _percent(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]{1,3})?", text) or float(text) > 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 100")
+    return float(text)
 
 
 def _requests(text: str) -> int:

@@ -17,6 +17,10 @@ https://docs.aws.amazon.com/lambda/latest/dg/invocation-recursion.html
 """
 
 
+LINES_OF_A_CHILD = 10
+"""Of a batch in S3: what one child execution asks for, all of it at once."""
+
+
 @dataclass(frozen=True)
 class GatedRelease(Record):
     """`versions`: the newest of each endpoint. `canary`: percent of the requests that it gets first."""
@@ -24,6 +28,14 @@ class GatedRelease(Record):
     versions: Mapping[str, str]
     canary: int
     canary_minutes: Annotated[int, Key("canaryMinutes")]
+
+
+@dataclass(frozen=True)
+class BatchMachines(Record):
+    """`bucket`: the bucket, or `bucket/folder/`, of files in and out. `machines`: ARN by script."""
+
+    bucket: str
+    machines: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,6 +60,8 @@ class StackOutputs(Record):
     release: Annotated[GatedRelease | None, OMIT_DEFAULT] = None
     """Where new versions wait to be released (`release: gated`)."""
     in_image: Annotated[tuple[str, ...], Key("inImage"), OMIT_DEFAULT] = ()
+    batch: Annotated[BatchMachines | None, OMIT_DEFAULT] = None
+    """Where any script has `batch: true`."""
 
     @property
     def region(self) -> str:

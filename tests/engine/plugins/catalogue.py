@@ -37,6 +37,7 @@ REPLACED_BY: dict[str, frozenset[str]] = {
     "aws:s3/bucket:Bucket": frozenset({"bucket"}),
     "aws:scheduler/schedule:Schedule": frozenset({"name"}),
     "aws:secretsmanager/secret:Secret": frozenset({"name"}),
+    "aws:sfn/stateMachine:StateMachine": frozenset({"name"}),
     "aws:sqs/queue:Queue": frozenset({"name"}),
     "aws:sns/topicSubscription:TopicSubscription": frozenset({"topic", "protocol", "endpoint"}),
 }
@@ -66,6 +67,7 @@ TAGGED = frozenset(
         "aws:lambda/function:Function",
         "aws:s3/bucket:Bucket",
         "aws:secretsmanager/secret:Secret",
+        "aws:sfn/stateMachine:StateMachine",
         "aws:sns/topic:Topic",
         "aws:sqs/queue:Queue",
         "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule",
@@ -82,6 +84,7 @@ NAMED_BY_PROVIDER: dict[str, int] = {
     "aws:secretsmanager/secret:Secret": 512,
     "aws:sns/topic:Topic": 256,
     "aws:scheduler/schedule:Schedule": 64,
+    "aws:sfn/stateMachine:StateMachine": 80,
     "aws:sqs/queue:Queue": 80,
 }
 """Type -> longest name: without one the provider gives `<name of the resource>-<seven digits>`, for ever."""

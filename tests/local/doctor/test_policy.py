@@ -49,7 +49,7 @@ def everything(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A stack with every kind of resource that some setting makes."""
     keys = (
         *("functionUrl", "provisionedConcurrency", "allowRemoteCode", "hfToken", "monthlyBudgetUsd"),
-        *("keepWarm", "async", "flowLogs", "deadLetters"),
+        *("keepWarm", "async", "batch", "flowLogs", "deadLetters"),
     )
     given = {key: value for each in keys for key, value in CHANGES[each].keys(each).items()}
     given["kmsKeyArn"] = "new"
@@ -96,7 +96,7 @@ def test_a_stack_is_allowed_what_its_resources_take_and_nothing_of_others(dev: S
     assert {"lambda:CreateFunction", "ec2:CreateNatGateway", "ecr:PutImage", "iam:PassRole"} <= mine.keys()
     assert mine.keys() < every.keys()
     beyond = {action.partition(":")[0] for action in every.keys() - mine.keys()}
-    assert {"s3", "sns", "budgets", "secretsmanager", "sqs", "scheduler"} <= beyond
+    assert {"s3", "sns", "budgets", "secretsmanager", "sqs", "scheduler", "states"} <= beyond
 
 
 def test_what_changes_something_is_held_to_names_of_the_stack_where_they_have_one(everything: Stack):
@@ -104,7 +104,7 @@ def test_what_changes_something_is_held_to_names_of_the_stack_where_they_have_on
     wide = {action for action, resources in policy.items() if "*" in resources}
     changing = {action for action in wide if not action.partition(":")[2].startswith(READ_ONLY)}
     # These are called by ids that AWS gives, or have none of ours.
-    changing -= {"iam:CreateServiceLinkedRole"}
+    changing -= {"iam:CreateServiceLinkedRole", "states:ValidateStateMachineDefinition"}
     assert {action.partition(":")[0] for action in changing} <= {"ec2", "elasticfilesystem", "kms"}
     assert policy["lambda:CreateFunction"] == [
         "arn:aws:lambda:us-east-1:123456789012:function:hf-lambda-dev-*"
@@ -134,7 +134,7 @@ def test_roles_are_passed_to_the_services_that_take_one_alone(dev: Stack, everyt
         statements = least_policy(stack, RECORDED_NOW)["Statement"]
         (passing,) = (each for each in statements if each["Action"] == "iam:PassRole")
         passed.append(passing["Condition"]["StringEquals"]["iam:PassedToService"])
-    every = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
+    every = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs", "states")]
     assert passed == ["lambda.amazonaws.com", every]
 
 

@@ -3,6 +3,7 @@
 - DeleteFileSystemPolicy: the answer is 500, which every client of AWS repeats for minutes.
 - The state of a subnet's IPv6 block: a dictionary as text, so that clients wait for "associated" in vain; and
   to look for a subnet by it.
+- The check of a state machine's definition.
 - The tags of a budget, and whom it tells, which clients ask for at once.
 - Provisioned concurrency; a function's mount, log group and dead-letter
   queue; the description of a security group's rule.
@@ -14,9 +15,11 @@
 import inspect
 import json
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 from urllib.parse import unquote
 
+from cfnlint.jsonschema import StandardValidator
 from moto.awslambda.exceptions import UnknownFunctionException
 from moto.awslambda.models import LambdaFunction
 from moto.awslambda.responses import LambdaResponse
@@ -28,6 +31,7 @@ from moto.ec2.models.subnets import Subnet
 from moto.efs.models import AccessPoint
 from moto.efs.responses import EFSResponse
 from moto.moto_api._internal import mock_random
+from moto.stepfunctions.responses import StepFunctionResponse
 
 JSON = {"Content-Type": "application/json"}
 Answer = tuple[int, dict[str, str], str]
@@ -104,6 +108,17 @@ def describe_subscribers_for_notification(self: BudgetsResponse) -> str:
     keys = ("NotificationType", "Threshold")
     found = [each for each in budget.notifications if all(each.details[key] == asked[key] for key in keys)]
     return json.dumps({"Subscribers": [one for each in found for one in each.subscribers]})
+
+
+def validate_state_machine_definition(self: StepFunctionResponse) -> str:
+    """By the schema of cfn-lint; the provider asks at every plan."""
+    folder = resources.files("cfnlint.data.schemas.other.step_functions")
+    validator = StandardValidator(json.loads((folder / "statemachine.json").read_text()))
+    found = [
+        {"severity": "ERROR", "code": "SCHEMA_VALIDATION_FAILED", "message": error.message}
+        for error in validator.iter_errors(json.loads(self._get_param("definition")))
+    ]
+    return json.dumps({"result": "FAIL" if found else "OK", "diagnostics": found, "truncated": False})
 
 
 def ipv6_blocks(self: Subnet) -> list[dict[str, Any]]:
@@ -207,6 +222,7 @@ def fill_gaps() -> None:
     BudgetsResponse.create_budget = create_budget
     BudgetsResponse.list_tags_for_resource = list_tags_for_resource
     BudgetsResponse.describe_subscribers_for_notification = describe_subscribers_for_notification
+    StepFunctionResponse.validate_state_machine_definition = validate_state_machine_definition
     Subnet.ipv6_cidr_block_association_set = property(ipv6_blocks)
     Subnet.get_filter_value = subnet_filter
     EFSResponse.delete_file_system_policy = delete_file_system_policy
