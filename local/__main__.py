@@ -188,6 +188,8 @@ def logs(options: argparse.Namespace) -> int:
         if outputs.warmup_arn:
             functions["warmup"] = outputs.warmup_arn
         found = read_cloudwatch(functions, function, access_to(ROOT, outputs))
+    if not found.functions:
+        print("nothing was logged here yet; `make up` starts the stack", file=sys.stderr)
     if options.json:
         _print_json(found)
         return 0

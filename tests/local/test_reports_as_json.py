@@ -56,6 +56,14 @@ def test_logs_are_lines_by_function(folder: Folder, capsys: pytest.CaptureFixtur
     assert said.out == "" and "there are: names, topics" in said.err
 
 
+def test_where_nothing_was_logged_that_is_said(folder: Folder, capsys: pytest.CaptureFixture[str]):
+    for path in folder.logs.iterdir():
+        path.unlink()
+    assert local.main(["logs"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and "`make up` starts the stack" in said.err
+
+
 def test_down_says_whether_there_was_something_to_stop(folder: Folder, capsys: pytest.CaptureFixture[str]):
     assert local.main(["down", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"stopped": False}

@@ -390,7 +390,8 @@ def _from_file(file: Path) -> dict[str, Json]:
         document = json.loads(file.read_text())
     except FileNotFoundError:
         raise WarmupError(
-            ErrorKind.USAGE, f"{file} is not there. Run make up, or name a stack: --stack dev"
+            ErrorKind.USAGE,
+            f"{file} is not there. Run make up, or name a stack: STACK=dev with make, else --stack dev",
         ) from None
     except ValueError as error:
         raise WarmupError(
