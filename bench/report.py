@@ -103,6 +103,7 @@ _GENERATION_METHOD = (
 _ONE_THREAD = {
     "first_s": "one_cpu_first_s",
     **{f"warm:{next(iter(workload.events))}": "one_cpu_s" for workload in WORKLOADS},
+    **{name: f"one_cpu_{name}" for name in ("prompt_token_s", "token_s")},
 }
 """What stands for a figure where one thread alone was measured."""
 _VERSIONS = (
@@ -200,7 +201,7 @@ def table(field: Mapping[str, dict[str, Json]]) -> list[str]:
     columns = [each for each in columns if each[1] in keys.keys() - hidden]
     rates = [each for each in generation.COLUMNS if each[1] in keys] if is_generation else []
     cost = "USD per million tokens" if is_generation else "USD per million"
-    titles = [title for title, *_ in (*columns, *rates)]
+    titles = [*(title for title, *_ in columns), *(title for title, _ in rates)]
     titles += ["of memory bandwidth, one thread"] if is_generation else []
     lines = ["| | " + " | ".join([*titles, cost]) + " |"]
     lines.append("|---|" + "---|" * (len(titles) + 1))
@@ -274,6 +275,8 @@ def _by_round(base: Json, value: Json, rounds: int) -> str:
     if not isinstance(base, list) or rounds < 2:
         return ""
     turns = min(rounds, len(base), len(value))  # fewer where a round failed
+    if turns < 2:
+        return ""
     parts = [
         [
             median(values[turn * len(values) // turns : (turn + 1) * len(values) // turns])

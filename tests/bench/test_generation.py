@@ -79,10 +79,13 @@ def test_the_page_compares_with_llama_cpp_with_one_answer_and_with_the_memory():
     }
     ours |= {"weight_bytes": 1e8, "copied_bytes_per_s": [1e10, 2e10, 1e10]}
     theirs = {"one_cpu_token_s": [0.02], "one_cpu_prompt_token_s": [0.003]}
-    field = {"hf-lambda int8": ours, "llama-cpp": theirs}
+    torch: dict[str, Json] = {"one_cpu_token_s": [0.08], "one_cpu_prompt_token_s": [0.007]}
+    field = {"ancestor": torch, "hf-lambda int8": ours, "llama-cpp": theirs}
     page = report.page([Measured("Qwen2.5-0.5B", 1, "a machine", field)])
     assert "| Qwen2.5-0.5B: prompt tokens on one CPU, llama.cpp's | 2x | 1.5x | | missed by 25 % |" in page
     assert "| Qwen2.5-0.5B: answer tokens on one CPU, llama.cpp's | 0.9x | 1.0x | | held |" in page
+    assert "| Qwen2.5-0.5B: prompt tokens, one thread | 3x | 3.5x | | held |" in page
+    assert "| Qwen2.5-0.5B: answer tokens, one thread | 5x | 4.0x | | missed by 20 % |" in page
     assert "| Qwen2.5-0.5B: tokens of eight answers on one CPU, those of one | 3x | 4.0x | | held |" in page
     row = next(line for line in page.splitlines() if line.startswith("| hf-lambda int8"))
     assert "| 50 % |" in row
