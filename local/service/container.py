@@ -67,13 +67,7 @@ class Containers:
         memory, identity = f"{function.memory_mb}m", _identity()
         access = "" if function.writes else ",readonly"
         run = ["run", "--interactive", "--rm", "--name", name, "--label", f"{LABEL}={self.state}"]
-        run += [
-            "--read-only",
-            "--tmpfs",
-            f"/tmp:rw,exec,nosuid,nodev,mode=1777,size={TMP_MB}m",
-            "--ipc",
-            "none",
-        ]
+        run += ["--read-only", *_tmp(function), "--ipc", "none"]
         run += ["--user", identity, "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
         run += ["--memory", memory, "--memory-swap", memory, "--network", self.network_of(function)]
         run += ["--mount", f"type=bind,src={self.binary},dst={EMULATOR},readonly"]
@@ -113,7 +107,14 @@ class Containers:
         if left := self.engine.text(
             "ps", "--all", "--quiet", "--filter", f"label={LABEL}={self.state}"
         ).split():
-            self.engine.run("rm", "--force", *left)
+            self.engine.run("rm", "--force", "--volumes", *left)
+
+
+def _tmp(function: Function) -> list[str]:
+    """What holds whole models lies on the disk: a tmpfs would take it from the function's memory."""
+    if function.storage_mb <= TMP_MB:
+        return ["--tmpfs", f"/tmp:rw,exec,nosuid,nodev,mode=1777,size={TMP_MB}m"]
+    return ["--mount", "type=volume,dst=/tmp"]
 
 
 class Container(Emulator):
@@ -141,7 +142,7 @@ class Container(Emulator):
 
     def stop(self) -> None:
         self._stopped = True
-        self._engine.run("rm", "--force", self.name, check=False)
+        self._engine.run("rm", "--force", "--volumes", self.name, check=False)
         self._process.wait()
         self._ports.release()
         self.log.close()

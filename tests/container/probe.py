@@ -20,7 +20,13 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     if "map" in event:
         with Path(event["map"]).open("rb") as file:
             sum(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)[:: mmap.PAGESIZE])
+    if "fill_mb" in event:
+        path, size_mb = event["fill_mb"]
+        with Path(path).open("wb") as file:
+            for _ in range(size_mb):
+                file.write(bytes(1 << 20))
     return {
+        "filled": Path(event["fill_mb"][0]).stat().st_size if "fill_mb" in event else 0,
         "uid": os.getuid(),
         "gid": os.getgid(),
         "home": os.environ.get("HOME"),

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -33,6 +34,13 @@ def test_only_tmp_can_be_written_to(seen):
 
 def test_tmp_has_lambda_s_default_size(seen):
     assert seen["tmp_bytes"] == 512 << 20
+
+
+def test_more_of_tmp_does_not_count_as_the_function_s_memory(containers):
+    instance = containers.start(replace(declare(), storage_mb=2048))
+    found, _ = ask(instance, {"write": ["/tmp/x", "/x"], "fill_mb": ["/tmp/large", 700]})
+    assert found["written"] == {"/tmp/x": "written", "/x": "OSError"}
+    assert found["filled"] == 700 << 20
 
 
 def test_a_function_has_no_network_but_loopback_and_no_shared_memory(seen):

@@ -88,6 +88,14 @@ def test_a_function_gets_nothing_to_write_to_but_tmp(containers):
     assert cache in options(run, "--mount")
 
 
+def test_more_of_tmp_than_lambda_s_default_lies_on_the_disk_and_goes_with_the_container(containers):
+    instance = containers.start(dataclasses.replace(declare(), storage_mb=10240))
+    assert not options(containers.engine.ran[-1], "--tmpfs")
+    assert "type=volume,dst=/tmp" in options(containers.engine.ran[-1], "--mount")
+    instance.stop()
+    assert containers.engine.asked[-1][:3] == ("rm", "--force", "--volumes")
+
+
 def test_a_function_has_no_network_unless_it_downloads_or_warms(containers):
     downloading = dataclasses.replace(declare(), environment={"COLD_DOWNLOAD": "1"})
     warming = dataclasses.replace(declare(), command="warmup.worker.handler.handler", writes=True)
@@ -163,7 +171,7 @@ def test_what_an_earlier_run_left_behind_is_removed_by_its_label(containers):
     containers.remove_all()
     listed, removed = containers.engine.asked
     assert f"label={LABEL}={containers.state}" in listed
-    assert removed == ("rm", "--force", "abc", "def")
+    assert removed == ("rm", "--force", "--volumes", "abc", "def")
 
 
 class Waiting(io.BytesIO):
