@@ -114,7 +114,7 @@ def test_after_a_deployment_the_function_that_releases_moves_the_alias_as_it_run
 ):
     for part in ("warmup", "discovery"):
         (folder.root / part).symlink_to(CHECKOUT / part)
-    extra = {"release": {}}
+    extra: dict[str, dict[str, str]] = {"release": {}}
     gateway_of = partial(Gateway, runtime=replace(emulators, root=folder.root, isolation="none", extra=extra))
 
     def release(program):
