@@ -10,6 +10,7 @@ import pytest
 
 from hf_lambda import onnx_engine, torch_engine
 from hf_lambda.errors import BadRequest, Unprocessable
+from tests.families import others_slow
 from tests.tiny_seq2seq import FAMILIES, build, one_thread
 from warmup.prepare import PrepareRequest, prepare
 
@@ -129,7 +130,7 @@ def test_what_a_model_ships_for_a_task_is_used(engines, task):
     assert ours(TEXTS, **options) == theirs(TEXTS, **options)
 
 
-@pytest.mark.parametrize("family", ["bart", "t5", "marian", "nllb"])
+@pytest.mark.parametrize("family", others_slow(["bart", "t5", "marian", "nllb"], "bart", "marian"))
 def test_long_texts_are_cut_where_asked(engines, family):
     translates = family in LANGUAGES
     ours, theirs = engines(family, "translation" if translates else "summarization")
