@@ -124,10 +124,7 @@ def deploy(
         safeguards=safeguards,
         opts=opts,
     )
-    export(settings, image, functions, cached, warming)
-    if machines:
-        arns = {name: machine.arn for name, machine in machines.items()}
-        pulumi.export("batch", {"bucket": settings.batch_bucket, "machines": arns})
+    export(settings, image, functions, machines, cached, warming)
 
 
 @dataclass(frozen=True)
@@ -310,6 +307,7 @@ def export(
     settings: Settings,
     image: InferenceImage,
     functions: Mapping[str, InferenceFunction],
+    machines: Mapping[str, BatchMachine],
     cached: Cached | None,
     warming: Warming | None,
 ) -> None:
@@ -325,6 +323,9 @@ def export(
     pulumi.export("memoryMb", memory_mb(settings))
     if settings.release == "gated":
         pulumi.export("release", gate(settings, functions))
+    if machines:
+        arns = {name: machine.arn for name, machine in machines.items()}
+        pulumi.export("batch", {"bucket": settings.batch_bucket, "machines": arns})
     pulumi.export("imageUri", image.uri)
     if settings.in_image:
         pulumi.export("inImage", list(settings.in_image))

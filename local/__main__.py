@@ -204,10 +204,8 @@ def add(options: argparse.Namespace) -> int:
     if asks_embedded and options.model in stand_ins() and in_container.is_wanted(FOLDER, bool(options.host)):
         return _add_in_container(options, say)  # where stand-ins can be built
     with hub_for(FOLDER, options.model, options.hub or None, options.models, say) as (hub, is_embedded):
-        flags = ["--json"] * options.json + ["--force"] * options.force
-        for name in ("task", "name", "revision"):
-            flags += [f"--{name}={value}"] if (value := getattr(options, name)) else []
-        code = warmup.main(["add", *flags, *([f"--hub={hub}"] if hub else []), "--", options.model])
+        given = [*_of_add(options), *([f"--hub={hub}"] if hub else []), "--", options.model]
+        code = warmup.main(["add", *given])
     if is_embedded and not code:
         say(NOTE)
     if code == 1 and hub is None and not os.environ.get("HF_ENDPOINT"):
@@ -220,11 +218,16 @@ def add(options: argparse.Namespace) -> int:
 
 def _add_in_container(options: argparse.Namespace, say: stack.Say) -> int:
     choices = stack.Choices(models=tuple(filter(None, options.models)))
+    given = [*_of_add(options), *in_container.arguments_of(choices, {}), "--", options.model]
+    return in_container.run_once(FOLDER, ["add", *given], choices, say)
+
+
+def _of_add(options: argparse.Namespace) -> list[str]:
+    """What was given, as `python -m warmup add` takes it too."""
     flags = ["--json"] * options.json + ["--force"] * options.force
     for name in ("task", "name", "revision"):
         flags += [f"--{name}={value}"] if (value := getattr(options, name)) else []
-    given = [*flags, *in_container.arguments_of(choices, {}), "--", options.model]
-    return in_container.run_once(FOLDER, ["add", *given], choices, say)
+    return flags
 
 
 def cost(options: argparse.Namespace) -> int:

@@ -1,11 +1,16 @@
 """A function that does what it is asked, and its declaration."""
 
+import json
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from local.program.functions import Function
+from local.service.instances import Instance, InvocationResult
 
 PROBE = '''"""Does what the event says."""
 
@@ -71,6 +76,29 @@ def declare(name="probe", **changes):
         "target": "slim",
     }
     return Function(**{**given, **changes})
+
+
+@dataclass
+class InMemory:
+    """Instances without a process. answer: function and event -> the answer, and whether it is a failure."""
+
+    answer: Callable[[Function, Any], tuple[Any, bool]]
+    usable: bool = True
+
+    def start(self, function: Function) -> Instance:
+        answer = self.answer
+
+        class One:
+            usable = True
+
+            def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
+                said, failed = answer(function, json.loads(payload))
+                return InvocationResult(json.dumps(said).encode(), failed, "", "1")
+
+            def stop(self) -> None:
+                pass
+
+        return One()
 
 
 def wait_for(path, limit_s=60):

@@ -11,38 +11,24 @@ from moto import mock_aws
 from local.results import read_results
 from local.service.gateway import Gateway
 from local.service.http_api import serve
-from local.service.instances import InvocationResult
 from local.service.results import ANSWERS, Result, keep
-from tests.local.functions_to_run import declare
+from tests.local.functions_to_run import InMemory, declare
 from warmup.cli.access import Access
 from warmup.cli.stack import StackClient
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.outputs import StackOutputs
 
 
-class Failing:
+def failing_first(times=0):
     """Instances that fail what they are asked for the first `times`."""
+    left = iter(range(times))
 
-    def __init__(self, times=0):
-        self.times = times
+    def answer(function, event):
+        if next(left, None) is None:
+            return {"got": event}, False
+        return {"errorType": "ValueError", "errorMessage": "no"}, True
 
-    def start(self, function):
-        runtime = self
-
-        class One:
-            usable = True
-
-            def invoke(self, payload, client_context=None):
-                failed = runtime.times > 0
-                runtime.times -= 1
-                error = {"errorType": "ValueError", "errorMessage": "no"}
-                answer = error if failed else {"got": json.loads(payload)}
-                return InvocationResult(json.dumps(answer).encode(), failed, "", "1")
-
-            def stop(self):
-                pass
-
-        return One()
+    return InMemory(answer)
 
 
 @pytest.fixture
@@ -62,7 +48,9 @@ def sent(folder, failing, count=1, **changes):
         if len(kept) == count:
             all_kept.set()
 
-    with serve(Gateway((function,), Failing(failing), retry_delays_s=(0.01, 0.01), deliver=deliver)) as url:
+    with serve(
+        Gateway((function,), failing_first(failing), retry_delays_s=(0.01, 0.01), deliver=deliver)
+    ) as url:
         arn = f"{function.arn}:live"
         outputs = {"warmupArn": arn, "functions": {"probe": arn}, "endpointUrl": url}
         outputs["queues"] = {"probe": {"answers": "a", "failures": "f"}}

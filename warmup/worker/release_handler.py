@@ -49,19 +49,13 @@ def handler(event: Json, context: object) -> dict[str, Json]:
         return run(
             _read(event),
             client,
-            read_scripts(_scripts()),
+            read_scripts(Path(os.environ["LAMBDA_TASK_ROOT"])),
             clock_of(context),
             lambda following: _start(client, own_arn, following),
         ).to_json()
     except Exception as error:
         report_of(error, "release")
         raise
-
-
-def _scripts() -> Path:
-    """Where they lie. The runtime interface emulator says /var/task, wherever it runs."""
-    root = Path(os.environ.get("LAMBDA_TASK_ROOT") or Path.cwd())
-    return root if root.is_dir() else Path.cwd()
 
 
 def run(

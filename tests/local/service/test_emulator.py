@@ -52,6 +52,10 @@ def test_a_function_sees_the_variables_of_lambda_and_of_the_program(start):
     assert seen["_HANDLER"] == "probe.handler"
 
 
+def test_the_scripts_are_where_lambda_says_that_they_are(start, root):
+    assert ask(start())[0]["environment"]["LAMBDA_TASK_ROOT"] == str(root / "inference")
+
+
 def test_nothing_of_the_user_s_environment_reaches_a_function(start, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "of the user")
     monkeypatch.setenv("SECRET_OF_THE_USER", "of the user")

@@ -26,8 +26,7 @@ from infra.batch import definition
 from local.program.functions import Function
 from local.service.gateway import Gateway
 from local.service.http_api import serve
-from local.service.instances import Instance, InvocationResult
-from tests.local.functions_to_run import declare
+from tests.local.functions_to_run import InMemory, declare
 from tests.warmup.s3 import serve_s3
 from warmup.batch import __main__ as command
 from warmup.batch import states
@@ -41,35 +40,9 @@ ROLE = "arn:aws:iam::123456789012:role/batch"
 
 
 @dataclass
-class Memory:
-    """Instances that answer from memory what the event says."""
-
-    asked: list[Any] = field(default_factory=list)
-    usable: bool = True
-
-    def start(self, function: Function) -> Instance:
-        memory = self
-
-        class One:
-            usable = True
-
-            def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
-                event = json.loads(payload)
-                memory.asked.append(event)
-                answer = event["answers"]
-                failed = isinstance(answer, dict) and "errorType" in answer
-                return InvocationResult(json.dumps(answer).encode(), failed, "", "1")
-
-            def stop(self) -> None:
-                pass
-
-        return One()
-
-
-@dataclass
 class Cloud:
     url: str
-    memory: Memory
+    asked: list[Any] = field(default_factory=list)
 
     def client(self, service: str) -> Any:
         return boto3.client(service, region_name="us-east-1", endpoint_url=self.url)  # type: ignore[call-overload]
@@ -94,10 +67,17 @@ class Cloud:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Cloud]:
     """moto, but for Lambda, which is the local gateway: moto's interpreter calls both at one port."""
-    memory = Memory()
+    asked: list[Any] = []
+
+    def answer(function: Function, event: Any) -> tuple[Any, bool]:
+        """What the event says."""
+        asked.append(event)
+        said = event["answers"]
+        return said, isinstance(said, dict) and "errorType" in said
+
     with (
         serve_s3() as moto,
-        serve(Gateway([declare()], memory)) as gateway,
+        serve(Gateway([declare()], InMemory(answer))) as gateway,
         pytest.MonkeyPatch.context() as patch,
     ):
 
@@ -139,7 +119,7 @@ def served() -> Iterator[Cloud]:
         connection.request("POST", "/moto-api/config", json.dumps(config))
         assert connection.getresponse().status == 201
         connection.close()
-        yield Cloud(url, memory)
+        yield Cloud(url, asked)
         front.shutdown()
         thread.join()
         front.server_close()
@@ -207,11 +187,11 @@ def test_the_command_starts_a_batch_and_joins_it_and_says_where_the_results_are(
     assert run_command(cloud, tmp_path, machine, *given) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["stack"], report["endpoint"], report["failed"]) == ("dev", "probe", 0)
-    asked = len(cloud.memory.asked)
+    asked = len(cloud.asked)
     # Once it is done the same command does nothing but say so.
     assert run_command(cloud, tmp_path, machine, *given) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("done already: ") and len(cloud.memory.asked) == asked
+    assert captured.err.startswith("done already: ") and len(cloud.asked) == asked
     # Another file of that name is another batch.
     cloud.put("good.json", {"statusCode": 200, "body": "new"})
     assert run_command(cloud, tmp_path, machine, *given) == 0

@@ -20,8 +20,7 @@ from discovery import read_scripts
 from local.program.functions import Function
 from local.service.gateway import Gateway
 from local.service.http_api import serve
-from local.service.instances import Instance, InvocationResult
-from tests.local.functions_to_run import declare
+from tests.local.functions_to_run import InMemory, declare
 from warmup.cli import release
 from warmup.cli.access import Access
 from warmup.cli.command import Command
@@ -46,34 +45,10 @@ SCRIPT = (
 
 
 @dataclass
-class Memory:
-    """Instances that answer their version; those in `broken` fail."""
-
-    broken: set[tuple[str, str]] = field(default_factory=set)
-    usable: bool = True
-
-    def start(self, function: Function) -> Instance:
-        memory = self
-
-        class One:
-            usable = True
-
-            def invoke(self, payload: bytes, client_context: str | None = None) -> InvocationResult:
-                failing = (function.name, str(function.version)) in memory.broken
-                answer = {"statusCode": 503, "body": {"error": {"message": "not prepared"}}}
-                good = {"statusCode": 200, "body": {"version": function.version}}
-                return InvocationResult(json.dumps(answer if failing else good).encode(), False, "", "1")
-
-            def stop(self) -> None:
-                pass
-
-        return One()
-
-
-@dataclass
 class Stage:
-    memory: Memory
     client: StackClient
+    broken: set[tuple[str, str]]
+    """Endpoints and versions that fail."""
     said: list[tuple[str, str]] = field(default_factory=list)
 
     @property
@@ -96,7 +71,14 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     """Two endpoints with three versions each, of which the newest waits behind the second."""
-    memory = Memory()
+    broken: set[tuple[str, str]] = set()
+
+    def answer(function: Function, event: Any) -> tuple[Any, bool]:
+        """Its version."""
+        if (function.name, str(function.version)) in broken:
+            return {"statusCode": 503, "body": {"error": {"message": "not prepared"}}}, False
+        return {"statusCode": 200, "body": {"version": function.version}}, False
+
     functions = []
     for name in NAMES:
         for version in ("1", "2", "3"):
@@ -107,9 +89,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
             functions.append(declare(name, version=version, environment={MODELS: models_text(models)}))
     arns = {function.name: f"{function.arn}:live" for function in functions}
     gated = GatedRelease(dict.fromkeys(NAMES, "3"), canary=10, canary_minutes=5)
-    with serve(Gateway(functions, memory)) as url:
+    with serve(Gateway(functions, InMemory(answer))) as url:
         outputs = StackOutputs(functions[0].arn, arns, "dev", url, release=gated)
-        stage = Stage(memory, StackClient(outputs, Access("us-east-1")))
+        stage = Stage(StackClient(outputs, Access("us-east-1")), broken)
         stage.serve("2")
         yield stage
 
@@ -228,7 +210,7 @@ def command(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch, failing
 def test_what_cannot_be_warmed_or_does_not_answer_leaves_the_old_version_serving(
     stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage.memory.broken = {("two", "3")}
+    stage.broken.add(("two", "3"))
     outcome = command(stage, tmp_path, monkeypatch, "org/one@v3").warm(Silent())
     assert stage.answers("one") == ["2"] and stage.answers("two") == ["2"]
     said = [each for each in outcome.failures if "serves on" in each]
@@ -238,7 +220,7 @@ def test_what_cannot_be_warmed_or_does_not_answer_leaves_the_old_version_serving
     ]
     # What was asked is the new version, by its number.
     assert outcome.report.endpoints[0].response == {"version": "3"}  # type: ignore[union-attr]
-    stage.memory.broken = set()
+    stage.broken.clear()
     outcome = command(stage, tmp_path, monkeypatch, None).warm(Silent())
     assert outcome.failures == ()
     assert stage.answers("one") == ["3"] and stage.answers("two") == ["3"]
