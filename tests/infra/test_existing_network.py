@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable
+from fnmatch import fnmatch
 from typing import Any
 
 import pulumi
@@ -410,3 +412,28 @@ def test_a_boundary_is_on_every_role(deploy: Deploy):
     assert len(roles) == 5
     assert {each.inputs["permissionsBoundary"] for each in roles.values()} == {boundary}
     assert not any("permissionsBoundary" in each.inputs for each in deploy("dev").all("iam/role").values())
+
+
+@pytest.mark.parametrize("egress", ["relay", "none"])
+def test_what_a_boundary_has_to_allow_is_what_the_documents_say(deploy: Deploy, egress: str):
+    keys: dict[str, Any] = {"inputBucket": "own", "batchBucket": "jobs", "warmOnDeploy": egress == "relay"}
+    batch = {"endpoints": {"sentiment": {"batch": True, "async": True, "keepWarm": "rate(5 minutes)"}}}
+    deployed = deploy("prod", egress=egress, hfToken="hf_x", release="gated", **keys, **batch)
+    asked = {
+        action
+        for policy in deployed.all("iam/rolePolicy").values()
+        for statement in policy.policy()
+        if statement["Effect"] == "Allow"
+        for action in [statement["Action"]]
+        for action in ([action] if isinstance(action, str) else action)
+    }
+    [row] = [
+        line
+        for line in (ROOT / "docs/operations.md").read_text().splitlines()
+        if line.startswith("| boundary |")
+    ]
+    said = re.findall(r"`([a-z0-9]+:[A-Za-z*]+)`", row)
+    assert len(asked) > 20
+    assert not [
+        each for each in asked if not each.startswith("ec2:") and not any(fnmatch(each, a) for a in said)
+    ]
