@@ -95,7 +95,7 @@ class Emulators:
         return [
             *self._sandbox(function, tmp, runtime_port),
             *emulator,
-            "env",  # it says /var/task, wherever that is
+            "/usr/bin/env",  # it says /var/task, wherever that is
             f"LAMBDA_TASK_ROOT={self.code(function) / 'inference'}",
             sys.executable,
             "-m",
