@@ -58,6 +58,7 @@ def test_the_ancestor_answers_a_picture(tmp_path, monkeypatch, workload, config)
     assert len(answer) == (5 if config == "vit" else 0)  # nothing is likelier than a half in random weights
 
 
+@pytest.mark.slow
 def test_the_ancestor_writes_64_words_of_half_a_minute(tmp_path, monkeypatch):
     answer = _ancestor(BY_NAME["Whisper-small"], "whisper", tmp_path, monkeypatch)
     assert answer["text"].count("w") == media.SPEECH_TOKENS

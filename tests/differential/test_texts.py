@@ -73,6 +73,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
     yield make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 @pytest.mark.parametrize("task", TASKS)
 def test_generated_calls_are_answered_as_transformers_answers_them(compared, task, engine):

@@ -62,6 +62,7 @@ ARGUMENTS = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_NAME)
 @given(
     made=st.lists(st.tuples(st.sampled_from(["weather", "a-b_c"]), ARGUMENTS), min_size=1, max_size=3),

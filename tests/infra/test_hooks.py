@@ -24,6 +24,7 @@ from infra.hooks import (
     start_release,
     warm_events,
 )
+from tests.families import others_slow
 from tests.infra.asked import Deployed
 from tests.infra.program import ACCOUNT, ROOT, Deploy
 from warmup.protocol.events import ModelEvent, ReleaseEvent
@@ -220,7 +221,9 @@ def _archive() -> bytes:
     return content.getvalue()
 
 
-@pytest.mark.parametrize(("keep", "left"), [(0, "5"), (1, "45"), (3, "2345"), (9, "12345")])
+@pytest.mark.parametrize(
+    ("keep", "left"), others_slow([(0, "5"), (1, "45"), (3, "2345"), (9, "12345")], (3, "2345"))
+)
 def test_the_newest_versions_stay_beside_the_one_that_is_served(versions: Versions, keep: int, left: str):
     for _ in range(5):
         served = versions.publish()

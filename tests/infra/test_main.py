@@ -223,6 +223,7 @@ def test_prod_protects_what_holds_data_and_dev_does_not(dev: Deployed, prod: Dep
     assert dev.one("ecr/repository").inputs["forceDelete"] is True
 
 
+@pytest.mark.slow
 def test_what_prod_protects_no_change_of_egress_deletes(deploy: Deploy):
     guarded = [
         {each.urn for each in deploy("prod", egress=egress, hfToken="hf_x").resources if each.protect}

@@ -9,6 +9,7 @@ import pytest
 
 from infra.settings import Settings
 from local.program.mock import Resource
+from tests.families import others_slow
 from tests.infra.asked import Deployed
 from tests.infra.program import ROOT, ZONES, Deploy, run_program
 
@@ -138,7 +139,7 @@ def test_the_staging_bucket_is_closed_encrypted_and_forgets(deploy: Deploy, egre
 EGRESS = get_args(Settings.model_fields["egress"].annotation)
 
 
-@pytest.mark.parametrize("egress", EGRESS)
+@pytest.mark.parametrize("egress", others_slow(EGRESS, "relay", "nat"))
 def test_every_mode_gives_the_private_subnets_their_free_ipv6_blocks(deploy: Deploy, egress: str):
     """AWS refuses to take a block from a VPC while a subnet has a part of it (InvalidCidrBlock.InUse):
     https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DisassociateVpcCidrBlock.html"""

@@ -109,6 +109,7 @@ def test_without_the_gate_there_are_no_versions(up, folder):
     assert not (folder.path / "versions").exists()
 
 
+@pytest.mark.slow
 def test_after_a_deployment_the_function_that_releases_moves_the_alias_as_it_runs_in_its_image(
     emulators, up, folder
 ):

@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 from hf_lambda.errors import Unprocessable
 from hf_lambda.onnx_engine import load
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 from warmup.prepare import PrepareRequest, prepare
@@ -18,7 +19,7 @@ from warmup.prepare import PrepareRequest, prepare
 INPUTS = [TEXTS[0], "ok", TEXTS[3]]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "bert", "modernbert"))
 def test_every_family_gives_the_hidden_states_of_transformers(pair, family):
     both = pair("feature-extraction", family)
     same(both.fast(INPUTS), both.slow(INPUTS), 1e-4)
@@ -73,6 +74,7 @@ def test_the_real_minilm_passes_the_gate_as_int8_and_keeps_meaning_apart(minilm)
     assert cat @ kitten > 0.5 > cat @ rates + 0.3
 
 
+@pytest.mark.slow
 def test_the_real_minilm_gives_the_vectors_of_sentence_transformers(minilm):
     snapshot, entry = minilm
     engine = load("feature-extraction", Path(entry.path))

@@ -14,7 +14,7 @@ def masked(both, *texts):
     return [text.format(m=both.slow.tokenizer.mask_token) for text in texts]
 
 
-@pytest.mark.parametrize("family", others_slow(FAMILIES, "roberta", "deberta-v2"))
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "roberta"))
 def test_every_family_gives_the_candidates_of_transformers(pair, family):
     both = pair("fill-mask", family)
     texts = masked(both, "Marie {m} was born in Warsaw.", "{m}", "the train, {m} the coffee isn't {m} !")

@@ -25,7 +25,7 @@ LONG = " ".join(["The train to Edinburgh leaves at 7:45 from platform 9."] * 40)
 LANGUAGES = {"mbart": ("en_XX", "fr_XX"), "mbart50": ("en_XX", "fr_XX"), "m2m100": ("en", "fr")}
 LANGUAGES["nllb"] = ("eng_Latn", "fra_Latn")
 BEAMS = {"num_beams": 3, "length_penalty": 2.0, "no_repeat_ngram_size": 2, "early_stopping": True}
-QUICK = ("bart", "m2m100")
+QUICK = ("bart",)
 T5_TASKS = {
     "translation_en_to_fr": {"prefix": "translate English to French: ", "num_beams": 2, "max_length": 12},
     "summarization": {"prefix": "summarize: ", "max_length": 9, "min_length": 5},
@@ -62,7 +62,7 @@ def _prepared(task: str, snapshot: Path, folder: Path) -> Path:
         pytest.param(
             family,
             task,
-            marks=() if (task == "summarization" and family in QUICK) or family == "t5" else pytest.mark.slow,
+            marks=() if task == "summarization" and family in QUICK else pytest.mark.slow,
         )
         for family in FAMILIES
         for task in ("summarization", "translation", "text2text-generation")
@@ -123,6 +123,7 @@ def test_several_sequences_for_one_text_come_as_a_list(engines):
     assert all(set(record) == {"generated_text"} for sequences in answer for record in sequences)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["translation_en_to_fr", "summarization", "translation_en_to_de"])
 def test_what_a_model_ships_for_a_task_is_used(engines, task):
     ours, theirs = engines("t5", task, task_specific_params=T5_TASKS)

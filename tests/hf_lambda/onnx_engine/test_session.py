@@ -15,6 +15,7 @@ from hf_lambda import deadline
 from hf_lambda.errors import LoadFailed, Unprocessable
 from hf_lambda.onnx_engine.session import Prefetch, open_session
 from tests import tiny_seq2seq
+from tests.families import others_slow
 from tests.tiny_encoders import TEXTS
 from warmup.prepare import PrepareRequest, prepare
 
@@ -59,7 +60,7 @@ def _target(descriptor):
     return Path("/proc/self/fd", str(descriptor)).readlink().name
 
 
-@pytest.mark.parametrize("task", ["text-classification", "summarization"])
+@pytest.mark.parametrize("task", others_slow(["text-classification", "summarization"], "text-classification"))
 def test_weights_are_on_their_way_before_anything_heavy_is_imported(pair, tmp_path, task):
     if task == "summarization":
         snapshot = tiny_seq2seq.build("bart", tmp_path / "snapshot")

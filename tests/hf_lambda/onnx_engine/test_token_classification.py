@@ -20,7 +20,7 @@ def slow(both, inputs, **parameters):
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("family", others_slow(FAMILIES, "roberta", "deberta-v2"))
+@pytest.mark.parametrize("family", others_slow(FAMILIES, "roberta"))
 def test_every_family_gives_the_entities_of_transformers(pair, family, strategy):
     both = pair("token-classification", family)
     tokenizer = both.slow.tokenizer

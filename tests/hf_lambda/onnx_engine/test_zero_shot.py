@@ -9,7 +9,7 @@ from tests.tiny_encoders import FAMILIES, TEXTS
 NLI = ["contradiction", "neutral", "entailment"]
 
 
-@pytest.mark.parametrize("family", others_slow([*FAMILIES, "bart"], "bert", "bart"))
+@pytest.mark.parametrize("family", others_slow([*FAMILIES, "bart"], "bart"))
 def test_every_family_gives_the_labels_and_scores_of_transformers(pair, family):
     both = pair("zero-shot-classification", family, labels=NLI)
     for multi_label in (False, True):

@@ -60,6 +60,7 @@ def everything(dev: Stack, tmp_path_factory: pytest.TempPathFactory) -> Stack:
     return replace(dev, resources=[*dev.resources, *found])
 
 
+@pytest.mark.slow
 def test_every_type_of_resource_that_a_setting_makes_was_recorded(everything: Stack):
     types = {each.type for each in everything.resources if each.type.startswith("aws:")}
     assert types - RECORDED_NOW.actions.keys() == NOT_RECORDED.keys()

@@ -21,6 +21,7 @@ from local.models import (
 )
 from local.models.__main__ import main
 from local.models.stand_ins import SUMMARIZER
+from tests.families import others_slow
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.timeout(1800)  # the first test builds them, on a machine that may be busy
@@ -65,18 +66,23 @@ WORDLESS = {*DRAWN, "speller"}
 
 @pytest.mark.parametrize(
     ("changed", "stale"),
-    [
+    others_slow(
+        [
+            ("summarizer.py", {"summarizer"}),
+            ("copying.py", {"summarizer"}),
+            ("matching.py", {"topics"}),
+            ("bytepairs.py", {"summarizer", "topics"}),
+            ("sentences.py", {"sentiment"}),
+            ("training.py", {"chatter", "names", "pictures", "scenes", "sentiment", "shapes", "translator"}),
+            ("words/news.txt", {stand_in.builder for stand_in in STAND_INS} - WORDLESS),
+            ("shapes.py", DRAWN),
+            ("repository.py", {stand_in.builder for stand_in in STAND_INS}),
+            ("building.py", set()),
+        ],
         ("summarizer.py", {"summarizer"}),
-        ("copying.py", {"summarizer"}),
-        ("matching.py", {"topics"}),
-        ("bytepairs.py", {"summarizer", "topics"}),
-        ("sentences.py", {"sentiment"}),
-        ("training.py", {"chatter", "names", "pictures", "scenes", "sentiment", "shapes", "translator"}),
-        ("words/news.txt", {stand_in.builder for stand_in in STAND_INS} - WORDLESS),
         ("shapes.py", DRAWN),
-        ("repository.py", {stand_in.builder for stand_in in STAND_INS}),
         ("building.py", set()),
-    ],
+    ),
 )
 def test_a_change_is_built_again_by_those_that_use_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, stale: set[str]

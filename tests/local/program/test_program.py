@@ -171,6 +171,7 @@ def test_the_bucket_of_inputs_is_here_too_for_endpoints_alone(tree):
     assert (warmup.input_bucket, warmup.reaches_s3) == (None, False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("egress", ["relay", "nat", "ipv6", "none"])
 def test_a_network_of_aws_is_accepted_and_means_nothing_here(tree, egress):
     configure(tree, egress=egress)
@@ -191,6 +192,7 @@ def test_a_mistake_in_the_config_comes_out_as_the_program_words_it(tree):
     assert "Traceback" not in text
 
 
+@pytest.mark.slow
 def test_a_mistake_in_a_script_comes_out_with_its_place(tree):
     (tree / "inference/sentiment.py").write_text("import os\nmodel = os.environ['X']\n")
     with pytest.raises(ProgramError) as caught:
@@ -199,6 +201,7 @@ def test_a_mistake_in_a_script_comes_out_with_its_place(tree):
     assert "Traceback" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_fault_of_the_program_itself_shows_where(tree):
     (tree / "__main__.py").write_text("raise KeyError('oops')\n")
     with pytest.raises(ProgramError, match=r"(?s)Traceback.*KeyError: 'oops'"):

@@ -194,6 +194,7 @@ def test_a_stop_at_any_byte_is_made_good_by_the_same_command(batch, api: Api, tm
         assert sorted(asked) == [*range(whole[:end].count(b"\n"), 40)]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_leaves_whole_lines_and_the_next_goes_on(
     batch, api: Api, tmp_path: Path
 ) -> None:

@@ -63,7 +63,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(each, marks=() if each in (1, 6) else pytest.mark.slow) for each in range(12)]
+    "number", [pytest.param(each, marks=() if each == 6 else pytest.mark.slow) for each in range(12)]
 )
 def test_a_run_that_was_killed_between_two_changes_is_finished_by_the_next(
     snapshot, tmp_path, monkeypatch, number

@@ -9,6 +9,7 @@ import pytest
 from hf_lambda import onnx_engine, torch_engine
 from hf_lambda.torch_engine.loading import load_tokenizer
 from tests import tiny_encoders, tiny_seq2seq
+from tests.families import others_slow
 from tests.tiny_sentencepiece import SHIPPED, ship
 from warmup.prepare import PrepareRequest, prepare
 
@@ -19,7 +20,7 @@ TEXTS = [
 ]
 
 
-@pytest.mark.parametrize("family", ["deberta-v3", "xlm-roberta"])
+@pytest.mark.parametrize("family", others_slow(["deberta-v3", "xlm-roberta"], "xlm-roberta"))
 def test_an_encoder_gives_the_labels_and_scores_of_torch(tmp_path, family):
     ship(family, tmp_path)
     tokenizer = load_tokenizer(tmp_path)

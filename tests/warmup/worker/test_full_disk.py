@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.families import others_slow
 from tests.warmup.support import KEY, SNAPSHOT_BYTES, TINY, Warming
 
 ROOT = Path(__file__).parents[3]
@@ -66,7 +67,9 @@ def full(warming: Warming):
     return run
 
 
-@pytest.mark.parametrize("left", [0, 4096, 64 << 10, SNAPSHOT_BYTES // 2])
+@pytest.mark.parametrize(
+    "left", others_slow([0, 4096, 64 << 10, SNAPSHOT_BYTES // 2], 0, SNAPSHOT_BYTES // 2)
+)
 def test_a_warm_up_on_a_full_disk_says_so_and_the_next_one_with_room_works(full, left: int) -> None:
     size = 4 * SNAPSHOT_BYTES // 4096 * 4096
     first, job, again = full(size, size - left)

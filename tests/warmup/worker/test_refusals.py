@@ -24,6 +24,7 @@ from hf_lambda.pipeline import Pipeline
 from hf_lambda.tasks import canonical
 from local.hub import Hub, serve
 from tests import tiny_encoders
+from tests.families import others_slow
 from tests.warmup.support import Warming
 from warmup.worker import suitability
 from warmup.worker.untrained import compare
@@ -78,7 +79,7 @@ def progress_of(state: dict[str, Any]) -> Any:
     return state["models"]["org/model@main"]
 
 
-@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("order", others_slow([1, -1], 1))
 @pytest.mark.parametrize("case", IN_VAIN)
 def test_the_others_of_a_model_are_served(warming: Warming, models: Path, case: str, order: int) -> None:
     in_vain, said = IN_VAIN[case]

@@ -68,6 +68,7 @@ def test_code_beside_the_weights_is_listed_at_the_models_commit(warming: Warming
     assert manifest is not None and manifest.code == (CodeEntry("org/other", COMMIT),)
 
 
+@pytest.mark.slow
 def test_without_consent_nothing_of_it_is_fetched_nor_published_nor_run(
     warming: Warming, models: Path
 ) -> None:

@@ -14,6 +14,7 @@ import pytest
 import safetensors.numpy
 
 from hf_lambda.onnx_engine import load
+from tests.families import others_slow
 from tests.tiny_adapters import write_adapter
 from tests.tiny_decoders import snapshot
 from warmup.prepare import AdapterSnapshot, NotPrepared, PrepareRequest, Tolerance, prepare
@@ -44,7 +45,7 @@ def base(tmp_path_factory):
     return snapshot("qwen2", tmp_path_factory.mktemp("base"), tie_word_embeddings=False)
 
 
-@pytest.fixture(scope="module", params=VARIANTS)
+@pytest.fixture(scope="module", params=others_slow(VARIANTS, "every matrix", "ranks and alphas of some"))
 def adapter(request, base, tmp_path_factory):
     modules, options = VARIANTS[request.param]
     return write_adapter(tmp_path_factory.mktemp("adapter") / "it", base, modules, **options)

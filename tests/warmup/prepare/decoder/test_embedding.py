@@ -12,6 +12,7 @@ import transformers
 
 from hf_lambda.errors import Unprocessable
 from hf_lambda.onnx_engine import load
+from tests.families import others_slow
 from tests.tiny_decoders import snapshot
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
 
@@ -59,7 +60,7 @@ def _states(source, text):
         return model(**tokenizer(text, return_tensors="pt")).last_hidden_state[0].numpy()
 
 
-@pytest.mark.parametrize("family", ["qwen3", "mistral", "qwen2", "llama"])
+@pytest.mark.parametrize("family", others_slow(["qwen3", "mistral", "qwen2", "llama"], "qwen3"))
 def test_states_and_vectors_are_those_of_transformers(tmp_path, family):
     source = repository(tmp_path / "source", "lasttoken", family)
     entry = _prepare(source, tmp_path)

@@ -137,7 +137,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-QUICK = ("instruction", "no modules")
+QUICK = ("no modules",)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ from warmup.prepare import PrepareRequest, Tolerance, prepare
 from warmup.prepare.decoder.blocks import rounded
 from warmup.prepare.decoder.reference import gate_rows
 
+pytestmark = pytest.mark.slow  # it trains a model
+
 STEPS = 120
 OF_ONE_MATRIX = (96, 64)
 """Shape of the layers' `gate_proj` and `up_proj`; the third one is the second layer's first."""
@@ -48,7 +50,7 @@ def _prepare(source, into, precision="auto"):
     return prepare(request, into=into, isolated=False)
 
 
-@pytest.mark.parametrize("precision", [pytest.param("int8", marks=pytest.mark.slow), "int4", "fp32"])
+@pytest.mark.parametrize("precision", ["int8", "int4", "fp32"])
 def test_what_is_right_passes_the_bounds_that_everybody_gets(trained, tmp_path, precision):
     entry = _prepare(trained, tmp_path, precision)
     assert (entry.precision, entry.reason) == (precision, None)

@@ -68,6 +68,7 @@ def theirs(snapshot: Path, file: bytes, call: dict[str, Any]) -> list[str]:
     return [str(text) for text in tokenizer.batch_decode(made, skip_special_tokens=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: "-".join(call))
 @pytest.mark.parametrize("engine", ["onnx", "torch"])
 def test_both_engines_write_what_generate_writes(made, engine, call):

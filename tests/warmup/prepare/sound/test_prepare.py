@@ -41,14 +41,14 @@ FAST = [(CLASSES, "audio-spectrogram-transformer"), (SPEECH, "wav2vec2")]
 GENERATE = {"num_beams", "max_new_tokens", "max_length", "language", "task", "prompt", "no_repeat_ngram_size"}
 WHISPER: list[tuple[float, dict[str, Any]]] = [
     (0.3, {}),
-    (0.3, {"return_timestamps": True, "return_language": True}),
-    (0.3, {"num_beams": 1, "max_new_tokens": 9, "language": "French"}),
-    (0.3, {"language": "de", "task": "translate", "max_length": 12}),
     (0.3, {"prompt": "a cat", "num_beams": 2}),
     (2.7, {"return_timestamps": True}),
     (1.8, {"chunk_length_s": 0.8, "stride_length_s": [0.2, 0.1], "return_timestamps": True}),
 ]
 MORE_WHISPER: list[tuple[float, dict[str, Any]]] = [
+    (0.3, {"return_timestamps": True, "return_language": True}),
+    (0.3, {"num_beams": 1, "max_new_tokens": 9, "language": "French"}),
+    (0.3, {"language": "de", "task": "translate", "max_length": 12}),
     (1.0, {"return_timestamps": True, "num_beams": 1}),
     (1.01, {"task": "translate", "return_timestamps": True, "no_repeat_ngram_size": 2}),
     (2.7, {"prompt": "a cat", "return_timestamps": True, "num_beams": 1}),

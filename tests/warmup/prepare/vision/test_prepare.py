@@ -30,9 +30,7 @@ PARAMETERS["zero-shot-image-classification"] = {
 }
 FAST = [
     ("image-classification", "vit"),
-    ("image-classification", "resnet"),
     ("object-detection", "detr"),
-    ("image-segmentation", "segformer"),
     ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
