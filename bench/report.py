@@ -106,6 +106,8 @@ _ONE_THREAD = {
     **{name: f"one_cpu_{name}" for name in ("prompt_token_s", "token_s")},
 }
 """What stands for a figure where one thread alone was measured."""
+_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8")
+"""By these onnxruntime chooses how it multiplies 8 bits; the names are Linux's."""
 _VERSIONS = (
     *("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers"),
     "llama_cpp_python",
@@ -157,7 +159,9 @@ def machine() -> str:
     """Processor, system and the libraries that were measured."""
     libraries = ", ".join(f"{name} {each}" for name, each in _installed().items())
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    return f"{_processor()}, {len(os.sched_getaffinity(0))} CPUs, {system}, {libraries}"
+    info = Path("/proc/cpuinfo")
+    named = processor(info.read_text() if info.exists() else "")
+    return f"{named}, {len(os.sched_getaffinity(0))} CPUs, {system}, {libraries}"
 
 
 def _installed() -> dict[str, str]:
@@ -288,10 +292,12 @@ def _by_round(base: Json, value: Json, rounds: int) -> str:
     return f"{min(ratios):.1f}x to {max(ratios):.1f}x"
 
 
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.machine()
+def processor(cpuinfo: str) -> str:
+    """Its name in Linux's `/proc/cpuinfo`, and what of its instructions decides how fast 8 bits are."""
+    described: dict[str, str] = {}
+    for line in cpuinfo.splitlines():
+        key, _, value = line.partition(":")
+        described.setdefault(key.strip(), value.strip())
+    known = [name for name in _INSTRUCTIONS if name in described.get("flags", "").split()]
+    name = described.get("model name", platform.machine())
+    return f"{name} with {', '.join(known)}" if known else name

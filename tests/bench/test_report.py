@@ -1,5 +1,6 @@
 """The benchmark's page says what was seen and by how much a target is missed."""
 
+import platform
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -85,3 +86,20 @@ def test_a_language_model_is_drawn_by_its_tokens_and_noise_is_not_drawn():
     texts = [each.text for each in drawn.iterfind(f"{SVG}text")]
     assert {"first token, cold", "each token, warm"} <= set(texts)
     assert len(drawn.findall(f"{SVG}rect")) == 3
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "said"),
+    [
+        ("model name\t: A Processor\nflags\t\t: sse avx2 fma\n", "A Processor with avx2"),
+        (
+            "model name\t: A Processor\nflags\t\t: avx2 avx512f avx512_vnni amx_int8\n\nmodel name: B\n",
+            "A Processor with avx2, avx512f, avx512_vnni, amx_int8",
+        ),
+        ("processor\t: 0\nFeatures\t: fp asimd asimddp\n", platform.machine()),
+        ("", platform.machine()),
+    ],
+)
+def test_the_page_says_which_instructions_for_8_bits_the_processor_has(cpuinfo: str, said: str):
+    assert report.processor(cpuinfo) == said
+    assert report.processor(Path("/proc/cpuinfo").read_text()) in report.machine()
