@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from .. import deadline
 from ..background import Future
-from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
-from ..limits import check_attention
+from ..limits import batches, check_attention
 from ..trace import note_truncated
 from .contract import EncoderContract
 from .session import open_session
