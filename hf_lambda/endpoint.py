@@ -11,11 +11,11 @@ from . import events
 from .errors import BadRequest
 from .handler import LambdaHandler, RequestHandler
 from .inputs import Single
+from .log import current_trace
 from .records import Json
 from .routes import method_and_path
 from .signature import Signature, json_type
 from .streaming import JSON_LINES, Stream, guarded, joined, json_lines
-from .trace import current
 
 
 def endpoint(function: Callable[..., Json]) -> LambdaHandler:
@@ -49,7 +49,7 @@ class _Endpoint(RequestHandler):
         fields = dict(request.fields)
         as_lines = self._yields and self._asks_for_lines(fields)
         arguments = self._signature.bind(fields, is_text=request.is_text, file=request.file)
-        if (trace := current.get()) is not None:
+        if (trace := current_trace.get()) is not None:
             trace.left_out = self._signature.names - arguments.keys()
         result = self._function(**arguments)
         if as_lines:

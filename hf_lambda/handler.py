@@ -8,9 +8,9 @@ from collections.abc import Callable
 from . import deadline, events, log
 from .api_keys import check_key
 from .errors import ServingError
+from .log import Stopwatch, Trace, current_trace, process_age_ms
 from .records import Json
 from .streaming import Stream, sent, under
-from .trace import Stopwatch, Trace, current, process_age_ms
 
 LambdaHandler = Callable[..., Json]
 """`handler(event, context)`, as the runtime calls it."""
@@ -27,12 +27,12 @@ class RequestHandler:
     def answer(self, event: Json, context: object) -> Stream | dict[str, Json]:
         watch, trace, http = Stopwatch(), Trace(), events.is_http(event)
         deadline.begin(context)
-        token = current.set(trace)
+        token = current_trace.set(trace)
         request_id = getattr(context, "aws_request_id", None) or os.urandom(16).hex()
         try:
             reply = self._reply(event, http, request_id)
         finally:
-            current.reset(token)
+            current_trace.reset(token)
         if isinstance(reply, Stream):
             reply.headers |= trace.headers
             reply.pieces = under(trace, reply.pieces, lambda: self._log(watch, trace, 200, request_id))

@@ -14,7 +14,7 @@ from .. import deadline
 from ..background import Future
 from ..errors import Unprocessable, cannot_cut
 from ..limits import batches, check_attention
-from ..trace import note_truncated
+from ..log import note_truncated
 from .contract import EncoderContract
 from .session import open_session
 from .tokenizer import cleaned_up, load_tokenizer

@@ -19,12 +19,12 @@ from ..events import jsonable
 from ..grammar import Grammars, Held
 from ..inputs import joined_parts
 from ..limits import check_candidates, check_windows, run_batches, window_overlap
+from ..log import note_truncated
 from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..records import Json
 from ..structure import Structure, structure_of
 from ..tasks import AUTO_CLASSES, canonical, head_of
-from ..trace import note_truncated
 from .generation import check_options, check_prompt, options_of, pipeline_options, texts, without_stop
 from .loading import (
     MAX_PADDED_TOKENS,

@@ -13,10 +13,10 @@ import transformers
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from ..limits import run_batches
+from ..log import note_truncated
 from ..ranking import Pair, Question, RankingRules, not_a_ranker, rank, read_rules, scores, with_tokenizer
 from ..records import Json
 from ..sentence_embedding import NotUnderstood, lowercasing
-from ..trace import note_truncated
 from .loading import (
     MAX_PADDED_TOKENS,
     NO_LIMIT,
