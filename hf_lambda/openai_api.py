@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from . import events
 from .completion import Completion
+from .endpoint import LambdaHandler, RequestHandler
 from .errors import BadRequest, Unprocessable
-from .handler import LambdaHandler, RequestHandler
 from .openai_embeddings import embeddings
 from .openai_errors import openai_error
 from .openai_transcriptions import Transcript, transcript

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from . import events
+from .endpoint import LambdaHandler, RequestHandler
 from .errors import BadRequest, Unprocessable
-from .handler import LambdaHandler, RequestHandler
 from .limits import MOST_DOCUMENTS
 from .openai_embeddings import cut, embeddings, texts_of
 from .openai_errors import openai_error
