@@ -11,10 +11,10 @@ from itertools import chain, islice
 from . import deadline, events, log
 from .api_keys import check_key
 from .errors import BadRequest, ServingError
+from .events import method_and_path
 from .inputs import Single
 from .log import Stopwatch, Trace, current_trace, process_age_ms
 from .records import Json
-from .routes import method_and_path
 from .signature import Signature, json_type
 from .streaming import JSON_LINES, Stream, guarded, joined, json_lines, sent, under
 

@@ -47,6 +47,19 @@ class Unauthorized(ServingError):  # noqa: N818
     status = 401
 
 
+class NotFound(ServingError):  # noqa: N818
+    """404: a path or a model that is not served here."""
+
+    status = 404
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+    def _details(self) -> dict[str, Json]:
+        return {"field": self.field}
+
+
 def shortened(text: str, most: int = 100) -> str:
     """What a caller sent, as far as a message has room for it."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
