@@ -10,10 +10,9 @@ from typing import TypeAlias
 from . import events
 from .completion import Completion
 from .endpoint import LambdaHandler, RequestHandler
-from .errors import BadRequest, NotFound, Unprocessable
+from .errors import BadRequest, NotFound, Unprocessable, openai_error
 from .events import check_model, method_and_path
 from .openai_embeddings import embeddings
-from .openai_errors import openai_error
 from .openai_transcriptions import Transcript, transcript
 from .pipeline import Pipeline
 from .records import Json

@@ -13,11 +13,10 @@ from typing import TypeAlias
 
 from . import events
 from .endpoint import LambdaHandler, RequestHandler
-from .errors import BadRequest, NotFound, Unprocessable
+from .errors import BadRequest, NotFound, Unprocessable, openai_error
 from .events import method_and_path, without_stage
 from .limits import MOST_DOCUMENTS
 from .openai_embeddings import cut, embeddings, texts_of
-from .openai_errors import openai_error
 from .pipeline import Pipeline
 from .ranking import text_of
 from .records import Json
