@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_lambda.manifest import repo_folder
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 from hf_lambda.sentence_embedding import NotUnderstood, read_rules, read_static_rules, static_folder
 from hf_lambda.tasks import task_of_architecture
 

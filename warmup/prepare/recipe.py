@@ -20,7 +20,7 @@ from pathlib import Path
 from hf_lambda.atomic import make_folder, remove, replace_text
 from hf_lambda.engines import STATIC
 from hf_lambda.manifest import PreparedEntry
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 from hf_lambda.tasks import TORCH_ONLY
 
 from ..protocol.errors import ErrorKind

@@ -14,7 +14,7 @@ from pathlib import Path
 from hf_lambda.atomic import remove, replace_text
 from hf_lambda.integrity import MISSING
 from hf_lambda.manifest import repo_folder
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 
 from ..protocol.answers import DownloadPlan, ListedFile
 from ..protocol.errors import ErrorKind, WarmupError

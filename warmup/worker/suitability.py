@@ -17,7 +17,7 @@ from pathlib import Path
 from hf_lambda.atomic import replace_text
 from hf_lambda.manifest import NotComparedEntry, repo_folder
 from hf_lambda.ranking import not_a_ranker, read_rules
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 from hf_lambda.sentence_embedding import NotUnderstood, read_static_rules, static_folder
 from hf_lambda.tasks import base_of
 from hf_lambda.torch_engine.trained import Untrained

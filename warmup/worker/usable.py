@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 from hf_lambda.repo_id import is_repo_id
 
 from ..protocol.errors import ErrorKind, WarmupError
