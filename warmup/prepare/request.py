@@ -1,4 +1,4 @@
-"""What is asked of preparing: which model for which task, how precise, and how well it has to agree."""
+"""What is asked of preparing: which model for which task, how precise, how well it agrees; how it can end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from hf_lambda.ranking import is_judge
 from hf_lambda.sentence_embedding import static_folder
 from hf_lambda.tasks import canonical, head_of
 
-from ..protocol.records import Json
+from ..protocol.errors import ErrorKind
+from ..protocol.records import Json, Record
 from .decoder.families import FAMILIES
 from .snapshot import config_of
 
@@ -157,3 +158,36 @@ class PrepareRequest:
                 "adapter": AdapterSnapshot(**{**adapter, "path": Path(adapter["path"])}) if adapter else None,
             }
         )
+
+
+Figures = Mapping[str, float]
+"""Name of a measure -> how a candidate compares with transformers by it."""
+
+
+@dataclass(frozen=True)
+class Verdict(Record):
+    """What the gate says of a candidate: its figures, and why it is refused (None: it passes)."""
+
+    figures: Figures
+    refused: str | None = None
+
+
+class NotPrepared(Exception):  # noqa: N818 - a result, and its name is what the report shows
+    """The model stays on torch; `reason` is one sentence for the report."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PrepareFailed(NotPrepared):
+    """No verdict on the model: the machine had too little memory, disk or time, or the repository lacks what
+    the task needs. What an earlier warm-up published is still right. `kind` is for programs."""
+
+    def __init__(self, reason: str, kind: ErrorKind = ErrorKind.NOT_PREPARED) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Unfinished(Exception):  # noqa: N818 - not an error: call again and it goes on
+    """Stopped cleanly with steps left (no time, or another run is at it); the finished ones are kept."""

@@ -17,8 +17,7 @@ from hf_lambda.tasks import AUTO_CLASSES
 from ...protocol.errors import ErrorKind
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..outcome import PrepareFailed
-from ..request import PrepareRequest
+from ..request import PrepareFailed, PrepareRequest
 from . import reference
 from .contract import contract_of, with_embedding, with_ranking, write_tokenizer
 from .families import ENCODER_DECODERS, FAMILIES

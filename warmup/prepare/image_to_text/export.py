@@ -20,8 +20,7 @@ from hf_lambda.torch_engine.loading import max_position
 
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from ..samples import LONG, SENTENCES
 from ..seq2seq.export import cross_axes, export_decoder
 from ..seq2seq.graphs import EncoderGraph, attentions_of

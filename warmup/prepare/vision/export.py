@@ -19,8 +19,7 @@ from hf_lambda.tasks import AUTO_CLASSES
 from .. import loading
 from ..loading import load_config
 from ..onnx.torch_export import export_graph
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from . import reference, zero_shot
 from .contract import contract_of
 from .families import FAMILIES
