@@ -27,8 +27,17 @@ from ..protocol.errors import ErrorKind
 from ..worker.locks import lock_if_free
 from . import folder as prepared_folder
 from .environment import child_environment
-from .request import RECIPE, Figures, NotPrepared, PrepareFailed, PrepareRequest, Unfinished, Verdict
-from .snapshot import config_of, fp32_bytes
+from .request import (
+    RECIPE,
+    Figures,
+    NotPrepared,
+    PrepareFailed,
+    PrepareRequest,
+    Unfinished,
+    Verdict,
+    config_of,
+    fp32_bytes,
+)
 from .steps import ENCODER, StepRecord, record_path, run_step, what_is_lacking
 
 _FP32_PERCENTS = ("0", "20", "40")

@@ -20,12 +20,11 @@ from hf_lambda.torch_engine.loading import max_position
 
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..request import NotPrepared, PrepareRequest
+from ..request import NotPrepared, PrepareRequest, config_of
 from ..samples import LONG, SENTENCES
 from ..seq2seq.export import cross_axes, export_decoder
 from ..seq2seq.graphs import EncoderGraph, attentions_of
 from ..seq2seq.tokenizer import served_tokenizer
-from ..snapshot import config_of
 from ..vision.export import load_processor
 from ..vision.families import IMAGE_TO_TEXT, unprepared_part
 from ..vision.graphs import make_traceable
