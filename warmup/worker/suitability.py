@@ -22,7 +22,7 @@ from hf_lambda.sentence_embedding import NotUnderstood, read_static_rules, stati
 from hf_lambda.tasks import base_of
 from hf_lambda.torch_engine.trained import Untrained
 
-from ..prepare.environment import child_environment
+from ..prepare.recipe import child_environment
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
 from ..protocol.records import Json, WrongShape
