@@ -15,12 +15,12 @@ from hf_lambda.ranking import not_a_ranker
 from hf_lambda.tasks import AUTO_CLASSES
 
 from ...protocol.errors import ErrorKind
+from ..families import ENCODER_DECODERS, ENCODERS
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
 from ..request import PrepareFailed, PrepareRequest
 from . import reference
 from .contract import contract_of, with_embedding, with_ranking, write_tokenizer
-from .families import ENCODER_DECODERS, FAMILIES
 from .graphs import EncoderGraph
 
 _OUTPUTS = {
@@ -36,7 +36,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     Raises NotPrepared for a family that is not known to come out right.
     """
     head = request.head
-    families = FAMILIES | ENCODER_DECODERS if head == "sequence-classification" else FAMILIES
+    families = ENCODERS | ENCODER_DECODERS if head == "sequence-classification" else ENCODERS
     check_family(request, families)
     # Eager attention: the graph of the other kinds scales both factors and, for MPNet and DeBERTa, is wrong.
     auto_class = getattr(transformers, AUTO_CLASSES[head])

@@ -10,7 +10,7 @@ import torch
 from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT
 
 from ...protocol.records import Json
-from .families import ENCODER_DECODERS
+from ..families import ENCODER_DECODERS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
