@@ -70,8 +70,8 @@ class Environment:
             from .folder import FolderSource
 
             return FolderSource(self.scripts)
+        from .client_settings import read_token
         from .hub import HubSource
-        from .hub_token import read_token
 
         def note(text: str) -> None:
             job.progress(model.key, note=text)
