@@ -25,7 +25,6 @@ from ..protocol.answers import DownloadPlan, ListedFile
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
 from ..protocol.records import Json, WrongShape
-from .follow import Follower
 from .jobs import Job
 from .locks import lock, repository_lock
 from .logs import log
@@ -34,7 +33,7 @@ from .publish import publish, published
 from .selection import select_for, weight_index
 from .source import ModelSource, RemoteFile, Snapshot, is_commit
 from .threads import map_on_threads, turn
-from .verify import find_fault, has_size, snapshot_file
+from .verify import Follower, find_fault, has_size, snapshot_file
 
 DOWNLOADS = 8
 HASHES = 4
