@@ -17,8 +17,7 @@ from ..worker.bucket import Bucket, ref_key, tree_bytes, tree_key
 from ..worker.fetch import code_requests, fetch
 from ..worker.jobs import Job
 from ..worker.locks import lock, repository_lock
-from ..worker.source import ModelSource
-from ..worker.verify import snapshot_file
+from ..worker.source import ModelSource, snapshot_file
 from .access import Access
 
 if TYPE_CHECKING:

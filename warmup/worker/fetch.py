@@ -31,9 +31,9 @@ from .logs import log
 from .prune import remove_orphans
 from .publish import publish, published
 from .selection import select_for, weight_index
-from .source import ModelSource, RemoteFile, Snapshot, is_commit
+from .source import ModelSource, RemoteFile, Snapshot, is_commit, snapshot_file
 from .threads import map_on_threads, turn
-from .verify import Follower, find_fault, has_size, snapshot_file
+from .verify import Follower, find_fault, has_size
 
 DOWNLOADS = 8
 HASHES = 4

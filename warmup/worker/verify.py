@@ -22,7 +22,7 @@ from ..protocol.answers import FileFault, VerifiedModel
 from ..protocol.models import ModelRequest
 from .jobs import Job
 from .publish import published, snapshot_of
-from .source import RemoteFile
+from .source import RemoteFile, snapshot_file
 from .threads import Stopped, map_on_threads
 
 WORKERS = 4
@@ -79,10 +79,6 @@ def has_size(path: Path, file: RemoteFile) -> bool:
         return path.is_file() and path.stat().st_size == file.size
     except OSError:
         return False
-
-
-def snapshot_file(snapshot: Path, file: RemoteFile) -> Path:
-    return snapshot.joinpath(*file.path.split("/"))
 
 
 def _prepared_faults(cache: Path, manifest: Manifest, job: Job) -> list[FileFault]:
