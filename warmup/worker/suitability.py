@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,8 +25,7 @@ from hf_lambda.torch_engine.trained import Untrained
 from ..prepare.recipe import child_environment
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
-from ..protocol.records import Json, WrongShape
-from .comparison import Comparison, TaskComparison
+from ..protocol.records import Json, Record, WrongShape
 from .jobs import Job, OutOfTime
 from .logs import log
 from .source import Snapshot
@@ -98,6 +97,28 @@ def check_suitability(model: ModelRequest, cache: Path, snapshot: Snapshot, job:
             not_compared.append(NotComparedEntry(task, reason))
             log("weights not compared", model=model.key, task=task, reason=reason)
     return Suitability(tuple(refused), tuple(not_compared))
+
+
+@dataclass(frozen=True)
+class TaskComparison(Record):
+    """Of one task. untrained: what is missing; unusable: why the weights cannot be loaded.
+
+    Where it could not be compared: not_comparable, which no other try changes, or failed.
+    """
+
+    untrained: Untrained | None = None
+    unusable: str | None = None
+    not_comparable: str | None = None
+    failed: str | None = None
+
+
+@dataclass(frozen=True)
+class Comparison(Record):
+    """Of every task; needs_code and unusable are about all of them."""
+
+    tasks: Mapping[str, TaskComparison] = field(default_factory=dict)
+    needs_code: str | None = None
+    unusable: str | None = None
 
 
 def _error(repo_id: str, task: str, found: TaskComparison) -> WarmupError | None:
