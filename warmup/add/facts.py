@@ -18,7 +18,7 @@ from ..protocol.models import Use
 from ..protocol.records import Json
 from ..worker.selection import select_for, weight_index
 from ..worker.source import RemoteFile
-from ..worker.usable import config_problem
+from ..worker.suitability import config_problem
 
 if TYPE_CHECKING:
     from ..worker.hub import HubSource
