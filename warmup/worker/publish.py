@@ -1,7 +1,11 @@
-"""Makes a verified snapshot visible: the ref for plain scripts, then the manifest, each by atomic rename."""
+"""What the cache says of models: a verified snapshot is made visible, and what is visible is told.
+
+The ref for plain scripts, then the manifest, each by atomic rename.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +20,15 @@ from hf_lambda.manifest import (
     NotPreparedEntry,
     PreparedEntry,
     RefusedUse,
+    all_manifests,
     find_manifest,
+    refusals,
     repo_folder,
     write_manifest,
 )
 from hf_lambda.remote_code import code_repositories
 
-from ..protocol.answers import WarmedModel
+from ..protocol.answers import CacheStatus, ColdModel, UnusedModel, WarmedModel
 from ..protocol.models import ModelRequest
 from .source import RemoteFile, Snapshot
 
@@ -112,3 +118,25 @@ def _remote_file(cached: CachedFile) -> RemoteFile:
     blob = cached.blob_id
     # A manifest that a cold download wrote knows only the blob's name: of a large file that is its SHA-256.
     return RemoteFile(cached.path, cached.size, blob, blob if len(blob) == _SHA256_DIGITS else cached.sha256)
+
+
+def cache_status(cache: Path, models: Iterable[ModelRequest]) -> CacheStatus:
+    """Per model: what its manifest says, or that it is cold; `unused`: what none of `models` is."""
+    entries: list[WarmedModel | ColdModel] = []
+    seen = set()
+    for model in models:
+        manifest = published(cache, model)
+        seen.add((model.repo_id, manifest.revision if manifest else model.revision))
+        if manifest is None:
+            entries.append(ColdModel(model.repo_id, model.revision or "main"))
+        else:
+            refused = refusals(cache, model.repo_id, model.revision)
+            entries.append(warmed_model(manifest, warmed_at=manifest.warmed_at, refused=refused))
+            seen |= {(code.model, code.commit) for code in manifest.code}
+    unused = tuple(
+        UnusedModel(manifest.model, manifest.revision, manifest.bytes)
+        for _, manifest in all_manifests(cache)
+        if (manifest.model, manifest.revision) not in seen
+    )
+    free = shutil.disk_usage(cache).free if cache.is_dir() else None
+    return CacheStatus(tuple(entries), unused, free)
