@@ -34,8 +34,7 @@ from .fetch import adapter_request, fetch, fetch_code
 from .jobs import MARGIN_SECONDS, Job, OutOfTime
 from .locks import lock, repository_lock
 from .logs import log
-from .publish import publish, published, snapshot_of, warmed_model
-from .refusals import Refusals, kept_refusals
+from .publish import Refusals, kept_refusals, publish, published, snapshot_of, warmed_model
 from .source import ModelSource, Snapshot
 from .suitability import Suitability, check_suitability
 
