@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from .log import Stopwatch
 from .records import Json
 from .structure import Structure
-from .trace import Stopwatch
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from types import ModuleType
 
 from . import cold, events
 from .background import Future
+from .endpoint import LambdaHandler, RequestHandler
 from .errors import BadRequest, ColdCache, ServingError
-from .handler import LambdaHandler, RequestHandler
 from .manifest import cache_of, read_manifest
 from .records import Json
 from .refused import naming

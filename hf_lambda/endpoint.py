@@ -1,21 +1,25 @@
-"""Turns a typed function into a Lambda handler."""
+"""What every handler does with an event, and `@endpoint`, which makes a handler of a typed function."""
 
 from __future__ import annotations
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from itertools import chain, islice
 
-from . import events
-from .errors import BadRequest
-from .handler import LambdaHandler, RequestHandler
+from . import deadline, events, log
+from .api_keys import check_key
+from .errors import BadRequest, ServingError
+from .events import method_and_path
 from .inputs import Single
+from .log import Stopwatch, Trace, current_trace, process_age_ms
 from .records import Json
-from .routes import method_and_path
 from .signature import Signature, json_type
-from .streaming import JSON_LINES, Stream, guarded, joined, json_lines
-from .trace import current
+from .streaming import JSON_LINES, Stream, guarded, joined, json_lines, sent, under
+
+LambdaHandler = Callable[..., Json]
+"""`handler(event, context)`, as the runtime calls it."""
 
 
 def endpoint(function: Callable[..., Json]) -> LambdaHandler:
@@ -36,6 +40,72 @@ def endpoint(function: Callable[..., Json]) -> LambdaHandler:
     return handler
 
 
+class RequestHandler:
+    """Answers events one by one: keys, the line in the log, the edge of faults.
+
+    A subclass says what an event is answered with.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = os.environ.get("ENDPOINT_NAME") or name
+        self._import_ms = process_age_ms()
+        self._is_cold = True
+
+    def answer(self, event: Json, context: object) -> Stream | dict[str, Json]:
+        watch, trace, http = Stopwatch(), Trace(), events.is_http(event)
+        deadline.begin(context)
+        token = current_trace.set(trace)
+        request_id = getattr(context, "aws_request_id", None) or os.urandom(16).hex()
+        try:
+            reply = self._reply(event, http, request_id)
+        finally:
+            current_trace.reset(token)
+        if isinstance(reply, Stream):
+            reply.headers |= trace.headers
+            reply.pieces = under(trace, reply.pieces, lambda: self._log(watch, trace, 200, request_id))
+            return sent(reply)
+        if "headers" in reply:
+            reply["headers"] |= trace.headers
+        self._log(watch, trace, reply["statusCode"], request_id)
+        return reply
+
+    def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
+        """The body of an answer, or a Stream. Raises ServingError."""
+        raise NotImplementedError
+
+    def _error_body(self, body: dict[str, Json], status: int, event: Json) -> dict[str, Json]:
+        """`body`, which is {"error": {"type", "message", ...}}, as this API has errors."""
+        return body
+
+    def _reply(self, event: Json, http: bool, request_id: str) -> Stream | dict[str, Json]:
+        try:
+            if http:
+                check_key(event)
+            response = self._respond(event, http, request_id)
+            return response if isinstance(response, Stream) else events.answer(200, response, http=http)
+        except ServingError as error:
+            log.unavailable(self._name, error, request_id)
+            status, body = error.status, error.body()
+        except Exception as error:  # noqa: BLE001 - the one edge that turns a fault into a 500
+            log.write("fault", endpoint=self._name, id=request_id, error=log.fault(error))
+            status, body = 500, events.internal_error(request_id)
+        return events.error_answer(status, self._error_body(body, status, event), http=http)
+
+    def _log(self, watch: Stopwatch, trace: Trace, status: int, request_id: str) -> None:
+        """The request is over, its deadline with it."""
+        deadline.end()
+        log.request(
+            self._name,
+            trace,
+            watch,
+            cold=self._is_cold,
+            import_ms=self._import_ms,
+            status=status,
+            request_id=request_id,
+        )
+        self._is_cold = False
+
+
 class _Endpoint(RequestHandler):
     def __init__(self, function: Callable[..., Json], signature: Signature) -> None:
         super().__init__(function.__module__)
@@ -49,7 +119,7 @@ class _Endpoint(RequestHandler):
         fields = dict(request.fields)
         as_lines = self._yields and self._asks_for_lines(fields)
         arguments = self._signature.bind(fields, is_text=request.is_text, file=request.file)
-        if (trace := current.get()) is not None:
+        if (trace := current_trace.get()) is not None:
             trace.left_out = self._signature.names - arguments.keys()
         result = self._function(**arguments)
         if as_lines:

@@ -47,6 +47,19 @@ class Unauthorized(ServingError):  # noqa: N818
     status = 401
 
 
+class NotFound(ServingError):  # noqa: N818
+    """404: a path or a model that is not served here."""
+
+    status = 404
+
+    def __init__(self, message: str, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+    def _details(self) -> dict[str, Json]:
+        return {"field": self.field}
+
+
 def shortened(text: str, most: int = 100) -> str:
     """What a caller sent, as far as a message has room for it."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
@@ -121,3 +134,13 @@ class EngineUnavailable(ServingError):  # noqa: N818
     """503: the cache is warm, but not for the engine that the script asks for."""
 
     status = 503
+
+
+def openai_error(body: dict[str, Json], status: int) -> dict[str, Json]:
+    """`body`, which is {"error": {"type", "message", ...}}, in the shape that OpenAI's clients read."""
+    error = body["error"]
+    kinds = {401: "authentication_error", 404: "not_found_error"}
+    kind = kinds.get(status, "invalid_request_error" if 400 <= status < 500 else "server_error")
+    code = "invalid_api_key" if status == 401 else None
+    message = f"{error['message']}: {error['id']}" if "id" in error else error["message"]
+    return {"error": {"message": message, "type": kind, "param": error.get("field"), "code": code}}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .manifest import CachedFile
-from .reading import read_file
+from .records import read_file
 
 CHUNK_BYTES = 1 << 20
 HASHED_AT_LOAD = 1 << 20

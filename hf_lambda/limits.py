@@ -1,4 +1,4 @@
-"""What one request may multiply: refused before any work starts, whatever engine would do it."""
+"""What one request may take: more is refused before any work starts, or done in parts, by every engine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import Unprocessable
+from .errors import BadRequest, Unprocessable
 from .records import Json
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ MOST_DOCUMENTS = 1000
 """Of one request of text-ranking: each is read together with the query."""
 MOST_WINDOWS_OVER_A_TOKEN = 8
 """Tokens read for each one of a long text; with more overlap the work grows and no answer does."""
+_OVERLAP = 4
+"""Of the window's tokens one in so many is read twice, where the request does not say: enough for the
+context of an entity at the edge."""
 _DEFAULT_MEMORY_MB = 3008
 _BYTES_A_CHARACTER = 256
 """What a text takes as tokens, one for each character at worst."""
@@ -67,6 +70,7 @@ _SHARE = 0.25
 _ATTENTION = 1.5
 """Times that share is what attention may take, which holds its scores about once."""
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def chunks(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Sequence[Item]]:
@@ -81,6 +85,36 @@ def chunks(items: Sequence[Item], size: Callable[[Item], int]) -> Iterator[Seque
         held += own
     if start < len(items):
         yield items[start:]
+
+
+def batches(lengths: Sequence[int], max_tokens: int, max_padding: int | None = None) -> list[list[int]]:
+    """Indices of `lengths`, longest first, in groups whose rows x longest is at most `max_tokens`.
+
+    An input that is longer than the bound makes a batch of its own.
+    max_padding: tokens that a row may be filled up with; None: any number.
+    """
+    groups: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        longest = lengths[groups[-1][0]] if groups else 0
+        is_like = max_padding is None or longest - lengths[index] <= max_padding
+        if groups and is_like and longest * (len(groups[-1]) + 1) <= max_tokens:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def run_batches(
+    items: Sequence[Item],
+    lengths: Sequence[int],
+    run: Callable[[list[Item]], Sequence[Result]],
+    max_tokens: int,
+) -> list[Result]:
+    """`run` over groups of `items`; the results in the order of `items`."""
+    results: dict[int, Result] = {}
+    for group in batches(lengths, max_tokens):
+        results |= zip(group, run([items[index] for index in group]), strict=True)
+    return [results[index] for index in range(len(items))]
 
 
 def characters(item: Input) -> int:
@@ -148,6 +182,22 @@ def check_overlap(name: str, overlap: int, room: int, window: int) -> None:
             f"({overlap} overlap), "
             f"the least is {least}: ask for less overlap, or shorten the question",
         )
+
+
+def window_overlap(parameters: Mapping[str, Json], window: int | None) -> int:
+    """Tokens that two windows of token-classification share: the `stride`, else a quarter of the `window`.
+
+    window: tokens of the text itself that the model reads at once; None: any number.
+    Raises BadRequest for a stride that leaves a window nothing new, Unprocessable for one that leaves little.
+    """
+    stride = parameters.get("stride")
+    if stride is None:
+        return 0 if window is None else window // _OVERLAP
+    if window is not None and stride >= window:
+        raise BadRequest("stride", f"less than {window}, what the model reads at once", str(stride))
+    if window is not None:
+        check_overlap("stride", int(stride), window, window)
+    return int(stride)
 
 
 def check_windows(item: Input, new: int, window: int) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from .errors import ColdCache
-from .reading import read_file
-from .records import FlatRecord, Json
+from .records import FlatRecord, Json, read_file
 
 VERSION = 1
 DEFAULT_REVISION = "main"

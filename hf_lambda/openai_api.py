@@ -9,14 +9,13 @@ from typing import TypeAlias
 
 from . import events
 from .completion import Completion
-from .errors import BadRequest, Unprocessable
-from .handler import LambdaHandler, RequestHandler
+from .endpoint import LambdaHandler, RequestHandler
+from .errors import BadRequest, NotFound, Unprocessable, openai_error
+from .events import check_model, method_and_path
 from .openai_embeddings import embeddings
-from .openai_errors import openai_error
 from .openai_transcriptions import Transcript, transcript
 from .pipeline import Pipeline
 from .records import Json
-from .routes import NotFound, check_model, method_and_path
 from .streaming import EVENT_STREAM, Stream, guarded
 from .structure import Argued, Called, CallReader, Said, Structure, tools_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .background import wait_for_all
-from .handler import LambdaHandler
+from .endpoint import LambdaHandler
 from .records import Json
 
 PING = {"hf-lambda": "keep-warm"}

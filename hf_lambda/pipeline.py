@@ -25,6 +25,7 @@ from .limits import (
     chunks,
     numbers,
 )
+from .log import Stopwatch, current_trace
 from .manifest import Asked, cache_of, read_manifest, requested_of
 from .parameters import (
     ENGINES,
@@ -41,7 +42,6 @@ from .parameters import (
 )
 from .records import Json
 from .remote_code import Consent, consent_problem, pinned_to
-from .trace import Stopwatch, current
 
 _ONE_AT_A_TIME = threading.Lock()
 """Two loads side by side share disk and processors, and the first answer would wait for both."""
@@ -233,7 +233,7 @@ class Pipeline:
         return getattr(self._loaded().engine, "max_tokens", None)
 
     def _is_given(self, name: str, value: Json) -> bool:
-        trace = current.get()
+        trace = current_trace.get()
         if value is None and trace is not None and name in trace.left_out:
             return False  # `top_k: int | None = None` in a handler, and an event without it
         return is_given(self.task, name, value)
@@ -258,7 +258,7 @@ class Pipeline:
         return self._engine.result(retry=ServingError)
 
     def _account(self, loaded: LoadedEngine, watch: Stopwatch) -> None:
-        trace = current.get()
+        trace = current_trace.get()
         if trace is not None:
             trace.infer(loaded.label, watch.ms)
             trace.loaded(loaded.load_ms if self._is_new else 0.0)

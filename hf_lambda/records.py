@@ -1,9 +1,13 @@
-"""Frozen dataclasses whose fields are those of a JSON object; for the files that a cold start reads."""
+"""Files of the cache as a cold start reads them: whatever lies in their place, and the records in them."""
 
 from __future__ import annotations
 
+import errno
+import os
+import stat
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, Self, TypeAlias
 
 Json: TypeAlias = Any
@@ -35,3 +39,12 @@ class FlatRecord:
 
     def to_json(self) -> dict[str, Json]:
         return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+
+
+def read_file(path: Path) -> bytes:
+    """What the file `path` holds. Raises OSError where it is no plain file; a pipe would block for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no file", str(path))
+        return file.read()

@@ -34,7 +34,7 @@ from .streaming import Stream
 if TYPE_CHECKING:
     import http.client
 
-    from .handler import LambdaHandler
+    from .endpoint import LambdaHandler
 
 HTTP = "application/vnd.awslambda.http-integration-response"
 _PLAIN = "application/octet-stream"

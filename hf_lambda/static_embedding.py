@@ -11,6 +11,7 @@ import numpy as np
 
 from . import deadline
 from .limits import REMEDY, check_numbers
+from .log import note_truncated
 from .records import Json
 from .sentence_embedding import (
     EmbeddingRules,
@@ -21,7 +22,6 @@ from .sentence_embedding import (
     prompt_before,
     read_weights,
 )
-from .trace import note_truncated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from . import log
 from .errors import ServingError
 from .events import internal_error, jsonable, sayable
+from .log import Trace, current_trace
 from .records import Json
-from .trace import Trace, current
 
 JSON_LINES = "application/x-ndjson"
 EVENT_STREAM = "text/event-stream"
@@ -79,11 +79,11 @@ def under(trace: Trace, pieces: Iterable[bytes], ended: Callable[[], None]) -> I
     made = iter(pieces)
     try:
         while True:
-            token = current.set(trace)
+            token = current_trace.set(trace)
             try:
                 piece = next(made, None)
             finally:
-                current.reset(token)
+                current_trace.reset(token)
             if piece is None:
                 return
             yield piece

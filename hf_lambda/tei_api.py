@@ -12,15 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from . import events
-from .errors import BadRequest, Unprocessable
-from .handler import LambdaHandler, RequestHandler
+from .endpoint import LambdaHandler, RequestHandler
+from .errors import BadRequest, NotFound, Unprocessable, openai_error
+from .events import method_and_path, without_stage
 from .limits import MOST_DOCUMENTS
 from .openai_embeddings import cut, embeddings, texts_of
-from .openai_errors import openai_error
 from .pipeline import Pipeline
 from .ranking import text_of
 from .records import Json
-from .routes import NotFound, method_and_path, without_stage
 from .sentence_embedding import NO_POOLING
 from .signature import json_type
 from .streaming import Stream

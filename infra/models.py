@@ -11,8 +11,7 @@ from discovery import Script
 from hf_lambda.manifest import find_manifest
 from warmup.protocol.errors import WarmupError
 from warmup.protocol.models import ModelRequest, models_of_scripts
-from warmup.worker.adapters import with_adapters
-from warmup.worker.fetch import unfetched
+from warmup.worker.fetch import unfetched, with_adapters
 
 from .settings import Settings
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from .. import deadline
 from ..background import Future
-from ..batches import batches
 from ..errors import Unprocessable, cannot_cut
-from ..limits import check_attention
-from ..trace import note_truncated
+from ..limits import batches, check_attention
+from ..log import note_truncated
 from .contract import EncoderContract
 from .session import open_session
 from .tokenizer import cleaned_up, load_tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..trace import note_truncated
+from ..log import note_truncated
 from .contract import Seq2SeqContract, SurroundingTokens
 from .tokenizer import cleaned_up
 

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from .. import deadline
 from ..engines import Input
-from ..limits import check_windows
+from ..limits import check_windows, window_overlap
 from ..records import Json
-from ..windows import overlap
 from .encoder import Encoder, softmax
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class TokenClassification:
         delimiter = " " if given is None else given  # an empty one joins the words
         limit = self._encoder.limit(True, None)
         special = self._encoder.tokenizer.num_special_tokens_to_add(False)
-        stride = overlap(parameters, limit and limit - special)
+        stride = window_overlap(parameters, limit and limit - special)
         if limit:
             for item in inputs:
                 check_windows(item, limit - special - stride, limit - special)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from ..errors import Unprocessable, no_entailment
 from ..limits import chunks
+from ..log import note_truncated
 from ..records import Json
-from ..trace import note_truncated
 from .encoder import Encoder, softmax
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ import torch
 import transformers
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from ..batches import run_batches
-from ..limits import REMEDY, check_numbers
+from ..limits import REMEDY, check_numbers, run_batches
 from ..parameters import truncates
 from ..records import Json
 from ..sentence_embedding import (

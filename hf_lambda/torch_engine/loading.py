@@ -17,10 +17,10 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 from .. import deadline
 from ..errors import Unprocessable, UntrainedHead, WrongTokenizer
 from ..limits import check_attention
+from ..log import note_truncated
 from ..records import Json
 from ..sentence_embedding import EmbeddingRules, NotUnderstood
 from ..threads import thread_count
-from ..trace import note_truncated
 from .code import code_options
 from .trained import find_untrained
 

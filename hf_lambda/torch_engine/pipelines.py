@@ -12,21 +12,19 @@ from typing import TYPE_CHECKING
 import torch
 import transformers
 
-from ..batches import run_batches
 from ..completion import Completion, Generated, together
 from ..engines import Input
 from ..errors import BadRequest, Unprocessable, cannot_cut, no_entailment, shortened
 from ..events import jsonable
 from ..grammar import Grammars, Held
 from ..inputs import joined_parts
-from ..limits import check_candidates, check_windows
+from ..limits import check_candidates, check_windows, run_batches, window_overlap
+from ..log import note_truncated
 from ..onnx_engine.decoder.text import Text
 from ..parameters import NEW_TOKENS, parameters_of, truncates
 from ..records import Json
 from ..structure import Structure, structure_of
 from ..tasks import AUTO_CLASSES, canonical, head_of
-from ..trace import note_truncated
-from ..windows import overlap
 from .generation import check_options, check_prompt, options_of, pipeline_options, texts, without_stop
 from .loading import (
     MAX_PADDED_TOKENS,
@@ -271,7 +269,7 @@ class TransformersPipeline:
         if self._task == "token-classification" and self._tokenizer.is_fast:
             limit = self._tokenizer.model_max_length
             special = self._tokenizer.num_special_tokens_to_add()
-            chosen["stride"] = overlap(chosen, limit - special if limit < NO_LIMIT else None)
+            chosen["stride"] = window_overlap(chosen, limit - special if limit < NO_LIMIT else None)
             if chosen.get("aggregation_strategy") == "none":
                 del chosen["aggregation_strategy"]  # transformers refuses the two together, and does both
         elif (most := chosen.get("max_length")) is not None and chosen.get("truncation"):

@@ -10,8 +10,7 @@ import torch
 import transformers
 from transformers import BatchEncoding
 
-from ..batches import run_batches
-from ..limits import check_windows
+from ..limits import check_windows, run_batches
 from ..question_answering import MAX_WINDOW, Floats, Window, answers, window_size
 from ..records import Json
 from .loading import MAX_PADDED_TOKENS, load_model, load_tokenizer, max_length

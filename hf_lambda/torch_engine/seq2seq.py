@@ -11,8 +11,8 @@ import torch
 import transformers
 from transformers import PreTrainedTokenizerBase
 
-from ..batches import run_batches
 from ..errors import BadRequest
+from ..limits import run_batches
 from ..parameters import NEW_TOKENS, language_pair, truncates
 from ..records import Json
 from ..tasks import ANSWER_KEYS, base_of

@@ -12,11 +12,11 @@ import torch
 import transformers
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from ..batches import run_batches
+from ..limits import run_batches
+from ..log import note_truncated
 from ..ranking import Pair, Question, RankingRules, not_a_ranker, rank, read_rules, scores, with_tokenizer
 from ..records import Json
 from ..sentence_embedding import NotUnderstood, lowercasing
-from ..trace import note_truncated
 from .loading import (
     MAX_PADDED_TOKENS,
     NO_LIMIT,

@@ -23,7 +23,7 @@ from warmup.protocol.errors import WarmupError
 from warmup.protocol.models import models_of_scripts
 from warmup.protocol.outputs import LOCAL
 from warmup.protocol.records import Json
-from warmup.worker.status import status
+from warmup.worker.publish import cache_status
 
 ARCHITECTURE = "arm64" if platform.machine() in ("arm64", "aarch64") else "x86_64"
 
@@ -94,7 +94,7 @@ class LocalBackend:
         in_image = {function.name for function in functions if function.models}
         scripts = self.scripts()
         cached = [script for script in scripts if script.name not in in_image]
-        found = status(self._folder.efs, models_of_scripts(cached))
+        found = cache_status(self._folder.efs, models_of_scripts(cached))
         of_images = [each for script in scripts if script.name in in_image for each in self._in_image(script)]
         return replace(found, models=(*found.models, *of_images))
 
@@ -102,7 +102,7 @@ class LocalBackend:
         """As the image has them, and not as they were fetched for it."""
         report = self._folder.made_in_image(script.name)
         made = {(each.repo_id, each.revision): each for each in report.warmup} if report else {}
-        fetched = status(self._folder.in_image / script.name, models_of_scripts([script])).models
+        fetched = cache_status(self._folder.in_image / script.name, models_of_scripts([script])).models
         return [made.get((each.repo_id, each.revision), each) for each in fetched]
 
     def invoke(self, name: str, event: bytes) -> Answered:

@@ -19,8 +19,7 @@ from tests.differential.judging import Compared, differences, pipeline_over
 from tests.families import others_slow
 from tests.media_support import assert_same, base64_of, sound, tones
 from warmup.prepare import PrepareRequest, prepare
-from warmup.prepare.sound.families import FAMILIES as SOUND
-from warmup.prepare.vision.families import FAMILIES as VISION
+from warmup.prepare.families import SOUND, VISION
 
 QUICK, THOROUGH = 3, 8
 HEADS = {

@@ -10,7 +10,7 @@ import pytest
 from hf_lambda import endpoint
 from hf_lambda.errors import ColdCache, Unprocessable
 from hf_lambda.inputs import Single
-from hf_lambda.trace import current, note_truncated
+from hf_lambda.log import current_trace, note_truncated
 
 LABELS: dict[str, str] = {}
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
@@ -113,7 +113,7 @@ def test_every_request_leaves_one_line_with_its_phases_and_never_its_text(capsys
 
     @endpoint
     def classify(text: str) -> object:
-        trace = current.get()
+        trace = current_trace.get()
         assert trace is not None
         trace.infer("onnx-int8", 12.34)
         trace.loaded(100.0)

@@ -23,7 +23,7 @@ from hf_lambda.static_embedding import load
 from hf_lambda.torch_engine import load as load_torch
 from tests.tiny_encoders import TEXTS
 from warmup.prepare import NotPrepared, PrepareRequest, prepare
-from warmup.prepare.outcome import PrepareFailed
+from warmup.prepare.request import PrepareFailed
 
 WORDS = ["[UNK]", *sorted({word for text in TEXTS for word in text.lower().split()})]
 GIVEN = [*TEXTS[:3], "nothing that is known", "", "THE train"]

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from hf_lambda import log
-from hf_lambda.trace import Stopwatch, Trace
+from hf_lambda.log import Stopwatch, Trace
 from tests.infra.asked import Deployed
 from tests.infra.program import Deploy
 

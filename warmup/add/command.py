@@ -19,8 +19,7 @@ from hf_lambda.tasks import base_of
 
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.records import OMIT_DEFAULT, Key, Record
-from ..worker.client_settings import set_client_defaults
-from ..worker.hub_token import read_token
+from ..worker.client_settings import read_token, set_client_defaults
 from .facts import ModelFacts, read_facts
 from .forecast import MOST_MEMORY_MB, Forecast, forecast
 from .script import script_of

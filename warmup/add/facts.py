@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hf_lambda.manifest import repo_folder
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 from hf_lambda.sentence_embedding import NotUnderstood, read_rules, read_static_rules, static_folder
 from hf_lambda.tasks import task_of_architecture
 
@@ -18,7 +18,7 @@ from ..protocol.models import Use
 from ..protocol.records import Json
 from ..worker.selection import select_for, weight_index
 from ..worker.source import RemoteFile
-from ..worker.usable import config_problem
+from ..worker.suitability import config_problem
 
 if TYPE_CHECKING:
     from ..worker.hub import HubSource

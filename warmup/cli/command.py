@@ -39,7 +39,7 @@ from ..protocol.reports import (
     VerifyReport,
     WarmReport,
 )
-from ..worker.hub_token import read_token
+from ..worker.client_settings import read_token
 from ..worker.jobs import OutOfTime
 from .ask import ask_endpoints
 from .own_bucket import bring, remove_unused

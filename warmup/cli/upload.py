@@ -14,12 +14,10 @@ from ..protocol.errors import WarmupError
 from ..protocol.events import Action
 from ..protocol.models import ModelRequest
 from ..worker.bucket import Bucket, ref_key, tree_bytes, tree_key
-from ..worker.fetch import fetch
+from ..worker.fetch import code_requests, fetch
 from ..worker.jobs import Job
 from ..worker.locks import lock, repository_lock
-from ..worker.remote_code import code_requests
-from ..worker.source import ModelSource
-from ..worker.verify import snapshot_file
+from ..worker.source import ModelSource, snapshot_file
 from .access import Access
 
 if TYPE_CHECKING:

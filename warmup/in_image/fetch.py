@@ -18,8 +18,7 @@ from ..protocol.answers import FetchedModel, ModelProgress
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action
 from ..protocol.models import ModelRequest, models_of_scripts
-from ..worker.adapters import with_adapters
-from ..worker.fetch import fetch
+from ..worker.fetch import fetch, with_adapters
 from ..worker.folder import FolderSource
 from ..worker.jobs import Job
 from ..worker.locks import lock, repository_lock

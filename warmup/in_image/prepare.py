@@ -16,7 +16,7 @@ from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action
 from ..protocol.models import ModelRequest, models_of_scripts
 from ..protocol.reports import WarmReport
-from ..worker.adapters import adapter_requests
+from ..worker.fetch import adapter_requests
 from ..worker.handler import run_model
 from ..worker.jobs import Job
 from ..worker.verify import verify

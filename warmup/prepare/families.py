@@ -1,4 +1,8 @@
-"""Which families of models the warm-up prepares for a task. Standard library only."""
+"""Which families of models the warm-up prepares for a task. Standard library only.
+
+A family is a `model_type`, and it stands here once its graphs have been compared with transformers. How
+language models differ from each other, whose graphs are written, is said in decoder/families.py.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +12,73 @@ from hf_lambda.ranking import is_judge
 from hf_lambda.tasks import TORCH_ONLY, base_of, head_of
 
 from .decoder.families import FAMILIES as LANGUAGE_MODELS
-from .encoder.families import ENCODER_DECODERS
-from .encoder.families import FAMILIES as ENCODERS
-from .seq2seq.families import FAMILIES as SEQ2SEQ
-from .sound.families import FAMILIES as SOUND
-from .vision.families import FAMILIES as VISION
-from .vision.families import IMAGE_TO_TEXT, unprepared_part
+
+ENCODERS = frozenset(
+    [
+        "albert",
+        "bert",
+        "camembert",
+        "deberta-v2",
+        "distilbert",
+        "electra",
+        "modernbert",
+        "mpnet",
+        "roberta",
+        "xlm-roberta",
+    ]
+)
+"""Of texts."""
+ENCODER_DECODERS = frozenset(["bart"])
+"""Those that classify whole texts by the decoder's state at the last end token: NLI, zero-shot."""
+SEQ2SEQ = frozenset({"bart", "m2m_100", "marian", "mbart", "mt5", "pegasus", "t5"})
+"""NLLB is an m2m_100."""
+_WAVES = ("hubert", "wav2vec2", "wavlm")
+SOUND = {
+    "audio-classification": ("audio-spectrogram-transformer", *_WAVES, "whisper"),
+    "automatic-speech-recognition": (*_WAVES, "whisper"),
+}
+"""By head."""
+_OF_IMAGES = (
+    "beit",
+    "bit",
+    "convnext",
+    "convnextv2",
+    "data2vec-vision",
+    "deit",
+    "dinov2",
+    "dinov2_with_registers",
+    "efficientnet",
+    "focalnet",
+    "mobilenet_v1",
+    "mobilenet_v2",
+    "mobilevit",
+    "pvt_v2",
+    "regnet",
+    "resnet",
+    "swin",
+    "swinv2",
+    "vit",
+    "vit_msn",
+)
+VISION = {
+    "image-classification": _OF_IMAGES,
+    "image-feature-extraction": _OF_IMAGES,
+    "object-detection": (
+        "conditional_detr",
+        "d_fine",
+        "detr",
+        "rt_detr",
+        "table-transformer",
+        "yolos",
+    ),
+    "image-segmentation": ("dpt", "mobilenet_v2", "mobilevit", "segformer", "upernet"),
+    "depth-estimation": ("depth_anything", "dpt", "glpn"),
+    "zero-shot-image-classification": ("chinese_clip", "clip", "siglip"),
+}
+"""By head."""
+IMAGE_TO_TEXT = ("vision-encoder-decoder",)
+_PART_ENCODERS, _PART_DECODERS = ("beit", "deit", "donut-swin", "swin", "vit"), ("mbart", "trocr")
+"""Of the two parts of such a model."""
 
 
 def families_of(task: str) -> tuple[str, ...]:
@@ -49,3 +114,14 @@ def reason_against(task: str, config: Mapping[str, object]) -> str | None:
         known = ", ".join(families)
         return f"{family or 'such'} models are not prepared for {base_of(task)}; these are: {known}"
     return unprepared_part(config) if family in IMAGE_TO_TEXT else None
+
+
+def unprepared_part(config: Mapping[str, object]) -> str | None:
+    """Why a vision encoder-decoder of this config.json is not exported; None: its parts are known ones."""
+    for part, known in (("encoder", _PART_ENCODERS), ("decoder", _PART_DECODERS)):
+        inner = config.get(part)
+        family = inner.get("model_type") if isinstance(inner, Mapping) else None
+        if family not in known:
+            what = f"a {family}" if family else "of no model_type"
+            return f"its {part} is {what}; prepared are {', '.join(known)}"
+    return None

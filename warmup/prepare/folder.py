@@ -12,7 +12,7 @@ from pathlib import Path
 from hf_lambda.atomic import remove
 from hf_lambda.integrity import DOCUMENT, find_fault, prepared_files
 from hf_lambda.manifest import PreparedEntry
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 
 from ..protocol.records import Json
 

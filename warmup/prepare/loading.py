@@ -12,9 +12,7 @@ from hf_lambda.errors import UntrainedHead, WrongTokenizer
 from hf_lambda.torch_engine import loading
 
 from ..protocol.errors import ErrorKind
-from .outcome import NotPrepared, PrepareFailed
-from .request import PrepareRequest
-from .snapshot import config_of
+from .request import NotPrepared, PrepareFailed, PrepareRequest, config_of
 
 
 def check_family(request: PrepareRequest, families: Collection[str]) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -20,16 +20,23 @@ from pathlib import Path
 from hf_lambda.atomic import make_folder, remove, replace_text
 from hf_lambda.engines import STATIC
 from hf_lambda.manifest import PreparedEntry
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 from hf_lambda.tasks import TORCH_ONLY
 
 from ..protocol.errors import ErrorKind
 from ..worker.locks import lock_if_free
 from . import folder as prepared_folder
-from .environment import child_environment
-from .outcome import Figures, NotPrepared, PrepareFailed, Unfinished, Verdict
-from .request import RECIPE, PrepareRequest
-from .snapshot import config_of, fp32_bytes
+from .request import (
+    RECIPE,
+    Figures,
+    NotPrepared,
+    PrepareFailed,
+    PrepareRequest,
+    Unfinished,
+    Verdict,
+    config_of,
+    fp32_bytes,
+)
 from .steps import ENCODER, StepRecord, record_path, run_step, what_is_lacking
 
 _FP32_PERCENTS = ("0", "20", "40")
@@ -41,6 +48,11 @@ _MARGIN_S = 10.0
 _ATTEMPTS = 3
 _LOCK = "lock"
 _STAMP = "key.json"
+_PASSED_ON = re.compile(
+    "PATH|HOME|TMPDIR|TZ|LANG|LC_.*|LD_LIBRARY_PATH|XDG_CACHE_HOME|HF_HOME|HF_HUB_CACHE|(OMP|MKL)_.*"
+    "|AWS_LAMBDA_FUNCTION_MEMORY_SIZE"
+)
+"""Variables of this process that a child gets; the last tells it how many threads to use."""
 _KEEPS_STEPS = (ErrorKind.OUT_OF_MEMORY, ErrorKind.NOT_PREPARED, ErrorKind.CACHE)
 """Failures after which the finished steps stay; the others give the room back."""
 
@@ -361,6 +373,13 @@ class StepRunner:
                 ErrorKind.OUT_OF_MEMORY,
             )
         raise PrepareFailed(failed, kind or ErrorKind.OUT_OF_MEMORY)
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a child process that loads a model needs of `environ`, and no more."""
+    kept = {name: value for name, value in environ.items() if _PASSED_ON.fullmatch(name)}
+    path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
+    return {**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
 def _number(path: Path) -> int:

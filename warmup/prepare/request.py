@@ -1,11 +1,13 @@
-"""What is asked of preparing: which model for which task, how precise, and how well it has to agree."""
+"""What is asked of preparing, what the files of its snapshot say before they are loaded, how it can end."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import platform
-from collections.abc import Mapping
+import struct
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -15,9 +17,9 @@ from hf_lambda.ranking import is_judge
 from hf_lambda.sentence_embedding import static_folder
 from hf_lambda.tasks import canonical, head_of
 
-from ..protocol.records import Json
+from ..protocol.errors import ErrorKind
+from ..protocol.records import Json, Record
 from .decoder.families import FAMILIES
-from .snapshot import config_of
 
 RECIPE = 5
 """Raise it when a change of this package makes prepared folders differ: the old ones are made again."""
@@ -26,6 +28,7 @@ MEMORY_MB = 3008
 """Of the function that serves, where nobody says: what new accounts are held to."""
 
 _FILE = "request.json"
+_HALF = ("float16", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -157,3 +160,66 @@ class PrepareRequest:
                 "adapter": AdapterSnapshot(**{**adapter, "path": Path(adapter["path"])}) if adapter else None,
             }
         )
+
+
+Figures = Mapping[str, float]
+"""Name of a measure -> how a candidate compares with transformers by it."""
+
+
+@dataclass(frozen=True)
+class Verdict(Record):
+    """What the gate says of a candidate: its figures, and why it is refused (None: it passes)."""
+
+    figures: Figures
+    refused: str | None = None
+
+
+class NotPrepared(Exception):  # noqa: N818 - a result, and its name is what the report shows
+    """The model stays on torch; `reason` is one sentence for the report."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class PrepareFailed(NotPrepared):
+    """No verdict on the model: the machine had too little memory, disk or time, or the repository lacks what
+    the task needs. What an earlier warm-up published is still right. `kind` is for programs."""
+
+    def __init__(self, reason: str, kind: ErrorKind = ErrorKind.NOT_PREPARED) -> None:
+        super().__init__(reason)
+        self.kind = kind
+
+
+class Unfinished(Exception):  # noqa: N818 - not an error: call again and it goes on
+    """Stopped cleanly with steps left (no time, or another run is at it); the finished ones are kept."""
+
+
+def config_of(snapshot: Path) -> Mapping[str, Json]:
+    """config.json; empty where there is none that can be read."""
+    try:
+        document = json.loads((snapshot / "config.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def fp32_bytes(snapshot: Path) -> int:
+    """Size of the weights in fp32, whatever they are stored in."""
+    shapes = [shape for path in snapshot.glob("*.safetensors") for shape in _shapes(path)]
+    if shapes:
+        return 4 * sum(math.prod(shape) for shape in shapes)
+    stored = sum(path.stat().st_size for path in snapshot.glob("pytorch_model*.bin"))
+    config = config_of(snapshot)
+    return stored * (2 if config.get("dtype", config.get("torch_dtype")) in _HALF else 1)
+
+
+def _shapes(path: Path) -> Iterator[list[int]]:
+    """Shapes of the tensors of a safetensors file; none where its header is damaged."""
+    with path.open("rb") as file:
+        try:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = json.loads(file.read(length))
+            yield from [entry["shape"] for name, entry in header.items() if name != "__metadata__"]
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError):
+            return

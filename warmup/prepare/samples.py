@@ -5,8 +5,7 @@ from __future__ import annotations
 from hf_lambda.ranking import text_of
 
 from ..protocol.records import Json
-from .outcome import NotPrepared
-from .request import PrepareRequest
+from .request import NotPrepared, PrepareRequest
 
 SENTENCES = (
     "I love this little cafe, the coffee is wonderful and the staff always smile.",

@@ -15,8 +15,7 @@ from hf_lambda.torch_engine.loading import dense_weights
 from hf_lambda.torch_engine.static import read_table
 
 from ..protocol.errors import ErrorKind
-from .outcome import NotPrepared, PrepareFailed, Verdict
-from .request import PrepareRequest
+from .request import NotPrepared, PrepareFailed, PrepareRequest, Verdict
 from .samples import LONG, SENTENCES
 
 

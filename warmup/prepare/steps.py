@@ -17,8 +17,7 @@ from hf_lambda.sentence_embedding import WEIGHTS
 
 from ..protocol.errors import ErrorKind, ErrorReport
 from ..protocol.records import Record
-from .outcome import NotPrepared, PrepareFailed, Verdict
-from .request import PrepareRequest
+from .request import NotPrepared, PrepareFailed, PrepareRequest, Verdict
 
 
 @dataclass(frozen=True)

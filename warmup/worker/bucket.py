@@ -24,8 +24,7 @@ from ..protocol.answers import JobState, JobStatus
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest
 from ..protocol.records import WrongShape
-from .blobs import place
-from .source import RemoteFile
+from .source import RemoteFile, place
 from .threads import Stopped
 
 if TYPE_CHECKING:

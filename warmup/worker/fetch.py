@@ -1,4 +1,7 @@
-"""Downloads a snapshot into the Hub's cache layout; every file is verified before it counts."""
+"""Downloads a snapshot into the Hub's cache layout; every file is verified before it counts.
+
+And which other repositories a model needs: adapters, of which two files, and code that a script lets run.
+"""
 
 from __future__ import annotations
 
@@ -8,33 +11,36 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
+from discovery.hf_lambda_pipeline import ADAPTER_FILES
 from hf_lambda.atomic import remove, replace_text
 from hf_lambda.integrity import MISSING
 from hf_lambda.manifest import repo_folder
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
+from hf_lambda.remote_code import code_repositories
 
 from ..protocol.answers import DownloadPlan, ListedFile
 from ..protocol.errors import ErrorKind, WarmupError
-from ..protocol.models import ModelRequest
+from ..protocol.models import ModelRequest, Use
 from ..protocol.records import Json, WrongShape
-from .follow import Follower
 from .jobs import Job
+from .locks import lock, repository_lock
 from .logs import log
 from .prune import remove_orphans
-from .publish import published
+from .publish import publish, published
 from .selection import select_for, weight_index
-from .source import ModelSource, RemoteFile, Snapshot, is_commit
+from .source import ModelSource, RemoteFile, Snapshot, is_commit, snapshot_file
 from .threads import map_on_threads, turn
-from .verify import find_fault, has_size, snapshot_file
+from .verify import Follower, find_fault, has_size
 
 DOWNLOADS = 8
 HASHES = 4
 """A file that has arrived is hashed while the next one downloads in its place."""
 TRANSFERS = 3
 """How often a file may arrive damaged before this is a fault."""
+CODE_FILES = ("*.py",)
 
 
 def fetch(model: ModelRequest, cache: Path, source: ModelSource, job: Job) -> Snapshot:
@@ -301,3 +307,55 @@ def _check_space(cache: Path, needed: int, repo_id: str) -> None:
             ErrorKind.DISK_FULL,
             f"{repo_id} needs {needed:,} more bytes, {cache} has {free:,} free. Try: python -m warmup prune",
         )
+
+
+def adapter_request(use: Use) -> ModelRequest:
+    """What is to be fetched of the adapter that `use` names."""
+    needed = Use(use.task, "torch", files=ADAPTER_FILES)
+    return ModelRequest(str(use.adapter), use.adapter_revision, (needed,))
+
+
+def adapter_requests(model: ModelRequest) -> list[ModelRequest]:
+    """Of every adapter of `model`, once."""
+    return [*{request.key: request for request in map(adapter_request, _adapted(model))}.values()]
+
+
+def with_adapters(models: Iterable[ModelRequest]) -> tuple[ModelRequest, ...]:
+    """`models`, and every adapter of theirs as a model of its own."""
+    given = list(models)
+    return (*given, *(each for model in given for each in adapter_requests(model)))
+
+
+def _adapted(model: ModelRequest) -> list[Use]:
+    return [use for use in model.uses if use.adapter]
+
+
+def code_requests(model: ModelRequest, snapshot: Path, source: ModelSource, job: Job) -> list[ModelRequest]:
+    """Other repositories that the code of `model` is in, each at its commit; none where no code may run.
+
+    Raises WarmupError where the script does not say which commit.
+    """
+    if not model.runs_code:
+        return []
+    others = sorted(code_repositories(snapshot) - {model.repo_id})
+    pinned = {use.code_revision for use in model.uses if use.remote_code}
+    if others and (len(pinned) != 1 or None in pinned):
+
+        def ask(repo_id: str, stop: threading.Event) -> str:
+            return source.resolve(repo_id, None, stop)
+
+        now = map_on_threads(others[:1], ask, workers=1, check=job.check)[0]
+        raise WarmupError(
+            ErrorKind.REMOTE_CODE,
+            f"{model.repo_id} takes its code from {others[0]}, whose commit every script must name too: "
+            f'read it and write code_revision="{now}", which it is now',
+        )
+    (commit,) = pinned or {None}
+    return [ModelRequest(other, commit, (Use("feature-extraction", files=CODE_FILES),)) for other in others]
+
+
+def fetch_code(model: ModelRequest, snapshot: Path, cache: Path, source: ModelSource, job: Job) -> None:
+    """Put the code of `model` that other repositories have into the cache, verified; prune keeps it."""
+    for request in code_requests(model, snapshot, source, job):
+        with lock(repository_lock(cache, request.repo_id), check=job.check, waiting=lambda: None):
+            publish(cache, request, fetch(request, cache, source, job), [], [])

@@ -21,10 +21,8 @@ from hf_lambda.manifest import repo_folder
 from hf_lambda.repo_id import is_bucket_folder
 
 from ..protocol.errors import ErrorKind, WarmupError
-from .blobs import place
-from .source import RemoteFile
+from .source import RemoteFile, place, snapshot_file
 from .threads import Stopped
-from .verify import snapshot_file
 
 ARCHIVE = "model.tar.gz"
 _FIX = "Put there what save_pretrained writes, or SageMaker's model.tar.gz"

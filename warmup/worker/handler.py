@@ -30,8 +30,8 @@ from ..protocol.records import Json, Record
 from .client_settings import set_client_defaults
 from .jobs import Job, OutOfTime, check_job_name, read_job, recorded
 from .logs import log, log_to_stdout
+from .publish import cache_status
 from .source import ModelSource
-from .status import status
 from .threads import Stopped
 
 WITHOUT_CONTEXT_SECONDS = 900.0
@@ -70,8 +70,8 @@ class Environment:
             from .folder import FolderSource
 
             return FolderSource(self.scripts)
+        from .client_settings import read_token
         from .hub import HubSource
-        from .hub_token import read_token
 
         def note(text: str) -> None:
             job.progress(model.key, note=text)
@@ -110,7 +110,7 @@ def answer(event: Event, environment: Environment, remaining_s: Callable[[], flo
         return JobsAnswer({name: read_job(environment.cache, name) for name in event.jobs})
     models = event.models or read_models(environment.scripts)
     if isinstance(event, StatusEvent):
-        return status(environment.cache, models)
+        return cache_status(environment.cache, models)
     action = event.action if isinstance(event, ModelEvent) else Action.PRUNE
     if action is Action.TRY:
         raise WarmupError(

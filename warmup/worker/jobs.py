@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hf_lambda.atomic import replace_text
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 
 from ..protocol.answers import JobState, JobStatus, ModelProgress
 from ..protocol.errors import ErrorKind, WarmupError

@@ -17,7 +17,7 @@ from hf_lambda.manifest import (
     refusal_path,
     repo_folder,
 )
-from hf_lambda.reading import read_file
+from hf_lambda.records import read_file
 
 from ..protocol.answers import PruneResult
 from .locks import lock_if_free, lock_of_folder

@@ -1,8 +1,15 @@
-"""Makes a verified snapshot visible: the ref for plain scripts, then the manifest, each by atomic rename."""
+"""What the cache says of models, to endpoints and to the command: what is published, and what is refused.
+
+A verified snapshot is made visible by the ref for plain scripts, then by the manifest, each by atomic rename.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,14 +23,19 @@ from hf_lambda.manifest import (
     NotPreparedEntry,
     PreparedEntry,
     RefusedUse,
+    all_manifests,
     find_manifest,
+    refusal_path,
+    refusals,
     repo_folder,
     write_manifest,
 )
 from hf_lambda.remote_code import code_repositories
+from hf_lambda.tasks import ALIASES
 
-from ..protocol.answers import WarmedModel
-from ..protocol.models import ModelRequest
+from ..protocol.answers import CacheStatus, ColdModel, UnusedModel, WarmedModel
+from ..protocol.errors import WarmupError
+from ..protocol.models import ModelRequest, Use
 from .source import RemoteFile, Snapshot
 
 _SHA256_DIGITS = 64
@@ -112,3 +124,104 @@ def _remote_file(cached: CachedFile) -> RemoteFile:
     blob = cached.blob_id
     # A manifest that a cold download wrote knows only the blob's name: of a large file that is its SHA-256.
     return RemoteFile(cached.path, cached.size, blob, blob if len(blob) == _SHA256_DIGITS else cached.sha256)
+
+
+def cache_status(cache: Path, models: Iterable[ModelRequest]) -> CacheStatus:
+    """Per model: what its manifest says, or that it is cold; `unused`: what none of `models` is."""
+    entries: list[WarmedModel | ColdModel] = []
+    seen = set()
+    for model in models:
+        manifest = published(cache, model)
+        seen.add((model.repo_id, manifest.revision if manifest else model.revision))
+        if manifest is None:
+            entries.append(ColdModel(model.repo_id, model.revision or "main"))
+        else:
+            refused = refusals(cache, model.repo_id, model.revision)
+            entries.append(warmed_model(manifest, warmed_at=manifest.warmed_at, refused=refused))
+            seen |= {(code.model, code.commit) for code in manifest.code}
+    unused = tuple(
+        UnusedModel(manifest.model, manifest.revision, manifest.bytes)
+        for _, manifest in all_manifests(cache)
+        if (manifest.model, manifest.revision) not in seen
+    )
+    free = shutil.disk_usage(cache).free if cache.is_dir() else None
+    return CacheStatus(tuple(entries), unused, free)
+
+
+class Refusals:
+    """Uses of `model` that the repository cannot serve. The others are served all the same."""
+
+    def __init__(self, model: ModelRequest) -> None:
+        self.model = model
+        self._errors: list[tuple[Use, WarmupError, str]] = []
+
+    @property
+    def found(self) -> tuple[RefusedUse, ...]:
+        return tuple(dict.fromkeys(_refused(*each) for each in self._errors))
+
+    def add(self, use: Use, error: WarmupError, commit: str = "") -> None:
+        """`commit`: of the repository that was looked at."""
+        self._errors.append((use, error, commit))
+
+    def has(self, use: Use) -> bool:
+        return any(use == each for each, _, _ in self._errors)
+
+    def others(self, model: ModelRequest) -> ModelRequest:
+        """`model` for its other uses. Raises the WarmupError of the first where there is none."""
+        uses = tuple(use for use in model.uses if not self.has(use))
+        if self._errors and not uses:
+            raise self._errors[0][1]
+        return replace(model, uses=uses)
+
+
+@contextmanager
+def kept_refusals(cache: Path, model: ModelRequest) -> Iterator[Refusals]:
+    """What is refused meanwhile is what endpoints that ask for it answer, until a warm-up takes it back.
+
+    A verdict that is raised is one of every use that is not refused for another reason. After another error
+    what earlier warm-ups have refused stays refused.
+    """
+    found = Refusals(model)
+    settled = True
+    try:
+        yield found
+    except WarmupError as error:
+        settled = error.kind.is_verdict
+        for use in model.uses if settled else ():
+            if not found.has(use):
+                found.add(use, error)
+        raise
+    except BaseException:
+        settled = False
+        raise
+    finally:
+        _keep(cache, model, found, settled)
+
+
+def _keep(cache: Path, model: ModelRequest, found: Refusals, settled: bool) -> None:
+    if not settled and not found.found:
+        return
+    known = {(each.task, each.engine, each.requested): each for each in _earlier(cache, model)}
+    if settled:
+        known.pop(("", "", ""), None)
+        for use in model.uses:
+            known.pop((_task(use), use.engine, use.requested), None)
+    known |= {(each.task, each.engine, each.requested): each for each in found.found}
+    path = refusal_path(cache, model.repo_id, model.revision)
+    if known:
+        document = {"uses": [each.to_json() for each in known.values()]}
+        replace_text(path, json.dumps(document), within=cache)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _earlier(cache: Path, model: ModelRequest) -> list[RefusedUse]:
+    return refusals(cache, model.repo_id, model.revision)
+
+
+def _refused(use: Use, error: WarmupError, commit: str) -> RefusedUse:
+    return RefusedUse(_task(use), use.engine, use.requested, str(error), commit)
+
+
+def _task(use: Use) -> str:
+    return ALIASES.get(use.task, use.task)

@@ -16,12 +16,10 @@ from ..protocol.answers import DownloadPlan, RelayedModel
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.events import Action
 from ..protocol.models import ModelRequest
-from .adapters import adapter_requests
 from .bucket import Bucket, ref_key, tree_bytes, tree_key
-from .fetch import Transfer, commit_and_tree, selected, snapshot_folder
+from .fetch import Transfer, adapter_requests, code_requests, commit_and_tree, selected, snapshot_folder
 from .jobs import Job
 from .logs import log
-from .remote_code import code_requests
 from .selection import weight_index
 from .source import ModelSource, RemoteFile
 from .threads import CHECK_SECONDS, Stopped, map_on_threads, turn

@@ -116,8 +116,8 @@ def _act(
     scratch: Path,
     job: Job,
 ) -> RelayedModel | DownloadPlan:
+    from .client_settings import read_token
     from .hub import HubSource
-    from .hub_token import read_token
     from .relay import Relay
 
     def note(text: str) -> None:

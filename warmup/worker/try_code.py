@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from hf_lambda.manifest import find_manifest
 from hf_lambda.remote_code import Consent, pinned_to
 
-from ..prepare.environment import child_environment
+from ..prepare.recipe import child_environment
 from ..protocol.answers import CodeTrial, CodeTrials
 from ..protocol.errors import ErrorKind, ErrorReport, WarmupError
 from ..protocol.events import Action, ModelEvent, event_from_json

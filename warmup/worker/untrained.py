@@ -22,7 +22,7 @@ from hf_lambda.tasks import AUTO_CLASSES, HEADS
 from hf_lambda.torch_engine.code import NEEDS_CODE, needs_code
 from hf_lambda.torch_engine.trained import Untrained, find_untrained
 
-from .comparison import Comparison, TaskComparison
+from .suitability import Comparison, TaskComparison
 
 
 def compare(snapshot: Path, tasks: Sequence[str]) -> Comparison:

@@ -1,9 +1,17 @@
-"""Compares files on disk with what the Hub's tree says of them: the client itself never does."""
+"""Compares files on disk with what the Hub's tree says of them: the client itself never does.
+
+A large file is hashed while it is written, so that it is verified the moment it has arrived.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
 
 from hf_lambda import integrity
 from hf_lambda.integrity import Expected
@@ -14,10 +22,16 @@ from ..protocol.answers import FileFault, VerifiedModel
 from ..protocol.models import ModelRequest
 from .jobs import Job
 from .publish import published, snapshot_of
-from .source import RemoteFile
+from .source import RemoteFile, snapshot_file
 from .threads import Stopped, map_on_threads
 
 WORKERS = 4
+LEAST_BYTES = 32 << 20
+"""Smaller files are hashed in less time than it takes to look for them."""
+CHUNK_BYTES = 1 << 20
+LAG_BYTES = 8 << 20
+"""What was written last is left alone: on NFS, reading an unfinished page makes the client flush it."""
+PAUSE_SECONDS = 0.05
 
 
 def verify(cache: Path, model: ModelRequest, job: Job) -> VerifiedModel:
@@ -67,10 +81,6 @@ def has_size(path: Path, file: RemoteFile) -> bool:
         return False
 
 
-def snapshot_file(snapshot: Path, file: RemoteFile) -> Path:
-    return snapshot.joinpath(*file.path.split("/"))
-
-
 def _prepared_faults(cache: Path, manifest: Manifest, job: Job) -> list[FileFault]:
     def check(entry: PreparedEntry, _: threading.Event) -> FileFault | None:
         if valid_entry(cache / entry.path) is not None:
@@ -79,3 +89,84 @@ def _prepared_faults(cache: Path, manifest: Manifest, job: Job) -> list[FileFaul
 
     found = map_on_threads(manifest.prepared, check, workers=WORKERS, check=job.check)
     return [fault for fault in found if fault is not None]
+
+
+class Follower:
+    """Reads behind the Hub's client, which writes `<blob>.<random>.incomplete` and renames what is whole.
+
+    A block is taken to be final once `received` has gone past it. Where a client writes in another order the
+    hash is wrong, which says nothing: the file is then to be read as a whole.
+    """
+
+    def __init__(self, blobs: Path, file: RemoteFile, received: Callable[[], int]) -> None:
+        """`received`: bytes of the file that have arrived so far."""
+        self._blobs, self._file, self._received = blobs, file, received
+        self._stream: BinaryIO | None = None
+        self._path = blobs
+        self._digest = hashlib.sha256()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+
+    @property
+    def read_bytes(self) -> int:
+        """Of the file that is there now."""
+        return self._stream.tell() if self._stream else 0
+
+    def __enter__(self) -> Self:
+        if self._file.sha256 and self._file.size >= LEAST_BYTES:
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+        if self._stream:
+            self._stream.close()
+
+    def matches(self, path: Path) -> bool:
+        """Whether `path` is the file that was followed, and what the Hub has. False may be: not known."""
+        self._end()
+        try:
+            if self._stream is None or not os.path.samestat(os.fstat(self._stream.fileno()), path.stat()):
+                return False
+            self._read(self._file.size + 1)
+            whole = self._stream.tell() == self._file.size
+        except OSError:
+            return False
+        return whole and self._digest.hexdigest() == self._file.sha256
+
+    def _end(self) -> None:
+        self._over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def look(self) -> None:
+        """Reads what can be read by now; the thread does it all the time."""
+        try:
+            self._find()
+            self._read(self._received() - LAG_BYTES)
+        except OSError:
+            pass  # gone between two looks; what it was is found out at the end
+
+    def _follow(self) -> None:
+        while not self._over.wait(PAUSE_SECONDS):
+            self.look()
+
+    def _find(self) -> None:
+        """Opens what the client writes now: after a transfer that broke off, that is another file."""
+        if self._stream and self._path.exists():
+            return
+        writing = next(self._blobs.glob(f"{self._file.blob}.*.incomplete"), None)
+        if writing is None:
+            return
+        if self._stream:
+            self._stream.close()
+        self._stream, self._path, self._digest = writing.open("rb"), writing, hashlib.sha256()
+
+    def _read(self, limit: int) -> None:
+        while self._stream and (left := limit - self._stream.tell()) > 0:
+            chunk = self._stream.read(min(CHUNK_BYTES, left))
+            if not chunk:
+                return
+            self._digest.update(chunk)

@@ -30,14 +30,11 @@ from ..protocol.answers import FetchedModel, WarmedModel
 from ..protocol.errors import ErrorKind, WarmupError
 from ..protocol.models import ModelRequest, Use
 from ..protocol.records import Json
-from .adapters import adapter_request
-from .fetch import fetch
+from .fetch import adapter_request, fetch, fetch_code
 from .jobs import MARGIN_SECONDS, Job, OutOfTime
 from .locks import lock, repository_lock
 from .logs import log
-from .publish import publish, published, snapshot_of, warmed_model
-from .refusals import Refusals, kept_refusals
-from .remote_code import fetch_code
+from .publish import Refusals, kept_refusals, publish, published, snapshot_of, warmed_model
 from .source import ModelSource, Snapshot
 from .suitability import Suitability, check_suitability
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnxruntime import InferenceSession, OrtValue
 
 from ...background import Future
-from ...batches import batches
+from ...limits import batches
 from ..session import open_session
 from .decoder import Decoder
 from .loop import generate

@@ -17,7 +17,7 @@ from hf_lambda.torch_engine import load as load_torch
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 from warmup.prepare import PrepareRequest, prepare
-from warmup.prepare.outcome import PrepareFailed
+from warmup.prepare.request import PrepareFailed
 
 QUERY = "Where was Marie born?"
 DOCUMENTS = [*TEXTS[:6], "ok", "", "今日は 😀 naïve", " ".join(TEXTS)]

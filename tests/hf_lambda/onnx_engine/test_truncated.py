@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from hf_lambda.log import Trace, current_trace
 from hf_lambda.onnx_engine import load as load_onnx
 from hf_lambda.torch_engine import load as load_torch
-from hf_lambda.trace import Trace, current
 from tests import tiny_seq2seq
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import TEXTS
@@ -23,11 +23,11 @@ LABELS = {"candidate_labels": ["a cat", "sport"]}
 def told(engine, inputs, parameters):
     """How many of `inputs` the engine says that it did not read whole."""
     trace = Trace()
-    token = current.set(trace)
+    token = current_trace.set(trace)
     try:
         engine(inputs, **parameters)
     finally:
-        current.reset(token)
+        current_trace.reset(token)
     return trace.truncated_inputs
 
 

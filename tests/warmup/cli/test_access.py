@@ -292,7 +292,9 @@ def test_a_refusal_tells_credentials_of_another_account_from_missing_rights(
 
 def test_one_place_makes_the_clients_of_all_commands() -> None:
     root = Path(warmup.__main__.__file__).parents[1]
-    inside = {root / "warmup" / "worker" / name for name in ("bucket.py", "hub_token.py", "relay_handler.py")}
+    inside = {
+        root / "warmup" / "worker" / name for name in ("bucket.py", "client_settings.py", "relay_handler.py")
+    }
     # What stands in for S3 is asked with keys of its own.
     own = {root / "warmup" / "cli" / "access.py", root / "local" / "bucket.py"}
     makers = {

@@ -13,10 +13,8 @@ import torch
 from tests.families import others_slow
 from tests.warmup.prepare.conftest import prepared, requested
 from warmup.prepare import PrepareFailed, Unfinished
-from warmup.prepare.environment import child_environment
-from warmup.prepare.outcome import Verdict
-from warmup.prepare.recipe import keep_finished_steps
-from warmup.prepare.snapshot import fp32_bytes
+from warmup.prepare.recipe import child_environment, keep_finished_steps
+from warmup.prepare.request import Verdict, fp32_bytes
 from warmup.prepare.steps import StepRecord, record_path
 from warmup.protocol.errors import ErrorKind, ErrorReport
 

@@ -9,8 +9,8 @@ import pytest
 
 from tests.warmup.prepare.conftest import requested
 from warmup.prepare import NotPrepared, PrepareFailed, Unfinished
-from warmup.prepare.outcome import Verdict
 from warmup.prepare.recipe import StepRunner
+from warmup.prepare.request import Verdict
 from warmup.protocol.errors import ErrorKind
 
 

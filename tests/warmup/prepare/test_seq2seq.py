@@ -12,8 +12,8 @@ import pytest
 from hf_lambda.onnx_engine.seq2seq_tokenizer import Seq2SeqTokenizer
 from tests.tiny_seq2seq import build, one_thread
 from warmup.prepare import NotPrepared, PrepareRequest, prepare
-from warmup.prepare.outcome import Verdict
 from warmup.prepare.recipe import keep_finished_steps
+from warmup.prepare.request import Verdict
 from warmup.prepare.seq2seq import reference
 from warmup.prepare.seq2seq.check import check
 from warmup.prepare.seq2seq.reference import NEW_TOKENS, gate_options

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...protocol.records import Json
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 from .mapped import Place, array_of, mapped
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

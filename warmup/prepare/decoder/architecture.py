@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedConfig
 
 from ...protocol.records import Json
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 from .families import FAMILIES, POST, PRE, Family
 
 MAX_POSITIONS = 32768

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from hf_lambda.onnx_engine.decoder.model import Model
 
-from ..outcome import Figures, Verdict
-from ..request import PrepareRequest, Tolerance
+from ..request import Figures, PrepareRequest, Tolerance, Verdict
 from .reference import Layered, adapter_of, parts
 
 _PART = 32

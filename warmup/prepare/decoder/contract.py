@@ -20,8 +20,7 @@ from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 from ...protocol.records import Json
 from .. import loading
 from ..encoder.contract import contract_of, write_tokenizer
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from ..samples import LONG, SENTENCES
 from .architecture import Architecture, architecture_of
 

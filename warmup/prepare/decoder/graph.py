@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 from .architecture import Architecture, Layer
 from .blocks import BLOCK, fitting_block, pieces, rounded
 from .tensors import Tensors

@@ -17,8 +17,7 @@ from hf_lambda.torch_engine.text_ranking import of_tokenizer
 
 from ...protocol.errors import ErrorKind
 from ..encoder import reference
-from ..outcome import PrepareFailed
-from ..request import PrepareRequest
+from ..request import PrepareFailed, PrepareRequest
 from ..samples import Sample
 from .contract import CAUSAL_INPUTS, write_tokenizer_of_encoder
 from .reference import Layered

@@ -17,8 +17,7 @@ from hf_lambda.onnx_engine.decoder.chat import Template
 
 from ...protocol.records import Json
 from ..loading import load_config
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from ..samples import LONG, SENTENCES
 from .adapter import Adapter, Update, read_adapter
 from .architecture import architecture_of

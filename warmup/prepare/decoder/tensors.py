@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 from .adapter import Adapter
 from .mapped import Place, array_of, mapped
 

@@ -15,8 +15,7 @@ from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract
 from hf_lambda.onnx_engine.encoder import Encoder, sigmoid, softmax
 from hf_lambda.sentence_embedding import pool, read_embedder
 
-from ..outcome import Figures, Verdict
-from ..request import PrepareRequest, Tolerance
+from ..request import Figures, PrepareRequest, Tolerance, Verdict
 from ..samples import samples_of
 from . import reference
 

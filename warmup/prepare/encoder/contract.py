@@ -14,7 +14,7 @@ from hf_lambda.onnx_engine.contract import MASK_INDEX_INPUT, EncoderContract, Sp
 from hf_lambda.sentence_embedding import WEIGHTS, EmbeddingRules, NotUnderstood, read_rules, read_text_rules
 from hf_lambda.torch_engine.loading import dense_weights
 
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerBase

@@ -9,8 +9,7 @@ from hf_lambda.onnx_engine.generation.options import resolve
 from hf_lambda.onnx_engine.vision.contract import ImageToTextContract
 from hf_lambda.onnx_engine.vision.image_to_text import ImageEncoderDecoder
 
-from ..outcome import Verdict
-from ..request import PrepareRequest
+from ..request import PrepareRequest, Verdict
 from ..seq2seq.check import ended, figures_of, forced_scores, is_tie, problem_of
 from . import reference
 

@@ -18,17 +18,15 @@ from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 from hf_lambda.torch_engine.image_to_text import fill_positions
 from hf_lambda.torch_engine.loading import max_position
 
+from ..families import IMAGE_TO_TEXT, unprepared_part
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest, config_of
 from ..samples import LONG, SENTENCES
 from ..seq2seq.export import cross_axes, export_decoder
 from ..seq2seq.graphs import EncoderGraph, attentions_of
 from ..seq2seq.tokenizer import served_tokenizer
-from ..snapshot import config_of
 from ..vision.export import load_processor
-from ..vision.families import IMAGE_TO_TEXT, unprepared_part
 from ..vision.graphs import make_traceable
 from ..vision.recipe import recipe_of
 from ..vision.samples import pictures_of

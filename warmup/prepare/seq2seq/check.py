@@ -16,8 +16,7 @@ from hf_lambda.onnx_engine.generation.encoder_decoder import Encoded, EncoderDec
 from hf_lambda.onnx_engine.generation.options import Options, resolve
 from hf_lambda.onnx_engine.generation.processors import log_softmax
 
-from ..outcome import Figures, Verdict
-from ..request import PrepareRequest, Tolerance
+from ..request import Figures, PrepareRequest, Tolerance, Verdict
 from . import reference
 from .reference import Reference
 

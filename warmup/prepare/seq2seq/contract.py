@@ -11,8 +11,7 @@ from hf_lambda.onnx_engine.seq2seq_tokenizer import Seq2SeqTokenizer
 from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 from hf_lambda.torch_engine.seq2seq import language_codes
 
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from ..samples import LONG, SENTENCES
 from .tokenizer import served_tokenizer
 

@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from transformers import AutoModelForSeq2SeqLM, PreTrainedModel
 
+from ..families import SEQ2SEQ
 from ..loading import check_family, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
 from ..request import PrepareRequest
 from . import reference
 from .contract import write_tokenizer_and_contract
-from .families import FAMILIES
 from .graphs import DecoderGraph, EncoderGraph, attentions_of, compute_positions
 
 
@@ -22,7 +22,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     transformers' answers to the gate's samples are in the folder above.
     Raises NotPrepared for a family, a tokenizer or a generation option that would not come out the same.
     """
-    check_family(request, FAMILIES)
+    check_family(request, SEQ2SEQ)
     model = load_model(AutoModelForSeq2SeqLM, request.snapshot, attn_implementation="eager")
     tokenizer = load_tokenizer(request.snapshot)
     folder = work / "export"

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from hf_lambda.onnx_engine.contract import Seq2SeqContract
 
 from ...protocol.records import Json
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from ..samples import LONG, SENTENCES
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerBase
 from transformers.convert_slow_tokenizer import generate_merges, import_protobuf
 
 from ...protocol.records import Json
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 
 HIDDEN = "\x00"
 """Before a piece that no text may become: a word of the target language, which the source has not."""

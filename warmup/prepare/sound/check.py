@@ -19,8 +19,7 @@ from hf_lambda.onnx_engine.sound.ctc import letters, text_of
 from hf_lambda.onnx_engine.sound.whisper import WhisperRecognition, read_call
 from hf_lambda.onnx_engine.tokenizer import load_tokenizer
 
-from ..outcome import Figures, NotPrepared, Verdict
-from ..request import PrepareRequest
+from ..request import Figures, NotPrepared, PrepareRequest, Verdict
 from ..seq2seq.check import (
     difference,
     ended,

@@ -10,7 +10,7 @@ from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGU
 from hf_lambda.onnx_engine.sound.contract import CtcRules, SoundContract, SoundRecipe, WhisperRules
 
 from ...protocol.records import Json
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase

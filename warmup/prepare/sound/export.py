@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from hf_lambda.onnx_engine.contract import write_contract
 from hf_lambda.onnx_engine.sound.features import Features
 
+from ..families import SOUND
 from ..loading import check_family, load_config, load_model, load_tokenizer
 from ..onnx.torch_export import export_graph
 from ..request import PrepareRequest
@@ -19,7 +20,6 @@ from ..seq2seq.export import cross_axes, export_decoder
 from ..seq2seq.graphs import EncoderGraph, attentions_of
 from . import contract, reference
 from .check import check_options
-from .families import FAMILIES
 from .recipe import load_extractor, recipe_of
 from .samples import sounds_of
 
@@ -30,7 +30,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     transformers' answers to the gate's samples are in the folder above.
     Raises NotPrepared for a family, a feature extractor or a tokenizer that would not come out the same.
     """
-    check_family(request, FAMILIES[request.head])
+    check_family(request, SOUND[request.head])
     transformers.utils.logging.disable_progress_bar()
     config, extractor = load_config(request.snapshot), load_extractor(request.snapshot)
     sounds = sounds_of(request, int(extractor.sampling_rate))

@@ -21,7 +21,7 @@ from transformers import (
 from hf_lambda.onnx_engine.sound.contract import SoundRecipe
 from hf_lambda.onnx_engine.sound.features import Features
 
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 from .samples import long_sound
 
 _MEAN, _LARGEST = 1e-5, 1e-4

@@ -12,8 +12,7 @@ from hf_lambda.media.audio import Audio
 from hf_lambda.media.resampling import resampled
 from hf_lambda.signature import Mismatch
 
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 
 _SEED = 20261127
 _KINDS = (

@@ -16,8 +16,7 @@ from hf_lambda.onnx_engine.vision.contract import VisionContract
 from hf_lambda.onnx_engine.vision.detection import detected
 from hf_lambda.onnx_engine.vision.model import VisionModel
 
-from ..outcome import Figures, Verdict
-from ..request import PrepareRequest, Tolerance
+from ..request import Figures, PrepareRequest, Tolerance, Verdict
 from . import reference, zero_shot
 from .samples import pictures_of
 

@@ -17,13 +17,12 @@ from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 from hf_lambda.tasks import AUTO_CLASSES
 
 from .. import loading
+from ..families import VISION
 from ..loading import load_config
 from ..onnx.torch_export import export_graph
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 from . import reference, zero_shot
 from .contract import contract_of
-from .families import FAMILIES
 from .graphs import make_traceable
 from .recipe import recipe_of
 from .samples import pictures_of
@@ -50,7 +49,7 @@ def export(request: PrepareRequest, work: Path) -> None:
     """
     snapshot, folder = request.snapshot, work / "export"
     config = load_config(snapshot)
-    known = FAMILIES[request.head]
+    known = VISION[request.head]
     if config.model_type not in known:
         names = ", ".join(known)
         raise NotPrepared(

@@ -11,7 +11,7 @@ from hf_lambda.onnx_engine.vision.contract import Recipe
 from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 
 from ...protocol.records import Json
-from ..outcome import NotPrepared
+from ..request import NotPrepared
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -12,8 +12,7 @@ from hf_lambda.errors import Unprocessable
 from hf_lambda.media.image import Image
 from hf_lambda.signature import Mismatch
 
-from ..outcome import NotPrepared
-from ..request import PrepareRequest
+from ..request import NotPrepared, PrepareRequest
 
 _SIZES = ((240, 320), (320, 213), (224, 224), (97, 301), (331, 129), (480, 360), (256, 384), (160, 160))
 _SEED = 20261127

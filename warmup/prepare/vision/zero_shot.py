@@ -17,8 +17,7 @@ from hf_lambda.onnx_engine.vision.zero_shot import TEMPLATE, LabelEncoder, score
 from ..encoder.contract import write_tokenizer
 from ..loading import load_config, load_tokenizer
 from ..onnx.torch_export import export_graph
-from ..outcome import Figures, NotPrepared, Verdict
-from ..request import PrepareRequest
+from ..request import Figures, NotPrepared, PrepareRequest, Verdict
 from .samples import pictures_of
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from hf_lambda.torch_engine import load as load_torch
 from tests.tiny_decoders import snapshot
 from warmup.prepare import NotPrepared, PrepareRequest, prepare
 from warmup.prepare.decoder import export
-from warmup.prepare.outcome import PrepareFailed
+from warmup.prepare.request import PrepareFailed
 from warmup.worker.untrained import untrained_for
 
 QUERY = "Where was Marie Curie born?"

@@ -16,7 +16,7 @@ from hf_lambda.media.audio import Audio
 from tests.media_support import assert_same, base64_of, sound, tones
 from tests.tiny_media import build
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
-from warmup.prepare.sound.families import FAMILIES
+from warmup.prepare.families import SOUND
 
 # WavLM of transformers 5.23 gives torch masks of two types.
 pytestmark = pytest.mark.filterwarnings("ignore:Support for mismatched key_padding_mask:UserWarning")
@@ -36,7 +36,7 @@ CALLS: dict[str, list[dict[str, Any]]] = {
         {"chunk_length_s": 0.12, "stride_length_s": [0.04, 0.02], "return_timestamps": "char"},
     ],
 }
-EVERY = [(task, family) for task, known in FAMILIES.items() for family in known if family != "whisper"]
+EVERY = [(task, family) for task, known in SOUND.items() for family in known if family != "whisper"]
 FAST = [(CLASSES, "audio-spectrogram-transformer"), (SPEECH, "wav2vec2")]
 GENERATE = {"num_beams", "max_new_tokens", "max_length", "language", "task", "prompt", "no_repeat_ngram_size"}
 WHISPER: list[tuple[float, dict[str, Any]]] = [

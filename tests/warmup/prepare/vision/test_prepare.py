@@ -18,7 +18,7 @@ from hf_lambda.media.image import Image
 from tests.media_support import assert_same, base64_of, encoded, picture
 from tests.tiny_media import IMAGE_HEADS, build
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
-from warmup.prepare.vision.families import FAMILIES
+from warmup.prepare.families import VISION
 
 PARAMETERS: dict[str, dict[str, Any]] = {
     "object-detection": {"threshold": 0.2},
@@ -34,7 +34,7 @@ FAST = [
     ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
-SLOW = [(task, family) for task, known in FAMILIES.items() for family in known if task in IMAGE_HEADS]
+SLOW = [(task, family) for task, known in VISION.items() for family in known if task in IMAGE_HEADS]
 
 
 def made(tmp_path, task, family, precision="fp32", **options):

@@ -8,7 +8,7 @@ import transformers
 from hf_lambda.onnx_engine.vision.contract import Recipe
 from hf_lambda.onnx_engine.vision.pixels import PixelMaker
 from tests.media_support import picture
-from warmup.prepare.outcome import NotPrepared
+from warmup.prepare.request import NotPrepared
 from warmup.prepare.vision.recipe import recipe_of
 
 PICTURES = [

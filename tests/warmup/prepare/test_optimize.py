@@ -5,7 +5,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from warmup.prepare.onnx.shapes import fix_shapes
+from warmup.prepare.onnx.optimize import fix_shapes
 
 
 def graph(first_axis=0, second_axis=1):
