@@ -17,7 +17,7 @@ from warmup.prepare.decoder.architecture import architecture_of, rotations
 from warmup.prepare.decoder.contract import write_tokenizer_and_contract
 from warmup.prepare.decoder.export import export_graph
 from warmup.prepare.decoder.graph import Written, write_graph
-from warmup.prepare.decoder.tensors import Tensors
+from warmup.prepare.decoder.tensors import open_model
 from warmup.prepare.request import PrepareRequest
 from warmup.prepare.samples import LONG, SENTENCES
 
@@ -112,10 +112,9 @@ def write(family: str, folder: Path, vocabulary: int = 160, *, precision: str = 
 
 
 def write_decoder(snapshot: Path, folder: Path, precision: str, **options: Any) -> Written:
-    loaded = transformers.AutoConfig.from_pretrained(snapshot)
-    shape = architecture_of(loaded)
-    tables = rotations(loaded, shape.positions)
-    return write_graph(Tensors(snapshot), shape, tables, folder / GRAPH, precision, **options)
+    shape, tensors = open_model(snapshot)
+    tables = rotations(transformers.AutoConfig.from_pretrained(snapshot), shape.positions)
+    return write_graph(tensors, shape, tables, folder / GRAPH, precision, **options)
 
 
 TEMPLATE = (
