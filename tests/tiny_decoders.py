@@ -62,6 +62,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "gemma3_text",
         {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 2},
     ),
+    "gemma3-scaled": (
+        "gemma3_text",
+        {"sliding_window": 5, "rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}},
+    ),
     "llama": ("llama", {"tie_word_embeddings": False}),
     "llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
     "llama3": ("llama", {"rope_parameters": _LLAMA3, "tie_word_embeddings": True}),

@@ -131,7 +131,9 @@ def rotations(config: PreTrainedConfig, length: int) -> dict[str, tuple[NDArray[
     rotary = type(model.rotary_emb)(config)
     places, like = torch.arange(length)[None], torch.zeros(1)
     tables = {}
-    for kind in _ropes(config):
+    # The module has what the layers turn by, whatever else the config describes.
+    turned = {layer.rope for layer in _layers(config, FAMILIES[config.model_type]) if layer.rope}
+    for kind in sorted(turned):
         named = {} if kind == _ONE_ROPE and len(_ropes(config)) == 1 else {"layer_type": kind}
         cos, sin = rotary(like, places, **named)
         half = cos.shape[-1] // 2
@@ -178,8 +180,8 @@ def _check_cache(config: PreTrainedConfig, layers: Sequence[Layer], positions: i
 def _ropes(config: PreTrainedConfig) -> dict[str, Json]:
     """Rope parameters per kind of layer; most families have one set for all."""
     given = config.rope_parameters
-    is_nested = all(isinstance(value, dict) for value in given.values())
-    return dict(given) if is_nested else {_ONE_ROPE: given}
+    nested = {kind: value for kind, value in given.items() if isinstance(value, dict)}
+    return nested or {_ONE_ROPE: given}  # beside those per kind of layer, others mean nothing
 
 
 def _positions(config: PreTrainedConfig) -> int:
