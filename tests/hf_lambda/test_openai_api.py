@@ -464,7 +464,7 @@ def test_what_a_field_cannot_hold_is_refused_by_its_name(chat, engine, more, nam
 
 
 def test_values_that_ask_for_nothing_are_taken(chat):
-    more = {
+    more: dict[str, Any] = {
         "function_call": "auto",
         "logit_bias": {},
         "stream_options": None,

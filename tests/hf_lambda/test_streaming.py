@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -151,7 +153,7 @@ def test_a_function_that_returns_knows_no_stream():
     assert plain({"text": "a", "stream": True})["body"]["error"]["field"] == "stream"
 
 
-def _marked(function):
+def _marked(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def wrapper(*values, **named):
         return function(*values, **named)
@@ -168,7 +170,7 @@ def test_a_generator_under_a_decorator_is_streamed_and_what_that_makes_of_it_ans
     assert letters({"text": "ab"}) == {"statusCode": 200, "body": "ab"}
     assert _lines(letters({"text": "ab", "stream": True})) == ["a", "b"]
 
-    def counted(function):
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(function)
         def wrapper(text: str):
             return {"count": len(list(function(text)))}
