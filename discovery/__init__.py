@@ -115,7 +115,8 @@ def _read(path: Path) -> tuple[Script | None, list[str]]:
     event = example(
         module, handler, is_endpoint, pipelines, speaks="inputs" if custom is not None else speaks
     )
-    streams = speaks_openai or (is_endpoint and handler is not None and _yields(handler))
+    answers = handler if is_endpoint else _made_an_endpoint(module)
+    streams = speaks_openai or (answers is not None and _yields(answers))
     imported = [name for each in modules for name in sorted(each.imports.modules)]
     own = {name.partition(".")[0] for name in imported if _module_path(path.parent, name)}
     raw = handler is not None and not is_endpoint and not any(map(_reads_body, modules))
@@ -144,6 +145,16 @@ def _calls_endpoint(module: ParsedModule) -> bool:
     """Whether the module says `handler = endpoint(...)`."""
     assigned = module.constants.node("handler")
     return isinstance(assigned, ast.Call) and module.imports.is_endpoint(assigned)
+
+
+def _made_an_endpoint(module: ParsedModule) -> ast.FunctionDef | None:
+    """The function of the module that `handler = endpoint(...)` names."""
+    assigned = module.constants.node("handler")
+    if not isinstance(assigned, ast.Call) or not _calls_endpoint(module) or len(assigned.args) != 1:
+        return None
+    name = getattr(assigned.args[0], "id", None)
+    functions = [node for node in module.tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+    return functions[-1] if functions else None
 
 
 def _reads_body(module: ParsedModule) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain, islice
 
 from . import deadline, events, log
@@ -27,9 +27,12 @@ def endpoint(function: Callable[..., Json]) -> LambdaHandler:
 
     The event's fields are checked against the signature. The answer is `{"statusCode", "body"}`; over HTTP
     with headers and a JSON string. A function that yields answers with all that it yields, as one text or
-    an array; an event with `"stream": true` gets it as JSON lines, as they come.
-    Raises TypeError for a signature that no event can fill.
+    an array; an event with `"stream": true` gets it as JSON lines, as they come. An iterator that a function
+    returns is answered whole.
+    Raises TypeError for a signature that no event can fill, and for a function that has to be awaited.
     """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise TypeError(f"{function.__name__}: Lambda does not await: write `def`, without async")
     served = _Endpoint(function, Signature(function))
 
     @functools.wraps(function)
@@ -110,7 +113,7 @@ class _Endpoint(RequestHandler):
     def __init__(self, function: Callable[..., Json], signature: Signature) -> None:
         super().__init__(function.__module__)
         self._function, self._signature = function, signature
-        self._yields = inspect.isgeneratorfunction(function)
+        self._yields = inspect.isgeneratorfunction(inspect.unwrap(function))
 
     def _respond(self, event: Json, http: bool, request_id: str) -> Stream | Json:
         if http and _asks_for_schema(event):
@@ -123,8 +126,9 @@ class _Endpoint(RequestHandler):
             trace.left_out = self._signature.names - arguments.keys()
         result = self._function(**arguments)
         if as_lines:
-            return self._lines(result, http, request_id)
-        return joined(result) if self._yields else _unwrapped(result)
+            values = result if isinstance(result, Iterator) else iter([_unwrapped(result)])
+            return self._lines(values, http, request_id)
+        return joined(result) if isinstance(result, Iterator) else _unwrapped(result)
 
     def _asks_for_lines(self, fields: dict[str, Json]) -> bool:
         """Whether the event holds `"stream": true`; a handler that has such a parameter decides by itself."""
@@ -141,12 +145,11 @@ class _Endpoint(RequestHandler):
         parameters = inspect.signature(self._function, eval_str=True).parameters.values()
         return schema.document(self._name, schema.of_parameters(parameters), streams=self._yields)
 
-    def _lines(self, result: Json, http: bool, request_id: str) -> Stream:
-        values = iter(result)
-        # What fails before the first value still has a status of its own.
-        first = list(islice(values, 1))
-        pieces = json_lines(chain(first, values))
-        guard = guarded(pieces, lambda body: next(json_lines([body])), request_id=request_id)
+    def _lines(self, values: Iterator[Json], http: bool, request_id: str) -> Stream:
+        pieces = json_lines(values)
+        # What fails before the first line still has a status of its own.
+        first = list(islice(pieces, 1))
+        guard = guarded(chain(first, pieces), lambda body: next(json_lines([body])), request_id=request_id)
         return Stream(guard, http=http, headers={"content-type": JSON_LINES})
 
 

@@ -12,10 +12,13 @@ from .completion import Completion
 from .endpoint import LambdaHandler, RequestHandler
 from .errors import BadRequest, NotFound, Unprocessable, openai_error
 from .events import check_model, method_and_path
+from .inputs import check_messages
+from .limits import MOST
 from .openai_embeddings import embeddings
 from .openai_transcriptions import Transcript, transcript
 from .pipeline import Pipeline
 from .records import Json
+from .signature import json_type
 from .streaming import EVENT_STREAM, Stream, guarded
 from .structure import Argued, Called, CallReader, Said, Structure, tools_of
 
@@ -65,8 +68,14 @@ _NEUTRAL: dict[str, tuple[Json, ...]] = {
     "echo": (False,),
     "suffix": ("",),
     "functions": ([],),
+    "function_call": ("none", "auto"),
 }
 """Fields that are not built here, or of chats alone, with the values that ask for nothing."""
+_STREAM_OPTIONS = ("include_usage", "include_obfuscation")
+"""The second pads pieces against who counts them on the way: nothing here is padded, whatever is asked."""
+_ROLES = {"developer": "system"}
+"""Roles that OpenAI's models know, and what those say whose templates do not."""
+_MOST_BIAS = 100
 _LENGTHS = ("max_completion_tokens", "max_tokens")
 _CALLS = ("tools", "tool_choice", "parallel_tool_calls")
 
@@ -120,7 +129,8 @@ class _Api(RequestHandler):
         is_language_model = self._served.task == "text-generation"
         if path == "/v1/models" and method == "GET":
             return {"object": "list", "data": [self._model()]}
-        if path == f"/v1/models/{self._served.model}" and method == "GET":
+        if path.startswith("/v1/models/") and method == "GET":
+            check_model(path.removeprefix("/v1/models/"), self._served.model)
             return self._model()
         routes: dict[str, Callable[[dict[str, Json], str], _Reply]] = {}
         if is_language_model:
@@ -154,14 +164,16 @@ class _Api(RequestHandler):
             raise BadRequest(
                 "messages", "an array of messages", "nothing" if messages is None else "another value"
             )
+        check_messages(messages)
         structure = _structure(body)
         plain = {name: value for name, value in body.items() if name not in (*_CALLS, "response_format")}
         asked = {**_parameters(plain, "messages"), **structure}
         messages = [_with_arguments(message, place) for place, message in enumerate(messages)]
+        messages = self._in_known_roles(messages)
         head = self._head("chatcmpl", "chat.completion", request_id)
         if body.get("stream"):
             return self._streamed(messages, asked, head, body, request_id, is_chat=True)
-        completion = self._finished(messages, asked)
+        [completion] = self._finished([messages], asked)
         choices = []
         for index, one in enumerate(completion.generated):
             turn = _Turn(completion.structure, request_id, index)
@@ -183,7 +195,7 @@ class _Api(RequestHandler):
             if len(prompts) != 1:
                 raise BadRequest("stream", "one prompt", f"{len(prompts)} prompts")
             return self._streamed(prompts[0], asked, head, body, request_id, is_chat=False)
-        completions = [one.run() for one in self._served.complete_each(prompts, **asked)]
+        completions = self._finished(prompts, asked)
         every = [generated for one in completions for generated in one.generated]
         choices = [
             {"index": index, "text": one.text, "logprobs": None, "finish_reason": one.finish}
@@ -191,8 +203,21 @@ class _Api(RequestHandler):
         ]
         return {**head, "choices": choices, "usage": _usage(completions)}
 
-    def _finished(self, prompt: Json, asked: dict[str, Json]) -> Completion:
-        return self._served.complete(prompt, **asked).run()
+    def _finished(self, prompts: list[Json], asked: dict[str, Json]) -> list[Completion]:
+        copies = 1
+        if asked.get("do_sample") is False and _is_count(asked.get("num_return_sequences")):
+            copies = asked["num_return_sequences"]  # every one comes out the same
+            asked = {name: value for name, value in asked.items() if name != "num_return_sequences"}
+        completions = [one.run() for one in self._served.complete_each(prompts, **asked)]
+        for completion in completions:
+            completion.generated = [one for one in completion.generated for _ in range(copies)]
+        return completions
+
+    def _in_known_roles(self, messages: list[Json]) -> list[Json]:
+        """The messages with roles that the model's template has, where OpenAI calls them otherwise."""
+        others = {message["role"] for message in messages} & _ROLES.keys()
+        roles = {role: _ROLES[role] for role in others if not self._served.reads(role)}
+        return [{**message, "role": roles.get(message["role"], message["role"])} for message in messages]
 
     def _streamed(
         self,
@@ -206,8 +231,7 @@ class _Api(RequestHandler):
     ) -> Iterator[bytes]:
         if asked.get("num_return_sequences", 1) != 1:
             raise BadRequest("n", "1 where the answer is streamed", str(asked["num_return_sequences"]))
-        options = body.get("stream_options") or {}
-        with_usage = bool(isinstance(options, dict) and options.get("include_usage"))
+        with_usage = bool((body.get("stream_options") or {}).get("include_usage"))
         completion = self._served.complete(prompt, **asked)
         if is_chat:
             head = {**head, "object": "chat.completion.chunk"}
@@ -332,13 +356,15 @@ def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
     for name, kind, words in (("stream", bool, "true or false"), ("stream_options", dict, "an object")):
         if body.get(name) is not None and not isinstance(body[name], kind):
             raise BadRequest(name, words, repr(body[name])[:100])
+    _check_stream_options(body)
     for name, value in body.items():
         if value is None or name in _READ or name in _WITHOUT_EFFECT or name == prompt:
             continue
         if name in _SAMPLING:
             asked[_SAMPLING[name]] = value
         elif not any(value == neutral and type(value) is type(neutral) for neutral in _NEUTRAL.get(name, ())):
-            known = ", ".join(sorted({prompt, *_READ, *_SAMPLING}))
+            of_chats = (*_CALLS, "response_format") if prompt == "messages" else ()
+            known = ", ".join(sorted({prompt, *_READ, *_SAMPLING, *of_chats}))
             raise BadRequest(name, f"one of {known}", "a field that is not supported here")
     longest = next((body[name] for name in _LENGTHS if body.get(name) is not None), None)
     if longest is not None:
@@ -350,8 +376,11 @@ def _parameters(body: Mapping[str, Json], prompt: str) -> dict[str, Json]:
         asked["do_sample"] = temperature > 0
         if temperature > 0:
             asked["temperature"] = temperature
-    if bias := body.get("logit_bias"):
-        asked["sequence_bias"] = _biases(bias)
+    elif _is_count(asked.get("num_return_sequences")):
+        asked["do_sample"] = True  # OpenAI's temperature is 1 where none is given: several texts are drawn
+    bias = body.get("logit_bias")
+    if bias is not None and (biases := _biases(bias)):
+        asked["sequence_bias"] = biases
     if asked.get("stop") == []:
         del asked["stop"]
     return asked
@@ -362,14 +391,16 @@ def _structure(body: Mapping[str, Json]) -> dict[str, Json]:
     form = body.get("response_format")
     asked = {} if form in (None, {"type": "text"}) else {"response_format": form}
     choice = body.get("tool_choice")
-    if not body.get("tools"):
+    tools = body.get("tools")
+    if tools is not None:
+        tools_of(tools)
+    if not tools:
         if choice not in (None, "none", "auto"):
             raise BadRequest("tool_choice", "tools beside it", "none")
         return asked
-    tools_of(body["tools"])
     if choice == "none":
         return asked
-    asked |= {"tools": body["tools"], "tool_choice": choice or "auto"}
+    asked |= {"tools": tools, "tool_choice": choice or "auto"}
     if (parallel := body.get("parallel_tool_calls")) is not None:
         asked["parallel_tool_calls"] = parallel
     return asked
@@ -396,11 +427,34 @@ def _with_arguments(message: Json, place: int) -> Json:
     return {**message, "tool_calls": made}
 
 
+def _check_stream_options(body: Mapping[str, Json]) -> None:
+    options = body.get("stream_options")
+    if options is None:
+        return
+    if not body.get("stream"):
+        raise BadRequest("stream_options", "stream beside it", "none")
+    for name, value in options.items():
+        if name not in _STREAM_OPTIONS:
+            known = ", ".join(_STREAM_OPTIONS)
+            raise BadRequest(f"stream_options.{name}", f"one of {known}", "an unknown field")
+        if value is not None and not isinstance(value, bool):
+            raise BadRequest(f"stream_options.{name}", "true or false", json_type(value))
+
+
+def _is_count(number: Json) -> bool:
+    """Whether several texts are asked for, and no more than a request may ask for."""
+    return type(number) is int and 1 < number <= MOST["num_return_sequences"]
+
+
 def _biases(given: Json) -> list[Json]:
-    try:
-        return [[[int(token)], float(bias)] for token, bias in given.items()]
-    except (AttributeError, TypeError, ValueError):
-        raise BadRequest("logit_bias", "an object of token ids and numbers", repr(given)[:100]) from None
+    if not isinstance(given, dict):
+        raise BadRequest("logit_bias", "an object of token ids and numbers", repr(given))
+    for token, bias in given.items():
+        is_number = isinstance(bias, int | float) and not isinstance(bias, bool)
+        if not (token.isascii() and token.isdecimal()) or not is_number or abs(bias) > _MOST_BIAS:
+            expected = f"an object of token ids and numbers from -{_MOST_BIAS} to {_MOST_BIAS}"
+            raise BadRequest("logit_bias", expected, repr({token: bias}))
+    return [[[int(token)], float(bias)] for token, bias in given.items()]
 
 
 def _usage(completions: list[Completion]) -> dict[str, Json]:

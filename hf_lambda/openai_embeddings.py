@@ -24,7 +24,8 @@ def embeddings(
     texts = texts_of(body.get("input"), "input")
     if unknown := sorted(set(body) - _KNOWN):
         raise BadRequest(unknown[0], f"one of {', '.join(sorted(_KNOWN))}", "an unknown field")
-    form = body.get("encoding_format") or "float"
+    form = body.get("encoding_format")
+    form = "float" if form is None else form
     if form not in ("float", "base64"):
         raise BadRequest("encoding_format", "float or base64", repr(form))
     chosen = _chosen(served.defaults) if how is None else how

@@ -11,7 +11,7 @@ from . import cold, engines, log, tasks
 from .background import Future
 from .completion import Completer, Completion
 from .engines import Input
-from .errors import ColdCache, DamagedCache, LoadFailed, ServingError
+from .errors import BadRequest, ColdCache, DamagedCache, LoadFailed, ServingError
 from .inputs import answer_in_list, answer_to_one, read_inputs
 from .integrity import Expected, first_fault, prepared_files, snapshot_files
 from .limits import (
@@ -207,9 +207,11 @@ class Pipeline:
         parameters = {name: value for name, value in parameters.items() if value is not None}
         items = []
         for prompt in prompts:
-            [item], _ = read_inputs(self.task, (prompt,), parameters)
-            check_text(item)
-            items.append(item)
+            read, _ = read_inputs(self.task, (prompt,), parameters)
+            if len(read) != 1:
+                raise BadRequest(None, "one prompt: a text, or an array of messages", f"{len(read)} prompts")
+            check_text(read[0])
+            items += read
         chosen = call_parameters(self.task, self.defaults, parameters)
         check_generation(len(items), chosen)
         loaded = self._loaded()
@@ -218,6 +220,11 @@ class Pipeline:
         for completion in completions:
             completion.on_end = lambda watch: self._account(loaded, watch)
         return completions
+
+    def reads(self, name: str) -> bool:
+        """Whether the model's chat template mentions `name`; so do all, where the engine does not tell."""
+        reads = getattr(self._loaded().engine, "reads", None)
+        return reads is None or bool(reads(name))
 
     def count_tokens(self, texts: list[Input]) -> int:
         """How many tokens `texts`, or pairs of them, have, as far as the engine tells."""

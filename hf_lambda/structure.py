@@ -161,8 +161,10 @@ def _tool_of(given: Json, where: str) -> Tool:
     parameters = function.get("parameters")
     if parameters is None:
         parameters = {"properties": {}, "additionalProperties": False}
-    if not isinstance(parameters, dict) or parameters.get("type", "object") != "object":
-        raise BadRequest(f"{where}.function.parameters", "a JSON Schema of an object", json_type(parameters))
+    kind = parameters.get("type", "object") if isinstance(parameters, dict) else None
+    if not isinstance(parameters, dict) or kind != "object":
+        given = json_type(parameters) if kind is None else f"one of the type {kind!r}"
+        raise BadRequest(f"{where}.function.parameters", "a JSON Schema of an object", given)
     return Tool(name, {"type": "object", **parameters})
 
 

@@ -17,7 +17,7 @@ from warmup.prepare.decoder.architecture import architecture_of, rotations
 from warmup.prepare.decoder.contract import write_tokenizer_and_contract
 from warmup.prepare.decoder.export import export_graph
 from warmup.prepare.decoder.graph import Written, write_graph
-from warmup.prepare.decoder.tensors import Tensors
+from warmup.prepare.decoder.tensors import open_model
 from warmup.prepare.request import PrepareRequest
 from warmup.prepare.samples import LONG, SENTENCES
 
@@ -61,6 +61,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma3": (
         "gemma3_text",
         {"sliding_window": 5, "layer_types": ["sliding_attention", "full_attention"] * 2},
+    ),
+    "gemma3-scaled": (
+        "gemma3_text",
+        {"sliding_window": 5, "rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}},
     ),
     "llama": ("llama", {"tie_word_embeddings": False}),
     "llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
@@ -112,10 +116,9 @@ def write(family: str, folder: Path, vocabulary: int = 160, *, precision: str = 
 
 
 def write_decoder(snapshot: Path, folder: Path, precision: str, **options: Any) -> Written:
-    loaded = transformers.AutoConfig.from_pretrained(snapshot)
-    shape = architecture_of(loaded)
-    tables = rotations(loaded, shape.positions)
-    return write_graph(Tensors(snapshot), shape, tables, folder / GRAPH, precision, **options)
+    shape, tensors = open_model(snapshot)
+    tables = rotations(transformers.AutoConfig.from_pretrained(snapshot), shape.positions)
+    return write_graph(tensors, shape, tables, folder / GRAPH, precision, **options)
 
 
 TEMPLATE = (

@@ -157,7 +157,7 @@ class TransformersPipeline:
         return list(map(completion, items, lengths, together(len(items), run)))
 
     def _structure(self, chosen: Mapping[str, Json]) -> Structure | None:
-        structure = structure_of(chosen, self._reads)
+        structure = structure_of(chosen, self.reads)
         if structure is None:
             return None
         beams = chosen.get("num_beams") or self._model.generation_config.num_beams or 1
@@ -181,7 +181,7 @@ class TransformersPipeline:
         tokenizer.no_truncation()
         return tokenizer
 
-    def _reads(self, name: str) -> bool:
+    def reads(self, name: str) -> bool:
         """Whether any of the model's chat templates holds `name`."""
         return any(name in each for each in self._templates())
 

@@ -23,6 +23,8 @@ def _script(tmp_path, text):
         "@endpoint\ndef handler(text: str):\n    got = yield\n",
         "handler = openai(generate)\n",
         "import hf_lambda\nhandler = hf_lambda.openai(generate)\n",
+        "def answer(text: str):\n    yield text\nhandler = endpoint(answer)\n",
+        "import functools\n@endpoint\n@functools.cache\ndef handler(text: str):\n    yield text\n",
     ],
 )
 def test_a_handler_that_yields_or_speaks_openais_api_streams(tmp_path, text):
@@ -37,6 +39,8 @@ def test_a_handler_that_yields_or_speaks_openais_api_streams(tmp_path, text):
         "@endpoint\ndef handler(text: str):\n    return list(each for each in text)\n",
         "def handler(event, context):\n    yield event\n",
         "def openai(x): ...\nhandler = endpoint(lambda text: text)\n",
+        "def answer(text: str):\n    return text\nhandler = endpoint(answer)\n",
+        "def answer(text: str):\n    yield text\nhandler = print(answer)\n",
     ],
 )
 def test_every_other_handler_answers_whole(tmp_path, text):

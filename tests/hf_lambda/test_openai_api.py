@@ -407,3 +407,89 @@ def test_other_tasks_have_no_such_api():
         TypeError, match="it takes text-generation, feature-extraction, automatic-speech-recognition"
     ):
         openai(pipeline("fill-mask", model="org/x"))
+
+
+def test_several_answers_are_drawn_and_without_temperature_the_same_one_is_given_as_often(chat, engine):
+    for path, prompt in (("chat/completions", {"messages": CHAT}), ("completions", {"prompt": "Hi"})):
+        status, answer = ask_http(chat, f"/v1/{path}", {**prompt, "n": 3, "temperature": 0})
+        assert (status, [choice["index"] for choice in answer["choices"]]) == (200, [0, 1, 2])
+        assert {str({**choice, "index": 0}) for choice in answer["choices"]} == {
+            str({**answer["choices"][0], "index": 0})
+        }
+        assert answer["usage"]["completion_tokens"] == 6
+        assert engine.asked[-1][1] == {"do_sample": False}
+        assert ask_http(chat, f"/v1/{path}", {**prompt, "n": 2})[0] == 200
+        assert engine.asked[-1][1] == {"do_sample": True, "num_return_sequences": 2}
+        assert ask_http(chat, f"/v1/{path}", {**prompt, "n": 1000, "temperature": 0})[0] == 422
+
+
+@pytest.mark.parametrize(
+    ("messages", "field"),
+    [
+        ([], "messages"),
+        (["Hi"], "messages[0]"),
+        ([*CHAT, {"content": "Hi"}], "messages[1].role"),
+        ([{"role": "user"}], "messages[0].content"),
+    ],
+)
+def test_messages_that_are_none_are_refused_with_their_place(chat, messages, field):
+    status, answer = ask_http(chat, "/v1/chat/completions", {"messages": messages})
+    assert (status, answer["error"]["param"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        ({"stream": False, "stream_options": {}}, "stream_options"),
+        ({"stream": True, "stream_options": {"include_usage": "yes"}}, "stream_options.include_usage"),
+        ({"stream": True, "stream_options": {"include_costs": True}}, "stream_options.include_costs"),
+        ({"logit_bias": []}, "logit_bias"),
+        ({"logit_bias": {"-1": 1}}, "logit_bias"),
+        ({"logit_bias": {"1.5": 1}}, "logit_bias"),
+        ({"logit_bias": {"5": 101}}, "logit_bias"),
+        ({"logit_bias": {"5": True}}, "logit_bias"),
+        ({"function_call": {"name": "f"}}, "function_call"),
+        ({"tools": {}}, "tools"),
+        ({"tools": ""}, "tools"),
+        (
+            {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]},
+            "tools[0].function.parameters",
+        ),
+    ],
+)
+def test_what_a_field_cannot_hold_is_refused_by_its_name(chat, engine, more, named):
+    status, answer = ask_http(chat, "/v1/chat/completions", {"messages": CHAT, **more})
+    assert (status, answer["error"]["param"], engine.asked) == (400, named, [])
+
+
+def test_values_that_ask_for_nothing_are_taken(chat):
+    more: dict[str, Any] = {
+        "function_call": "auto",
+        "logit_bias": {},
+        "stream_options": None,
+        "stream": None,
+        "logprobs": None,
+        "stop": None,
+    }
+    assert ask_http(chat, "/v1/chat/completions", {"messages": CHAT, **more})[0] == 200
+
+
+def test_a_developer_speaks_as_the_system_where_the_template_knows_none(chat, engine):
+    messages = [{"role": "developer", "content": "Be brief."}, *CHAT]
+    for knows, role in ((False, "system"), (True, "developer")):
+        engine.reads = lambda name, knows=knows: knows
+        assert ask_http(chat, "/v1/chat/completions", {"messages": messages})[0] == 200
+        assert engine.asked[-1][0] == [{"role": role, "content": "Be brief."}, *CHAT]
+
+
+def test_a_model_that_is_not_served_is_not_found(chat):
+    for path, body in (
+        ("/v1/models/org/other", None),
+        ("/v1/completions", {"prompt": "Hi", "model": "org/other"}),
+    ):
+        status, answer = ask_http(chat, path, body)
+        assert (status, answer["error"]["code"]) == (404, "model_not_found")
+        assert (
+            "'org/other' is not served here; this endpoint has 'org/tiny-chat'" in answer["error"]["message"]
+        )

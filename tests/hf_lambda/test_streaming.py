@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -148,3 +151,67 @@ def test_a_function_that_returns_knows_no_stream():
         return text
 
     assert plain({"text": "a", "stream": True})["body"]["error"]["field"] == "stream"
+
+
+def _marked(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def wrapper(*values, **named):
+        return function(*values, **named)
+
+    return wrapper
+
+
+def test_a_generator_under_a_decorator_is_streamed_and_what_that_makes_of_it_answered(streamed):
+    @endpoint
+    @_marked
+    def letters(text: str):
+        yield from text
+
+    assert letters({"text": "ab"}) == {"statusCode": 200, "body": "ab"}
+    assert _lines(letters({"text": "ab", "stream": True})) == ["a", "b"]
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(function)
+        def wrapper(text: str):
+            return {"count": len(list(function(text)))}
+
+        return wrapper
+
+    @endpoint
+    @counted
+    def counts(text: str):
+        yield from text
+
+    assert counts({"text": "ab"}) == {"statusCode": 200, "body": {"count": 2}}
+    assert _lines(counts({"text": "ab", "stream": True})) == [{"count": 2}]
+
+
+@pytest.mark.parametrize("made", [iter, lambda text: map(str.upper, text), lambda text: (c for c in text)])
+def test_an_iterator_that_is_returned_is_answered_whole(made):
+    @endpoint
+    def letters(text: str):
+        return made(text)
+
+    assert letters({"text": "ab"})["body"].lower() == "ab"
+
+
+def test_a_first_value_that_is_no_json_has_a_status_of_its_own(streamed):
+    @endpoint
+    def objects(first: bool):
+        yield object() if first else 1
+        yield object()
+
+    assert objects({"first": True, "stream": True})["statusCode"] == 500
+    assert _lines(objects({"first": False, "stream": True}))[1]["error"]["type"] == "InternalError"
+
+
+def test_a_function_that_has_to_be_awaited_is_no_handler():
+    async def answers(text: str):
+        return text
+
+    async def yields(text: str):
+        yield text
+
+    for function in (answers, yields):
+        with pytest.raises(TypeError, match="Lambda does not await: write `def`, without async"):
+            endpoint(function)

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import safe_open
+from transformers.quantizers import AutoHfQuantizer
 
 from hf_lambda.ranking import is_judge
 from hf_lambda.tasks import AUTO_CLASSES, HEADS
@@ -64,6 +65,7 @@ def untrained_for(task: str, snapshot: Path) -> Untrained | None:
     mapping = getattr(transformers, auto_class)._model_mapping
     if type(config) not in mapping:
         raise NotComparable(f"transformers' {auto_class} knows no {config.model_type}")
+    _check_quantised(config)
     model_class = mapping[type(config)]
     if isinstance(model_class, tuple):
         model_class = model_class[0]
@@ -86,6 +88,25 @@ def untrained_for(task: str, snapshot: Path) -> Untrained | None:
             f"{model_class.__name__} needs {_sizes(needed)}{more}. Name another model or revision"
         )
     return find_untrained(model, loading["missing_keys"])
+
+
+def _check_quantised(config: transformers.PreTrainedConfig) -> None:
+    """Raises Unusable where reading quantised weights takes what is not here: a package, a GPU."""
+    quantised = getattr(config, "quantization_config", None)
+    if not isinstance(quantised, dict):
+        return
+    method = quantised.get("quant_method", "bitsandbytes")
+    try:
+        if not AutoHfQuantizer.supports_quant_method(quantised):
+            return  # transformers passes over it, too
+        AutoHfQuantizer.from_config(quantised, pre_quantized=True).validate_environment(
+            device_map=None, weights_only=True
+        )
+    except Exception as error:
+        raise Unusable(
+            f"its weights are quantised ({method}), which is not read here ({_said(error)}). Name the "
+            "repository that it was made from: it is quantised here"
+        ) from error
 
 
 class NotComparable(Exception):  # noqa: N818 - a sentence for the operator

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from jinja2.parser import Parser
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-_CONTINUE = "CONTINUE_FINAL_MESSAGE_TAG "
+_MARK = "CONTINUE_FINAL_MESSAGE_TAG"
+_CONTINUE = f"{_MARK} "
+_OWN = frozenset({"messages", "tools", "documents", "add_generation_prompt"})
+"""Variables that a rendering sets itself."""
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 """Names of a message's reasoning; templates read the first one, some the second."""
 
@@ -54,6 +57,9 @@ class Template:
             chat[-1]["content"] = final + _CONTINUE
         from jinja2.exceptions import TemplateError
 
+        if own := sorted(_OWN & (variables or {}).keys()):
+            expected = "variables of the template other than those that the request says in another way"
+            raise BadRequest("chat_template_kwargs", expected, ", ".join(own))
         given = {**self._tokens, **(variables or {})}
         try:
             rendered: str = self._template(source).render(
@@ -73,7 +79,12 @@ class Template:
             raise Unprocessable(
                 "messages", f"the model's chat template cannot take them: {reason}"
             ) from error
-        return _cut(rendered) if final is not None else rendered
+        if final is None:
+            return rendered
+        if rendered.count(_MARK) > 1 + json.dumps(messages).count(_MARK):
+            reason = "the model's chat template writes the assistant's last message twice"
+            raise Unprocessable("messages", f"{reason}: it cannot be continued")
+        return _cut(rendered)
 
     def reads(self, name: str) -> bool:
         """Whether any of the templates mentions `name`, for instance tools or enable_thinking."""
@@ -114,7 +125,7 @@ def _tag_last_text(message: dict[str, Json]) -> None:
 
 def _cut(rendered: str) -> str:
     """What comes before the end of the message that is continued."""
-    place = rendered.rfind(_CONTINUE.strip())
+    place = rendered.rfind(_MARK)
     if place < 0:
         reason = "the model's chat template leaves out the assistant's last message: it cannot be continued"
         raise Unprocessable("messages", reason)

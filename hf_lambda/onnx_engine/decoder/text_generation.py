@@ -157,7 +157,8 @@ class TextGeneration:
         for at, token in decode(self._model, [prompt.tokens for prompt, _ in group], rows):
             shown[at] += _show(rows[at], texts[at], token)
         return [
-            _generated(row, begun + text.end()) for row, text, begun in zip(rows, texts, shown, strict=True)
+            _generated(row, begun + _rest(row, text))
+            for row, text, begun in zip(rows, texts, shown, strict=True)
         ]
 
     def _pieces(self, prompt: _Prompt, ended: list[Generated]) -> Iterator[str]:
@@ -167,7 +168,7 @@ class TextGeneration:
             if piece := _show(row, text, token):
                 shown += piece
                 yield piece
-        rest = text.end()
+        rest = _rest(row, text)
         ended.append(_generated(row, shown + rest))
         if rest:
             yield rest
@@ -207,7 +208,15 @@ def _generated(row: Row, text: str) -> Generated:
 
 def _show(row: Row, text: Text, token: int) -> str:
     """What `token` adds to the text that is shown; ends the row at a stop text."""
-    piece = text.add(token)
+    return _stopping(row, text, text.add(token))
+
+
+def _rest(row: Row, text: Text) -> str:
+    """What is left to show of a text that has ended; a stop text may be in it, too."""
+    return _stopping(row, text, text.end())
+
+
+def _stopping(row: Row, text: Text, piece: str) -> str:
     if text.stopped:
         row.finish = "stop"
     return piece

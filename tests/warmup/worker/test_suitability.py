@@ -321,3 +321,20 @@ def test_an_encoder_decoder_serves_generation(family: str, tmp_path: Path) -> No
     folder = tiny_seq2seq.build(family, tmp_path / "m")
     assert untrained_for("summarization", folder) is None
     assert untrained_for("feature-extraction", folder) is None
+
+
+@pytest.mark.parametrize("method", ["gptq", "awq", "bitsandbytes"])
+def test_weights_that_are_quantised_for_other_packages_are_refused_with_what_to_name(
+    tmp_path: Path, method: str
+) -> None:
+    folder = tiny_encoders.save_head(tiny_encoders.build("bert", tmp_path / "m"), "AutoModelForMaskedLM")
+    path = folder / "config.json"
+    described = {"quant_method": method, "bits": 4, "load_in_4bit": True}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": described}))
+    unusable = compare(folder, ["fill-mask"]).tasks["fill-mask"].unusable
+    assert unusable is not None
+    assert unusable.startswith(f"its weights are quantised ({method}), which is not read here (ImportError: ")
+    assert unusable.endswith("Name the repository that it was made from: it is quantised here")
+    described = {"quant_method": "of-somebody"}  # transformers passes over it
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quantization_config": described}))
+    assert compare(folder, ["fill-mask"]).tasks["fill-mask"].unusable is None

@@ -19,7 +19,7 @@ from .blocks import BLOCK
 from .contract import write_tokenizer_and_contract
 from .graph import Written, write_graph
 from .memory import decoder_contract
-from .tensors import Tensors
+from .tensors import open_model
 
 _BYTES = {"int4": 0.5, "int8": 1.0, "fp32": 4.0}
 """Of one weight, without its share of a scale."""
@@ -48,11 +48,10 @@ def export_graph(
     block: int = BLOCK,
 ) -> Written:
     """Write the graph into `folder`. judged, block: see write_graph."""
-    config = load_config(request.snapshot)
-    shape = architecture_of(config)
-    tables = rotations(config, shape.positions)
+    shape, tensors = open_model(request.snapshot, reference.adapter_of(request))
+    tables = rotations(load_config(request.snapshot), shape.positions)
     return write_graph(
-        Tensors(request.snapshot, reference.adapter_of(request)),
+        tensors,
         shape,
         tables,
         folder / GRAPH,
@@ -72,7 +71,7 @@ def judged_tokens(work: Path) -> tuple[int, ...]:
 
 def expected_memory_mb(request: PrepareRequest, work: Path, precision: str, block: int) -> int:
     """What serving the model will take, told before its graph is written."""
-    tensors = Tensors(request.snapshot)
+    _, tensors = open_model(request.snapshot)
     weights = sum(tensors[name].size for name in tensors.names)
     contract = decoder_contract(work / "export")
     context = context_of(contract, request.max_context)

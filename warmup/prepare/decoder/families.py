@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PRE, POST, AROUND = "pre", "post", "around"
+_WINDOW = frozenset({"sliding_window"})
+_WINDOWS = _WINDOW | {"layer_types"}
 _GEMMA = {"norm_offset": 1.0, "scales_embedding": True}
+_CAPPED = _WINDOWS | {
+    *("hidden_activation", "query_pre_attn_scalar", "attn_logit_softcapping", "final_logit_softcapping"),
+    "use_bidirectional_attention",
+}
 
 
 @dataclass(frozen=True)
@@ -20,18 +26,21 @@ class Family:
     """Added to the weights of every norm."""
     scales_embedding: bool = False
     """Whether embeddings are multiplied by the root of their width."""
+    reads: frozenset[str] = frozenset()
+    """Keys of config.json that mean something here and not to Llama. What its family does not read, a config
+    may hold all the same: of the model that it was made from, or another one's."""
 
 
 FAMILIES = {
-    "gemma": Family(**_GEMMA),  # type: ignore[arg-type]
-    "gemma2": Family(norms=AROUND, **_GEMMA),  # type: ignore[arg-type]
-    "gemma3_text": Family(norms=AROUND, query_key_norm="head", **_GEMMA),  # type: ignore[arg-type]
+    "gemma": Family(reads=frozenset({"use_bidirectional_attention"}), **_GEMMA),  # type: ignore[arg-type]
+    "gemma2": Family(norms=AROUND, reads=_CAPPED, **_GEMMA),  # type: ignore[arg-type]
+    "gemma3_text": Family(norms=AROUND, query_key_norm="head", reads=_CAPPED, **_GEMMA),  # type: ignore[arg-type]
     "llama": Family(),
-    "mistral": Family(),
+    "mistral": Family(reads=_WINDOW),
     "olmo2": Family(norms=POST, query_key_norm="whole"),
-    "phi3": Family(),
-    "qwen2": Family(),
-    "qwen3": Family(query_key_norm="head"),
-    "smollm3": Family(),
+    "phi3": Family(reads=_WINDOW),
+    "qwen2": Family(reads=_WINDOWS),
+    "qwen3": Family(query_key_norm="head", reads=_WINDOWS),
+    "smollm3": Family(reads=_WINDOWS | {"no_rope_layers"}),
 }
 """`model_type`s whose graphs have been compared with transformers."""

@@ -184,7 +184,7 @@ class _Graph:
         shape, at = self.shape, f"layers.{index}.self_attn."
         if at + "qkv_proj.weight" in self.tensors:
             inputs = [self._matmul(normed, [at + "qkv_proj"]), "", ""]
-        elif at + "q_norm.weight" in self.tensors:
+        elif shape.family.query_key_norm:
             inputs = [self._matmul(normed, [at + f"{part}_proj"]) for part in "qkv"]
             for place, (part, heads) in enumerate((("q", shape.heads), ("k", shape.kv_heads))):
                 inputs[place] = self._query_key_norm(inputs[place], at + f"{part}_norm.weight", heads)
@@ -231,7 +231,9 @@ class _Graph:
         if self.shape.activation == "silu":
             active = self._node("QuickGelu", [gate], domain=MICROSOFT, alpha=1.0)
         else:
-            active = self._node("Gelu", [gate], approximate="tanh")
+            active = self._node(
+                "Gelu", [gate], approximate="tanh" if self.shape.activation == "gelu_tanh" else "none"
+            )
         return self._matmul(self._node("Mul", [active, up]), [at + "mlp.down_proj"])
 
     def _embedded(self) -> str:

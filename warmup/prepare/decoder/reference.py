@@ -20,8 +20,7 @@ from ..loading import load_config
 from ..request import NotPrepared, PrepareRequest
 from ..samples import LONG, SENTENCES
 from .adapter import Adapter, Update, read_adapter
-from .architecture import architecture_of
-from .tensors import Tensors
+from .tensors import Tensors, open_model
 
 ROW_TOKENS = 128
 ROWS = 8
@@ -53,7 +52,7 @@ class Layered:
     def __init__(self, snapshot: Path, adapter: Adapter | None = None) -> None:
         """adapter: beside the model, as peft runs it, not merged into its matrices."""
         config = load_config(snapshot)
-        self._shape, self._tensors = architecture_of(config), Tensors(snapshot)
+        self._shape, self._tensors = open_model(snapshot)
         self._adapter = adapter or Adapter()
         self._check_tables()
         Tensors(snapshot, adapter)  # raises where the adapter is of another model

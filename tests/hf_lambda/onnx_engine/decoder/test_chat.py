@@ -244,3 +244,22 @@ def test_a_template_can_neither_change_nor_reach_what_is_not_its_own(source):
 def test_a_template_that_leaves_out_the_message_to_continue_is_refused():
     with pytest.raises(Unprocessable, match="leaves out the assistant's last message"):
         Template("{{ messages[0].content }}", {}).render(CHATS[3])
+
+
+def test_a_message_that_a_template_writes_twice_is_not_continued_and_its_mark_not_shown():
+    chat = [
+        {"role": "user", "content": "CONTINUE_FINAL_MESSAGE_TAG"},
+        {"role": "assistant", "content": "One"},
+    ]
+    once = "{% for m in messages %}{{ m.content }}</s>{% endfor %}"
+    assert Template(once, {}).render(chat) == "CONTINUE_FINAL_MESSAGE_TAG</s>One"
+    with pytest.raises(Unprocessable, match="writes the assistant's last message twice"):
+        Template("{{ messages | tojson }}" + once, {}).render(chat)
+
+
+@pytest.mark.parametrize("name", ["messages", "tools", "documents", "add_generation_prompt"])
+def test_what_a_rendering_sets_itself_is_no_variable_of_the_request(name):
+    with pytest.raises(BadRequest, match=f"`chat_template_kwargs`: .*, given {name}"):
+        Template("{{ messages[0].content }}", {}).render(
+            [{"role": "user", "content": "Hi"}], variables={name: [], "enable_thinking": True}
+        )

@@ -154,6 +154,17 @@ def test_pieces_of_a_stream_make_up_the_answer_and_say_how_it_ended(ours):
     assert completion.prompt_tokens > 5
 
 
+def test_a_stop_text_in_what_is_left_at_the_end_is_a_stop_too(ours, folders):
+    half = transformers.AutoTokenizer.from_pretrained(folders[0]).convert_tokens_to_ids("ð")  # the byte F0
+    asked = {"sequence_bias": [[[half], 1e6]], "max_new_tokens": 3, "do_sample": False}
+    for stop, told in ((None, ("\ufffd" * 3, "length")), ("\ufffd", ("", "stop"))):
+        [completion] = ours.complete_each(["The train"], **asked, stop=stop)
+        pieces = "".join(completion.pieces)
+        assert (pieces, completion.generated[0].finish) == told
+        [whole] = ours.complete_each(["The train"], **asked, stop=stop)[0].run().generated
+        assert (whole.text, whole.finish) == told
+
+
 def test_a_stream_that_nobody_reads_to_its_end_leaves_the_engine_usable(ours):
     expected = ours(["The train to Edinburgh"], max_new_tokens=5)
     pieces = ours.complete_each(["The train to Edinburgh"], max_new_tokens=15)[0].pieces

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import safetensors.numpy
 import torch
 import transformers
 
@@ -15,7 +19,8 @@ from hf_lambda.onnx_engine.decoder.model import GRAPH, Model
 from tests.tiny_decoders import FAMILIES, random_model, write, write_decoder
 from warmup.prepare import NotPrepared
 from warmup.prepare.decoder.architecture import architecture_of
-from warmup.prepare.decoder.tensors import Tensors
+from warmup.prepare.decoder.families import FAMILIES as KNOWN
+from warmup.prepare.decoder.tensors import Tensors, open_model
 
 VOCABULARY = 160
 
@@ -159,14 +164,111 @@ def test_an_unknown_family_is_refused_with_those_that_are_known():
             {"use_bidirectional_attention": True},
             "gemma3_text with bidirectional attention is not prepared",
         ),
+        ("mistral", {"head_dim": 24}, "heads of 24 numbers are not rotated here; those of a multiple of 16"),
+        ("phi4", {"partial_rotary_factor": 0.25}, "4 angles of a head .*; those of a multiple of 8"),
+        (
+            "qwen2",
+            {"quantization_config": {"quant_method": "gptq", "bits": 4}},
+            r"quantised \(gptq\); the graph",
+        ),
+        ("llama", {"sliding_window": 4}, "windows of 4 tokens, which llama models do not attend by"),
+        (
+            "qwen2",
+            {"vocab_size": 170},
+            r"'embed_tokens.weight' has the shape \(160, 64\), .* it is \(170, 64\)",
+        ),
     ],
 )
 def test_a_variant_that_the_graph_has_not_is_refused(family, changed, reason, tmp_path):
     random_model(family, VOCABULARY).save_pretrained(tmp_path)
-    path = tmp_path / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    _change_config(tmp_path, changed)
     with pytest.raises(NotPrepared, match=reason):
         write_decoder(tmp_path, tmp_path, "fp32")
+
+
+def _change_config(folder: Path, changed: dict[str, object]) -> None:
+    path = folder / "config.json"
+    document = {**json.loads(path.read_text()), **changed}
+    if "partial_rotary_factor" in changed:
+        document.pop("rope_parameters")
+    path.write_text(json.dumps(document))
+
+
+@pytest.mark.parametrize("family", KNOWN)
+def test_a_family_reads_of_the_config_what_transformers_own_code_reads(family):
+    name = family.removesuffix("_text")
+    code = inspect.getsource(importlib.import_module(f"transformers.models.{name}.modeling_{name}"))
+    code = code.partition("class Gemma3MultiModalProjector")[0]
+    every = {key for known in KNOWN.values() for key in known.reads}
+    assert KNOWN[family].reads == {key for key in every if re.search(rf'config(\.|, "){key}\b', code)}
+
+
+_OF_ANOTHER_MODEL = {
+    "query_pre_attn_scalar": 3,
+    "attn_logit_softcapping": 1.0,
+    "final_logit_softcapping": 1.0,
+    "no_rope_layers": [0, 1, 0, 1],
+    "hidden_activation": "gelu_pytorch_tanh",
+    "use_bidirectional_attention": True,
+    "sliding_window": 4096,
+}
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral", "olmo2", "phi3", "qwen2", "qwen3", "gemma", "gemma2"])
+def test_what_a_config_holds_and_its_family_does_not_read_changes_nothing(family, tmp_path):
+    theirs = random_model(family, VOCABULARY)
+    theirs.save_pretrained(tmp_path)
+    reads = KNOWN[theirs.config.model_type].reads
+    _change_config(tmp_path, {key: value for key, value in _OF_ANOTHER_MODEL.items() if key not in reads})
+    write_decoder(tmp_path, tmp_path, "fp32")
+    tokens = _tokens(30)
+    assert _difference(Model(tmp_path, 64).outputs(0, tokens), _logits(theirs, tokens)) <= 1e-4
+
+
+@pytest.mark.parametrize("activation", ["gelu", "gelu_pytorch_tanh"])
+def test_both_forms_of_gelu_are_computed(activation, tmp_path):
+    theirs = write("llama", tmp_path, VOCABULARY, hidden_act=activation)
+    tokens = _tokens(20)
+    assert _difference(Model(tmp_path, 32).outputs(0, tokens), _logits(theirs, tokens)) <= 1e-4
+
+
+def _own_head(weights: dict[str, np.ndarray]) -> None:
+    table = weights["model.embed_tokens.weight"]
+    weights["lm_head.weight"] = np.random.default_rng(1).normal(0, 0.2, table.shape).astype("f4")
+
+
+def _head_alone(weights: dict[str, np.ndarray]) -> None:
+    weights["lm_head.weight"] = weights.pop("model.embed_tokens.weight")
+
+
+def _head_twice(weights: dict[str, np.ndarray]) -> None:
+    weights["lm_head.weight"] = weights["model.embed_tokens.weight"].copy()
+
+
+def _tensors_of_other_layers(weights: dict[str, np.ndarray]) -> None:
+    at = "model.layers.0.self_attn."
+    weights[f"{at}q_norm.weight"] = np.full(16, 3, "f4")
+    weights[f"{at}o_proj.bias"] = np.ones(64, "f4")
+    weights[f"{at}rotary_emb.inv_freq"] = np.ones(8, "f4")
+    weights["model.layers.9.mlp.up_proj.weight"] = np.ones((3, 3), "f4")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_tied"),
+    [(_own_head, False), (_head_alone, True), (_head_twice, True), (_tensors_of_other_layers, True)],
+)
+def test_what_a_checkpoint_holds_is_read_as_transformers_reads_it(change, is_tied, tmp_path):
+    """Of a config that ties embedding and head."""
+    random_model("qwen2", VOCABULARY, tie_word_embeddings=True).save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    weights = safetensors.numpy.load_file(path)
+    change(weights)
+    safetensors.numpy.save_file(weights, path, {"format": "pt"})
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    write_decoder(tmp_path, tmp_path, "fp32")
+    tokens = _tokens(20)
+    assert _difference(Model(tmp_path, 32).outputs(0, tokens), _logits(theirs, tokens)) <= 1e-4
+    assert open_model(tmp_path)[0].is_tied == is_tied
 
 
 def test_widths_that_blocks_do_not_divide_are_refused_in_8_bits_and_written_in_fp32(tmp_path):
