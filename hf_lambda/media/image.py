@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib
 import io
+import struct
 import warnings
+import zlib
 from typing import TYPE_CHECKING
 
 from ..errors import Unprocessable
 from .encoded import WANTED
 from .file import MediaFile
-from .limits import decoding_bytes
+from .limits import BYTES_PER_PIXEL, decoding_bytes
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -25,9 +27,11 @@ _PLUGINS = {
     "BMP": "Bmp",
     "AVIF": "Avif",
 }
-BYTES_PER_PIXEL = 16
-"""While decoding: Pillow's own copy (4), what a codec holds beside it (6 for a progressive JPEG), and a
-copy that is turned or converted (4)."""
+_DAMAGE = (
+    *(OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
+    *(TypeError, RuntimeError, struct.error, zlib.error),
+)
+"""What Pillow's decoders raise over bytes that are not as their header says: none has a type of its own."""
 
 
 class Image(MediaFile):
@@ -65,7 +69,7 @@ class Image(MediaFile):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what Pillow says of damaged tags is for nobody here
                 return ImageOps.exif_transpose(self._open()).convert("RGB")
-        except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
+        except _DAMAGE as problem:
             raise self.damaged() from problem
 
     def _open(self) -> PIL.Image.Image:
@@ -79,5 +83,5 @@ class Image(MediaFile):
                 return PIL.Image.open(io.BytesIO(self.data), formats=[self.format.upper()])
         except PIL.Image.DecompressionBombError as problem:
             raise Unprocessable(None, f"the image is too large: {problem}") from None
-        except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
+        except _DAMAGE as problem:
             raise self.damaged() from problem
