@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import pytest
 
@@ -83,6 +84,38 @@ def test_inputs_of_several_fields_are_the_fields():
     assert answered(ask, event) == (200, ["q", "c", 2])
     status, body = answered(ask, {"inputs": "q", "parameters": [1]})
     assert (status, body["error"]["field"]) == (400, "parameters")
+
+
+def test_inputs_go_to_the_parameter_that_parameters_leave_open():
+    @endpoint
+    def look(labels: list[str], image: Image, top_k: int = 1) -> object:
+        return [labels, image.format, top_k]
+
+    @endpoint
+    def only_named(top_k: int = 1, *, image: Image) -> object:
+        return [image.format, top_k]
+
+    event = {"inputs": base64_of(PNG), "parameters": {"labels": ["a"], "top_k": 2}}
+    assert answered(look, event) == (200, [["a"], "PNG", 2])
+    del event["parameters"]["labels"]
+    assert answered(only_named, event) == (200, ["PNG", 2])
+
+
+def test_a_file_as_the_body_is_for_every_type_that_takes_one():
+    @endpoint
+    def several(images: list[Image] | None = None) -> object:
+        return len(images or [])
+
+    @endpoint
+    def one_or_more(image: list[Image] | Image) -> object:
+        return isinstance(image, Image)
+
+    @endpoint
+    def maybe(text: str = "", *, image: Annotated[Image | None, "a picture"] = None) -> object:
+        return image is not None
+
+    for handler, expected in ((several, 1), (one_or_more, True), (maybe, True)):
+        assert answered(handler, over_http(PNG, "Image/PNG; q=1")) == (200, expected)
 
 
 def test_a_handler_with_inputs_of_its_own_gets_them_as_they_are():
