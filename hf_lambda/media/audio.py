@@ -110,7 +110,7 @@ class Audio(MediaFile):
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as problem:
             raise self.damaged() from problem
         # After each read soundfile seeks to where it is, which libFLAC cannot at an end that no header says.
-        file.seekable = lambda: False  # type: ignore[method-assign]
+        file.seekable = lambda: False
         return file
 
     def _counted(self, file: SoundFile) -> int:
