@@ -62,7 +62,9 @@ def _parts(body: bytes, boundary: bytes) -> list[bytes]:
 def _add(form: Form, part: bytes) -> None:
     end = _BLANK.search(part, 0, _MOST_HEADER_BYTES)
     if end is None:
-        expected = f"parts of a form, each with at most {_MOST_HEADER_BYTES} bytes of headers and an empty line"
+        expected = (
+            f"parts of a form, each with at most {_MOST_HEADER_BYTES} bytes of headers and an empty line"
+        )
         raise BadRequest(None, expected, "another part")
     message = _message(part[: end.start()].decode("utf-8", "replace").lstrip("\r\n"))
     name = message.get_param("name", header="content-disposition")

@@ -171,3 +171,31 @@ def test_a_text_that_is_no_picture_stays_text_where_both_are_taken():
     assert answered(either, {"value": base64_of(PNG)}) == (200, "Image")
     for text in ("hello there", "hello123"):  # the second one is base64, of no picture
         assert answered(either, {"value": text}) == (200, "str")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "given"),
+    [
+        ("multipart/form-data; boundary=X", b"--X\r\n\r\n" + PNG + b"\r\n--X--", "multipart/form-data"),
+        ("application/x-www-form-urlencoded", PNG, "application/x-www-form-urlencoded"),
+        ("application/x-www-form-urlencoded", b"image=abc", "application/x-www-form-urlencoded"),
+        ("binary/octet-stream", WAV, "binary/octet-stream"),
+        ("text/plain", b"a cat", "text/plain"),
+        ("", PNG, "none, with a body that is no text"),
+        ("application/json", PNG, "something that is no text"),
+        ("application/json", b"a cat", "text that is not JSON"),
+        ("", b"a cat", "text that is not JSON"),
+    ],
+)
+def test_a_body_of_another_kind_is_refused_by_its_content_type(content_type, body, given):
+    status, answer = answered(describe, over_http(body, content_type))
+    assert (status, answer["error"]["given"]) == (400, given)
+    if not given.endswith(("JSON", "something that is no text")):
+        assert answer["error"]["field"] == "content-type"
+        assert "application/octet-stream" in answer["error"]["expected"]
+
+
+def test_json_is_read_whatever_its_content_type_says():
+    body = json.dumps({"image": base64_of(PNG)}).encode()
+    for content_type in ("application/x-www-form-urlencoded", "text/plain; charset=utf-8", ""):
+        assert answered(describe, over_http(body, content_type))[0] == 200
