@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import importlib
 import io
-import struct
 import warnings
-import zlib
 from typing import TYPE_CHECKING
 
 from ..errors import Unprocessable
@@ -27,11 +25,6 @@ _PLUGINS = {
     "BMP": "Bmp",
     "AVIF": "Avif",
 }
-_DAMAGE = (
-    *(OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError),
-    *(TypeError, RuntimeError, struct.error, zlib.error),
-)
-"""What Pillow's decoders raise over bytes that are not as their header says: none has a type of its own."""
 
 
 class Image(MediaFile):
@@ -69,7 +62,7 @@ class Image(MediaFile):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what Pillow says of damaged tags is for nobody here
                 return ImageOps.exif_transpose(self._open()).convert("RGB")
-        except _DAMAGE as problem:
+        except _damage() as problem:
             raise self.damaged() from problem
 
     def _open(self) -> PIL.Image.Image:
@@ -83,5 +76,14 @@ class Image(MediaFile):
                 return PIL.Image.open(io.BytesIO(self.data), formats=[self.format.upper()])
         except PIL.Image.DecompressionBombError as problem:
             raise Unprocessable(None, f"the image is too large: {problem}") from None
-        except _DAMAGE as problem:
+        except _damage() as problem:
             raise self.damaged() from problem
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What Pillow's decoders raise over bytes that are not as their header says; none has its own type."""
+    import struct  # looked up where something was raised, and no part of a cold start
+    import zlib
+
+    own = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, RuntimeError)
+    return (*own, struct.error, zlib.error)
