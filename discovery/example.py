@@ -71,11 +71,13 @@ def example(
         return {}
     task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")
     if not is_endpoint:
-        return {key: _value(key, "", task, model) for key in _event_keys(handler)}
-    return {
+        event = {key: _value(key, "", task, model) for key in _event_keys(handler)}
+        return _with_file(event, ast.arguments([], [], None, [], [], None, []), task)
+    event = {
         parameter.arg: _value(parameter.arg, _annotation(parameter), task, model)
         for parameter in _required(handler.args)
     }
+    return _with_file(event, handler.args, task)
 
 
 def _inputs(declared: Declared | None) -> dict[str, Json]:
@@ -109,6 +111,50 @@ def _required(arguments: ast.arguments) -> list[ast.arg]:
     return [*without_default, *(argument for argument, default in keyword if default is None)]
 
 
+def _with_file(event: dict[str, Json], arguments: ast.arguments, task: str) -> dict[str, Json]:
+    """`event` with a file in it, where the task hears or sees and none of its values is one yet.
+
+    In a parameter that has a default, or in the first that says nothing of its type: the pipeline takes
+    base64 too.
+    """
+    kind = KINDS.get(task)
+    parameters = {each.arg: _annotation(each) for each in (*arguments.args, *arguments.kwonlyargs)}
+    if kind not in ("image", "audio") or any(_file(parameters.get(name, "")) for name in event):
+        return event
+    for name, annotation in parameters.items():
+        if made := _file(annotation):
+            return {**event, name: made}
+    for name in event:
+        if name not in _BY_NAME and parameters.get(name, "") in _ANY_TYPE:
+            return {**event, name: sound() if kind == "audio" else picture()}
+    return event
+
+
+_ANY_TYPE = ("", "str", "object", "Any", "typing.Any")
+
+
+def _file(annotation: str) -> Json:
+    """A file for a type that takes one, in a list where it takes them so; None for other types."""
+    try:
+        return _file_of(ast.parse(annotation, mode="eval").body)
+    except SyntaxError:
+        return None
+
+
+def _file_of(kind: ast.expr) -> Json:
+    match kind:
+        case ast.Constant(value=str(text)):
+            return _file(text)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _file_of(left) or _file_of(right)
+        case ast.Subscript(value=ast.Name(id=outer) | ast.Attribute(attr=outer), slice=inside):
+            made = next(filter(None, map(_file_of, getattr(inside, "elts", [inside]))), None)
+            return [made] if made is not None and outer in ("list", "List") else made
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return _FILES[name]() if name in _FILES else None
+    return None
+
+
 def _event_keys(handler: ast.FunctionDef) -> list[str]:
     """Keys that a plain handler reads with `event["key"]` or `event.get("key")`, in the order of the module.
 
@@ -139,9 +185,8 @@ def _value(name: str, annotation: str, task: str, model: str) -> Json:
     if name in _BY_NAME:
         return _BY_NAME[name]
     kinds = [kind.strip() for kind in annotation.split("|")]
-    for kind, made in _FILES.items():
-        if kind in kinds:
-            return made()
+    if made := _file(annotation):
+        return made
     if annotation and "str" not in kinds:
         if kinds[0] == "list[str]":
             return [_text(task, model)]

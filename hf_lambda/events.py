@@ -140,10 +140,29 @@ def _read(event: Json) -> Request:
         return Request(_object(event, "the event"))
     if event.get("body") and _is_file(event):
         return Request(query_of(event), is_text=True, file=_file(event))
-    body = _body(event)
-    if not body.strip():
-        return Request(query_of(event), is_text=True)
-    return Request(_object(_parsed(body), "the body"))
+    try:
+        body = _body(event)
+        if not body.strip():
+            return Request(query_of(event), is_text=True)
+        return Request(_object(_parsed(body), "the body"))
+    except BadRequest as problem:
+        raise _by_content_type(event, problem) from problem
+
+
+_NO_JSON, _NO_TEXT = "text that is not JSON", "something that is no text"
+_CONTENT_TYPES = (
+    "application/json, or for a file as the body its own type (image/jpeg, audio/wav, ...) or "
+    "application/octet-stream"
+)
+
+
+def _by_content_type(event: dict[str, Json], problem: BadRequest) -> BadRequest:
+    """`problem` of reading JSON, or that it was sent as something else: a form, a file without its type."""
+    media_type = _header(event, "content-type").partition(";")[0].strip().lower()
+    is_json = media_type == JSON or media_type.endswith("+json")
+    if problem.given not in (_NO_JSON, _NO_TEXT) or is_json or (not media_type and problem.given == _NO_JSON):
+        return problem
+    return BadRequest("content-type", _CONTENT_TYPES, media_type or "none, with a body that is no text")
 
 
 def answer(status: int, body: Json, *, http: bool) -> dict[str, Json]:
@@ -242,7 +261,7 @@ def _parsed(text: str) -> Json:
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
-        raise BadRequest(None, "a JSON object as body", "text that is not JSON") from error
+        raise BadRequest(None, "a JSON object as body", _NO_JSON) from error
     except RecursionError as error:
         raise BadRequest(None, _SHALLOW, "more") from error
 
@@ -334,6 +353,8 @@ def _body(event: dict[str, Json]) -> str:
 
     try:
         return _decoded(event, base64.b64decode(body, validate=True)).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadRequest(None, "a body of UTF-8 text", _NO_TEXT) from error
     except ValueError as error:
         raise BadRequest(None, "a base64 body of UTF-8 text", "something else") from error
 

@@ -84,6 +84,8 @@ GENERATION = (
     "top_p",
     "typical_p",
 )
+_OF_SPEECH = ("language", "task", "prompt")
+"""What `generate` takes beside them of models that hear."""
 NEW_TOKENS = 256
 """Of generated text, where neither model nor request limits it; `generate` alone would stop after 20."""
 _SEQ2SEQ = (*GENERATION, "truncation", "clean_up_tokenization_spaces")
@@ -141,16 +143,17 @@ PARAMETERS = {
     "image-segmentation": ("subtask", "threshold", "mask_threshold", "overlap_mask_area_threshold"),
     "object-detection": ("threshold",),
     "depth-estimation": (),
-    "image-to-text": (*GENERATION, "prompt"),
+    "image-to-text": (*GENERATION, "generate_kwargs", "prompt"),
     "zero-shot-image-classification": _LABELLED,
     "zero-shot-object-detection": ("candidate_labels", "threshold", "top_k"),
     "keypoint-matching": ("threshold",),
     # transformers 5.23 passes `max_question_len` on to a function that does not take it.
     "document-question-answering": tuple(name for name in _QUESTIONS if name != "max_question_len"),
-    "image-text-to-text": (*GENERATION, "return_full_text"),
+    "image-text-to-text": (*GENERATION, "generate_kwargs", "return_full_text"),
     "audio-classification": ("top_k", "function_to_apply"),
     "automatic-speech-recognition": (
         *GENERATION,
+        "generate_kwargs",
         "language",
         "task",
         "prompt",
@@ -160,7 +163,7 @@ PARAMETERS = {
         "stride_length_s",
     ),
     "zero-shot-audio-classification": _LABELLED,
-    "text-to-audio": ("seed", "do_sample", "temperature", "max_new_tokens"),
+    "text-to-audio": ("seed", "do_sample", "temperature", "max_new_tokens", "generate_kwargs"),
     "decision": (),
 }
 
@@ -172,6 +175,11 @@ UNCHANGING = {
     "summarization": ("return_tensors",),
     "translation": ("return_tensors",),
     "text2text-generation": ("return_tensors",),
+    # Of fetching a URL, which is never done here.
+    **dict.fromkeys(("image-classification", "image-feature-extraction", "image-segmentation"), ("timeout",)),
+    **dict.fromkeys(("object-detection", "depth-estimation", "zero-shot-image-classification"), ("timeout",)),
+    **dict.fromkeys(("zero-shot-object-detection", "image-to-text", "image-text-to-text"), ("timeout",)),
+    **dict.fromkeys(("document-question-answering", "keypoint-matching"), ("timeout",)),
 }
 """What calls of transformers' pipelines take and no answer depends on; batches are made here as they fit."""
 _BATCHING = ("batch_size", "num_workers")
@@ -261,6 +269,7 @@ def default_problem(task: str, name: str, value: Json) -> str | None:
 def call_parameters(task: str, defaults: Mapping[str, Json], given: Mapping[str, Json]) -> dict[str, Json]:
     """What an engine is called with: `given` over `defaults`. Raises BadRequest for what the task refuses."""
     known, unchanging = parameters_of(task), unchanging_of(task)
+    defaults, given = _spread(task, defaults), _spread(task, given)
     for name, value in given.items():
         if name not in known and name not in unchanging:
             raise BadRequest(name, f"one of the parameters {', '.join(known)}", "an unknown one")
@@ -291,6 +300,17 @@ def call_parameters(task: str, defaults: Mapping[str, Json], given: Mapping[str,
     ):
         raise BadRequest("stride", "an aggregation_strategy with it, for instance simple", "none")
     return chosen
+
+
+def _spread(task: str, values: Mapping[str, Json]) -> Mapping[str, Json]:
+    """`values` with those in `generate_kwargs` beside the others, which come first, as in transformers."""
+    inside = values.get("generate_kwargs")
+    if inside is None or "generate_kwargs" not in parameters_of(task):
+        return values
+    if (words := expected_value(task, "generate_kwargs", inside)) is not None:
+        raise BadRequest("generate_kwargs", words, json_type(inside))
+    others = {name: value for name, value in values.items() if name != "generate_kwargs"}
+    return {**{name: value for name, value in inside.items() if value is not None}, **others}
 
 
 _FLOATS = frozenset(
@@ -346,12 +366,25 @@ def expected_value(task: str, name: str, value: Json) -> str | None:
         name = "prompt of an embedding"  # an empty one says: without the default one
     if (task, name) == ("text-ranking", "function_to_apply"):
         name = "function_to_apply of a ranking"  # of one score there is no softmax
+    if name == "generate_kwargs":
+        return _expected_inside(task, value)
     words, check = _VALUES.get(name, ("", _anything))
     if not check(value):
         return words
     if name in _BOUNDS or _is_whole(value):
         least, most = _BOUNDS.get(name, (-_MOST_WHOLE, _MOST_WHOLE))
         return None if least <= value <= most else f"a number from {least:g} to {most:g}"
+    return None
+
+
+def _expected_inside(task: str, value: Json) -> str | None:
+    """As `expected_value`, of an object of parameters of generation."""
+    names = [name for name in parameters_of(task) if name in (*GENERATION, *_OF_SPEECH)]
+    if not isinstance(value, dict) or not value.keys() <= {*names}:
+        return f"an object of {', '.join(names)}"
+    for name, each in value.items():
+        if each is not None and (words := expected_value(task, name, each)) is not None:
+            return f"{words} as its {name}"
     return None
 
 
@@ -469,7 +502,7 @@ _VALUES: dict[str, tuple[str, Check]] = {
     **dict.fromkeys(("threshold", "mask_threshold", "overlap_mask_area_threshold"), _SHARE),
     **dict.fromkeys(("pool", "return_language"), _SWITCH),
     **dict.fromkeys(("language", "prompt"), _TEXT),
-    "chunk_length_s": _ABOVE_ZERO,
+    **dict.fromkeys(("chunk_length_s", "timeout"), _ABOVE_ZERO),
     "stride_length_s": (
         "a number from 0, or an array of two of them",
         lambda value: all(_is_number(each) and each >= 0 for each in (value if _is_pair(value) else [value])),

@@ -73,7 +73,8 @@ class Signature:
         """Keyword arguments for the handler. `is_text`: parse numbers and booleans from strings.
 
         file: for the first parameter that takes one. An event of Hugging Face's own services, `{"inputs",
-        "parameters"}`, gives its inputs to the first parameter where the handler has none of that name.
+        "parameters"}`, gives its inputs to the first parameter that is left without a value - of those that
+        need one, if there are any - where the handler has none of that name.
         Raises BadRequest naming the first field that does not fit, Unprocessable for a file that is damaged.
         """
         fields = self._unwrapped(fields)
@@ -100,12 +101,13 @@ class Signature:
             raise BadRequest("parameters", "object", json_type(parameters))
         if isinstance(inputs, dict) and set(inputs) <= set(self._types):
             return {**inputs, **parameters}
-        return {next(iter(self._types), "inputs"): inputs, **parameters}
+        missing = (name for name in (*self._required, *self._types) if name not in parameters)
+        return {next(missing, "inputs"): inputs, **parameters}
 
     def _file(self, file: bytes) -> dict[str, Json]:
         for name, kind in self._types.items():
             if _takes_file(kind):
-                return {name: [file] if typing.get_origin(kind) is list else file}
+                return {name: file if _takes_file(kind, alone=True) else [file]}
         raise BadRequest(None, "a JSON object as body (this endpoint takes no file)", "a file")
 
     def _converted(self, name: str, value: Json, is_text: bool) -> Json:
@@ -167,9 +169,11 @@ def _is_file(kind: object) -> bool:
     return kind is bytes or (isinstance(kind, type) and hasattr(kind, "from_json"))
 
 
-def _takes_file(kind: object) -> bool:
-    """Whether `kind` is such a type, or a union or list with one."""
-    return _is_file(kind) or any(map(_takes_file, typing.get_args(kind)))
+def _takes_file(kind: object, *, alone: bool = False) -> bool:
+    """Whether `kind` is such a type, or a union or list with one; alone: not in a list."""
+    if alone and typing.get_origin(kind) is list:
+        return False
+    return _is_file(kind) or any(_takes_file(part, alone=alone) for part in typing.get_args(kind))
 
 
 def _is_checkable(kind: object) -> bool:

@@ -177,6 +177,8 @@ class _Embedding:
 
     def openai(self, body: dict[str, Json]) -> Json:
         given = {**body, "input": _without_ids(body.get("input"), "input")}
+        if isinstance(given["input"], list):
+            _check_batch(given["input"])
         return embeddings(self._served, given, {"normalize": True, **self._pooling({})})
 
     def _vectors(self, texts: list[str], body: Mapping[str, Json], *, normalize: bool) -> list[Json]:

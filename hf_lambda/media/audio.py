@@ -22,6 +22,9 @@ RATES = (1_000, 384_000)
 MODEL_RATE = 16_000
 """What models listen at; features and a few copies of the signal at that rate count beside the file's own."""
 _COPIES = 8
+_NOT_SAID = 2**63 - 1
+"""libsndfile's number of frames where a header has none (SF_COUNT_MAX): a FLAC that was written to a pipe."""
+_BLOCK = 1 << 16
 _WITH_AV = (
     "an endpoint reads these too with `av` in inference/requirements.txt and the full image (config image: "
     "full)"
@@ -48,6 +51,8 @@ class Audio(MediaFile):
             super().__init__(data)
             with self._open() as file:
                 self.rate, self.channels, self.frames = file.samplerate, file.channels, file.frames
+                if self.frames == _NOT_SAID:
+                    self.frames = self._counted(file)
         if not RATES[0] <= self.rate <= RATES[1] or self.frames <= 0:
             raise self.damaged()
         self._check_size()
@@ -101,14 +106,35 @@ class Audio(MediaFile):
         import soundfile
 
         try:
-            return soundfile.SoundFile(io.BytesIO(self.data))
+            file = soundfile.SoundFile(io.BytesIO(_with_length(self.data)))
         except (soundfile.LibsndfileError, RuntimeError, TypeError) as problem:
             raise self.damaged() from problem
+        # After each read soundfile seeks to where it is, which libFLAC cannot at an end that no header says.
+        file.seekable = lambda: False
+        return file
+
+    def _counted(self, file: SoundFile) -> int:
+        """Frames, heard block by block and none of them kept; no more than are too many."""
+        import soundfile
+
+        count = 0
+        try:
+            while self._needed(count) <= decoding_bytes():
+                heard = len(file.read(frames=_BLOCK, dtype="float32", always_2d=True))
+                count += heard
+                if heard < _BLOCK:
+                    break
+        except (soundfile.LibsndfileError, RuntimeError) as problem:
+            raise self.damaged() from problem
+        return count
+
+    def _needed(self, frames: int) -> int:
+        """Bytes that so many take."""
+        own = frames * self.channels * BYTES_PER_SAMPLE
+        return own + frames * MODEL_RATE // self.rate * BYTES_PER_SAMPLE * _COPIES
 
     def _check_size(self) -> None:
-        needed = self.frames * self.channels * BYTES_PER_SAMPLE
-        needed += int(self.seconds * MODEL_RATE) * BYTES_PER_SAMPLE * _COPIES
-        most = decoding_bytes()
+        needed, most = self._needed(self.frames), decoding_bytes()
         if needed > most:
             allowed = self.seconds * most / needed / 60
             raise Unprocessable(
@@ -116,6 +142,22 @@ class Audio(MediaFile):
                 f"the sound takes {self.seconds / 60:.0f} minutes; this function's memory allows "
                 f"{allowed:.0f} of this kind: send it in parts",
             )
+
+
+def _with_length(data: bytes) -> bytes:
+    """`data`, where it is a WAV whose sound has no length, with the length of all that follows.
+
+    A recorder that cannot go back to its header leaves 0 there. ffmpeg reads such a file to its end, and
+    libsndfile nothing of it; where it says 2^32 - 1 or 2^31 - 1 instead both read it.
+    """
+    at = 12
+    while data[:4] == b"RIFF" and at + 8 < len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"data":
+            rest = len(data) - at - 8
+            return data if size else data[: at + 4] + rest.to_bytes(4, "little") + data[at + 8 :]
+        at += 8 + size + size % 2
+    return data
 
 
 def _mixed(wave: NDArray[Any]) -> NDArray[Any]:

@@ -30,9 +30,12 @@ _AT_START = (
 _BOXES = {
     b"avif": "AVIF",
     b"avis": "AVIF",
-    **dict.fromkeys((b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"), "HEIC"),
+    **dict.fromkeys((b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs"), "HEIC"),
+    **dict.fromkeys((b"mif1", b"msf1"), "HEIC"),
     **dict.fromkeys((b"M4A ", b"M4B "), "M4A"),
 }
+_ANY_PICTURES = (b"mif1", b"msf1")
+"""Brands of files whose pictures are packed in any way."""
 _RIFF = {b"WEBP": "WebP", b"WAVE": "WAV", b"AVI ": "AVI"}
 
 DEMUXERS = {"M4A": "mov", "MP4": "mov", "WebM": "matroska", "AMR": "amr", "WMA": "asf", "AAC": "aac"}
@@ -43,7 +46,7 @@ def format_of(data: bytes) -> str | None:
     """Name of the format of `data`, None where it is not one of those that are known here."""
     head = data[:16]
     if head[4:8] == b"ftyp":
-        return _BOXES.get(head[8:12], "MP4")
+        return _of_brands(data)
     if head[:4] in (b"RIFF", b"RF64", b"FORM"):
         return "AIFF" if head[:4] == b"FORM" else _RIFF.get(head[8:12])
     for mark, name in _AT_START:
@@ -54,6 +57,20 @@ def format_of(data: bytes) -> str | None:
     if re.search(rb"<svg[\s>]", data[:1024], re.IGNORECASE):
         return "SVG"
     return "HTML or XML" if data[:256].lstrip().startswith(b"<") else None
+
+
+def _of_brands(data: bytes) -> str:
+    """The format of a file of boxes: by its major brand, where that says only "images" by the others too.
+
+    ISO/IEC 14496-12: size (4 bytes), "ftyp", major brand, version (4 bytes), then the compatible brands.
+    """
+    major = data[8:12]
+    if major in _ANY_PICTURES:
+        end = min(int.from_bytes(data[:4]), len(data), 256)
+        others = {data[at : at + 4] for at in range(16, end - 3, 4)}
+        if others & {b"avif", b"avis"}:
+            return "AVIF"
+    return _BOXES.get(major, "MP4")
 
 
 def called(data: bytes) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import Unprocessable
 from .encoded import WANTED
 from .file import MediaFile
-from .limits import decoding_bytes
+from .limits import BYTES_PER_PIXEL, decoding_bytes
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -25,9 +25,6 @@ _PLUGINS = {
     "BMP": "Bmp",
     "AVIF": "Avif",
 }
-BYTES_PER_PIXEL = 16
-"""While decoding: Pillow's own copy (4), what a codec holds beside it (6 for a progressive JPEG), and a
-copy that is turned or converted (4)."""
 
 
 class Image(MediaFile):
@@ -65,7 +62,7 @@ class Image(MediaFile):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # what Pillow says of damaged tags is for nobody here
                 return ImageOps.exif_transpose(self._open()).convert("RGB")
-        except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
+        except _damage() as problem:
             raise self.damaged() from problem
 
     def _open(self) -> PIL.Image.Image:
@@ -79,5 +76,14 @@ class Image(MediaFile):
                 return PIL.Image.open(io.BytesIO(self.data), formats=[self.format.upper()])
         except PIL.Image.DecompressionBombError as problem:
             raise Unprocessable(None, f"the image is too large: {problem}") from None
-        except (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, IndexError) as problem:
+        except _damage() as problem:
             raise self.damaged() from problem
+
+
+def _damage() -> tuple[type[Exception], ...]:
+    """What Pillow's decoders raise over bytes that are not as their header says; none has its own type."""
+    import struct  # looked up where something was raised, and no part of a cold start
+    import zlib
+
+    own = (OSError, ValueError, SyntaxError, EOFError, ArithmeticError, LookupError, TypeError, RuntimeError)
+    return (*own, struct.error, zlib.error)

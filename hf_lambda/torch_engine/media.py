@@ -16,7 +16,7 @@ from ..events import jsonable
 from ..media import answers
 from ..media.image import Image
 from ..media.inputs import KINDS
-from ..media.limits import label_too_long, too_small
+from ..media.limits import check_masks, check_scaled, label_too_long, too_small
 from ..media.samples import check_duration, heard
 from ..parameters import GENERATION
 from ..records import Json
@@ -27,7 +27,7 @@ from .loading import in_time, load_model, max_position
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image as PillowImage
-    from transformers import AutoModel
+    from transformers import AutoModel, BaseImageProcessor
 
 _PROCESSORS = ("image-text-to-text",)
 """Tasks whose pipeline takes a model's processor whole."""
@@ -99,19 +99,33 @@ class MediaPipeline:
             return (heard(item, self._rate),)
         if self._task == "zero-shot-object-detection":
             labels = chosen.pop("candidate_labels")
-            return ([{"image": _pillow(item), "candidate_labels": labels}],)
+            return ([{"image": self._picture(item), "candidate_labels": labels}],)
         if kind == "image":
-            return (_pillow(item),)
+            return (self._picture(item),)
         if kind == "pair of images":
-            return ([_pillow(each) for each in item],)
+            return ([self._picture(each) for each in item],)
         if kind == "document":
-            return ({**item, "image": _pillow(item["image"])},)
+            return ({**item, "image": self._picture(item["image"])},)
         if kind == "images and text":
-            chosen.update(images=[_pillow(each) for each in item["images"]], text=item["text"])
+            chosen.update(images=[self._picture(each) for each in item["images"]], text=item["text"])
             return ()
         if self._task == "text-to-audio" and not self._pipeline.tokenizer(item)["input_ids"]:
             raise Unprocessable(None, "the text has nothing that the model can say")
         return (item,)
+
+    def _picture(self, item: Input) -> Input:
+        """`item` as Pillow has it. Raises Unprocessable where it becomes too large for the memory."""
+        picture = _pillow(item)
+        processor = getattr(self._pipeline, "image_processor", None)
+        processor = processor or getattr(self._pipeline.processor, "image_processor", None)
+        if processor is None:
+            return picture
+        given = (picture.height, picture.width)
+        scaled, reads = _scaled(processor, given)
+        check_scaled(given, scaled, reads=reads)
+        if self._task == "image-segmentation":
+            check_masks(*given, self._pipeline.model.config.num_labels)
+        return picture
 
     def _translated(self, chosen: Mapping[str, Json]) -> dict[str, Json]:
         """`chosen` in the words of this task's pipeline. Raises BadRequest for labels that are missing."""
@@ -215,6 +229,30 @@ def processors(task: str, snapshot: Path) -> dict[str, Json]:
             "answers of other models would change. Write another model="
         ) from problem
     return {**found, "image_processor": processor}
+
+
+def _scaled(
+    processor: BaseImageProcessor, given: tuple[int, int]
+) -> tuple[tuple[int, int], tuple[int, int] | None]:
+    """What a picture of (height, width) is about resized to, and what of it then reaches the model, where
+    `processor` bounds one of them by nothing but the picture."""
+    height, width = given
+    size = {name: value for name, value in dict(getattr(processor, "size", None) or {}).items() if value}
+    if getattr(processor, "do_resize", None) is False or (not size and hasattr(processor, "size_divisor")):
+        return given, None if _crops(processor) else given
+    if getattr(processor, "keep_aspect_ratio", False) and size.keys() >= {"height", "width"}:
+        share = min(size["height"] / height, size["width"] / width, key=lambda each: abs(1 - each))
+    elif "shortest_edge" in size and "longest_edge" not in size:
+        share = size["shortest_edge"] / min(given)
+    else:
+        return (0, 0), None
+    scaled = (round(height * share), round(width * share))
+    is_open = not _crops(processor) and getattr(processor, "crop_pct", None) is None
+    return scaled, scaled if is_open else None
+
+
+def _crops(processor: BaseImageProcessor) -> bool:
+    return bool(getattr(processor, "do_center_crop", False))
 
 
 def _raiser(problem: Exception) -> str:

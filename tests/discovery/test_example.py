@@ -103,3 +103,46 @@ def test_a_picture_and_a_sound_are_made_for_handlers_that_take_files(tmp_path):
     assert Image.from_json(event["image"]).pillow().getpixel((32, 32)) == (0xD0, 0x20, 0x20)
     assert Audio.from_json(event["audio"]).seconds == pytest.approx(len(spoken("HELLO WORLD")) / RATE)
     assert set(event) == {"image", "audio"}
+
+
+MEDIA = (
+    "import typing\nfrom typing import Annotated, Any, Optional, Union\n"
+    "import hf_lambda\nfrom hf_lambda import Audio, Image, endpoint, pipeline\n"
+)
+IS_FILE = {"image-classification": "iVBORw", "automatic-speech-recognition": "UklGR"}
+"""How base64 of a PNG and of a WAV begins."""
+
+
+@pytest.mark.parametrize("task", IS_FILE)
+@pytest.mark.parametrize(
+    ("declaration", "in_a_list"),
+    [
+        ("{0}: Optional[{1}]", False),
+        ("{0}: Union[{1}, str]", False),
+        ("{0}: Annotated[{1}, 'file']", False),
+        ("{0}: hf_lambda.{1}", False),
+        ("{0}: '{1} | None'", False),
+        ("*, top_k: int = 2, {0}: {1}", False),
+        ("{0}: {1} | list[{1}]", False),
+        ("{0}: list[{1}]", True),
+        ("{0}: Optional[list[{1}]]", True),
+        ("{0}: {1} | None = None", False),
+        ("top_k: int = 2, *, {0}: list[{1}] = ()", True),
+        ("{0}", False),
+        ("{0}: str", False),
+        ("{0}: Any", False),
+    ],
+)
+def test_what_hears_or_sees_gets_a_file_however_it_is_declared(tmp_path, task, declaration, in_a_list):
+    name, kind = ("image", "Image") if task.startswith("image") else ("audio", "Audio")
+    text = f'{MEDIA}p = pipeline("{task}", model="org/name")\n\n@endpoint\n'
+    event = example(tmp_path, f"{text}def handler({declaration.format(name, kind)}): ...\n")
+    assert event.keys() == {name}
+    [file] = event[name] if in_a_list else [event[name]]
+    assert file.startswith(IS_FILE[task])
+
+
+def test_a_plain_script_that_sees_gets_a_picture(tmp_path):
+    text = 'from transformers import pipeline\np = pipeline("image-classification", model="org/name")\n'
+    event = example(tmp_path, f'{text}def handler(event, context):\n    return p(event["image"])\n')
+    assert event["image"].startswith(IS_FILE["image-classification"])

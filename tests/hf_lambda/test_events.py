@@ -38,8 +38,8 @@ def test_a_function_url_brings_json_in_its_body():
 def test_a_body_may_be_base64():
     body = base64.b64encode('{"text": "é"}'.encode()).decode()
     assert events.read(url_event(body, isBase64Encoded=True)).fields == {"text": "é"}
-    for broken in ("%%%", base64.b64encode(b"\xff\xfe").decode()):
-        with pytest.raises(BadRequest, match="base64"):
+    for broken, reason in (("%%%", "base64"), (base64.b64encode(b"\xff\xfe").decode(), "no text")):
+        with pytest.raises(BadRequest, match=reason):
             events.read(url_event(broken, isBase64Encoded=True))
 
 

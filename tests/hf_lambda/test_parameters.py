@@ -102,7 +102,7 @@ def test_a_value_that_does_not_fit_is_answered_with_what_does(task, name, value,
 def test_every_parameter_of_every_task_refuses_an_object_or_is_free():
     for task, names in PARAMETERS.items():
         free = [name for name in names if expected_value(task, name, {}) is None]
-        assert free in ([], ["chat_template_kwargs"])  # variables of a template are an object
+        assert free in ([], ["chat_template_kwargs"], ["generate_kwargs"])  # objects of other names
 
 
 def test_a_default_is_checked_like_a_value_of_a_call():
@@ -245,3 +245,35 @@ def test_languages_come_from_the_call_or_the_name_of_the_task():
     assert language_pair("translation_en_to_fr", {"tgt_lang": "de"}, known) == ("en", "de")
     with pytest.raises(BadRequest, match="`src_lang`: expected one of the model's 3 languages: en, fr, de"):
         language_pair("translation", {"tgt_lang": "fr"}, known)
+
+
+SPEECH = "automatic-speech-recognition"
+
+
+def test_generate_kwargs_are_parameters_and_those_beside_them_come_first():
+    declared = {"generate_kwargs": {"language": "fr", "num_beams": 2}}
+    given = {"generate_kwargs": {"num_beams": 3, "task": "translate", "prompt": None}, "task": "transcribe"}
+    chosen = call_parameters(SPEECH, declared, given)
+    assert chosen == {"language": "fr", "num_beams": 3, "task": "transcribe"}
+    assert default_problem(SPEECH, "generate_kwargs", declared["generate_kwargs"]) is None
+
+
+@pytest.mark.parametrize(
+    ("inside", "expected"),
+    [
+        (3, "an object of bad_words_ids, "),
+        ({"return_timestamps": True}, "language, task, prompt"),
+        ({"device": "cuda"}, "an object of"),
+        ({"num_beams": 0}, "a whole number of at least 1 as its num_beams"),
+        ({"generate_kwargs": {}}, "an object of"),
+    ],
+)
+def test_generate_kwargs_are_checked_as_parameters_are(inside, expected):
+    with pytest.raises(BadRequest, match=expected):
+        call_parameters(SPEECH, {}, {"generate_kwargs": inside})
+    assert expected.split()[0] in str(default_problem(SPEECH, "generate_kwargs", inside))
+
+
+def test_generate_kwargs_are_of_the_pipelines_that_have_them_in_transformers():
+    with pytest.raises(BadRequest, match="generate_kwargs"):
+        call_parameters("image-classification", {}, {"generate_kwargs": {}})

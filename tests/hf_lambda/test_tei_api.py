@@ -200,6 +200,7 @@ def test_a_model_tells_of_itself_and_whether_it_is_there(both, embedder, monkeyp
         ("/embed", {"inputs": "a", "truncation_direction": "up"}, 400, "Validation", "Left or Right"),
         ("/embed", {"inputs": "a", "prompt_name": 3}, 400, "Validation", "prompt_name"),
         ("/embed", {"inputs": ["a"] * (MAX_BATCH + 1)}, 422, "Validation", "maximum allowed batch size"),
+        ("/embeddings", {"input": ["a"] * (MAX_BATCH + 1)}, 422, "Validation", "maximum allowed batch size"),
         ("/similarity", {"inputs": {"source_sentence": "a", "sentences": []}}, 400, "Empty", "sentences"),
         ("/similarity", {"inputs": {"source_sentence": 1, "sentences": ["a"]}}, 400, "Validation", "source"),
         ("/similarity", {"inputs": "a"}, 400, "Validation", "`inputs`"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...media.limits import too_small
+from ...media.limits import check_scaled, too_small
 from .contract import Recipe
 
 if TYPE_CHECKING:
@@ -29,7 +29,10 @@ class PixelMaker:
             height, width = self.target(image.height, image.width)
             if not (height and width):
                 raise too_small(image.width, image.height)
+            self._check(image, (height, width))
             image = image.resize((width, height), self._recipe.resample)
+        else:
+            self._check(image, (image.height, image.width))
         values = np.asarray(image)
         if self._recipe.pad:
             values = _filled(values, self._recipe.size["height"], self._recipe.size["width"])
@@ -51,6 +54,7 @@ class PixelMaker:
             image = image.transpose(Transpose.ROTATE_270)  # clockwise: Pillow counts the other way round
         if recipe.resize:
             height, width = _shortest(min(tall, wide), image.height, image.width)
+            check_scaled((image.height, image.width), (height, width), reads=None)
             image = image.resize((width, height), recipe.resample)
         if recipe.thumbnail and (image.height > tall or image.width > wide):
             height, width = min(image.height, tall), min(image.width, wide)
@@ -62,6 +66,11 @@ class PixelMaker:
                 raise too_small(image.width, image.height)
             image = image.resize((width, height), recipe.resample)
         return image
+
+    def _check(self, image: PIL.Image.Image, scaled: tuple[int, int]) -> None:
+        # A recipe with a longest edge has a bound of its own, and so has one that ends in a fixed size.
+        is_open = not self._recipe.is_fixed and "longest_edge" not in self._recipe.size
+        check_scaled((image.height, image.width), scaled, reads=scaled if is_open else None)
 
     def target(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) that a picture of this size is resized to."""

@@ -140,3 +140,33 @@ def test_a_rate_that_nothing_records_at_is_damage(rate):
     data[24:28] = struct.pack("<I", rate)
     with pytest.raises(Unprocessable, match="damaged"):
         Audio(bytes(data))
+
+
+def with_length(data: bytes, of_sound: int, of_file: int) -> bytes:
+    """A WAV with other lengths in its header."""
+    return data[:4] + struct.pack("<I", of_file) + data[8:40] + struct.pack("<I", of_sound) + data[44:]
+
+
+@pytest.mark.parametrize("size", [0, 2**31 - 1, 2**32 - 1])
+def test_a_wav_that_was_written_to_a_pipe_has_no_length_and_is_heard_to_its_end(size):
+    whole = sound(tones(0.5))
+    heard = Audio(with_length(whole, size, size)).samples(16_000)
+    assert np.array_equal(heard, Audio(whole).samples(16_000))
+    with pytest.raises(Unprocessable, match="damaged or ends early"):
+        Audio(with_length(whole, size, size)[:44])
+
+
+def streamed(flac: bytes) -> bytes:
+    """As it is written to a pipe: the number of samples, 36 bits of STREAMINFO, is 0."""
+    return flac[:21] + bytes([flac[21] & 0xF0]) + bytes(4) + flac[26:]
+
+
+def test_a_flac_that_was_written_to_a_pipe_is_counted(monkeypatch):
+    wave = tones(5.0)
+    audio = Audio(streamed(sound(wave, kind="FLAC")))
+    assert (audio.frames, audio.seconds) == (len(wave), 5.0)
+    assert np.abs(audio.samples(16_000) - wave).max() < 1e-4
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
+    hour = streamed(sound(np.zeros(3600 * 8_000, np.int16), 8_000, "FLAC"))
+    with pytest.raises(Unprocessable, match=r"takes \d\d? minutes; this function's memory allows"):
+        Audio(hour)

@@ -167,3 +167,26 @@ def test_what_is_too_large_depends_on_the_functions_memory(monkeypatch):
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
     with pytest.raises(Unprocessable, match=r"5000 x 4000 pixels; .* allows 11\.2 million: scale it down"):
         Image(data)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_file_with_other_bytes_in_it_is_decoded_or_refused_and_no_fault(seed):
+    random = np.random.default_rng(seed)
+    for name, data in FILES.items():
+        for _ in range(60):
+            broken = bytearray(data)
+            for _ in range(random.integers(1, 6)):
+                broken[random.integers(0, len(data) if random.random() < 0.5 else 300)] = random.integers(256)
+            try:
+                assert Image(bytes(broken)).pillow().mode == "RGB"
+            except Unprocessable as refusal:
+                assert "image" in refusal.message, name
+
+
+def test_an_avif_file_may_say_first_that_it_holds_images_of_any_kind():
+    data = FILES["AVIF"]
+    for brand in (b"mif1", b"msf1"):
+        general = data[:8] + brand + data[12:]
+        assert Image(general).pillow().size == (53, 37)
+        with pytest.raises(Unprocessable, match="a HEIC file"):
+            Image(general[:16] + general[16:40].replace(b"avif", b"heic") + general[40:])

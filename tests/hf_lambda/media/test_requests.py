@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import pytest
 
@@ -85,6 +86,38 @@ def test_inputs_of_several_fields_are_the_fields():
     assert (status, body["error"]["field"]) == (400, "parameters")
 
 
+def test_inputs_go_to_the_parameter_that_parameters_leave_open():
+    @endpoint
+    def look(labels: list[str], image: Image, top_k: int = 1) -> object:
+        return [labels, image.format, top_k]
+
+    @endpoint
+    def only_named(top_k: int = 1, *, image: Image) -> object:
+        return [image.format, top_k]
+
+    event = {"inputs": base64_of(PNG), "parameters": {"labels": ["a"], "top_k": 2}}
+    assert answered(look, event) == (200, [["a"], "PNG", 2])
+    del event["parameters"]["labels"]
+    assert answered(only_named, event) == (200, ["PNG", 2])
+
+
+def test_a_file_as_the_body_is_for_every_type_that_takes_one():
+    @endpoint
+    def several(images: list[Image] | None = None) -> object:
+        return len(images or [])
+
+    @endpoint
+    def one_or_more(image: list[Image] | Image) -> object:
+        return isinstance(image, Image)
+
+    @endpoint
+    def maybe(text: str = "", *, image: Annotated[Image | None, "a picture"] = None) -> object:
+        return image is not None
+
+    for handler, expected in ((several, 1), (one_or_more, True), (maybe, True)):
+        assert answered(handler, over_http(PNG, "Image/PNG; q=1")) == (200, expected)
+
+
 def test_a_handler_with_inputs_of_its_own_gets_them_as_they_are():
     @endpoint
     def own(inputs: str, parameters: dict[str, object] | None = None) -> object:
@@ -138,3 +171,31 @@ def test_a_text_that_is_no_picture_stays_text_where_both_are_taken():
     assert answered(either, {"value": base64_of(PNG)}) == (200, "Image")
     for text in ("hello there", "hello123"):  # the second one is base64, of no picture
         assert answered(either, {"value": text}) == (200, "str")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "given"),
+    [
+        ("multipart/form-data; boundary=X", b"--X\r\n\r\n" + PNG + b"\r\n--X--", "multipart/form-data"),
+        ("application/x-www-form-urlencoded", PNG, "application/x-www-form-urlencoded"),
+        ("application/x-www-form-urlencoded", b"image=abc", "application/x-www-form-urlencoded"),
+        ("binary/octet-stream", WAV, "binary/octet-stream"),
+        ("text/plain", b"a cat", "text/plain"),
+        ("", PNG, "none, with a body that is no text"),
+        ("application/json", PNG, "something that is no text"),
+        ("application/json", b"a cat", "text that is not JSON"),
+        ("", b"a cat", "text that is not JSON"),
+    ],
+)
+def test_a_body_of_another_kind_is_refused_by_its_content_type(content_type, body, given):
+    status, answer = answered(describe, over_http(body, content_type))
+    assert (status, answer["error"]["given"]) == (400, given)
+    if not given.endswith(("JSON", "something that is no text")):
+        assert answer["error"]["field"] == "content-type"
+        assert "application/octet-stream" in answer["error"]["expected"]
+
+
+def test_json_is_read_whatever_its_content_type_says():
+    body = json.dumps({"image": base64_of(PNG)}).encode()
+    for content_type in ("application/x-www-form-urlencoded", "text/plain; charset=utf-8", ""):
+        assert answered(describe, over_http(body, content_type))[0] == 200
