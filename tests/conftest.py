@@ -1,6 +1,7 @@
 """What every test runs under."""
 
 import gc
+import hashlib
 import io
 import os
 import subprocess
@@ -20,15 +21,33 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--share", type=float, default=1.0, help="run this share of the tests, drawn by --draw")
+    parser.addoption("--draw", default="", help="another text draws other tests")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With `--dist loadgroup` the tests of a file, which share models and deployments, stay together.
 
     Not those over the real provider: each has an account of its own, and takes minutes.
     """
     provider = Path(__file__).with_name("provider")
+    drawn, left = [], []
     for item in items:
-        if provider not in item.path.parents or item.path.name == "test_changes.py":
+        alone = provider in item.path.parents and item.path.name != "test_changes.py"
+        if not alone:
             item.add_marker(pytest.mark.xdist_group(str(item.path)))
+        what = item.nodeid if alone else item.nodeid.partition("::")[0]
+        (drawn if is_drawn(what, config.option.share, config.option.draw) else left).append(item)
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = drawn
+
+
+def is_drawn(what: str, share: float, draw: str) -> bool:
+    """The same on every machine and in every process."""
+    digest = hashlib.sha256(f"{draw} {what}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < share * 2**64
 
 
 def pytest_collection_finish() -> None:

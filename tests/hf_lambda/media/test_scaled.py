@@ -49,7 +49,7 @@ def refusal(call: Any) -> str | None:
 def test_what_becomes_too_large_for_the_memory_is_refused_on_both_engines(tmp_path, monkeypatch, case):
     family, task, head = case
     monkeypatch.setenv("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "512")
-    engine = torch_engine.load(task, build(family, tmp_path, head))
+    engine: Any = torch_engine.load(task, build(family, tmp_path, head))
     pixels = PixelMaker(recipe_of(engine._pipeline.image_processor, []))
     chosen = LABELS if task.startswith("zero-shot") else {}
     for name, size in SIZES.items():
