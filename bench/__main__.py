@@ -55,7 +55,8 @@ def main() -> int:
         _say("downloading, as the warm-up and as snapshot_download")
         rounds = options.rounds or DOWNLOAD_ROUNDS
         seconds = download.measure(WORK, rounds)
-        figures.write(Measured(download.WORKLOAD, rounds, figures.today(report.machine()), seconds))
+        measured = Measured(download.WORKLOAD, rounds, figures.today(report.machine()), seconds)
+        figures.write(measured, report.data_folder())
     if chosen:
         bench = _set_up()
         on = figures.today(report.machine())
@@ -69,7 +70,7 @@ def main() -> int:
             views=not (options.no_views or options.one_thread),
             one_thread=options.one_thread,
         )
-        figures.write(results.measured)
+        figures.write(results.measured, report.data_folder())
         _write_page(options.output)
     print(_write_page(options.output))
     return 0
@@ -77,8 +78,9 @@ def main() -> int:
 
 def _write_page(output: Path) -> str:
     """The page of everything in bench/data, written with the picture beside it."""
-    measured = figures.read(each.name for each in WORKLOADS)
-    page = report.page(measured)
+    order = [each.name for each in WORKLOADS]
+    measured = figures.read(order)
+    page = report.page(measured, figures.read(order, figures.AVX2_DATA))
     replace_text(output, page)
     replace_text(output.with_suffix(".svg"), plot.svg(measured))
     return page

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
 
-from bench import download, generation
+from bench import download, figures, generation
 from bench.figures import Measured
 from bench.workloads import WORKLOADS
 from hf_lambda.records import Json
@@ -100,13 +100,19 @@ _GENERATION_METHOD = (
     "machine did. Memory bandwidth: bytes of the weights times an answer's tokens a second, of what a copy",
     "of 512 MB reaches. Cost: an answer's tokens on one CPU.",
 )
+_AVX2_METHOD = (
+    "The same on x86 processors without instructions for 8 bits (VNNI, AMX), where int8 gains less. Lambda",
+    "does not say which processors a function gets. Figures above without names of instructions are older",
+    "than this chapter.",
+)
 _ONE_THREAD = {
     "first_s": "one_cpu_first_s",
     **{f"warm:{next(iter(workload.events))}": "one_cpu_s" for workload in WORKLOADS},
     **{name: f"one_cpu_{name}" for name in ("prompt_token_s", "token_s")},
 }
 """What stands for a figure where one thread alone was measured."""
-_INSTRUCTIONS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8")
+_FOR_8_BITS = ("avx_vnni", "avx512_vnni", "amx_int8")
+_INSTRUCTIONS = ("avx2", "avx512f", *_FOR_8_BITS)
 """By these onnxruntime chooses how it multiplies 8 bits; the names are Linux's."""
 _VERSIONS = (
     *("torch", "transformers", "onnxruntime", "ctranslate2", "openvino", "sentence-transformers"),
@@ -132,36 +138,47 @@ def usd_per_million(seconds: float, peak_mb: float) -> tuple[float, int]:
     return 1_000_000 * (billed_s * memory_mb / 1024 * GB_SECOND_USD + REQUEST_USD), memory_mb
 
 
-def page(measured: Sequence[Measured]) -> str:
-    """`bench/results.md`: a table for each workload, then the targets."""
+def page(measured: Sequence[Measured], avx2: Sequence[Measured] = ()) -> str:
+    """`bench/results.md`: a table for each workload, then the targets; below, those of AVX2 alone."""
     parts = [
         "# Benchmark",
         "",
         *_METHOD,
-        *(_GENERATION_METHOD if any(generation.is_generation(each.contenders) for each in measured) else ()),
+        *(
+            _GENERATION_METHOD
+            if any(generation.is_generation(each.contenders) for each in (*measured, *avx2))
+            else ()
+        ),
         "",
     ]
+    parts += _chapter(measured)
+    if avx2:
+        parts += ["# On AVX2 alone", "", *_AVX2_METHOD, "", *_chapter(avx2, only_measured=True)]
+    return "\n".join(parts)
+
+
+def _chapter(measured: Sequence[Measured], *, only_measured: bool = False) -> list[str]:
+    parts = []
     for each in measured:
         title = [f"## {each.workload} ({each.rounds} rounds)", "", f"{each.on}.", ""]
         if each.workload == download.WORKLOAD:
             parts += [*title, *download.table(each.contenders)]
         else:
             parts += [*title, *table(each.contenders), ""]
-    parts += ["## Targets", "", *_targets({each.workload: each for each in measured}), ""]
+    by_workload = {each.workload: each for each in measured}
+    parts += ["## Targets", "", *_targets(by_workload, only_measured=only_measured), ""]
     # What is wrong with preparing concerns every workload of a run, and is said once.
     notes = dict.fromkeys(note for each in measured for note in each.notes)
     if notes:
         parts += ["## Notes", "", *[f"- {note}" for note in notes], ""]
-    return "\n".join(parts)
+    return parts
 
 
 def machine() -> str:
     """Processor, system and the libraries that were measured."""
     libraries = ", ".join(f"{name} {each}" for name, each in _installed().items())
     system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
-    info = Path("/proc/cpuinfo")
-    named = processor(info.read_text() if info.exists() else "")
-    return f"{named}, {len(os.sched_getaffinity(0))} CPUs, {system}, {libraries}"
+    return f"{processor(_cpuinfo())}, {len(os.sched_getaffinity(0))} CPUs, {system}, {libraries}"
 
 
 def _installed() -> dict[str, str]:
@@ -252,7 +269,7 @@ def _cost(measured: dict[str, Json]) -> str:
     return f"{usd:.2f} at {memory_mb:,} MB"
 
 
-def _targets(measured: Mapping[str, Measured]) -> list[str]:
+def _targets(measured: Mapping[str, Measured], *, only_measured: bool = False) -> list[str]:
     """Ratios of the medians, and how far the single rounds are apart: a machine may not be alone."""
     lines = ["| | target | seen | by round | |", "|---|---|---|---|---|"]
     of_the_ancestor = [(*each, ("ancestor", each[-1])) for each in TARGETS]
@@ -263,6 +280,8 @@ def _targets(measured: Mapping[str, Measured]) -> list[str]:
             what, key, beside = f"{what}, one thread", alone, alone
         base, value = middle(theirs.get(beside)), middle(ours.get(key))
         if not base or not value:
+            if only_measured:
+                continue
             lines.append(f"| {workload}: {what} | {target}x | not measured | | |")
             continue
         ratio = base / value
@@ -292,12 +311,29 @@ def _by_round(base: Json, value: Json, rounds: int) -> str:
     return f"{min(ratios):.1f}x to {max(ratios):.1f}x"
 
 
+def data_folder(cpuinfo: str | None = None) -> Path:
+    """Where figures of this machine belong, by its `/proc/cpuinfo`."""
+    flags = _described(_cpuinfo() if cpuinfo is None else cpuinfo).get("flags", "").split()
+    return figures.AVX2_DATA if "avx2" in flags and not {*flags} & {*_FOR_8_BITS} else figures.DATA
+
+
 def processor(cpuinfo: str) -> str:
     """Its name in Linux's `/proc/cpuinfo`, and what of its instructions decides how fast 8 bits are."""
+    described = _described(cpuinfo)
+    known = [name for name in _INSTRUCTIONS if name in described.get("flags", "").split()]
+    name = described.get("model name", platform.machine())
+    return f"{name} with {', '.join(known)}" if known else name
+
+
+def _cpuinfo() -> str:
+    info = Path("/proc/cpuinfo")
+    return info.read_text() if info.exists() else ""
+
+
+def _described(cpuinfo: str) -> dict[str, str]:
+    """Of the first processor."""
     described: dict[str, str] = {}
     for line in cpuinfo.splitlines():
         key, _, value = line.partition(":")
         described.setdefault(key.strip(), value.strip())
-    known = [name for name in _INSTRUCTIONS if name in described.get("flags", "").split()]
-    name = described.get("model name", platform.machine())
-    return f"{name} with {', '.join(known)}" if known else name
+    return described

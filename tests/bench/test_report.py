@@ -55,10 +55,11 @@ def test_a_run_replaces_its_own_workloads_and_the_page_keeps_the_others(tmp_path
 
 
 def test_the_committed_page_and_picture_are_those_of_the_committed_figures():
-    measured = figures.read(each.name for each in WORKLOADS)
+    order = [each.name for each in WORKLOADS]
+    measured = figures.read(order)
     page = figures.REPOSITORY / "bench" / "results.md"
     how = "python -m bench --page writes both"
-    assert page.read_text() == report.page(measured), how
+    assert page.read_text() == report.page(measured, figures.read(order, figures.AVX2_DATA)), how
     assert page.with_suffix(".svg").read_text() == plot.svg(measured), how
 
 
@@ -86,6 +87,35 @@ def test_a_language_model_is_drawn_by_its_tokens_and_noise_is_not_drawn():
     texts = [each.text for each in drawn.iterfind(f"{SVG}text")]
     assert {"first token, cold", "each token, warm"} <= set(texts)
     assert len(drawn.findall(f"{SVG}rect")) == 3
+
+
+def test_figures_of_avx2_alone_stand_in_a_chapter_of_their_own():
+    contenders: dict[str, dict[str, Any]] = {
+        "ancestor": {"first_s": [4.0]},
+        "hf-lambda int8": {"first_s": [1.0]},
+    }
+    others = Measured("DistilBERT", 1, "a machine", contenders)
+    slower = Measured("DistilBERT", 1, "an older machine", contenders, ["a note"])
+    above, _, below = report.page([others], [slower]).partition("# On AVX2 alone")
+    assert "a machine." in above and "an older machine" not in above and "not measured" in above
+    assert "an older machine." in below and "missed by 73 %" in below and "- a note" in below
+    assert "not measured" not in below  # said once
+    assert "AVX2" not in report.page([others])
+
+
+@pytest.mark.parametrize(
+    ("flags", "folder"),
+    [
+        ("sse avx2 fma", figures.AVX2_DATA),
+        ("avx2 avx512f", figures.AVX2_DATA),
+        ("avx2 avx_vnni", figures.DATA),
+        ("avx2 avx512f avx512_vnni", figures.DATA),
+        ("avx2 amx_int8", figures.DATA),
+        ("fp asimd asimddp", figures.DATA),
+    ],
+)
+def test_a_run_writes_to_the_figures_of_its_kind_of_processor(flags: str, folder: Path):
+    assert report.data_folder(f"model name\t: A Processor\nflags\t\t: {flags}\n") == folder
 
 
 @pytest.mark.parametrize(
