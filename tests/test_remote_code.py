@@ -10,7 +10,7 @@ from hf_lambda.torch_engine.code import code_options, consent_to_code
 
 ROOT = Path(__file__).parents[1]
 LOADS = ("from_pretrained", "from_config")
-_PLAIN_DATA = ("GenerationConfig", "torch.nn.EmbeddingBag")
+_PLAIN_DATA = ("GenerationConfig", "torch.nn.EmbeddingBag", "AutoHfQuantizer")
 """Classes that are made of no code of a repository."""
 
 
