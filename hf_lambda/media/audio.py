@@ -147,8 +147,8 @@ class Audio(MediaFile):
 def _with_length(data: bytes) -> bytes:
     """`data`, where it is a WAV whose sound has no length, with the length of all that follows.
 
-    A recorder that cannot go back to its header leaves 0 there. ffmpeg reads such a file to its end, and
-    libsndfile nothing of it; where it says 2^32 - 1 or 2^31 - 1 instead both read it.
+    A recorder that cannot go back to its header leaves 0 there, of which libsndfile reads nothing; where it
+    says 2^32 - 1 or 2^31 - 1 instead, libsndfile reads to the end.
     """
     at = 12
     while data[:4] == b"RIFF" and at + 8 < len(data):
