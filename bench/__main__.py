@@ -12,11 +12,12 @@ import compileall
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 
 from bench import deployed, download, figures, generation, plot, report, rivals, workloads
 from bench.cache import fill, refused_precisions
-from bench.contenders import Contender, contenders
+from bench.contenders import OPTIONAL, Contender, contenders
 from bench.environments import PACKAGES, is_installed, lay_out
 from bench.figures import Measured
 from bench.measure import REPOSITORY, Bench
@@ -69,6 +70,7 @@ def main() -> int:
             results,
             views=not (options.no_views or options.one_thread),
             one_thread=options.one_thread,
+            without=options.without,
         )
         figures.write(results.measured, report.data_folder())
         _write_page(options.output)
@@ -172,10 +174,19 @@ def _prepare(bench: Bench, chosen: list[Workload]) -> list[str]:
     return notes
 
 
-def _measure(bench: Bench, workload: Workload, results: Results, *, views: bool, one_thread: bool) -> None:
+def _measure(
+    bench: Bench,
+    workload: Workload,
+    results: Results,
+    *,
+    views: bool,
+    one_thread: bool,
+    without: Collection[str],
+) -> None:
     """Each round asks everybody in turn, so that a drift of the machine's speed meets all alike."""
     refused = {f"hf-lambda {precision}" for precision in refused_precisions(bench.cache, workload)}
-    field = [each for each in contenders(workload, bench.generated) if each.name not in refused]
+    left_out = {*without, *refused}
+    field = [each for each in contenders(workload, bench.generated) if each.name not in left_out]
     rounds = results.measured.rounds
     for contender in field:
         installed = {"installed_bytes": bench.environments[contender.environment].bytes}
@@ -238,6 +249,9 @@ def _parser() -> argparse.ArgumentParser:
         "--one-thread",
         action="store_true",
         help="memory and the figures of one thread alone, in its CPU's seconds: where others use the machine",
+    )
+    parser.add_argument(
+        "--without", action="append", default=[], choices=OPTIONAL, help="leave a contender out"
     )
     parser.add_argument("--page", action="store_true", help="write page and picture anew, measure nothing")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results.md")

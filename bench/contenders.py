@@ -15,6 +15,11 @@ HANDLERS = Path(__file__).parent / "handlers"
 _OURS = {name: CACHE_ENVIRONMENT[name] for name in ("OPENBLAS_NUM_THREADS", "ORT_DISABLE_TELEMETRY")}
 
 
+RIVALS = ("ctranslate2", "llama-cpp", "openvino", "sentence-transformers")
+OPTIONAL = (*(f"hf-lambda {how}" for how in ("torch", "auto", "fp32", "int4", "int8")), *RIVALS)
+"""Names of all but the ancestor, whom the others are compared with."""
+
+
 @dataclass(frozen=True)
 class Contender:
     """A handler module that serves a workload, with the environment that it runs in (see `environments`).
@@ -43,7 +48,7 @@ def contenders(workload: Workload, generated: Path) -> list[Contender]:
         (generated / f"{module}.py").write_text(_script(workload, engine, precision))
         image = "full" if engine == "torch" else "slim"
         found.append(Contender(f"hf-lambda {name}", module, generated, image, variables=_OURS))
-    for rival in ("ctranslate2", "llama-cpp", "openvino", "sentence-transformers"):
+    for rival in RIVALS:
         module = f"{rival.replace('-', '_')}_{kind}"
         if (HANDLERS / f"{module}.py").exists() and (rival != "llama-cpp" or has_llama_cpp()):
             found.append(Contender(rival, module, HANDLERS, rival, is_converted=True, variables=named))

@@ -1,5 +1,6 @@
 """Language models in the benchmark: tokens a second of timed calls, models of the published sizes."""
 
+from collections import defaultdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from bench import generation, report, workloads
 from bench.contenders import Contender
 from bench.contenders import contenders as contenders_of
 from bench.figures import Measured
+from bench.results import Results
 from bench.warm import _varied
 from bench.workloads import BATCH, LANGUAGE_MODELS, LONG_ANSWER, LONG_PROMPT, ONE_TOKEN, WORKLOADS
 from hf_lambda.manifest import CachedFile, Manifest, PreparedEntry, write_manifest
@@ -48,6 +50,22 @@ def test_on_a_shared_machine_one_thread_alone_is_measured(monkeypatch):
     assert "first_s" not in measured and "token_s" not in measured
     assert measured["one_cpu_first_s"] == [6.0]
     assert (measured["peak_mb"], measured["one_cpu_token_s"]) == ([500], [pytest.approx(3.2 / 64)])
+
+
+def test_a_contender_is_left_out_where_asked_but_not_whom_all_are_compared_with(monkeypatch, tmp_path):
+    measured: list[str] = []
+    monkeypatch.setattr(main, "refused_precisions", lambda *_: {"int4"})
+    monkeypatch.setattr(
+        main, "_one_round", lambda bench, contender, *_, **__: measured.append(contender.name)
+    )
+    sizes = defaultdict(lambda: SimpleNamespace(bytes=1))
+    bench = SimpleNamespace(cache=tmp_path, generated=tmp_path, environments=sizes)
+    results = Results(GENERATE[0], 1, "a machine", [], tmp_path)
+    left_out = ["hf-lambda torch", "llama-cpp"]
+    main._measure(bench, GENERATE[0], results, views=False, one_thread=True, without=left_out)  # type: ignore[arg-type]
+    assert measured == ["ancestor", "hf-lambda int8", "ctranslate2"]
+    with pytest.raises(SystemExit):
+        main._parser().parse_args(["--without", "ancestor"])
 
 
 def test_the_page_shows_tokens_a_second_and_what_a_million_of_them_cost():
