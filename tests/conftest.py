@@ -32,7 +32,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     Not those over the real provider: each has an account of its own, and takes minutes.
     """
     provider = Path(__file__).with_name("provider")
-    drawn, left = [], []
+    drawn: list[pytest.Item] = []
+    left: list[pytest.Item] = []
     for item in items:
         alone = provider in item.path.parents and item.path.name != "test_changes.py"
         if not alone:

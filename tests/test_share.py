@@ -30,8 +30,8 @@ def test_the_others_are_counted_as_deselected(tmp_path: Path):
             "def test_one():\n    pass\n\n\ndef test_two():\n    pass\n"
         )
     (tmp_path / "conftest.py").write_text("from tests.conftest import *\n")
-    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", tmp_path, "--confcutdir", tmp_path]
-    command += ["-p", "no:cacheprovider", "--share=0.5", "--draw=b", tmp_path]
+    command = [sys.executable, "-m", "pytest", "-q", f"--rootdir={tmp_path}", f"--confcutdir={tmp_path}"]
+    command += ["-p", "no:cacheprovider", "--share=0.5", "--draw=b", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     drawn = sum(is_drawn(f"test_{number}.py", 0.5, "b") for number in range(8))
     assert 0 < drawn < 8

@@ -58,7 +58,7 @@ def test_a_contender_is_left_out_where_asked_but_not_whom_all_are_compared_with(
     monkeypatch.setattr(
         main, "_one_round", lambda bench, contender, *_, **__: measured.append(contender.name)
     )
-    sizes = defaultdict(lambda: SimpleNamespace(bytes=1))
+    sizes: Any = defaultdict(lambda: SimpleNamespace(bytes=1))
     bench = SimpleNamespace(cache=tmp_path, generated=tmp_path, environments=sizes)
     results = Results(GENERATE[0], 1, "a machine", [], tmp_path)
     left_out = ["hf-lambda torch", "llama-cpp"]
