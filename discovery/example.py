@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Mapping
 from typing import Literal
 
 from hf_lambda import tasks
@@ -72,12 +73,13 @@ def example(
     task, model = (pipelines[0].task, pipelines[0].model) if pipelines else ("", "")
     if not is_endpoint:
         event = {key: _value(key, "", task, model) for key in _event_keys(handler)}
-        return _with_file(event, ast.arguments([], [], None, [], [], None, []), task)
+        return _with_file(event, {}, task)
     event = {
         parameter.arg: _value(parameter.arg, _annotation(parameter), task, model)
         for parameter in _required(handler.args)
     }
-    return _with_file(event, handler.args, task)
+    arguments = (*handler.args.args, *handler.args.kwonlyargs)
+    return _with_file(event, {each.arg: _annotation(each) for each in arguments}, task)
 
 
 def _inputs(declared: Declared | None) -> dict[str, Json]:
@@ -111,14 +113,13 @@ def _required(arguments: ast.arguments) -> list[ast.arg]:
     return [*without_default, *(argument for argument, default in keyword if default is None)]
 
 
-def _with_file(event: dict[str, Json], arguments: ast.arguments, task: str) -> dict[str, Json]:
+def _with_file(event: dict[str, Json], parameters: Mapping[str, str], task: str) -> dict[str, Json]:
     """`event` with a file in it, where the task hears or sees and none of its values is one yet.
 
     In a parameter that has a default, or in the first that says nothing of its type: the pipeline takes
-    base64 too.
+    base64 too. parameters: annotations by name.
     """
     kind = KINDS.get(task)
-    parameters = {each.arg: _annotation(each) for each in (*arguments.args, *arguments.kwonlyargs)}
     if kind not in ("image", "audio") or any(_file(parameters.get(name, "")) for name in event):
         return event
     for name, annotation in parameters.items():

@@ -214,7 +214,7 @@ def _written(given: Json, accept: str, http: bool) -> Stream | Json:
             raise NotAcceptable(text) from None
     if not isinstance(given, str):
         return given
-    if accept.partition(";")[0].strip().lower() == events.JSON:
+    if events.media_type_of(accept) == events.JSON:
         try:
             return json.loads(given)
         except ValueError:

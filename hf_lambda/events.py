@@ -119,7 +119,7 @@ def read_body(event: Json) -> Body:
         _check_values({"": event})
         return Body(json.dumps(event), JSON)
     content_type = _header(event, "content-type") or JSON
-    media_type = content_type.partition(";")[0].strip().lower()
+    media_type = media_type_of(content_type)
     accept = accept_of(event)
     if media_type != JSON and not media_type.startswith("text/"):
         return Body(_file(event), content_type, accept)
@@ -158,7 +158,7 @@ _CONTENT_TYPES = (
 
 def _by_content_type(event: dict[str, Json], problem: BadRequest) -> BadRequest:
     """`problem` of reading JSON, or that it was sent as something else: a form, a file without its type."""
-    media_type = _header(event, "content-type").partition(";")[0].strip().lower()
+    media_type = media_type_of(_header(event, "content-type"))
     is_json = media_type == JSON or media_type.endswith("+json")
     if problem.given not in (_NO_JSON, _NO_TEXT) or is_json or (not media_type and problem.given == _NO_JSON):
         return problem
@@ -322,8 +322,8 @@ def query_of(event: dict[str, Json]) -> dict[str, Json]:
 
 def _is_file(event: dict[str, Json]) -> bool:
     """Whether the content type says that the body is no JSON, whatever it then holds."""
-    content_type = _header(event, "content-type").partition(";")[0].strip().lower()
-    return content_type.startswith(("image/", "audio/", "video/")) or content_type in _FILES
+    media_type = media_type_of(_header(event, "content-type"))
+    return media_type.startswith(("image/", "audio/", "video/")) or media_type in _FILES
 
 
 _FILES = ("application/octet-stream", "application/ogg", "application/pdf")
@@ -385,6 +385,11 @@ def _decoded(event: dict[str, Json], data: bytes) -> bytes:
     if not inflater.eof:
         raise BadRequest(None, f"a whole {encoding} body", "one that is cut")
     return plain
+
+
+def media_type_of(header: str) -> str:
+    """Of a content type or what is accepted, without its parameters and in small letters."""
+    return header.partition(";")[0].strip().lower()
 
 
 def _header(event: dict[str, Json], name: str) -> str:

@@ -176,10 +176,14 @@ UNCHANGING = {
     "translation": ("return_tensors",),
     "text2text-generation": ("return_tensors",),
     # Of fetching a URL, which is never done here.
-    **dict.fromkeys(("image-classification", "image-feature-extraction", "image-segmentation"), ("timeout",)),
-    **dict.fromkeys(("object-detection", "depth-estimation", "zero-shot-image-classification"), ("timeout",)),
-    **dict.fromkeys(("zero-shot-object-detection", "image-to-text", "image-text-to-text"), ("timeout",)),
-    **dict.fromkeys(("document-question-answering", "keypoint-matching"), ("timeout",)),
+    **dict.fromkeys(
+        (
+            *("image-classification", "image-feature-extraction", "image-segmentation", "object-detection"),
+            *("depth-estimation", "zero-shot-image-classification", "zero-shot-object-detection"),
+            *("image-to-text", "image-text-to-text", "document-question-answering", "keypoint-matching"),
+        ),
+        ("timeout",),
+    ),
 }
 """What calls of transformers' pipelines take and no answer depends on; batches are made here as they fit."""
 _BATCHING = ("batch_size", "num_workers")
