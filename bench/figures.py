@@ -16,7 +16,7 @@ from hf_lambda.records import Json
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY / "bench" / "data"
 AVX2_DATA = DATA / "avx2"
-"""Of x86 processors without VNNI and AMX, on which 8 bits are multiplied hardly faster than fp32."""
+"""Of x86 processors without VNNI and AMX, where 8 bits gain less over fp32."""
 
 
 @dataclass(frozen=True)
