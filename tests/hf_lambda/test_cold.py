@@ -13,6 +13,7 @@ from hf_lambda import cold
 from hf_lambda.errors import ColdCache
 from hf_lambda.manifest import manifest_path, read_manifest
 from local.hub import Hub, serve
+from tests.families import others_slow
 
 ROOT = Path(__file__).parents[2]
 DOWNLOAD = """
@@ -58,7 +59,10 @@ def finish(process):
 
 
 @pytest.mark.parametrize(
-    ("left_out", "weights"), [("", "model.safetensors"), ("model.safetensors", "pytorch_model.bin")]
+    ("left_out", "weights"),
+    others_slow(
+        [("", "model.safetensors"), ("model.safetensors", "pytorch_model.bin")], ("", "model.safetensors")
+    ),
 )
 def test_one_weight_format_is_fetched_and_the_manifest_published(tmp_path, hub, left_out, weights):
     if left_out:

@@ -23,6 +23,7 @@ from infra.existing_network import (
     mistakes_in,
 )
 from infra.settings import Settings
+from tests.families import others_slow
 from tests.infra.asked import Deployed
 from tests.infra.program import ROOT, Deploy
 
@@ -414,7 +415,7 @@ def test_a_boundary_is_on_every_role(deploy: Deploy):
     assert not any("permissionsBoundary" in each.inputs for each in deploy("dev").all("iam/role").values())
 
 
-@pytest.mark.parametrize("egress", ["relay", "none"])
+@pytest.mark.parametrize("egress", others_slow(["relay", "none"], "relay"))
 def test_what_a_boundary_has_to_allow_is_what_the_documents_say(deploy: Deploy, egress: str):
     keys: dict[str, Any] = {"inputBucket": "own", "batchBucket": "jobs", "warmOnDeploy": egress == "relay"}
     batch = {"endpoints": {"sentiment": {"batch": True, "async": True, "keepWarm": "rate(5 minutes)"}}}

@@ -20,6 +20,8 @@ from tests.provider.existing import Laid, lay_network, mount, s3_endpoint
 from tests.provider.program import Program
 from tests.provider.schema import Schema
 
+pytestmark = pytest.mark.slow
+
 
 def settings_of(laid: Laid, **keys: Any) -> Settings:
     config = {
@@ -162,7 +164,6 @@ def resources(account: Account, laid: Laid) -> dict[str, set[str]]:
     }
 
 
-@pytest.mark.slow
 def test_a_stack_comes_into_a_network_changes_and_leaves_it_as_it_was(program: Program, account: Account):
     laid = lay_network(account.client)
     before = resources(account, laid)
@@ -175,7 +176,6 @@ def test_a_stack_comes_into_a_network_changes_and_leaves_it_as_it_was(program: P
     assert resources(account, laid) == before
 
 
-@pytest.mark.slow
 def test_a_stack_uses_a_file_system_and_an_s3_endpoint_that_are_there(program: Program, account: Account):
     laid = lay_network(account.client)
     mount(account.client, laid, 0)
@@ -193,7 +193,6 @@ def test_a_stack_uses_a_file_system_and_an_s3_endpoint_that_are_there(program: P
     assert account.client("efs").describe_file_systems(FileSystemId=laid.file_system)["FileSystems"]
 
 
-@pytest.mark.slow
 def test_two_stacks_share_a_network_and_a_file_system(
     tmp_path: Path, schema: Schema, account: Account, monkeypatch: pytest.MonkeyPatch
 ):
@@ -218,7 +217,6 @@ def test_two_stacks_share_a_network_and_a_file_system(
     assert resources(account, laid) == before
 
 
-@pytest.mark.slow
 def test_roles_have_the_boundary_and_a_boundary_that_is_not_there_is_refused(
     program: Program, account: Account
 ):

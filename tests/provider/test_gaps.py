@@ -9,6 +9,8 @@ from moto.budgets.responses import BudgetsResponse
 from moto.efs.responses import EFSResponse
 from moto.stepfunctions.responses import StepFunctionResponse
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("of", "call"),

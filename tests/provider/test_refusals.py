@@ -12,6 +12,8 @@ from botocore.exceptions import ClientError
 from tests.provider.aws.refusals import RULES
 from tests.provider.conftest import Client
 
+pytestmark = pytest.mark.slow
+
 ASSUMED_BY_LAMBDA = json.dumps(
     {
         "Version": "2012-10-17",

@@ -44,7 +44,7 @@ def test_every_family_gives_the_answers_of_torch(both, family):
         {"max_seq_len": 30, "doc_stride": 0, "top_k": 5},
     ],
 )
-@pytest.mark.parametrize("family", ["roberta", "deberta-v2"])
+@pytest.mark.parametrize("family", others_slow(["roberta", "deberta-v2"], "roberta"))
 def test_long_contexts_are_read_in_windows(both, family, parameters):
     fast, slow = both(family)
     same(fast(LONG + QUESTIONS, **parameters), slow(LONG + QUESTIONS, **parameters))

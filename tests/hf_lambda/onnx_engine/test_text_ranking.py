@@ -14,6 +14,7 @@ from hf_lambda.errors import Unprocessable, UntrainedHead
 from hf_lambda.onnx_engine import load as load_onnx
 from hf_lambda.onnx_engine.contract import EncoderContract, write_contract
 from hf_lambda.torch_engine import load as load_torch
+from tests.families import others_slow
 from tests.hf_lambda.onnx_engine.conftest import same
 from tests.tiny_encoders import FAMILIES, TEXTS
 from warmup.prepare import PrepareRequest, prepare
@@ -35,16 +36,7 @@ def judged(snapshot, query, documents, **options):
     return [{"index": each["corpus_id"], "score": each["score"]} for each in ranked]
 
 
-QUICK = ("bert", "roberta")
-
-
-@pytest.mark.parametrize(
-    "family",
-    [
-        *QUICK,
-        *(pytest.param(each, marks=pytest.mark.slow) for each in [*FAMILIES, "bart"] if each not in QUICK),
-    ],
-)
+@pytest.mark.parametrize("family", others_slow([*FAMILIES, "bart"], "bert"))
 def test_every_family_ranks_as_cross_encoder_does(pair, family):
     both = pair("text-ranking", family)
     given = [{"query": QUERY, "documents": DOCUMENTS}, {"query": "platform 9", "documents": TEXTS[:3]}]

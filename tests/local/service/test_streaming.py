@@ -206,7 +206,7 @@ def start(emulators, root):
 
 
 def test_a_function_that_takes_too_long_is_cut_and_its_instance_ends(start):
-    instance = start(timeout_s=2)
+    instance = start(timeout_s=1)
     assert isinstance(instance, StreamingEmulator)
     result = instance.invoke(json.dumps({"folder": "nothing comes", "stream": True}).encode())
     assert result.error

@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 
 from hf_lambda.onnx_engine import load
+from tests.families import others_slow
 from tests.warmup.prepare.conftest import prepared, requested
 from warmup.prepare import RECIPE, NotPrepared, Tolerance, Unfinished, prepare
 
@@ -47,7 +48,7 @@ def test_a_folder_that_is_there_is_not_made_again(snapshot, tmp_path):
     assert steps == []
 
 
-@pytest.mark.parametrize("name", ["model.onnx.data", "tokenizer.json"])
+@pytest.mark.parametrize("name", others_slow(["model.onnx.data", "tokenizer.json"], "model.onnx.data"))
 def test_a_damaged_folder_is_made_again(snapshot, tmp_path, name):
     entry = prepared(snapshot, tmp_path, precision="fp32")
     steps: list[str] = []
@@ -104,7 +105,7 @@ def test_fp32_is_made_where_it_is_asked_for(snapshot, tmp_path):
     assert "int8" not in entry.agreement
 
 
-@pytest.mark.parametrize("precision", ["auto", "int8"])
+@pytest.mark.parametrize("precision", others_slow(["auto", "int8"], "auto"))
 def test_int8_beyond_the_tolerance_is_published_as_fp32_with_the_reason(snapshot, tmp_path, precision):
     strict = Tolerance(probability=1e-9)
     entry = prepared(snapshot, tmp_path, precision=precision, tolerance=strict)

@@ -67,9 +67,7 @@ def full(warming: Warming):
     return run
 
 
-@pytest.mark.parametrize(
-    "left", others_slow([0, 4096, 64 << 10, SNAPSHOT_BYTES // 2], 0, SNAPSHOT_BYTES // 2)
-)
+@pytest.mark.parametrize("left", others_slow([0, 4096, 64 << 10, SNAPSHOT_BYTES // 2], SNAPSHOT_BYTES // 2))
 def test_a_warm_up_on_a_full_disk_says_so_and_the_next_one_with_room_works(full, left: int) -> None:
     size = 4 * SNAPSHOT_BYTES // 4096 * 4096
     first, job, again = full(size, size - left)

@@ -13,6 +13,7 @@ from hf_lambda.onnx_engine import load
 from hf_lambda.onnx_engine.contract import DecoderContract
 from hf_lambda.onnx_engine.decoder.memory import serving_mb
 from hf_lambda.onnx_engine.decoder.model import Model
+from tests.families import others_slow
 from tests.tiny_decoders import snapshot
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
 from warmup.prepare.decoder.blocks import rounded
@@ -67,7 +68,7 @@ def test_fp32_agrees_within_its_tolerance(source, tmp_path):
     assert "block_size" not in entry.agreement["fp32"]
 
 
-@pytest.mark.parametrize("first", ["int8", "int4"])
+@pytest.mark.parametrize("first", others_slow(["int8", "int4"], "int8"))
 def test_8_bits_that_wide_blocks_spoil_are_tried_in_blocks_of_32(source, tmp_path, monkeypatch, first):
     """Whatever their loss here: the wide ones are written wrongly, the gate has to notice."""
 
@@ -91,11 +92,14 @@ def test_8_bits_that_wide_blocks_spoil_are_tried_in_blocks_of_32(source, tmp_pat
 
 @pytest.mark.parametrize(
     ("tolerance", "reason"),
-    [
-        ({"int8_kl": 1e-9}, r"int8: the mean KL divergence is \S+, allowed 1e-09"),
-        ({"int8_same_choice": 1.01}, r"int8: \S+% of the sure choices are the same, 101\.0% are asked"),
-        ({"int8_perplexity": -1}, r"int8: the perplexity grows by \S+%, allowed -100\.00%"),
-    ],
+    others_slow(
+        [
+            KL := ({"int8_kl": 1e-9}, r"int8: the mean KL divergence is \S+, allowed 1e-09"),
+            ({"int8_same_choice": 1.01}, r"int8: \S+% of the sure choices are the same, 101\.0% are asked"),
+            ({"int8_perplexity": -1}, r"int8: the perplexity grows by \S+%, allowed -100\.00%"),
+        ],
+        KL,
+    ),
 )
 def test_8_bits_beyond_a_tolerance_are_served_in_fp32_with_the_reason(source, tmp_path, tolerance, reason):
     entry = _prepare(source, tmp_path, tolerance=Tolerance(**{**vars(LOOSE), **tolerance}))

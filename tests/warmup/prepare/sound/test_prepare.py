@@ -13,6 +13,7 @@ import transformers
 from hf_lambda import onnx_engine
 from hf_lambda.errors import BadRequest, Unprocessable
 from hf_lambda.media.audio import Audio
+from tests.families import others_slow
 from tests.media_support import assert_same, base64_of, sound, tones
 from tests.tiny_media import build
 from warmup.prepare import NotPrepared, PrepareRequest, Tolerance, prepare
@@ -118,7 +119,7 @@ def compared(whisper: tuple[Any, Any], seconds: float, chosen: dict[str, Any]) -
     assert_same(answer, theirs(wave, generate_kwargs=generate, **options), 1e-4)
 
 
-@pytest.mark.parametrize(("seconds", "chosen"), WHISPER)
+@pytest.mark.parametrize(("seconds", "chosen"), others_slow(WHISPER, *WHISPER[:2], WHISPER[-1]))
 def test_whisper_writes_what_transformers_writes(whisper, seconds, chosen):
     compared(whisper, seconds, chosen)
 

@@ -30,7 +30,6 @@ PARAMETERS["zero-shot-image-classification"] = {
 }
 FAST = [
     ("image-classification", "vit"),
-    ("object-detection", "detr"),
     ("zero-shot-image-classification", "clip"),
 ]
 BUILT_AS = {"convnextv2": "convnext"}
