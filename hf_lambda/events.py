@@ -57,17 +57,20 @@ def is_http(event: Json) -> bool:
 
 
 def method_and_path(event: Json) -> tuple[str, str]:
-    """Of an HTTP event, as the client wrote them but for what is quoted and a slash at the end."""
+    """Of an HTTP event, as the client wrote them but for what is quoted and a slash at the end.
+
+    HEAD is GET: it asks for the same answer, whose content the server leaves out (RFC 9110, 9.3.2).
+    """
     context = event["requestContext"]
     described = context.get("http")
     named = described.get("method") if isinstance(described, dict) else None
-    method = named or event.get("httpMethod") or "GET"
+    method = str(named or event.get("httpMethod") or "GET").upper()
     path = str(event.get("rawPath") or event.get("path") or "/")
     if "%" in path:
         from urllib.parse import unquote  # clients quote the slash of a model's id
 
         path = unquote(path)
-    return str(method).upper(), path.rstrip("/") or "/"
+    return "GET" if method == "HEAD" else method, path.rstrip("/") or "/"
 
 
 def without_stage(path: str, known: Collection[str]) -> str:

@@ -148,6 +148,8 @@ def _handler(route: Route) -> type[BaseHTTPRequestHandler]:
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             with contextlib.closing(pieces):
+                if self.command == "HEAD":
+                    return
                 try:
                     for piece in filter(None, pieces):
                         self.wfile.write(b"%x\r\n%s\r\n" % (len(piece), piece))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -175,7 +176,8 @@ def test_a_model_tells_of_itself_and_whether_it_is_there(both, embedder, monkeyp
         *("int8", 64),
     )
     assert info["model_type"] == {"embedding": {"pooling": "auto"}}
-    assert [ask_http(both, path)[0] for path in ("/health", "/ping", "/")] == [200] * 3
+    for path, method in itertools.product(("/health", "/ping", "/"), ("GET", "HEAD")):
+        assert ask_http(both, path, method=method)[0] == 200
 
     def cold():
         raise ColdCache("warm it: python -m warmup")

@@ -111,6 +111,15 @@ def test_pieces_arrive_before_the_next_one_is_made(served, signals, post):
     assert answer.read() == b""
 
 
+def test_an_answer_to_head_has_no_content_and_the_connection_serves_on(served, post):
+    connection, first = post(served(), count=1)
+    first.read()
+    connection.request("HEAD", "/urls/probe/?stream=true")
+    assert connection.getresponse().read() == b""
+    connection.request("POST", "/urls/probe/", json.dumps({"count": 2}))
+    assert len(json.loads(connection.getresponse().read())) == 2
+
+
 def test_without_stream_the_answer_comes_whole(served, post):
     _, answer = post(served(), count=2)
     assert answer.status == 200
