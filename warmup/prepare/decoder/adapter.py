@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from ...protocol.records import Json
@@ -32,6 +33,7 @@ _WITHOUT_EFFECT = {
     *("megatron_core", "qalora_group_size"),
 }
 _NEUTRAL: tuple[object, ...] = (None, False, "none", 0, {}, [])
+_PATTERN_SECONDS = 1.0
 _PLAIN_STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
 """Of `init_lora_weights`; the others change the base model before training."""
 
@@ -74,6 +76,8 @@ def read_adapter(folder: Path) -> Adapter:
             raise NotPrepared(f"the adapter's tensor {name!r} is of a kind that is not merged here")
         else:
             replaced[own.removeprefix("model.")] = _fp32(name, place)
+    if not halves and not replaced:
+        raise NotPrepared(f"the adapter's {WEIGHTS} has no tensors")
     updates = {
         module.removeprefix("model."): _update(config, module, each) for module, each in halves.items()
     }
@@ -81,8 +85,12 @@ def read_adapter(folder: Path) -> Adapter:
 
 
 def _update(config: Mapping[str, Json], module: str, halves: Mapping[str, NDArray[Any]]) -> Update:
-    if set(halves) != {"A", "B"} or halves["A"].shape[0] != halves["B"].shape[1]:
-        raise NotPrepared(f"the adapter has not both halves of {module}")
+    if set(halves) != {"A", "B"} or any(each.ndim != 2 for each in halves.values()):
+        raise NotPrepared(f"the adapter has not both halves of {module}, as matrices")
+    if halves["A"].shape[0] != halves["B"].shape[1]:
+        raise NotPrepared(
+            f"the adapter's halves of {module} are {halves['A'].shape} and {halves['B'].shape}: of two ranks"
+        )
     rank = _pattern(config.get("rank_pattern"), module, config["r"])
     if rank != halves["A"].shape[0]:
         raise NotPrepared(
@@ -92,10 +100,19 @@ def _update(config: Mapping[str, Json], module: str, halves: Mapping[str, NDArra
     return Update(halves["A"], halves["B"], alpha / (math.sqrt(rank) if config.get("use_rslora") else rank))
 
 
-def _pattern(patterns: Mapping[str, Json] | None, module: str, default: Json) -> Json:
-    """A rank or alpha of some matrices, as peft looks it up: of the first pattern that ends the name."""
-    found = (value for key, value in (patterns or {}).items() if re.match(rf"(.*\.)?({key})$", module))
-    return next(found, default)
+def _pattern(patterns: Mapping[str, float] | None, module: str, default: float) -> float:
+    """A rank or alpha of some matrices, as peft looks it up: of the first pattern that ends the name.
+
+    The patterns are regular expressions of whoever wrote the adapter: raises NotPrepared for one that is
+    none, or that takes a second.
+    """
+    for key, value in (patterns or {}).items():
+        try:
+            if regex.match(rf"(.*\.)?({key})$", module, timeout=_PATTERN_SECONDS):
+                return value
+        except (regex.error, TimeoutError) as error:
+            raise NotPrepared(f"the adapter's pattern {key!r} is not matched: {error}") from None
+    return default
 
 
 def _check(config: Json) -> None:
@@ -103,14 +120,24 @@ def _check(config: Json) -> None:
         kind = config.get("peft_type") if isinstance(config, dict) else config
         raise NotPrepared(f"the adapter is of the kind {kind!r}; LORA is merged")
     for name in ("r", "lora_alpha"):
-        if not isinstance(config.get(name), int | float) or config[name] <= 0:
+        if not _is_positive(config.get(name)):
             raise NotPrepared(f"the adapter's {name} is {config.get(name)!r}; expected a number above 0")
+    for name in ("rank_pattern", "alpha_pattern"):
+        patterns = config.get(name) or {}
+        if not isinstance(patterns, dict) or not all(map(_is_positive, patterns.values())):
+            raise NotPrepared(
+                f"the adapter's {name} is {patterns!r}; expected an object with numbers above 0"
+            )
     if config.get("init_lora_weights") not in _PLAIN_STARTS:
         how = config["init_lora_weights"]
         raise NotPrepared(f"the adapter began as {how!r}, which changes the base model: save it converted")
     for name, value in config.items():
         if name not in _READ | _WITHOUT_EFFECT and value not in _NEUTRAL:
             raise NotPrepared(f"the adapter has {name}={value!r}, which is not merged here")
+
+
+def _is_positive(number: Json) -> bool:
+    return isinstance(number, int | float) and 0 < number < math.inf
 
 
 def _fp32(name: str, place: Place) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -105,6 +106,12 @@ def test_what_was_trained_as_a_whole_takes_the_place_of_the_bases(base, tmp_path
         ({"lora_bias": True}, "lora_bias=True"),
         ({"fan_in_fan_out": True}, "fan_in_fan_out=True"),
         ({"layer_replication": [[0, 2]]}, "layer_replication"),
+        ({"rank_pattern": {"(": 4}}, r"pattern '\(' is not matched: missing \)"),
+        ({"alpha_pattern": {"(": 4}}, r"pattern '\(' is not matched: missing \)"),
+        ({"rank_pattern": [1]}, r"rank_pattern is \[1\]; expected an object with numbers above 0"),
+        ({"alpha_pattern": {"q_proj": "8"}}, "alpha_pattern is .*; expected an object with numbers above 0"),
+        ({"alpha_pattern": {"q_proj": math.nan}}, "alpha_pattern is .*nan.*; expected an object"),
+        ({"lora_alpha": math.inf}, "lora_alpha is inf; expected a number above 0"),
         ({"something_new": "yes"}, "something_new='yes'"),
         ({"init_lora_weights": "pissa"}, "began as 'pissa', which changes the base model"),
         ({"r": 8}, "says rank 8 of model.layers.0.self_attn.[a-z]+_proj, its tensors have 4"),
@@ -114,6 +121,38 @@ def test_what_was_trained_as_a_whole_takes_the_place_of_the_bases(base, tmp_path
 def test_what_is_more_than_lora_is_refused_by_name(base, tmp_path, config, reason):
     with pytest.raises(NotPrepared, match=reason):
         read_adapter(write_adapter(tmp_path / "a", base, ATTENTION, **config))
+
+
+def test_a_pattern_that_takes_too_long_is_refused(base, tmp_path, monkeypatch):
+    monkeypatch.setattr("warmup.prepare.decoder.adapter._PATTERN_SECONDS", 0.01)
+    backtracks = "((.|..)+)+[!?]"
+    with pytest.raises(NotPrepared, match="is not matched: regex timed out"):
+        read_adapter(write_adapter(tmp_path / "a", base, ATTENTION, rank_pattern={backtracks: 4}))
+
+
+def test_an_adapter_without_tensors_is_refused(base, tmp_path):
+    folder = write_adapter(tmp_path / "a", base, ATTENTION)
+    safetensors.numpy.save_file({}, folder / "adapter_model.safetensors")
+    with pytest.raises(NotPrepared, match=r"adapter_model\.safetensors has no tensors"):
+        read_adapter(folder)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (lambda half: half[..., None], "has not both halves of .*q_proj, as matrices"),
+        (lambda half: half.sum(), "has not both halves of .*q_proj, as matrices"),
+        (lambda half: half[:-1], r"halves of .*q_proj are \(3, 64\) and \(64, 4\): of two ranks"),
+    ],
+)
+def test_a_half_that_does_not_fit_the_other_is_refused(base, tmp_path, wrong, reason):
+    folder = write_adapter(tmp_path / "a", base, ATTENTION)
+    tensors = safetensors.numpy.load_file(folder / "adapter_model.safetensors")
+    name = next(each for each in tensors if each.endswith("q_proj.lora_A.weight"))
+    tensors[name] = np.ascontiguousarray(wrong(tensors[name]), "f4").reshape(wrong(tensors[name]).shape)
+    safetensors.numpy.save_file(tensors, folder / "adapter_model.safetensors")
+    with pytest.raises(NotPrepared, match=reason):
+        read_adapter(folder)
 
 
 def test_an_adapter_of_another_model_or_a_damaged_one_is_refused(base, tmp_path):
