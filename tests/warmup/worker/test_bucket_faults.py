@@ -29,9 +29,8 @@ def refusing(status: int, code: str) -> Iterator[Bucket]:
     """A bucket all of whose requests are answered with `code`."""
 
     class Handler(BaseHTTPRequestHandler):
-        protocol_version = (
-            "HTTP/1.1"  # says "100 Continue", which a client that sends a file waits a second for
-        )
+        # Says "100 Continue", which a client that sends a file waits a second for.
+        protocol_version = "HTTP/1.1"
 
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
