@@ -90,7 +90,7 @@ def stream(generated):
 
 
 whole = [Generated("It was Rome.", "stop", 3)]
-generate.complete = lambda prompt, **asked: Completion(4, lambda: whole, stream)
+generate.complete_each = lambda prompts, **asked: [Completion(4, lambda: whole, stream) for _ in prompts]
 handler = openai(generate)
 ''',
     "vectors": '''"""Sentences as vectors."""
