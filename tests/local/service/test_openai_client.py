@@ -185,9 +185,19 @@ def test_models_and_errors_are_what_the_client_knows(client):
     with pytest.raises(openai.UnprocessableEntityError, match="this endpoint holds 512 with the answer"):
         made.completions.create(model=MODEL, prompt="the train " * 600)
     with pytest.raises(openai.UnprocessableEntityError, match="Only system, user and assistant speak here"):
-        made.chat.completions.create(
-            model=MODEL, messages=[{"role": "developer", "content": "x"}], stream=True
+        critic = {"messages": [{"role": "critic", "content": "x"}]}
+        made.chat.completions.create(model=MODEL, messages=CHAT, stream=True, extra_body=critic)
+
+
+def test_a_developer_speaks_as_the_system_where_the_template_knows_none(client):
+    said = [
+        client().chat.completions.create(
+            model=MODEL, messages=[{"role": role, "content": "Be short."}, *CHAT], max_tokens=8, temperature=0
         )
+        for role in ("developer", "system")
+    ]
+    assert said[0].choices == said[1].choices
+    assert said[0].usage == said[1].usage
 
 
 SCHEMA = {
