@@ -197,7 +197,7 @@ names = st.text(min_size=1, max_size=40) | st.sampled_from([name for name in AST
 
 
 @given(path=st.lists(names, min_size=1, max_size=4).map("/".join), oid=names | st.just("0" * 40))
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
 def test_a_name_without_a_problem_stays_in_its_folder(path: str, oid: str) -> None:
     file = RemoteFile(path, 1, oid)
     if file.problem is None:
