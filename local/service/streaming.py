@@ -2,7 +2,6 @@
 
 import base64
 import contextlib
-import functools
 import json
 import queue
 import socket
@@ -75,8 +74,9 @@ class RuntimeApi:
         self._init_error: bytes | None = None
         self._server = _Server(("127.0.0.1", port), _handler(self))
         # Asked often whether it shall end: a function's last instance would wait half a second.
-        serve = functools.partial(self._server.serve_forever, poll_interval=0.05)
-        threading.Thread(target=serve, name="runtime api", daemon=True).start()
+        often = {"poll_interval": 0.05}
+        serve = self._server.serve_forever
+        threading.Thread(target=serve, kwargs=often, name="runtime api", daemon=True).start()
 
     def invoke(self, request_id: str, payload: bytes, client_context: str | None, timeout_s: float) -> Answer:
         """The answer, once it has begun. Raises Cut."""
